@@ -1,0 +1,76 @@
+"""Blocks shared by the networks: padding to the stride, residual blocks, upsampling convolutions."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def reflect_pad(x: Tensor, stride: int, margin: int) -> Tensor:
+    """Mirror `margin` px onto the top and left, and as much or up to `stride` - 1 more elsewhere.
+
+    x: (N, C, H, W), H and W at least `margin` + `stride`. The result's height and width are
+    multiples of `stride`. Done once, before a network whose own convolutions pad with zeros: what
+    those do to the border then lies in the margin, which the caller crops away.
+    """
+    height, width = x.shape[-2:]
+    bottom = margin + (-(height + 2 * margin)) % stride
+    right = margin + (-(width + 2 * margin)) % stride
+    return F.pad(x, (margin, right, margin, bottom), mode="reflect")
+
+
+def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the picture's size, or divides it by `stride`."""
+    return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, groups=groups)
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x), f two 3x3 convolutions with instance norm (He et al. 2016; Ulyanov et al. 2016).
+
+    The path around f carries no norm, so brightness and colour survive any number of blocks.
+    """
+
+    def __init__(self, channels: int, *, separable: bool = False) -> None:
+        super().__init__()
+        make = depthwise_separable if separable else conv
+        self.conv1 = make(channels, channels, 3)
+        self.norm1 = nn.InstanceNorm2d(channels, affine=True)
+        self.conv2 = make(channels, channels, 3)
+        self.norm2 = nn.InstanceNorm2d(channels, affine=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm1(self.conv1(x)))
+        return x + self.norm2(self.conv2(y))
+
+
+def depthwise_separable(inputs: int, outputs: int, size: int) -> nn.Sequential:
+    """A depthwise convolution, then a 1x1 one (Howard et al. 2017)."""
+    return nn.Sequential(conv(inputs, inputs, 5, groups=inputs), conv(inputs, outputs, 1))
+
+
+class UpsampleConv(nn.Module):
+    """Nearest-neighbour upsampling by two, then a 3x3 convolution (Odena et al. 2016)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = conv(inputs, outputs, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class ShuffleConv(nn.Module):
+    """A 3x3 convolution, then a pixel shuffle by two (Shi et al. 2016).
+
+    Initialised as nearest-neighbour upsampling (ICNR, Aitken et al. 2017, section 3): all four
+    sub-pixels start alike, so training starts without a checkerboard.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = conv(inputs, 4 * outputs, 3)
+        with torch.no_grad():
+            self.conv.weight.copy_(self.conv.weight[::4].repeat_interleave(4, dim=0))
+            self.conv.bias.copy_(self.conv.bias[::4].repeat_interleave(4, dim=0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(x), 2)

@@ -1,0 +1,40 @@
+"""A picture and its time, and what is known of the stream it belongs to."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture, and when to show it."""
+
+    image: np.ndarray  # (H, W, 3) uint8, RGB
+    pts: int  # presentation time, in time_base units
+    time_base: Fraction  # seconds per unit
+
+
+@dataclass(frozen=True, slots=True)
+class ColorTags:
+    """How the numbers in a YUV file mean colours: code points of ITU-T H.273; 2 is "unspecified"."""
+
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
+    full_range: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What a source knows of its frames before the first one."""
+
+    height: int  # of the frames it yields: upright, after any resizing
+    width: int
+    time_base: Fraction  # seconds per unit of Frame.pts
+    frame_rate: Fraction | None = None  # declared; None for a stream that declares none
+    frame_count: int | None = None  # expected, for progress; None when unknown
+    duration: Fraction | None = None  # seconds
+    sample_aspect_ratio: Fraction = Fraction(1)  # width of a pixel over its height, upright
+    color: ColorTags = ColorTags()
+    bit_depth: int = 8  # of the source
