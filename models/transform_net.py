@@ -1,7 +1,8 @@
-"""Our feed-forward image transformation network, in the sizes of the bake-off."""
+"""Our feed-forward image transformation network, after Johnson et al. 2016, made small and fast."""
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -10,68 +11,90 @@ from models.layers import ResidualBlock, ShuffleConv, UpsampleConv, conv, reflec
 
 @dataclass(frozen=True)
 class Form:
-    """The shape of a network."""
+    """The shape of a network: where it does its work, and how wide it is there."""
 
-    stem: tuple[int, ...]
-    width: int
-    stride: int
+    stride: int  # the residual blocks work at 1 / stride of the picture's size
+    width: int  # channels in the residual blocks
+    stem: int  # channels after the first convolution, at 2 / stride
+    stem_size: int  # px, the first convolution's kernel
+    up: int  # channels after the first step back up, at 2 / stride
     blocks: int = 5
-    stem_size: int = 5
-    up: int = 16
-    separable: bool = False
-    skip: bool = False
-    norm_all: bool = False
+    skip: bool = False  # add the stem's features to those on the way back up
 
 
+# Chosen by the bake-off in README.md beside this file.
 FORMS = {
-    "q48": Form(stem=(16,), width=48, stride=4, up=24),
-    "q32": Form(stem=(16,), width=32, stride=4),
-    "q32all": Form(stem=(16,), width=32, stride=4, norm_all=True),
-    "e64": Form(stem=(16, 32), width=64, stride=8, up=32, stem_size=7),
-    "e48": Form(stem=(16, 24), width=48, stride=8, up=24, stem_size=7),
-    "e64skip": Form(stem=(16, 32), width=64, stride=8, up=32, stem_size=7, skip=True),
-    "q48sep": Form(stem=(16,), width=48, stride=4, up=16, separable=True),
+    "q32": Form(stride=4, width=32, stem=16, stem_size=5, up=16),
+    "q48": Form(stride=4, width=48, stem=16, stem_size=5, up=24),
+    "e48": Form(stride=8, width=48, stem=24, stem_size=7, up=24),
+    "e64": Form(stride=8, width=64, stem=32, stem_size=7, up=32),
+    "e64skip": Form(stride=8, width=64, stem=32, stem_size=7, up=32, skip=True),
 }
 
 
 class TransformNet(nn.Module):
-    MARGIN = 16
+    """(N, 3, H, W) RGB in [0, 1], at least 24 px a side, to the same shape, about [0, 1].
 
-    def __init__(self, f: Form):
+    The picture is standardised first (each channel to mean 0, deviation 1), and its mean and
+    deviation are handed around the body to `recolor`. Instance norm in every layer makes the style
+    strong whatever the light; what it takes away can so be given back, which the trunk needs to
+    reproduce its input, and which a style learns to use as far as its palette allows.
+    """
+
+    MARGIN = 16  # px of reflection around the picture; the convolutions' zero padding stays in it
+
+    def __init__(self, form_name: str) -> None:
         super().__init__()
-        self.f = f
-        n = (
-            (lambda c: nn.InstanceNorm2d(c, affine=True))
-            if f.norm_all
-            else (lambda c: nn.Identity())
-        )
-        if f.stride == 4:
-            self.stem = nn.Sequential(conv(3, f.stem[0], 5, stride=2), n(f.stem[0]), nn.ReLU())
-            self.down = nn.Sequential(conv(f.stem[0], f.width, 3, stride=2), n(f.width), nn.ReLU())
-        else:
-            self.stem = nn.Sequential(
-                conv(3, f.stem[1], f.stem_size, stride=4), n(f.stem[1]), nn.ReLU()
-            )
-            self.down = nn.Sequential(conv(f.stem[1], f.width, 3, stride=2), n(f.width), nn.ReLU())
-        self.blocks = nn.Sequential(
-            *[ResidualBlock(f.width, separable=f.separable) for _ in range(f.blocks)]
-        )
-        self.up = nn.Sequential(UpsampleConv(f.width, f.up), n(f.up))
-        if f.stride == 8:
-            self.up2 = nn.Sequential(ShuffleConv(f.up, 8), nn.ReLU())
+        self.form_name = form_name
+        self.stride = FORMS[form_name].stride
+        self.body = Body(FORMS[form_name])
+        self.gain = nn.Parameter(torch.full((3, 1, 1), 0.25))
+        self.gain_deviation = nn.Parameter(torch.zeros(3, 1, 1))
+        self.offset = nn.Parameter(torch.full((3, 1, 1), 0.5))
+        self.offset_mean = nn.Parameter(torch.zeros(3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        x = reflect_pad(images, self.stride, self.MARGIN)
+        variance, mean = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=0)
+        deviation = (variance + 1e-5).sqrt()
+        gain, offset = self.recolor(mean, deviation)
+        y = self.body((x - mean) / deviation) * gain + offset
+        return y[..., self.MARGIN : self.MARGIN + height, self.MARGIN : self.MARGIN + width]
+
+    def recolor(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
+        """The output map y * gain + offset for an input of this mean and deviation, (N, 3, 1, 1)."""
+        gain = self.gain + self.gain_deviation * deviation
+        return gain, self.offset + self.offset_mean * mean
+
+
+class Body(nn.Module):
+    """Down by `stride`, residual blocks, and back up: convolutions and instance norms alone."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        self.skip = form.skip
+        self.stem = normed(conv(3, form.stem, form.stem_size, stride=form.stride // 2), form.stem)
+        self.down = normed(conv(form.stem, form.width, 3, stride=2), form.width)
+        self.blocks = nn.Sequential(*(ResidualBlock(form.width) for _ in range(form.blocks)))
+        self.up = normed(UpsampleConv(form.width, form.up), form.up)
+        # From 2 / stride: one pixel shuffle for a stride of 4, two for 8.
+        if form.stride == 8:
+            self.refine = nn.Sequential(normed(ShuffleConv(form.up, 8), 8), nn.ReLU())
             self.out = ShuffleConv(8, 3)
         else:
-            self.up2 = nn.Identity()
-            self.out = ShuffleConv(f.up, 3)
+            self.refine = nn.Sequential()
+            self.out = ShuffleConv(form.up, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        h, w = x.shape[-2:]
-        m = self.MARGIN
-        y = reflect_pad(x - 0.5, self.f.stride, m)
-        s = self.stem(y)
-        y = self.blocks(self.down(s))
+        stem = F.relu(self.stem(x))
+        y = self.blocks(F.relu(self.down(stem)))
         y = self.up(y)
-        if self.f.skip:
-            y = y + s
-        y = self.out(self.up2(F.relu(y)))
-        return (y + 0.5)[..., m : m + h, m : m + w]
+        if self.skip:
+            y = y + stem
+        return self.out(self.refine(F.relu(y)))
+
+
+def normed(layer: nn.Module, channels: int) -> nn.Sequential:
+    """A convolution followed by instance norm (Ulyanov et al. 2016) with its own scale and shift."""
+    return nn.Sequential(layer, nn.InstanceNorm2d(channels, affine=True))

@@ -1,0 +1,183 @@
+"""Frozen features by layer name: VGG-19, VGG-16, and our own compact network."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from models.errors import WeightsError
+
+VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between two poolings (Simonyan and Zisserman 2014)
+VGG16_BLOCKS = (2, 2, 3, 3, 3)
+VGG_WIDTHS = (64, 128, 256, 512, 512)
+COMPACT = Path(__file__).parent / "weights" / "compact.safetensors"
+
+# Preprocessing as x * scale + shift, x in [0, 1].
+OXFORD = ((255.0,) * 3, (-123.68, -116.779, -103.939))
+TORCHVISION = (
+    (1 / 0.229, 1 / 0.224, 1 / 0.225),
+    (-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225),
+)
+
+
+class LossNetwork(nn.Module):
+    """3x3 convolutions with ReLU in five blocks, 2x2 pooling between them; layers named as VGG's.
+
+    network(images, layers) takes (N, 3, H, W) RGB in [0, 1], any float dtype, and returns
+    {layer: (N, C, h, w)} for names such as "relu3_1", computing no further than the last one.
+    Frozen: gradients flow to the images, never to the weights.
+    """
+
+    def __init__(
+        self,
+        blocks: Iterable[int],
+        widths: Iterable[int],
+        preprocessing: tuple[tuple[float, ...], tuple[float, ...]],
+        *,
+        pool: Callable[..., Tensor] = F.max_pool2d,
+    ) -> None:
+        super().__init__()
+        self.convs = nn.ModuleDict()
+        channels = 3
+        for block, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
+            for index in range(1, count + 1):
+                self.convs[f"relu{block}_{index}"] = nn.Conv2d(channels, width, 3, padding=1)
+                channels = width
+        self.pool = pool
+        scale, shift = (torch.tensor(values).view(1, 3, 1, 1) for values in preprocessing)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
+
+    def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        wanted = set(layers)
+        features: dict[str, Tensor] = {}
+        # Preprocess in the images' precision: 255 levels do not fit in bfloat16's eight bits.
+        x = images * self.scale.to(images.dtype) + self.shift.to(images.dtype)
+        x = x.to(self.convs["relu1_1"].weight.dtype)
+        for name, convolution in self.convs.items():
+            if name.endswith("_1") and name != "relu1_1":
+                x = self.pool(x, 2)
+            x = F.relu(convolution(x))
+            if name in wanted:
+                features[name] = x
+            if len(features) == len(wanted):
+                return features
+        raise ValueError(f"no layers {sorted(wanted - set(features))} in {list(self.convs)}")
+
+
+def freeze(network: LossNetwork, dtype: torch.dtype, device: torch.device | str) -> LossNetwork:
+    """The network ready for use: no weight gradients, channels last, on `device` in `dtype`."""
+    network.requires_grad_(False).eval()
+    for child in network.children():  # not the preprocessing, which needs all of its precision
+        child.to(dtype)
+    return network.to(device, memory_format=torch.channels_last)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises WeightsError, never unpickles."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise WeightsError(f"no weights at {path}") from None
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} is not a whole safetensors file: {error}") from None
+
+
+def oxford_vgg19(path: Path) -> LossNetwork:
+    """VGG-19 up to relu5_1 with the authors' own weights, from a safetensors file.
+
+    Tensors are named as in torchvision (`features.N.weight`), for input in 0..255 less the mean.
+    """
+    network = LossNetwork(VGG19_BLOCKS[:4] + (1,), VGG_WIDTHS, OXFORD)
+    return fill(network, load_tensors(path), path)
+
+
+def fill(network: LossNetwork, tensors: dict[str, Tensor], origin: object) -> LossNetwork:
+    """Put torchvision-numbered tensors into `network`, in order of their numbers."""
+    numbers = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("features.")})
+    if len(numbers) < len(network.convs):
+        raise WeightsError(f"{origin} holds {len(numbers)} convolutions, not {len(network.convs)}")
+    for number, convolution in zip(numbers, network.convs.values(), strict=False):
+        convolution.weight.data.copy_(tensors[f"features.{number}.weight"])
+        convolution.bias.data.copy_(tensors[f"features.{number}.bias"])
+    return network
+
+
+def torchvision_vgg(name: str) -> LossNetwork:
+    """VGG-16 or VGG-19 as torchvision trained it; it downloads them once and checks the hash."""
+    from torchvision import models as zoo
+
+    weights = {"vgg16": zoo.VGG16_Weights, "vgg19": zoo.VGG19_Weights}[name].IMAGENET1K_V1
+    try:
+        tensors = weights.get_state_dict(progress=False, check_hash=True)
+    except OSError as error:
+        raise WeightsError(
+            f"cannot download {name}: {error}; the compact network needs no download"
+        ) from None
+    blocks = VGG16_BLOCKS if name == "vgg16" else VGG19_BLOCKS
+    return fill(LossNetwork(blocks, VGG_WIDTHS, TORCHVISION), tensors, name)
+
+
+COMPACT_BLOCKS = (2, 2, 3, 3, 1)
+COMPACT_WIDTHS = (24, 48, 96, 192, 192)
+MATCHED = {  # layers the compact network offers, with the teacher's channels
+    "relu1_1": 64,
+    "relu2_1": 128,
+    "relu3_1": 256,
+    "relu4_1": 512,
+    "relu4_2": 512,
+    "relu5_1": 512,
+}
+
+
+class CompactNetwork(LossNetwork):
+    """A ninth of VGG-19's work for close to its features: distilled by `models.distil`.
+
+    Narrow blocks carry the picture; at each matched layer a 1x1 convolution with ReLU (a head)
+    maps them onto the teacher's channels.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(COMPACT_BLOCKS, COMPACT_WIDTHS, TORCHVISION)
+        widths = {
+            f"relu{block}_{index}": width
+            for block, width in enumerate(COMPACT_WIDTHS, start=1)
+            for index in (1, 2)
+        }
+        self.heads = nn.ModuleDict(
+            {layer: nn.Conv2d(widths[layer], channels, 1) for layer, channels in MATCHED.items()}
+        )
+
+    def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        features = super().forward(images, layers)
+        return {layer: F.relu(self.heads[layer](x)) for layer, x in features.items()}
+
+
+def compact_network(path: Path = COMPACT) -> LossNetwork:
+    """Our own loss network, shipped in the package."""
+    network = CompactNetwork()
+    network.load_state_dict(load_tensors(path))
+    return network
+
+
+def load_loss_network(
+    name: str, *, device: torch.device | str = "cpu", teacher: Path | None = None
+) -> LossNetwork:
+    """A frozen loss network by name: "compact", "vgg16", "vgg19", or "oxford" read from `teacher`.
+
+    bfloat16 on the CPU and on the GPU alike: features need no more, and it is twice as fast.
+    Raises WeightsError for an unknown name, a missing file or a failed download.
+    """
+    if name == "compact":
+        network = compact_network()
+    elif name in ("vgg16", "vgg19"):
+        network = torchvision_vgg(name)
+    elif name == "oxford" and teacher:
+        network = oxford_vgg19(teacher)
+    else:
+        raise WeightsError(f"no loss network {name!r}; take compact, vgg16 or vgg19")
+    return freeze(network, torch.bfloat16, device)

@@ -1,0 +1,96 @@
+"""The losses of style transfer: content, Gram style, total variation, temporal. Pure functions."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+Features = Mapping[str, Tensor]  # layer name -> (N, C, H, W)
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT_LAYER = "relu4_2"
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Channel correlations of a feature map (Gatys et al. 2016, eq. 3).
+
+    G[n, i, j] = sum_k F[n, i, k] F[n, j, k] / (H W)
+
+    features: (N, C, H, W), floating. Returns (N, C, C) float32.
+    The paper does not divide; we divide by the number of places, so that pictures of different
+    sizes compare.
+    """
+    f = features.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H*W, C), no copy when channels last
+    # The product keeps the features' precision: bfloat16 sums in float32 and rounds once.
+    return (f.transpose(1, 2) @ f).float() / f.shape[1]
+
+
+def relative_error(values: Tensor, target: Tensor) -> Tensor:
+    """||values - target||^2 / ||target||^2 for each of N items: 0 is equal, 1 is as bad as zeros.
+
+    Both (N, ...), or target (1, ...). Returns (N,) float32.
+    """
+    axes = tuple(range(1, values.ndim))
+    difference = (values.float() - target.float()).square().sum(axes)
+    return difference / target.float().square().sum(axes).clamp_min(1e-12)
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Feature reconstruction (Gatys et al. 2016, eq. 1), relative to the target's own energy.
+
+    features, target: (N, C, H, W). Returns (N,) float32. The division makes one content weight
+    hold for every picture, layer and loss network; the papers have none.
+    """
+    return relative_error(features, target)
+
+
+def style_loss(
+    grams: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    layer_weights: Mapping[str, float] | None = None,
+) -> Tensor:
+    """Gram error averaged over the layers of `targets`, each relative to its target's energy.
+
+    grams: layer -> (N, C, C); targets: layer -> (1, C, C). Returns (N,) float32.
+    Weighted like Gatys et al. 2016, eq. 5; equal weights unless `layer_weights` says otherwise.
+    """
+    weights = layer_weights or dict.fromkeys(targets, 1.0)
+    total = sum(weights[layer] * relative_error(grams[layer], targets[layer]) for layer in targets)
+    return total / sum(weights[layer] for layer in targets)
+
+
+def gatys_style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """Gatys et al. 2016, eqs. 4 and 5, with w_l = 1 / L: mean of sum (G - A)^2 / (4 N^2 M^2).
+
+    grams, targets: one (N, C, C) and (1, C, C) a layer, from `gram_matrix`. Returns (N,) float32.
+    The paper's G is ours times its M, the number of places, so its M^2 below cancels.
+    """
+    errors = [
+        (gram - target).square().sum((1, 2)) / (4 * gram.shape[1] ** 2)
+        for gram, target in zip(grams, targets, strict=True)
+    ]
+    return torch.stack(errors).mean(0)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring pixels, down and across. (N, C, H, W) -> (N,)."""
+    down = (image[..., 1:, :] - image[..., :-1, :]).square().mean((1, 2, 3))
+    across = (image[..., 1:] - image[..., :-1]).square().mean((1, 2, 3))
+    return down + across
+
+
+def total_variation_root(image: Tensor) -> Tensor:
+    """Mean length of the colour gradient: the root form Johnson et al. 2016 takes from Mahendran
+    and Vedaldi 2015 with beta = 1. (N, C, H, W) -> (N,)."""
+    down = image[..., 1:, :-1] - image[..., :-1, :-1]
+    across = image[..., :-1, 1:] - image[..., :-1, :-1]
+    return (down.square() + across.square() + 1e-8).sqrt().mean((1, 2, 3))
+
+
+def temporal_loss(stylized: Tensor, previous_warped: Tensor, mask: Tensor) -> Tensor:
+    """Masked mean squared change along the motion (Ruder et al. 2016, eq. 7). Returns (N,).
+
+    stylized, previous_warped: (N, 3, H, W); mask: (N, 1, H, W), 1 where the motion can be trusted.
+    """
+    change = (stylized - previous_warped).square() * mask
+    return change.sum((1, 2, 3)) / (stylized.shape[1] * mask.sum((1, 2, 3))).clamp_min(1.0)

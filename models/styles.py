@@ -1,0 +1,155 @@
+"""The table of named styles; checked loading; strength and blends by mixing weights."""
+
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from models.errors import WeightsError
+
+WEIGHTS = Path(__file__).parent / "weights"
+QUALITIES = ("fast", "fine")
+
+
+@dataclass(frozen=True)
+class Style:
+    """One row of the table: the painting behind a style, and the files that hold its weights."""
+
+    name: str
+    painting: str
+    artist: str
+    year: str
+    licence: str
+    sentence: str
+    files: dict[str, dict[str, str | float]]  # quality -> file, sha256, recipe, content, style
+
+
+@cache
+def manifest() -> dict:
+    """The table beside the weights: {"credits": [...], "trunks": {...}, "styles": {...}}."""
+    return json.loads((WEIGHTS / "manifest.json").read_text())
+
+
+def known_styles() -> dict[str, Style]:
+    """Every style shipped, by name, in the table's order."""
+    return {name: Style(name=name, **row) for name, row in manifest()["styles"].items()}
+
+
+def parse_blend(spec: str) -> dict[str, float]:
+    """ "great_wave:0.6+starry_night:0.4" as {name: share}, shares scaled to sum to one.
+
+    A name without a share counts 1. A path to a .safetensors file may stand for a name.
+    Raises WeightsError for shares that are not positive numbers.
+    """
+    shares: dict[str, float] = {}
+    for part in spec.split("+"):
+        name, colon, share = part.strip().rpartition(":")
+        if not colon or share.endswith(".safetensors"):
+            name, share = part.strip(), "1"
+        try:
+            value = float(share)
+        except ValueError:
+            value = 0.0
+        if not name or not 0 < value < float("inf"):
+            raise WeightsError(
+                f"{part!r} is no style with a positive share, such as great_wave:0.6"
+            )
+        shares[name] = shares.get(name, 0.0) + value
+    total = sum(shares.values())
+    return {name: value / total for name, value in shares.items()}
+
+
+def load_style(spec: str, *, strength: float = 1.0, quality: str = "fast"):
+    """The network of a style or a blend, ready to run: float32, evaluation mode, on the CPU.
+
+    spec: a name, a blend ("great_wave:0.6+starry_night:0.4"), or a path to a .safetensors file.
+    strength: 0 gives the picture back, 1 paints in full, from the trunk to the style in weight
+    space (deep network interpolation, Wang et al. 2019, eq. 1). quality: "fast" or "fine".
+    Returns models.transform_net.TransformNet. Raises WeightsError.
+    """
+    if not 0 <= strength <= 1:
+        raise WeightsError(f"strength is {strength}; it goes from 0 (the picture) to 1 (the style)")
+    files = {style_file(name, quality): share for name, share in parse_blend(spec).items()}
+    mixture = {path: share * strength for path, share in files.items()}
+    networks = {path: load_network(path) for path in mixture}
+    forms = {network.form_name for network in networks.values()}
+    if len(forms) > 1:
+        raise WeightsError(f"{spec} mixes networks of different forms: {', '.join(sorted(forms))}")
+    if strength < 1:
+        trunk = trunk_file(forms.pop())
+        networks[trunk], mixture[trunk] = load_network(trunk), 1 - strength
+    return mix(networks, mixture)
+
+
+def mix(networks: dict, mixture: dict):
+    """The network whose weights are the sum of each network's, times its share."""
+    (first, mixed), *others = networks.items()
+    if not others:
+        return mixed
+    weights = {name: value * mixture[first] for name, value in mixed.state_dict().items()}
+    for key, network in others:
+        for name, value in network.state_dict().items():
+            weights[name] += value * mixture[key]
+    mixed.load_state_dict(weights)
+    return mixed
+
+
+def style_file(name: str, quality: str) -> Path:
+    """Where the weights of a named style are, checked against the table's SHA-256."""
+    if name.endswith(".safetensors"):
+        return Path(name)
+    styles = known_styles()
+    if name not in styles:
+        near = difflib.get_close_matches(name, styles, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise WeightsError(f"no style {name!r}{hint} Known: {', '.join(styles)}")
+    files = styles[name].files
+    if quality not in files:
+        raise WeightsError(f"{name} has no {quality!r} network, only {', '.join(files)}")
+    return checked(files[quality])
+
+
+def trunk_file(form: str) -> Path:
+    """Where the trunk of a form is: the network that gives its input back."""
+    trunks = manifest()["trunks"]
+    if form not in trunks:
+        raise WeightsError(f"no trunk for form {form!r}, so strength below 1 cannot be had")
+    return checked(trunks[form])
+
+
+def checked(row: dict) -> Path:
+    """The file of a table's row. Raises WeightsError when it is not the one described."""
+    path = WEIGHTS / row["file"]
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}; install impasto again") from None
+    if found != row["sha256"]:
+        raise WeightsError(f"{path} is damaged (SHA-256 {found[:12]}...); install impasto again")
+    return path
+
+
+def load_network(path: Path):
+    """The network in a safetensors file. Raises WeightsError when the file holds none of ours."""
+    from safetensors import SafetensorError, safe_open
+
+    from models.transform_net import FORMS, TransformNet
+
+    try:
+        with safe_open(path, "pt") as file:
+            form = (file.metadata() or {}).get("form", "")
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise WeightsError(f"no style file {path}") from None
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} is not a whole safetensors file ({error})") from None
+    if form not in FORMS:
+        raise WeightsError(f"{path} is no Impasto style: its metadata name no network form")
+    network = TransformNet(form)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError:
+        raise WeightsError(f"{path} does not hold the weights of a {form!r} network") from None
+    return network.eval()

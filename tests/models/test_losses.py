@@ -1,0 +1,87 @@
+"""Losses against values worked out another way."""
+
+import numpy as np
+import pytest
+import torch
+
+from models.losses import (
+    content_loss,
+    gatys_style_loss,
+    gram_matrix,
+    style_loss,
+    temporal_loss,
+    total_variation,
+    total_variation_root,
+)
+
+
+@pytest.fixture
+def features() -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).normal(size=(2, 5, 7, 3)).astype(np.float32))
+
+
+def test_gram_matrix_agrees_with_numpy(features):
+    expected = np.einsum("nihw,njhw->nij", features.numpy(), features.numpy()) / (7 * 3)
+    # float32 sums of 21 products in another order
+    np.testing.assert_allclose(gram_matrix(features), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_gram_matrix_worked_out_by_hand():
+    features = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # (1, 2, 1, 2)
+    assert gram_matrix(features).tolist() == [[[2.5, 5.5], [5.5, 12.5]]]
+
+
+def test_gram_matrix_is_the_same_for_a_tiled_picture(features):
+    torch.testing.assert_close(gram_matrix(features.repeat(1, 1, 2, 3)), gram_matrix(features))
+
+
+def test_gram_matrix_of_bfloat16_keeps_two_digits(features):
+    rounded = gram_matrix(features.bfloat16())
+    assert rounded.dtype == torch.float32
+    # eight significant bits of features and once more of the sum
+    torch.testing.assert_close(rounded, gram_matrix(features), rtol=0.02, atol=0.02)
+
+
+def test_content_loss_is_relative(features):
+    assert content_loss(features, features).tolist() == [0, 0]
+    torch.testing.assert_close(content_loss(torch.zeros_like(features), features), torch.ones(2))
+    torch.testing.assert_close(content_loss(features * 1.1, features), torch.full((2,), 0.01))
+
+
+def test_style_loss_averages_layers_with_their_weights():
+    targets = {"relu1_1": torch.eye(3)[None], "relu2_1": 2 * torch.eye(4)[None]}
+    grams = {"relu1_1": torch.eye(3)[None] * 1.5, "relu2_1": torch.zeros(1, 4, 4)}
+    # 0.5^2 and 1
+    torch.testing.assert_close(style_loss(grams, targets), torch.tensor([0.625]))
+    weights = {"relu1_1": 3.0, "relu2_1": 1.0}
+    torch.testing.assert_close(style_loss(grams, targets, weights), torch.tensor([0.4375]))
+
+
+def test_gatys_style_loss_agrees_with_the_paper():
+    rng = np.random.default_rng(1)
+    f, a = rng.normal(size=(2, 4, 6)), rng.normal(size=(2, 4, 6))  # N = 4 channels, M = 6 places
+    expected = np.mean(
+        [((g @ g.T - h @ h.T) ** 2).sum() / (4 * 4**2 * 6**2) for g, h in zip(f, a, strict=True)]
+    )
+
+    def gram(x):
+        return gram_matrix(torch.from_numpy(x).float().view(1, 4, 2, 3))
+
+    loss = gatys_style_loss([gram(x) for x in f], [gram(x) for x in a])
+    np.testing.assert_allclose(loss.item(), expected, rtol=1e-4)
+
+
+def test_total_variation_of_a_ramp():
+    ramp = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 3, 5, 4) / 10
+    torch.testing.assert_close(total_variation(ramp), torch.tensor([0.01]))
+    torch.testing.assert_close(total_variation_root(ramp), torch.tensor([0.1]), atol=1e-4, rtol=0)
+
+
+def test_temporal_loss_counts_only_trusted_places():
+    previous, now = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    now[..., :2] = 0.5
+    mask = torch.ones(1, 1, 4, 4)
+    torch.testing.assert_close(temporal_loss(now, previous, mask), torch.tensor([0.125]))
+    mask[..., :2] = 0
+    assert temporal_loss(now, previous, mask).item() == 0
+    assert temporal_loss(now, previous, torch.zeros_like(mask)).item() == 0
