@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from realtime.frame import ColorTags
 
 # Code points of ITU-T H.273.
-UNSPECIFIED, RGB_MATRIX, BT709, BT601 = 2, 0, 1, 6
+UNSPECIFIED, BT709, BT601, BT2020, BT2020_CONSTANT_LUMINANCE = 2, 1, 6, 9, 10
 _LIMITED, _FULL = ColorRange.MPEG.value, ColorRange.JPEG.value
 _SWSCALE_MATRIX = {
     1: Colorspace.ITU709,
@@ -25,7 +25,6 @@ _SWSCALE_MATRIX = {
     6: Colorspace.ITU601,
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
-    10: Colorspace.BT2020,  # constant luminance, read as non-constant: no worse than players do
 }
 _FILTER_MATRIX = {
     1: "bt709",
@@ -34,7 +33,6 @@ _FILTER_MATRIX = {
     6: "smpte170m",
     7: "smpte240m",
     9: "bt2020",
-    10: "bt2020",
 }
 
 # Full chroma interpolation: 47 dB against the original of a saturated photo; swscale's default
@@ -51,13 +49,21 @@ _LIMITED_TO_FULL = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255)
 
 
 def matrix_for(matrix: int, height: int) -> int:
-    """The H.273 matrix to convert with, where a file says `matrix` (2 or 0: it does not say).
+    """The H.273 matrix to convert with, where a file says `matrix`.
 
-    Untagged pictures are BT.709 from 720 lines up and BT.601 below, as players assume.
+    Untagged pictures, and those tagged with what swscale cannot do, are BT.709 from 720 lines up
+    and BT.601 below, as players assume. Constant-luminance BT.2020 is read as the other, likewise.
     """
+    if matrix == BT2020_CONSTANT_LUMINANCE:
+        return BT2020
     if matrix in _SWSCALE_MATRIX:
         return matrix
     return BT709 if height >= 720 else BT601
+
+
+def has_known_matrix(matrix: int) -> bool:
+    """Whether this H.273 matrix says how to convert, and we can."""
+    return matrix in _SWSCALE_MATRIX or matrix == BT2020_CONSTANT_LUMINANCE
 
 
 def fitted_size(
@@ -83,15 +89,19 @@ def fitted_size(
 
 
 def color_of(frame: av.VideoFrame) -> ColorTags:
-    """The tags of a decoded frame; RGB, palette and grey have no matrix and no range to keep."""
+    """The tags of a decoded frame, for the file made of it.
+
+    The matrix is the one it is converted with, or 2 where it has none that we know. RGB, palette
+    and grey have no matrix and no range to keep.
+    """
     pixel_format = frame.sw_format or frame.format
-    has_matrix = _is_yuv(pixel_format)
-    matrix = frame.colorspace if has_matrix and frame.colorspace != RGB_MATRIX else UNSPECIFIED
+    is_yuv = _is_yuv(pixel_format)
+    known = is_yuv and has_known_matrix(frame.colorspace)
     return ColorTags(
         primaries=frame.color_primaries,
         transfer=frame.color_trc,
-        matrix=matrix,
-        full_range=has_matrix and _is_full_range(frame, pixel_format),
+        matrix=matrix_for(frame.colorspace, frame.height) if known else UNSPECIFIED,
+        full_range=is_yuv and _is_full_range(frame, pixel_format),
     )
 
 
@@ -118,7 +128,7 @@ def to_rgb(
     Returns (H, W, 3) uint8, contiguous. Raises av.FFmpegError for formats swscale cannot read.
     """
     pixel_format = frame.sw_format or frame.format
-    alpha = has_alpha(pixel_format)
+    alpha = _has_alpha(pixel_format)
     height, width = size or (frame.height, frame.width)
     small = max(height * width, frame.height * frame.width) < 500_000
     rgb = (scaler or VideoReformatter()).reformat(
@@ -229,8 +239,14 @@ def _fit_chroma(luma: np.ndarray, original: np.ndarray) -> np.ndarray:
     return np.rint(luma[:, None] + chroma * room[:, None])
 
 
-def has_alpha(pixel_format: VideoFormat) -> bool:
-    """Whether pixels may be transparent; palettes may always be."""
+def is_transparent(frame: av.VideoFrame) -> bool:
+    """Whether any pixel of a decoded frame is not opaque."""
+    if not _has_alpha(frame.sw_format or frame.format):
+        return False
+    return bool(frame.reformat(format="rgba").to_ndarray()[..., 3].min() < 255)
+
+
+def _has_alpha(pixel_format: VideoFormat) -> bool:
     return pixel_format.has_palette or any(c.is_alpha for c in pixel_format.components)
 
 

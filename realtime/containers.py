@@ -1,0 +1,124 @@
+"""Opening media files: a container and its picture stream, or one line that says why not."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.codec.hwaccel import HWAccel, hwdevices_available
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from models.errors import EngineError, SourceError
+
+MAX_SIDE, MAX_PIXELS = 16384, 100_000_000
+# Demuxers that make a picture of any text.
+_NOT_MEDIA = {"tty", "bin", "xbin", "adf", "idf"}
+_MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
+
+
+def open_media(path: str | Path, *, hwaccel: str | None = None) -> InputContainer:
+    """Open a file on disk with FFmpeg, and nothing but that file.
+
+    hwaccel: a kind of device to decode on, such as "cuda"; None decodes on the CPU.
+    The name is never read as a protocol, a pattern or an option, and a playlist in it may not
+    reach the network. Close what is returned. Raises SourceError, and EngineError for `hwaccel`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise SourceError(f"expected a media file, {path} is a folder; name a file in it")
+    if not path.exists():
+        raise SourceError(f"{path} does not exist; check the name")
+    if not path.is_file():
+        raise SourceError(f"expected a media file, {path} is a device or a pipe")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path} is empty (0 bytes); copy or record it again")
+    device = _device(hwaccel) if hwaccel else None
+    try:
+        container = av.open(
+            f"file:{os.fspath(path)}",
+            options={"protocol_whitelist": "file"},
+            metadata_errors="replace",
+            hwaccel=device,
+        )
+    except (av.FFmpegError, RuntimeError) as error:
+        if device and not isinstance(error, av.error.InvalidDataError):
+            raise EngineError(
+                f"cannot decode {path} on {hwaccel!r}: {_reason(error)}; decode on the CPU instead"
+            ) from error
+        raise SourceError(f"cannot read {path}: {_why_unreadable(path, error)}") from error
+    if container.format.name in _NOT_MEDIA:
+        container.close()
+        raise SourceError(f"cannot read {path}: it is text, not a media file")
+    return container
+
+
+def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
+    """The picture stream to convert: the best, by FFmpeg's judgement, that is not a cover.
+
+    Raises SourceError where there is none, or none that can be decoded or held in memory.
+    """
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        kinds = sorted({f"{s.type}" for s in container.streams if s.type != "video"})
+        only = " and ".join(kinds) or "nothing else"
+        raise SourceError(f"{path} has no video stream, only {only}; give a file with pictures")
+    best = container.streams.best("video")
+    stream = next(
+        (s for s in streams if best and s.index == best.index),
+        max(streams, key=lambda s: s.width * s.height),
+    )
+    if stream.codec_context is None:
+        raise SourceError(f"{path}: FFmpeg here has no decoder for its video; convert it first")
+    height, width = stream.height, stream.width
+    if not height or not width:
+        raise SourceError(f"{path} has pictures of {width}x{height}; it is damaged or incomplete")
+    if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
+        raise SourceError(
+            f"{path} has pictures of {width}x{height}; "
+            f"at most {MAX_SIDE} a side and {MAX_PIXELS // 10**6} megapixels can be read"
+        )
+    return stream
+
+
+def duration_of(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Seconds the stream lasts, by the best the container knows; None if it does not."""
+    time_base = stream.time_base or Fraction(1)
+    if stream.duration is not None:
+        return stream.duration * time_base
+    tagged = tagged_duration(stream)
+    if tagged is not None:
+        return max(tagged - (stream.start_time or 0) * time_base, Fraction(0))
+    return None if container.duration is None else Fraction(container.duration, av.time_base)
+
+
+def tagged_duration(stream: VideoStream) -> Fraction | None:
+    """Seconds, from the DURATION tag that Matroska writers give each stream ("HH:MM:SS.n")."""
+    try:
+        hours, minutes, seconds = map(Fraction, stream.metadata.get("DURATION", "").split(":"))
+    except ValueError:
+        return None
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _device(kind: str) -> HWAccel:
+    if kind not in hwdevices_available():
+        known = ", ".join(hwdevices_available()) or "none"
+        raise EngineError(f"cannot decode on {kind!r}; this FFmpeg knows: {known}")
+    return HWAccel(kind, allow_software_fallback=False)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    """FFmpeg says "invalid data" to letters and to half a film; the first bytes tell which."""
+    if not isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
+        return _reason(error)
+    with path.open("rb") as file:
+        atom = file.read(8)[4:]
+    if atom in _MP4_ATOMS:
+        return "its index (moov) is missing or cut off: the recording or the copy was interrupted"
+    return "it is not a media file, or its beginning is damaged"
