@@ -180,29 +180,6 @@ def to_video_frame(
     return frame
 
 
-def turned(image: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
-    """A picture turned upright by the (a, b, c, d) of its display matrix.
-
-    Pixel (x, y) goes to (a x + c y, b x + d y); any of the eight quarter turns and mirrors.
-    image: (H, W, 3) uint8. Returns the same or (W, H, 3).
-    """
-    a, b, c, d = matrix
-    # As one 3-byte item a pixel, numpy turns a picture 3 times as fast.
-    pixels = np.ascontiguousarray(image).view(np.dtype((np.void, 3)))[:, :, 0]
-    if swaps_sides(matrix):
-        pixels, flip_x, flip_y = pixels.T, c < 0, b < 0
-    else:
-        flip_x, flip_y = a < 0, d < 0
-    pixels = pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
-    return np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, 3)
-
-
-def swaps_sides(matrix: tuple[int, int, int, int]) -> bool:
-    """Whether a display matrix (a, b, c, d) makes height of width."""
-    a, b, c, d = matrix
-    return abs(b) + abs(c) > abs(a) + abs(d)
-
-
 def with_color_of(stylized: np.ndarray, original: np.ndarray) -> np.ndarray:
     """The luminance of `stylized` with the chroma of `original` (both (H, W, 3) uint8).
 

@@ -25,14 +25,12 @@ from realtime.pixels import (
     fitted_size,
     has_known_matrix,
     is_transparent,
-    swaps_sides,
     to_rgb,
-    turned,
 )
+from realtime.upright import display_matrix, swaps_sides, turned
 
 Seconds = float | Fraction
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by H.273
-_UPRIGHT = (1, 0, 0, 1)
 _INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: top or bottom field first, coded or shown
 
 
@@ -80,7 +78,7 @@ class VideoFile:
             if first is None:
                 raise self._nothing_came(hwaccel, start)
             self._notes = _notes_on(first, self._stream)
-            self._matrix = _display_matrix(first)
+            self._matrix = display_matrix(first)
             self.info = self._describe(first, size, start, end)
         except BaseException:
             self.close()
@@ -172,8 +170,7 @@ class VideoFile:
         try:
             for frame in deinterlaced(chain([first], self._frames), self._time_base):
                 image = to_rgb(frame, size=size, scaler=scaler)
-                if self._matrix != _UPRIGHT:
-                    image = turned(image, self._matrix)
+                image = turned(image, self._matrix)
                 assert frame.pts is not None  # the decoder gives every frame one
                 yield Frame(image, frame.pts, self._time_base)
         except av.FFmpegError as error:
@@ -288,16 +285,6 @@ def _checked_range(
     if (begin or 0) < 0 or (finish is not None and finish <= (begin or 0)):
         raise SourceError(f"expected 0 <= start < end, got start {start} and end {end} (seconds)")
     return begin or None, finish
-
-
-def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
-    """The turning part (a, b, c, d) of the container's display matrix."""
-    try:
-        data = bytes(frame.side_data["DISPLAYMATRIX"])
-    except KeyError:
-        return _UPRIGHT
-    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
-    return a, b, c, d
 
 
 def _notes_on(frame: VideoFrame, stream: av.VideoStream) -> list[str]:

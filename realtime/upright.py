@@ -1,0 +1,47 @@
+"""Turning pictures the way they are to be seen."""
+
+import av
+import numpy as np
+
+# The part (a, b, c, d) of a display matrix that turns, of any positive scale.
+DisplayMatrix = tuple[int, int, int, int]
+UPRIGHT: DisplayMatrix = (1, 0, 0, 1)
+
+
+def display_matrix(frame: av.VideoFrame) -> DisplayMatrix:
+    """How a decoded frame is to be turned for showing."""
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV fails on side data it has no name for, such as EXIF; mirrors are lost this way.
+        angle = np.deg2rad(frame.rotation)  # counter-clockwise
+        cosine, sine = round(np.cos(angle)), round(np.sin(angle))
+        return cosine, -sine, sine, cosine
+    if data is None:
+        return UPRIGHT
+    numbers = np.frombuffer(data, np.int32)  # type: ignore[call-overload]  # stubs say object
+    a, b, _, c, d = numbers[:5].tolist()
+    return a, b, c, d
+
+
+def turned(image: np.ndarray, matrix: DisplayMatrix) -> np.ndarray:
+    """A picture turned upright: pixel (x, y) goes to (a x + c y, b x + d y).
+
+    Any of the eight quarter turns and mirrors; other angles are taken for the nearest.
+    image: (H, W, 3) uint8. Returns the same or (W, H, 3), contiguous.
+    """
+    a, b, c, d = matrix
+    # As one 3-byte item a pixel, numpy turns a picture 3 times as fast.
+    pixels = np.ascontiguousarray(image).view(np.dtype((np.void, 3)))[:, :, 0]
+    if swaps_sides(matrix):
+        pixels, flip_x, flip_y = pixels.T, c < 0, b < 0
+    else:
+        flip_x, flip_y = a < 0, d < 0
+    pixels = pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+    return np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, 3)
+
+
+def swaps_sides(matrix: DisplayMatrix) -> bool:
+    """Whether a display matrix (a, b, c, d) makes height of width."""
+    a, b, c, d = matrix
+    return abs(b) + abs(c) > abs(a) + abs(d)
