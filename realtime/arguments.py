@@ -1,0 +1,56 @@
+"""What is typed on the command line, as values; ValueError says what was expected."""
+
+import re
+from fractions import Fraction
+
+MIN_SIDE, MAX_SIDE = 16, 16384  # px
+
+
+def parse_size(text: str) -> int | tuple[int, int]:
+    """ "720" as the short side 720; "1280x720" (width first) as (height, width) = (720, 1280)."""
+    match = re.fullmatch(r"(\d+)(?:[x:](\d+))?", text.strip().lower())
+    sides = [int(side) for side in match.groups() if side] if match else []
+    if not sides or not all(MIN_SIDE <= side <= MAX_SIDE for side in sides):
+        raise ValueError(
+            f"expected a short side such as 720, or WxH such as 1280x720, "
+            f"with sides from {MIN_SIDE} to {MAX_SIDE}; got {text!r}"
+        )
+    return sides[0] if len(sides) == 1 else (sides[1], sides[0])
+
+
+def parse_time(text: str) -> Fraction:
+    """ "90", "1:30" or "0:01:30.5" in seconds, exactly."""
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", text.strip())
+    if not match:
+        raise ValueError(f"expected seconds or mm:ss, such as 90 or 1:30; got {text!r}")
+    hours, minutes, seconds = (Fraction(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def parse_rate(text: str) -> Fraction:
+    """ "30", "29.97" or "30000/1001" in frames a second."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise ValueError(
+            f"expected frames a second such as 30 or 30000/1001, up to 1000; got {text!r}"
+        )
+    return rate
+
+
+def parse_bitrate(text: str) -> int:
+    """ "8M", "800k" or "800000" in bits a second."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmM]?)", text.strip())
+    bits = Fraction(match[1]) * {"": 1, "k": 1000, "m": 10**6}[match[2].lower()] if match else 0
+    if bits < 1000:
+        raise ValueError(f"expected 1000 bits a second or more, such as 8M or 800k; got {text!r}")
+    return int(bits)
+
+
+def parse_bit_depth(text: str) -> int:
+    """ "8" or "10"."""
+    if text not in ("8", "10"):
+        raise ValueError(f"expected 8 or 10; got {text!r}")
+    return int(text)
