@@ -238,11 +238,12 @@ class VideoWriter:
         end = pts + self._last_duration()
         self._encode(image, pts, end - pts)
         packets = self._stream.encode(None)
-        if self._is_mp4 and packets and self._first_dts is not None:
+        if self._is_mp4 and packets:
             # MP4 adds up the steps of the decoding times, which B-frames of uneven length leave
             # short of the end; the last step makes up for it.
-            steps = packets[-1].dts - self._first_dts
-            self._durations[packets[-1].pts] = max(1, end - self._pts_at(self._first) - steps)
+            first_dts = packets[0].dts if self._first_dts is None else self._first_dts
+            left = end - self._pts_at(self._first) - (packets[-1].dts - first_dts)
+            self._durations[packets[-1].pts] = max(1, left)
         for packet in packets:
             self._mux(packet)
         if self._companions is not None:
