@@ -392,10 +392,11 @@ def _holds(muxer: str, stream: Stream) -> bool:
 def _add_sound(output: Any, source: Any, encoder: str, bit_rate: int, most: int) -> Any:
     rates = av.codec.Codec(encoder, "w").audio_rates or [source.rate]
     rate = min(rates, key=lambda r: (r < source.rate, abs(r - source.rate)))
-    channels = source.codec_context.channels
+    # By number, for some files do not say which loudspeakers theirs are; others become stereo.
+    layout = {1: "mono", 6: "5.1", 8: "7.1"}.get(source.codec_context.channels, "stereo")
     target = output.add_stream(encoder, rate=rate)
-    target.layout = source.layout if channels <= most else "stereo"
-    target.bit_rate = bit_rate * min(channels, most)
+    target.layout = layout if most > 2 or layout == "mono" else "stereo"
+    target.bit_rate = bit_rate * target.codec_context.channels
     return target
 
 
