@@ -49,8 +49,8 @@ def parse_bitrate(text: str) -> int:
     return int(bits)
 
 
-def parse_bit_depth(text: str) -> int:
+def parse_bit_depth(text: str | int) -> int:
     """ "8" or "10"."""
-    if text not in ("8", "10"):
+    if str(text) not in ("8", "10"):
         raise ValueError(f"expected 8 or 10; got {text!r}")
     return int(text)

@@ -50,6 +50,12 @@ def find_jobs(
         path = Path(source)
         if target.is_dir():
             target /= _named(Path(path.name), writable, otherwise)
+        if target.suffix.lower() not in writable:
+            given = f"{target.suffix!r} is none of them" if target.suffix else "there is none"
+            raise SinkError(
+                f"the extension of {target} chooses its kind, and {given}: "
+                f"use {', '.join(writable)}"
+            )
         return [Job(path, target)]
     folder = Path(source)
     if folder.is_dir():

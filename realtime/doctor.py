@@ -37,9 +37,9 @@ def examine() -> dict[str, Any]:
     What can be tried is "ok", or else the reason why not, in one line. "problems" lists what keeps
     `impasto video` from working as it should; it is empty on a healthy machine.
     """
-    packages = {name: _version(name) for name in PACKAGES}
+    packages = {name: version_of(name) for name in PACKAGES}
     report: dict[str, Any] = {
-        "impasto": _version("impasto"),
+        "impasto": version_of("impasto"),
         "os": platform.platform(),
         "python": platform.python_version(),
         "packages": packages,
@@ -92,7 +92,8 @@ def _line(error: BaseException) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """The version of an installed distribution; None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

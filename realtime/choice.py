@@ -1,0 +1,178 @@
+"""From what was asked for to an engine that paints, with the reasons for what was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from models.errors import WeightsError
+from models.styles import known_styles, parse_blend, style_file
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from realtime.engines import Engine
+    from realtime.frame import Frame
+
+LIVELY_FPS = 30  # what "fine" must hold for --quality auto to choose it
+_TIMED_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user asked for, as far as it decides how frames are painted."""
+
+    style: str
+    strength: float = 1.0
+    quality: str = "auto"
+    engine: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+
+    def check(self) -> None:
+        """Raise WeightsError for what is sure to fail, before anything heavy is loaded."""
+        qualities = qualities_of(self.style)
+        if qualities and self.quality not in ("auto", *qualities):
+            raise WeightsError(
+                f"{self.style} comes in {' and '.join(qualities)} quality, not in {self.quality!r}"
+            )
+
+
+@dataclass
+class Painter:
+    """Makes the stylizer of each clip; the engine is opened for the first frame, and kept.
+
+    So a source that cannot be read, or a target that cannot be written, is told before anything
+    heavy is loaded. `say` is given one line for each automatic choice, with its reason.
+    """
+
+    choice: Choice
+    say: Callable[[str], None]
+    keep_color: bool = False
+    moving: bool = True  # a film: norm statistics go from frame to frame; False for single pictures
+    _engine: Engine | None = None
+    _size: tuple[int, int] | None = None  # that `_engine` was opened for
+
+    def stylize(self, batches: Iterator[list[Frame]]) -> Iterator[Frame]:
+        """A stylizer, for `realtime.pipeline.run`. Raises WeightsError and EngineError."""
+        first = next(batches, None)
+        if first is None:
+            return
+        from realtime.stylizer import Stylizer
+
+        height, width = first[0].image.shape[:2]
+        engine = self._engine_for((height, width))
+        stylizer = Stylizer(engine, keep_color=self.keep_color, carry=self.moving)
+        yield from stylizer(chain([first], batches))
+
+    def paint(self, picture: np.ndarray) -> np.ndarray:
+        """One picture, (H, W, 3) uint8 RGB."""
+        from realtime.frame import Frame
+
+        (painted,) = self.stylize(iter([[Frame(picture, 0, Fraction(1))]]))
+        return painted.image
+
+    def _engine_for(self, size: tuple[int, int]) -> Engine:
+        """The engine for frames of (height, width); any engine will do for single pictures."""
+        if self._engine is None or (self.moving and self._size != size):
+            self._engine = None  # only one at a time in memory
+            self._engine, self._size = self._open(size), size
+        return self._engine
+
+    def _open(self, size: tuple[int, int]) -> Engine:
+        from models.styles import load_style
+        from realtime.engines import open_engine
+
+        choice = self.choice
+        engines: dict[str, Engine] = {}
+
+        def engine_of(quality: str) -> Engine:
+            if quality not in engines:
+                network = load_style(choice.style, strength=choice.strength, quality=quality)
+                engines[quality] = open_engine(
+                    network,
+                    engine=choice.engine,
+                    device=choice.device,
+                    precision=choice.precision,
+                    size=size,
+                )
+            return engines[quality]
+
+        quality, reason = choose_quality(
+            qualities_of(choice.style),
+            choice.quality,
+            fps_of=lambda quality: measured_fps(engine_of(quality), size),
+            moving=self.moving,
+        )
+        engine = engine_of(quality)
+        self.say(f"quality: {quality} ({reason})")
+        self.say(f"engine: {engine.name} {engine.precision} on {engine.device} ({engine.reason})")
+        return engine
+
+
+def qualities_of(style: str) -> list[str]:
+    """The qualities in which every part of a style or blend is there; [] for weights in a file.
+
+    Raises WeightsError for a style that is unknown, or one of which no quality is common.
+    """
+    parts = list(parse_blend(style))
+    for path in [Path(part) for part in parts if part.endswith(".safetensors")]:
+        if not path.is_file():
+            raise WeightsError(f"there is no style file {path}: check the name")
+    named = [part for part in parts if not part.endswith(".safetensors")]
+    if not named:
+        return []
+    known = known_styles()
+    for name in named:
+        if name not in known:
+            style_file(name, "")  # says which are known, and the nearest
+    common = [q for q in known[named[0]].files if all(q in known[n].files for n in named)]
+    if not common:
+        raise WeightsError(f"the styles of {style} have no quality in common to blend")
+    return common
+
+
+def choose_quality(
+    qualities: list[str],
+    wanted: str,
+    *,
+    fps_of: Callable[[str], float],
+    moving: bool = True,
+) -> tuple[str, str]:
+    """The quality to paint in, and why. `fps_of` measures one, and is asked only if it matters.
+
+    "auto" is "fine" where that holds 30 frames a second here, else "fast". A picture that stands
+    still need hold no rate.
+    """
+    if wanted != "auto":
+        return wanted, "as asked"
+    if not qualities:
+        return "fast", "the file decides"
+    if len(qualities) == 1:
+        return qualities[0], "the only one of this style"
+    if not moving:
+        return "fine", "one picture may take its time"
+    fps = fps_of("fine")
+    if fps >= LIVELY_FPS:
+        return "fine", f"it runs at {fps:.0f} fps here, at least {LIVELY_FPS}"
+    return "fast", f"fine runs at {fps:.0f} fps here, below {LIVELY_FPS}"
+
+
+def measured_fps(engine: Engine, size: tuple[int, int]) -> float:
+    """Frames a second of an engine at (height, width), from the fastest of a few frames."""
+    import numpy as np
+
+    height, width = size
+    frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    engine(frame)  # the first of a shape is slow
+    seconds = []
+    for _ in range(_TIMED_FRAMES):
+        began = perf_counter()
+        engine(frame)
+        seconds.append(perf_counter() - began)
+    return 1 / min(seconds)

@@ -1,0 +1,260 @@
+"""The `impasto` command: a thin layer, one function a command.
+
+Exit codes: 0; 1 the work failed; 2 bad arguments; 130 stopped by Ctrl-C.
+"""
+
+import functools
+import traceback as tracebacks
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from models.errors import ImpastoError
+from realtime import options
+from realtime.batch import VIDEO_EXTENSIONS, Job, find_jobs
+from realtime.terminal import complain, say, show_findings, show_json, show_table
+from realtime.work import OnProgress, finish, work_through
+
+app = typer.Typer(
+    name="impasto",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+# The class of every usage error; some versions of typer carry their own click, others import it.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (None: the process's own); return its exit code."""
+    try:
+        return app(args=argv, prog_name="impasto", standalone_mode=False) or 0
+    except UsageError as error:
+        context = getattr(error, "ctx", None)
+        shown_by = context.command_path if context else "impasto"
+        complain(f"{error.format_message()} See {shown_by} --help.")  # type: ignore[attr-defined]
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        complain("stopped")
+        return 130
+
+
+def command(*, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function a command that tells its errors in one line, and has an example."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def told(**given: Any) -> None:
+            try:
+                function(**given)
+            except (UsageError, typer.Exit, typer.Abort, BrokenPipeError):
+                raise
+            except Exception as error:
+                if given["traceback"]:
+                    tracebacks.print_exc()
+                elif isinstance(error, ImpastoError):
+                    complain(str(error))
+                else:
+                    complain(
+                        f"a bug, or something nobody thought of: {type(error).__name__}: {error}. "
+                        "Please report it, with what --traceback adds."
+                    )
+                raise typer.Exit(1) from None
+
+        return app.command(epilog=f"Example: {example}")(told)
+
+    return register
+
+
+@app.callback(invoke_without_command=True)
+def impasto(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Turns video into painting. Each command shows an example with --help."""
+    if version:
+        from realtime.doctor import version_of
+
+        say(f"impasto {version_of('impasto') or '(not installed)'}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
+
+
+@command(example="impasto video holiday.mp4 painted.mp4 --style great_wave")
+def video(
+    source: options.VideoIn,
+    target: options.VideoOut,
+    style: options.Style,
+    strength: options.Strength = 1.0,
+    quality: options.Quality = "auto",
+    size: options.Size = None,
+    fps: options.FrameRate = None,
+    start: options.Time = None,
+    end: options.Time = None,
+    keep_color: options.KeepColor = False,
+    batch: options.Batch = 1,
+    device: options.Device = "auto",
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    codec: options.Codec = None,
+    crf: options.Crf = None,
+    preset: options.Preset = None,
+    bitrate: options.BitRate = None,
+    bit_depth: options.BitDepth = 8,
+    hwaccel: options.HwAccel = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Convert a video; sound, times, subtitles and all else in it are kept."""
+    if start is not None and end is not None and start >= end:
+        raise typer.BadParameter("--start must come before --end.")
+    if crf is not None and bitrate is not None:
+        raise typer.BadParameter("Give either --crf or --bitrate: the one decides the other.")
+    from realtime.atomic import partial_path
+    from realtime.choice import Choice, Painter
+    from realtime.codecs import CONTAINERS
+    from realtime.convert import stylize_video
+    from realtime.sources import VideoFile
+
+    choice = Choice(style, strength, quality, engine, device, precision)
+    choice.check()
+    jobs = find_jobs(
+        source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
+    )
+    reasons: list[str] = []
+    painter = Painter(choice, reasons.append if json else say, keep_color=keep_color)
+
+    def convert(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
+        try:
+            report = stylize_video(
+                job.source,
+                job.target,
+                painter.stylize,
+                size=size,
+                frame_rate=fps,
+                start=start,
+                end=end,
+                batch_size=batch,
+                codec=codec,
+                crf=crf,
+                preset=preset,
+                bitrate=bitrate,
+                bit_depth=bit_depth,
+                overwrite=overwrite,
+                hwaccel=hwaccel,
+                on_progress=on_progress,
+            )
+        except KeyboardInterrupt:
+            partial = partial_path(job.target)
+            kept = f"what was done is kept as {partial}" if partial.exists() else "nothing is kept"
+            complain(f"stopped; {kept}")
+            raise typer.Exit(130) from None
+        rate = report.frames / report.seconds
+        line = f"{job.target}: {report.frames} frames in {report.seconds:.1f} s, {rate:.1f} fps"
+        return line, {name: getattr(report, name) for name in report.__slots__} | {"fps": rate}
+
+    def count(job: Job) -> int:
+        with VideoFile(job.source, start=start, end=end) as file:
+            return file.info.frame_count or 0
+
+    rows = work_through(jobs, convert, count=count, quiet=json)
+    finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)
+
+
+@command(example="impasto image holiday.jpg painted.png --style starry_night")
+def image(
+    source: options.PictureIn,
+    target: options.PictureOut,
+    style: options.Style,
+    strength: options.Strength = 1.0,
+    quality: options.Quality = "auto",
+    size: options.Size = None,
+    keep_color: options.KeepColor = False,
+    device: options.Device = "auto",
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Paint one picture, or a folder of them. Reads JPEG, PNG, WebP, BMP and TIFF."""
+    from realtime.atomic import Target
+    from realtime.choice import Choice, Painter
+    from realtime.pictures import PICTURE_EXTENSIONS, write_picture
+    from realtime.stills import PICTURE_SUFFIXES, read_picture
+
+    choice = Choice(style, strength, quality, engine, device, precision)
+    choice.check()
+    jobs = find_jobs(
+        source, target, readable=PICTURE_SUFFIXES, writable=PICTURE_EXTENSIONS, otherwise=".png"
+    )
+    reasons: list[str] = []
+    say_reason = reasons.append if json else say
+    painter = Painter(choice, say_reason, keep_color=keep_color, moving=False)
+
+    def paint(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
+        picture = read_picture(job.source, size=size)
+        Target(job.target, overwrite=overwrite).discard()  # told now, not when it is painted
+        painted = painter.paint(picture)
+        write_picture(job.target, painted, overwrite=overwrite)
+        height, width = painted.shape[:2]
+        return f"{job.target}: {width}x{height}", {"width": width, "height": height}
+
+    rows = work_through(jobs, paint, count=lambda job: 1, quiet=json)
+    finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)
+
+
+@command(example="impasto styles --sheet styles.png --on holiday.jpg")
+def styles(
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Also paint one picture in every style, side by side."),
+    ] = None,
+    on: Annotated[
+        Path | None,
+        typer.Option(metavar="PICTURE", help="What to paint on the sheet, instead of a seascape."),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """List the styles that are installed, and make a contact sheet of them."""
+    if on is not None and sheet is None:
+        raise typer.BadParameter("--on says what is painted on a --sheet: give both.")
+    from models.styles import known_styles
+
+    known = known_styles()
+    if json:
+        show_json([vars(style) for style in known.values()])
+    else:
+        columns = ("style", "painting", "artist", "year", "licence", "quality")
+        rows = [
+            (s.name, s.painting, s.artist, s.year, s.licence, ", ".join(s.files))
+            for s in known.values()
+        ]
+        show_table(columns, rows)
+    if sheet is not None:
+        from realtime.sheet import write_sheet
+
+        write_sheet(sheet, list(known), on=on, overwrite=overwrite)
+        if not json:
+            say(f"{sheet}: {len(known)} styles")
+
+
+@command(example="impasto doctor --json")
+def doctor(json: options.Json = False, traceback: options.Traceback = False) -> None:
+    """Show what this machine has: devices, encoders, cameras, weights. Exit 1 if amiss."""
+    from realtime.doctor import examine
+
+    found = examine()
+    if json:
+        show_json(found)
+    else:
+        for name, value in found.items():
+            show_findings(name, value)
+    if found["problems"]:
+        raise typer.Exit(1)

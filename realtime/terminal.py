@@ -1,0 +1,129 @@
+"""What the command shows: lines, tables, and a bar of progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # rich is loaded where it is used: --help needs little of it
+    from rich.progress import Progress, TaskID
+
+
+def say(line: str) -> None:
+    """A result or a note, on standard output."""
+    print(line, flush=True)
+
+
+def complain(line: str) -> None:
+    """An error, as one line on standard error, whatever the message holds."""
+    print("impasto: " + " ".join(line.split()), file=sys.stderr, flush=True)
+
+
+def show_json(data: Any) -> None:
+    """Figures for another program, on standard output."""
+    say(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table as wide as the terminal; whole where the output goes to a file or another program."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+
+
+def show_findings(name: str, found: Any, *, indent: str = "") -> None:
+    """Nested data as indented lines, for reading."""
+    if isinstance(found, dict) and found:
+        say(f"{indent}{name}")
+        for key, value in found.items():
+            show_findings(key, value, indent=indent + "  ")
+    elif isinstance(found, list) and found and isinstance(found[0], dict):
+        for item in found:
+            show_findings(name, item, indent=indent)
+    else:
+        value = ", ".join(map(str, found)) if isinstance(found, list) else found
+        say(f"{indent}{name}: {'none' if value in (None, '', {}) else value}")
+
+
+class Bar:
+    """A bar for the file in hand, and above it one for all of them where there are several.
+
+    Where standard error is no terminal, nothing is shown.
+    """
+
+    def __init__(self, progress: Progress, files: int) -> None:
+        self._progress = progress
+        self._all: TaskID | None = None
+        if files > 1:
+            self._all = progress.add_task("all files", total=None, fps="")
+        self._file: TaskID | None = None
+        self._frames_before = 0
+
+    @property
+    def needs_total(self) -> bool:
+        """Whether it is worth counting all frames beforehand."""
+        return self._all is not None and not self._progress.disable
+
+    def expect(self, frames: int) -> None:
+        """How many frames all files have together, as far as is known."""
+        if self._all is not None:
+            self._progress.update(self._all, total=frames)
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[None]:
+        """The bar of one file, for as long as the block runs."""
+        self._file = self._progress.add_task(name, total=None, fps="")
+        try:
+            yield
+        finally:
+            task = next(t for t in self._progress.tasks if t.id == self._file)
+            self._frames_before += int(task.completed)
+            self._progress.remove_task(self._file)
+
+    def advance(self, done: int, total: int | None, fps: float) -> None:
+        """Move on: frames done of this file, how many it has, frames a second."""
+        assert self._file is not None, "there is a file in hand"
+        rate = f"{fps:.1f} fps"
+        self._progress.update(self._file, completed=done, total=total, fps=rate)
+        if self._all is not None:
+            self._progress.update(self._all, completed=self._frames_before + done)
+
+
+@contextmanager
+def progress_bar(*, files: int = 1) -> Iterator[Bar]:
+    """A `Bar` on standard error, gone when the block ends."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[fps]}", markup=False),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # or else what is piped on would end on the screen
+        redirect_stderr=True,
+    )
+    with progress:
+        yield Bar(progress, files)
