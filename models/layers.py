@@ -18,9 +18,9 @@ def reflect_pad(x: Tensor, stride: int, margin: int) -> Tensor:
     return F.pad(x, (margin, right, margin, bottom), mode="reflect")
 
 
-def conv(inputs: int, outputs: int, size: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+def conv(inputs: int, outputs: int, size: int, *, stride: int = 1) -> nn.Conv2d:
     """A convolution that keeps the picture's size, or divides it by `stride`."""
-    return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, groups=groups)
+    return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2)
 
 
 class ResidualBlock(nn.Module):
@@ -29,22 +29,16 @@ class ResidualBlock(nn.Module):
     The path around f carries no norm, so brightness and colour survive any number of blocks.
     """
 
-    def __init__(self, channels: int, *, separable: bool = False) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        make = depthwise_separable if separable else conv
-        self.conv1 = make(channels, channels, 3)
+        self.conv1 = conv(channels, channels, 3)
         self.norm1 = nn.InstanceNorm2d(channels, affine=True)
-        self.conv2 = make(channels, channels, 3)
+        self.conv2 = conv(channels, channels, 3)
         self.norm2 = nn.InstanceNorm2d(channels, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.norm1(self.conv1(x)))
         return x + self.norm2(self.conv2(y))
-
-
-def depthwise_separable(inputs: int, outputs: int, size: int) -> nn.Sequential:
-    """A depthwise convolution, then a 1x1 one (Howard et al. 2017)."""
-    return nn.Sequential(conv(inputs, inputs, 5, groups=inputs), conv(inputs, outputs, 1))
 
 
 class UpsampleConv(nn.Module):

@@ -1,0 +1,139 @@
+"""Style files: blends, strengths, and every way a file can be wrong."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from models import styles
+from models.errors import WeightsError
+from models.styles import known_styles, load_network, load_style, mix, parse_blend
+from models.train import save_network
+from models.transform_net import TransformNet
+
+
+@pytest.fixture
+def style_files(tmp_path):
+    paths = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        paths.append(tmp_path / f"style{seed}.safetensors")
+        save_network(TransformNet("fast"), paths[-1])
+    return paths
+
+
+def test_a_single_name_is_the_whole():
+    assert parse_blend("great_wave") == {"great_wave": 1.0}
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=5))
+def test_shares_sum_to_one_and_keep_their_proportion(shares):
+    blend = parse_blend("+".join(f"style{i}:{share}" for i, share in enumerate(shares)))
+    assert sum(blend.values()) == pytest.approx(1)
+    for index, share in enumerate(shares):
+        assert blend[f"style{index}"] == pytest.approx(share / sum(shares))
+
+
+@pytest.mark.parametrize("spec", ["", "a+", "a:-1", "a:0", "a:nan", "a:inf", "a:many", ":1"])
+def test_shares_must_be_positive_numbers(spec):
+    with pytest.raises(WeightsError):
+        parse_blend(spec)
+
+
+@pytest.mark.parametrize("name", known_styles())
+def test_every_shipped_style_loads_and_paints(name):
+    for quality in known_styles()[name].files:
+        network = load_style(name, quality=quality)
+        with torch.no_grad():
+            painted = network(torch.rand(1, 3, 48, 64))
+        assert painted.isfinite().all()
+        assert painted.std() > 0.02, "a flat grey picture is no painting"
+
+
+def test_an_unknown_style_lists_the_known_and_the_nearest():
+    with pytest.raises(WeightsError, match="did you mean great_wave.*Known: .*great_wave"):
+        load_style("great_waev")
+
+
+def test_a_blend_of_files_lies_between_them(style_files):
+    first, second = (load_network(path).state_dict() for path in style_files)
+    blend = load_style(f"{style_files[0]}:1+{style_files[1]}:3").state_dict()
+    for name, value in blend.items():
+        torch.testing.assert_close(value, 0.25 * first[name] + 0.75 * second[name])
+
+
+def test_strength_one_is_the_style_and_zero_the_trunk():
+    style = load_style("great_wave").state_dict()
+    trunk = load_network(styles.trunk_file("fast")).state_dict()
+    half = load_style("great_wave", strength=0.5).state_dict()
+    zero = load_style("great_wave", strength=0.0).state_dict()
+    for name in style:
+        torch.testing.assert_close(half[name], 0.5 * style[name] + 0.5 * trunk[name])
+        torch.testing.assert_close(zero[name], trunk[name])
+
+
+def test_the_trunk_gives_the_picture_back():
+    y, x = torch.meshgrid(torch.linspace(0, 6, 96), torch.linspace(0, 9, 128), indexing="ij")
+    picture = torch.stack([x.sin(), (x + y).cos(), (y * 2).sin()])[None] * 0.3 + 0.45
+    with torch.no_grad():
+        same = load_style("great_wave", strength=0.0)(picture)
+    error = (same - picture).square().mean().sqrt().item()
+    assert error < 0.05  # a smooth picture, well inside 8% of the range; an untrained net gives 0.3
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_strength_out_of_range(strength):
+    with pytest.raises(WeightsError, match="strength"):
+        load_style("great_wave", strength=strength)
+
+
+def test_mixing_one_network_changes_nothing(style_files):
+    network = load_network(style_files[0])
+    assert mix({"a": network}, {"a": 1.0}) is network
+
+
+def test_a_truncated_file(style_files):
+    whole = style_files[0].read_bytes()
+    style_files[0].write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+        load_style(str(style_files[0]))
+
+
+def test_a_file_of_another_kind(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(WeightsError, match="no Impasto style"):
+        load_style(str(path))
+    save_file({"weight": torch.zeros(3)}, path, {"form": "fast"})
+    with pytest.raises(WeightsError, match="does not hold the weights"):
+        load_style(str(path))
+    path.write_bytes(b"\x80\x04 pickled")
+    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+        load_style(str(path))
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(WeightsError, match="no style file"):
+        load_style(str(tmp_path / "none.safetensors"))
+
+
+def test_a_damaged_shipped_file(tmp_path, monkeypatch):
+    (tmp_path / "a.safetensors").write_bytes(b"changed")
+    row = {"file": "a.safetensors", "sha256": "0" * 64}
+    monkeypatch.setattr(styles, "WEIGHTS", tmp_path)
+    with pytest.raises(WeightsError, match="damaged"):
+        styles.checked(row)
+
+
+def test_the_table_names_every_file_in_the_folder():
+    table = json.loads((styles.WEIGHTS / "manifest.json").read_text())
+    rows = [row for style in table["styles"].values() for row in style["files"].values()]
+    rows += [*table["trunks"].values(), table["loss_network"]]
+    assert {row["file"] for row in rows} == {p.name for p in styles.WEIGHTS.glob("*.safetensors")}
+    for row in rows:
+        styles.checked(row)
+    for style in table["styles"].values():
+        assert {"painting", "artist", "year", "licence", "sentence"} <= style.keys()
