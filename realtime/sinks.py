@@ -120,7 +120,9 @@ class VideoWriter:
             with self._errors():
                 self._finish()
         except KeyboardInterrupt:
-            raise  # what is on the disk stays there
+            with suppress(av.FFmpegError, OSError):
+                self._container.close()  # so that what is there can be played
+            raise
         except BaseException:
             self._discard()
             raise
