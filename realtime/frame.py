@@ -17,7 +17,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class ColorTags:
-    """How the numbers in a YUV file mean colours: code points of ITU-T H.273; 2 is "unspecified"."""
+    """How a file's YUV numbers mean colours: code points of ITU-T H.273; 2 is unspecified."""
 
     primaries: int = 2
     transfer: int = 2
