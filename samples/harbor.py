@@ -1,6 +1,6 @@
 """A harbour in the evening sun, rendered by us: the sample clip, and its exact optical flow.
 
-    python samples/harbor.py samples/harbor.mp4
+    python samples/harbor.py samples/harbor.mp4 --still samples/harbor.jpg
 
 The scene is a list of flat painted sheets that stand and move in space, the sky, and the water.
 A pixel therefore knows which surface it shows and which point of it; asking where that point is
@@ -11,165 +11,23 @@ occlusion. One thing no flow describes: a reflection moves unlike the water that
 
 import argparse
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 
+import av
 import numpy as np
+from scenery.horizon import HAZE
+from scenery.jpeg import write_jpeg
+from scenery.scene import SECONDS, WATER, camera, scene
+from scenery.sound import RATE, soundtrack
+from scenery.space import Sheet, Texture, View
+from scenery.water import MirrorFrame, Water
 
-from scenery import afloat, horizon, town
-from scenery.canvas import Canvas
-from scenery.space import Dome, Pose, Sheet, Texture, View
-
-SEED = 7
 HEIGHT, WIDTH = 360, 640
 FRAME_RATE = Fraction(30)
-FRAME_COUNT = 210
-HORIZON = 0.49  # of the height, from the top
-FOCAL = 0.98  # of the width: 54 degrees across
-QUAY_FROM, QUAY_TO = np.array((-37.0, 0.0, 34.0)), np.array((3.0, 0.0, 92.0))
-WATER = 3  # place of the water in the list of surfaces: sky and hills are behind it
-
-
-def _ease(t: float) -> float:
-    """From 0 to 1 over the clip, slow at both ends but never at rest."""
-    s = t / float(FRAME_COUNT / FRAME_RATE)
-    return 0.35 * s + 0.65 * s * s * (3 - 2 * s)
-
-
-def camera(t: float, height: int = HEIGHT, width: int = WIDTH) -> View:
-    """The camera at time t (seconds): it pans to the right, walks forward and sways."""
-    s = _ease(t)
-    position = (-0.9 + 2.6 * s, 3.3 + 0.05 * np.sin(1.9 * t), 2.2 * s)
-    yaw = np.radians(-6.0 + 12.5 * s + 0.15 * np.sin(1.3 * t))
-    return View(position, yaw, FOCAL * width, ((width - 1) / 2, HORIZON * height))
-
-
-def _texture(canvas: Canvas) -> Texture:
-    rgb = horizon.linear(canvas.rgb) * canvas.alpha[..., None]
-    return Texture(np.concatenate([rgb, canvas.alpha[..., None]], axis=2))
-
-
-def _standing(
-    canvas: Canvas, x: float, z: float, scale: float = 1.0, along: tuple[float, float] = (1, 0)
-) -> Callable[[float], Pose]:
-    """A sheet that stands still on the water: (x, z) is its lower left corner."""
-    pose = Pose(
-        np.array((x, 0.0, z)),
-        np.array((along[0], 0.0, along[1])) * canvas.width_m * scale,
-        np.array((0.0, canvas.height_m * scale, 0.0)),
-    )
-    return lambda t: pose
-
-
-def _sailing(
-    canvas: Canvas, x: float, z: float, speed: float, *, scale: float = 1.0, roll: float = 0.0,
-    beat: float = 1.0, mirrored: bool = False,
-) -> Callable[[float], Pose]:  # fmt: skip
-    """A boat: its left edge at x when t = 0, moving at `speed` m/s along x, rocking."""
-    w, h = canvas.width_m * scale, canvas.height_m * scale
-
-    def pose(t: float) -> Pose:
-        tilt = roll * np.sin(beat * t + x)
-        c, s = np.cos(tilt), np.sin(tilt)
-        along, up = np.array((c, s, 0.0)) * w, np.array((-s, c, 0.0)) * h
-        sunk = 0.06 * scale + 0.04 * np.sin(1.3 * beat * t + z)
-        middle = np.array((x + w / 2 + speed * t, -sunk, z))
-        origin = middle - along / 2
-        return Pose(origin + along, -along, up) if mirrored else Pose(origin, along, up)
-
-    return pose
-
-
-def _lying(canvas: Canvas, x: float, z: float, speed: float) -> Callable[[float], Pose]:
-    """Foam on the water; its right end (left end, if speed < 0) at x when t = 0."""
-    sign = np.sign(speed)
-    along = np.array((sign * canvas.width_m, 0.0, 0.0))
-    up = np.array((0.0, 0.0, sign * canvas.height_m))
-    return lambda t: Pose(np.array((x + speed * t, 0.0, z)) - along - up / 2, along, up)
-
-
-def _flying(
-    canvas: Canvas, start: tuple[float, float, float], velocity: tuple[float, float, float],
-    bank: float, scale: float = 1.0,
-) -> Callable[[float], Pose]:  # fmt: skip
-    """A gull: from `start` in a straight line, leaning by `bank` radians."""
-    along = np.array((np.cos(bank), np.sin(bank), 0.0)) * canvas.width_m * scale
-    up = np.array((-np.sin(bank), np.cos(bank), 0.0)) * canvas.height_m * scale
-    return lambda t: Pose(np.array(start) + np.array(velocity) * t - along / 2, along, up)
-
-
-@cache
-def scene() -> tuple[Dome | horizon.Water | Sheet, ...]:
-    """Every surface, farthest first: the later hides the earlier."""
-    sheets: list[Dome | horizon.Water | Sheet] = []
-
-    def add(name: str, canvas: Canvas, pose: Callable[[float], Pose], **options: object) -> None:
-        sheets.append(Sheet(name, _texture(canvas), pose, **options))  # type: ignore[arg-type]
-
-    sheets.append(Dome("sky", Texture(horizon.sky(SEED)), horizon.SKY_SPAN, 0.0035))
-    far = horizon.range_of_hills(SEED + 1, 4600, 330, 0.42, (0.46, 0.52, 0.62), wooded=0.3)
-    add("far hills", far, _standing(far, -2300, 3400))
-    near = horizon.range_of_hills(SEED + 5, 2000, 110, 1.0, (0.38, 0.46, 0.28), wooded=1.0)
-    add("near hills", near, _standing(near, -900, 1250))
-    assert len(sheets) == WATER
-    sheets.append(horizon.Water(SEED + 3))
-
-    hill = town.hillside(SEED + 4)
-    add("hillside", hill, _standing(hill, -108, 118))
-    point = afloat.lighthouse(SEED + 6)
-    add("lighthouse", point, _standing(point, 22, 104))
-
-    direction = (QUAY_TO - QUAY_FROM) / np.linalg.norm(QUAY_TO - QUAY_FROM)
-    heading = (direction[0], direction[2])
-    outward = np.array((direction[2], 0.0, -direction[0]))
-    houses = town.house_row(SEED + 7)
-    front = QUAY_FROM + np.array((0.0, 1.6, 0.0))
-    add("houses", houses, lambda t: Pose(
-        front, direction * houses.width_m, np.array((0.0, houses.height_m, 0.0))))  # fmt: skip
-    ground = town.cobbles(SEED + 8)
-    add("pavement", ground, lambda t: Pose(
-        front + outward * 6.0, direction * houses.width_m, -outward * 6.0))  # fmt: skip
-    edge = town.quay_edge(SEED + 9)
-    kerb = QUAY_FROM + outward * 6.0
-    add("quay", edge, _standing(edge, kerb[0], kerb[2], along=heading))
-
-    moored = [
-        (0.82, (0.90, 0.88, 0.82), (0.2, 0.35, 0.5), True),
-        (0.62, (0.75, 0.24, 0.18), (0.95, 0.9, 0.8), False),
-        (0.47, (0.25, 0.42, 0.32), (0.95, 0.85, 0.5), True),
-        (0.34, (0.93, 0.72, 0.28), (0.5, 0.2, 0.15), False),
-        (0.23, (0.85, 0.84, 0.80), (0.7, 0.2, 0.2), True),
-    ]
-    for k, (share, top, stripe, mast) in enumerate(moored):
-        boat = afloat.dinghy(SEED + 20 + k, top, stripe, mast)
-        at = QUAY_FROM + (QUAY_TO - QUAY_FROM) * share + outward * 8.0
-        add(f"moored {k}", boat, _sailing(
-            boat, at[0], at[2], 0.0, scale=1.15, roll=0.03, beat=1.1 + 0.1 * k))  # fmt: skip
-
-    sloop, foam = afloat.sloop(SEED + 10), afloat.wake(SEED + 11)
-    add("sloop's wake", foam, _lying(foam, 20.0, 58.0, -1.7), reflected=False)
-    add("sloop", sloop, _sailing(sloop, 20.0, 58.0, -1.7, scale=1.25, roll=0.035, beat=0.9))
-    mark = afloat.buoy()
-    add("buoy", mark, _sailing(mark, 11.5, 40.0, 0.0, scale=1.0, roll=0.10, beat=1.6))
-    trawler = afloat.trawler(SEED + 12)
-    add("trawler's wake", foam, _lying(foam, -3.0, 30.0, 1.9), reflected=False)
-    add("trawler", trawler, _sailing(trawler, -13.6, 30.0, 1.9, roll=0.03, beat=1.4))
-
-    bird = afloat.gull(SEED + 13)
-    flights = [
-        ((9.0, 11.5, 40.0), (-1.6, 0.15, -0.6), 0.15, 7.0, 0.0, 1.5),
-        ((-7.0, 6.8, 22.0), (2.1, 0.05, 0.3), -0.18, 8.0, 1.0, 1.0),
-        ((4.5, 5.6, 15.0), (-1.5, 0.12, 0.9), 0.22, 9.0, 2.0, 1.0),
-        ((12.0, 9.0, 30.0), (-2.0, -0.1, 0.0), 0.05, 7.6, 3.0, 1.2),
-    ]
-    for k, (start, velocity, bank, beat, phase, size) in enumerate(flights):
-        add(f"gull {k}", bird, _flying(bird, start, velocity, bank, size),
-            bend=lambda t, b=beat, p=phase: 0.35 + 0.85 * np.sin(b * t + p))  # fmt: skip
-    piles = afloat.mooring(SEED + 14)
-    add("piles", piles, _standing(piles, 3.2, 11.5))
-    return tuple(sheets)
+FRAME_COUNT = round(SECONDS * FRAME_RATE)
+STILL_AT = 4.8  # seconds
 
 
 def _box(
@@ -185,12 +43,18 @@ def _box(
     return (slice(*y), slice(*x)) if x[0] < x[1] and y[0] < y[1] else None
 
 
-def _paint(view: View, t: float, columns: np.ndarray, rows: np.ndarray, pixel: float,
-           mirror: tuple[Texture, horizon.MirrorFrame] | None) -> np.ndarray:  # fmt: skip
+def _paint(
+    view: View,
+    t: float,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    pixel: float,
+    mirror: tuple[Texture, MirrorFrame] | None,
+) -> np.ndarray:
     """Linear light at a grid of samples, far to near; without water if there is no mirror yet."""
     picture = np.zeros((rows.size, columns.size, 3), np.float32)
     for surface in scene():
-        if isinstance(surface, horizon.Water):
+        if isinstance(surface, Water):
             if mirror is not None:
                 wet = int(np.searchsorted(rows, view.centre[1] + 1e-3))
                 py, px = np.meshgrid(rows[wet:], columns, indexing="ij")
@@ -210,7 +74,7 @@ def _paint(view: View, t: float, columns: np.ndarray, rows: np.ndarray, pixel: f
         if isinstance(surface, Sheet):
             clear = np.exp(-depth / 1900).astype(np.float32)[:, None]
             rgba = rgba * np.array((1, 1, 1, 1), np.float32)
-            rgba[:, :3] = rgba[:, :3] * clear + horizon.HAZE * (rgba[:, 3:] * (1 - clear))
+            rgba[:, :3] = rgba[:, :3] * clear + HAZE * (rgba[:, 3:] * (1 - clear))
         part = picture[box].reshape(-1, 3)
         part[hit] = part[hit] * (1 - rgba[:, 3:]) + rgba[:, :3]
         picture[box] = part.reshape(px.shape + (3,))
@@ -223,7 +87,7 @@ def render(t: float, height: int = HEIGHT, width: int = WIDTH, *, samples: int =
     samples: rays along each side of a pixel.
     """
     view = camera(t, height, width)
-    frame = horizon.MirrorFrame(height, width, view.centre[1])
+    frame = MirrorFrame(height, width, view.centre[1])
     below = View(view.position, view.yaw, view.focal_px, view.centre, mirrored=True)
     px, py = frame.pixels()
     reflection = _paint(below, t, px[0], py[:, 0], 1.0, None)
@@ -243,7 +107,7 @@ def _trace(
     number = np.zeros(px.size, np.int64)
     u, v = np.zeros(px.size), np.zeros(px.size)
     for k, surface in enumerate(scene()):
-        if isinstance(surface, horizon.Water):
+        if isinstance(surface, Water):
             hit = np.flatnonzero(py > view.centre[1] + 1e-3)
             su, sv, _ = surface.touch(view, t, px[hit], py[hit])
         else:
@@ -288,7 +152,8 @@ def occlusion(t0: float, t1: float, height: int = HEIGHT, width: int = WIDTH) ->
     Returns (height, width) bool.
     """
     number, qx, qy = _landing(t0, t1, height, width)
-    outside = (qx < 0) | (qx > width - 1) | (qy < 0) | (qy > height - 1)
+    off = 1e-3  # a point at rest on the border stays in the frame whatever the rounding
+    outside = (qx < -off) | (qx > width - 1 + off) | (qy < -off) | (qy > height - 1 + off)
     then, _, _ = _trace(camera(t1, height, width), t1, qx, qy)
     return (outside | (then > number)).reshape(height, width)
 
@@ -313,10 +178,6 @@ def pictures() -> Iterator[np.ndarray]:
 
 def write_clip(path: Path) -> None:
     """Write the clip: H.264 and AAC in MP4, with a title and the language of its sound."""
-    import av
-
-    from scenery.sound import RATE, soundtrack
-
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         container.metadata["title"] = "Harbor"
         container.metadata["comment"] = "Rendered by samples/harbor.py"
@@ -348,7 +209,11 @@ def write_clip(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path, help="the .mp4 to write")
-    write_clip(parser.parse_args().output)
+    parser.add_argument("--still", type=Path, help="a .jpg to write: one picture of the clip")
+    arguments = parser.parse_args()
+    write_clip(arguments.output)
+    if arguments.still:
+        write_jpeg(arguments.still, render(STILL_AT), quality=3)
 
 
 if __name__ == "__main__":

@@ -75,9 +75,7 @@ class Canvas:
         for (ax, ay), (bx, by) in zip(p, np.roll(p, -1, axis=0), strict=True):
             ex, ey = bx - ax, by - ay
             along = np.clip(((x - ax) * ex + (y - ay) * ey) / max(ex * ex + ey * ey, 1e-9), 0, 1)
-            nearest = np.minimum(
-                nearest, (x - ax - along * ex) ** 2 + (y - ay - along * ey) ** 2
-            )
+            nearest = np.minimum(nearest, (x - ax - along * ex) ** 2 + (y - ay - along * ey) ** 2)
             if ay != by:
                 inside ^= ((ay <= y) != (by <= y)) & (x < ax + (y - ay) / (by - ay) * ex)
         distance = np.sqrt(nearest) * np.where(inside, 1, -1) * self.scale

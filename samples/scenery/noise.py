@@ -11,9 +11,7 @@ def _radius(height: int, width: int) -> np.ndarray:
     return np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
 
 
-def band(
-    height: int, width: int, period: float, seed: int, *, stretch: float = 1.0
-) -> np.ndarray:
+def band(height: int, width: int, period: float, seed: int, *, stretch: float = 1.0) -> np.ndarray:
     """Noise of one size of detail: (H, W) float32, mean 0, standard deviation 1, tiling.
 
     period: typical distance between two bright spots, in pixels; `stretch` times that along x.
@@ -42,7 +40,7 @@ def fractal(
     return (field / field.std()).astype(np.float32)
 
 
-def ramp(x: np.ndarray, low: float, high: float) -> np.ndarray:
+def ramp(x: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """Smooth step: 0 below `low`, 1 above `high` (or the other way round if low > high)."""
     s = np.clip((x - low) / (high - low), 0.0, 1.0)
     return s * s * (3.0 - 2.0 * s)

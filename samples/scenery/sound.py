@@ -34,8 +34,16 @@ def _waves(seconds: float, seed: int) -> np.ndarray:
 def _bell(t: np.ndarray, start: float, hz: float) -> np.ndarray:
     """One stroke: the partials of a church bell, the high ones fading first."""
     since = np.maximum(t - start, 0.0)
-    partials = [(0.5, 0.5, 3.2), (1.0, 1.0, 2.2), (1.19, 0.7, 1.6), (1.5, 0.45, 1.3),
-                (2.0, 0.8, 1.1), (2.51, 0.3, 0.7), (2.66, 0.25, 0.6), (4.17, 0.2, 0.35)]  # fmt: skip
+    partials = [
+        (0.5, 0.5, 3.2),
+        (1.0, 1.0, 2.2),
+        (1.19, 0.7, 1.6),
+        (1.5, 0.45, 1.3),
+        (2.0, 0.8, 1.1),
+        (2.51, 0.3, 0.7),
+        (2.66, 0.25, 0.6),
+        (4.17, 0.2, 0.35),
+    ]
     tone = sum(
         gain * np.exp(-since / fade) * np.sin(2 * np.pi * hz * ratio * since)
         for ratio, gain, fade in partials
@@ -51,8 +59,9 @@ def _gull(t: np.ndarray, start: float, hz: float, cries: int) -> np.ndarray:
         s = np.clip((t - start - 0.42 * k) / length, 0, 1)
         glide = hz * (1 + 0.35 * np.sin(np.pi * s**0.6) - 0.18 * s)
         phase = 2 * np.pi * np.cumsum(glide) / RATE
-        voice = sum(np.sin(n * phase + 0.3 * np.sin(2 * np.pi * 70 * t)) / n**0.8
-                    for n in range(1, 6))  # fmt: skip
+        voice = sum(
+            np.sin(n * phase + 0.3 * np.sin(2 * np.pi * 70 * t)) / n**0.8 for n in range(1, 6)
+        )
         sound += voice * np.sin(np.pi * s) ** 0.7 * (1 - 0.12 * k)
     return sound
 
@@ -61,8 +70,11 @@ def soundtrack(seconds: float) -> np.ndarray:
     """Two channels, planar: (2, seconds * RATE) float32 in [-1, 1]."""
     t = np.arange(round(seconds * RATE)) / RATE
     left, right = 0.055 * _waves(seconds, 1), 0.055 * _waves(seconds, 2)
-    for start, hz, pan, gain in ((1.1, 392.0, 0.25, 0.10), (3.0, 392.0, 0.25, 0.085),
-                                 (4.9, 392.0, 0.25, 0.075)):  # fmt: skip
+    for start, hz, pan, gain in (
+        (1.1, 392.0, 0.25, 0.10),
+        (3.0, 392.0, 0.25, 0.085),
+        (4.9, 392.0, 0.25, 0.075),
+    ):
         stroke = gain * _bell(t, start, hz)
         left, right = left + (1 - pan) * stroke, right + pan * stroke
     for start, hz, pan, cries in ((0.3, 1150.0, 0.8, 3), (3.7, 1320.0, 0.35, 4)):

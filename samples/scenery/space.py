@@ -54,7 +54,7 @@ class Texture:
     def __init__(self, picture: np.ndarray) -> None:
         """picture: (H, W, C) float32, each side a multiple of 32."""
         self.height, self.width = picture.shape[:2]
-        levels = [picture.astype(np.float32)]
+        levels: list[np.ndarray] = [picture.astype(np.float32)]
         while len(levels) < 6 and min(levels[-1].shape[:2]) > 1:
             a = levels[-1]
             levels.append((a[::2, ::2] + a[1::2, ::2] + a[::2, 1::2] + a[1::2, 1::2]) / 4)
