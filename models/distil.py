@@ -12,7 +12,14 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.loss_network import MATCHED, CompactNetwork, LossNetwork, freeze, oxford_vgg19
+from models.loss_network import (
+    MATCHED,
+    CompactNetwork,
+    LossNetwork,
+    compact_network,
+    freeze,
+    oxford_vgg19,
+)
 from models.losses import STYLE_LAYERS, content_loss, gram_matrix, style_loss
 from models.photos import crops, list_photos, read_photo, resize_short_side
 
@@ -73,7 +80,7 @@ def mismatch(
 def distil(photos: Path, paintings: Path, teacher: LossNetwork, steps: int, out: Path) -> None:
     torch.manual_seed(1)
     training, held_back = list_photos(photos)
-    pictures = sorted(paintings.glob("*.jpg"))
+    pictures, _ = split_paintings(paintings)
     dice = torch.Generator().manual_seed(1)
     student = CompactNetwork().to(memory_format=torch.channels_last)
     adam = torch.optim.Adam(student.parameters(), lr=1.5e-3, betas=(0.9, 0.98))
@@ -102,6 +109,12 @@ def distil(photos: Path, paintings: Path, teacher: LossNetwork, steps: int, out:
     save_student(student, scales, out)
 
 
+def split_paintings(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The paintings in `folder` as (to learn from, to compare on: every fourth)."""
+    paths = sorted(folder.glob("*.jpg"))
+    return [path for index, path in enumerate(paths) if index % 4], paths[::4]
+
+
 def save_student(student: CompactNetwork, scales: dict[str, Tensor], out: Path) -> None:
     """Half precision, each head multiplied by its channels' scales (ReLU lets them through)."""
     tensors = {name: value.clone() for name, value in student.state_dict().items()}
@@ -125,10 +138,17 @@ def compare(student: LossNetwork, teacher: LossNetwork, photos: list[Path], pain
     Feature error by layer; rank correlation of content losses (between a photo and spoilt,
     mixed versions of it) and of style losses (between such pictures and paintings).
     """
-    dice = torch.Generator().manual_seed(7)
+    for layer in MATCHED:
+        errors = []
+        for path in photos:
+            photo = read_photo(path)[None]
+            ours, theirs = (network(photo, [layer])[layer] for network in (student, teacher))
+            errors.append(content_loss(ours, theirs).item())
+        print(f"{layer}: feature error {sum(errors) / len(errors):.3f}")
+
     network_values: dict[str, dict[str, list[float]]] = {}
     for name, network in (("student", student), ("teacher", teacher)):
-        dice.manual_seed(7)
+        dice = torch.Generator().manual_seed(7)
         content, style = [], []
         style_grams = []
         for path in paintings:
@@ -158,11 +178,9 @@ def main() -> None:
     teacher = freeze(oxford_vgg19(given.teacher), torch.bfloat16, "cpu")
     if given.steps:
         distil(given.photos, given.paintings, teacher, given.steps, given.out)
-    from models.loss_network import compact_network
-
     student = freeze(compact_network(given.out), torch.bfloat16, "cpu")
     held_back = list_photos(given.photos)[1]
-    compare(student, teacher, held_back[:60], sorted(given.paintings.glob("*.jpg"))[::4])
+    compare(student, teacher, held_back[:60], split_paintings(given.paintings)[1])
 
 
 if __name__ == "__main__":

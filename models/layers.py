@@ -1,4 +1,4 @@
-"""Blocks shared by the networks: padding to the stride, residual blocks, upsampling convolutions."""
+"""Blocks shared by the networks: padding, residual blocks, convolutions that enlarge."""
 
 import torch
 import torch.nn.functional as F

@@ -56,7 +56,7 @@ class TransformNet(nn.Module):
         return y[..., self.MARGIN : self.MARGIN + height, self.MARGIN : self.MARGIN + width]
 
     def recolor(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
-        """The output map y * gain + offset for an input of this mean and deviation, (N, 3, 1, 1)."""
+        """The output's map y * gain + offset. Input mean and deviation, results: (N, 3, 1, 1)."""
         gain = self.gain + self.gain_deviation * deviation
         return gain, self.offset + self.offset_mean * mean
 
@@ -85,5 +85,5 @@ class Body(nn.Module):
 
 
 def normed(layer: nn.Module, channels: int) -> nn.Sequential:
-    """A convolution followed by instance norm (Ulyanov et al. 2016) with its own scale and shift."""
+    """A convolution, then instance norm (Ulyanov et al. 2016) with a scale and shift of its own."""
     return nn.Sequential(layer, nn.InstanceNorm2d(channels, affine=True))
