@@ -13,8 +13,12 @@ from av.video.stream import VideoStream
 from models.errors import EngineError, SourceError
 
 MAX_SIDE, MAX_PIXELS = 16384, 100_000_000
-# Demuxers that make a picture of any text.
-_NOT_MEDIA = {"tty", "bin", "xbin", "adf", "idf"}
+# Demuxers that follow a file's text elsewhere, or wait for more of it; and those that make a
+# picture of any text.
+_NOT_MEDIA = {
+    *("hls", "dash", "webm_dash_manifest", "imf", "concat", "sdp", "rtp", "rtsp", "sap"),
+    *("avisynth", "vapoursynth", "tty", "bin", "xbin", "adf", "idf"),
+}
 _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 
 
@@ -36,9 +40,12 @@ def open_media(path: str | Path, *, hwaccel: str | None = None) -> InputContaine
         raise SourceError(f"{path} is empty (0 bytes); copy or record it again")
     device = _device(hwaccel) if hwaccel else None
     try:
-        container = av.open(
+        return av.open(
             f"file:{os.fspath(path)}",
-            options={"protocol_whitelist": "file"},
+            options={
+                "protocol_whitelist": "file",
+                "format_whitelist": ",".join(sorted(av.formats_available - _NOT_MEDIA)),
+            },
             metadata_errors="replace",
             hwaccel=device,
         )
@@ -48,10 +55,6 @@ def open_media(path: str | Path, *, hwaccel: str | None = None) -> InputContaine
                 f"cannot decode {path} on {hwaccel!r}: {_reason(error)}; decode on the CPU instead"
             ) from error
         raise SourceError(f"cannot read {path}: {_why_unreadable(path, error)}") from error
-    if container.format.name in _NOT_MEDIA:
-        container.close()
-        raise SourceError(f"cannot read {path}: it is text, not a media file")
-    return container
 
 
 def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
@@ -115,6 +118,8 @@ def _reason(error: Exception) -> str:
 
 def _why_unreadable(path: Path, error: Exception) -> str:
     """FFmpeg says "invalid data" to letters and to half a film; the first bytes tell which."""
+    if isinstance(error, av.error.ArgumentError):  # "format not on the whitelist"
+        return "it is text, a playlist or a script, not a media file"
     if not isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
         return _reason(error)
     with path.open("rb") as file:

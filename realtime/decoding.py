@@ -86,31 +86,23 @@ class Decoder:
         if self._first_pts is None:
             yield from self._decoded()
             return
-        for seconds_before in (1, 10, None):
-            if not self._seek(seconds_before):
+        second, start = round(1 / self._time_base), self._stream.start_time or 0
+        back = (self._first_pts - second, self._first_pts - 10 * second, start - second, start)
+        for target in back:
+            try:
+                self._container.seek(target, stream=self._stream)
+            except av.FFmpegError:
                 continue
+            self._refused, self._damaged = 0, False
             frames = self._decoded()
             first = next(frames, None)
             if first is None or first.pts is None:
                 continue
-            if first.pts <= self._first_pts or seconds_before is None:
+            if first.pts <= self._first_pts or target == start:
                 yield first
                 yield from frames
                 return
-
-    def _seek(self, seconds_before: int | None) -> bool:
-        """Go to before `first_pts`; None is the beginning. False where the format cannot."""
-        self._refused, self._damaged = 0, False
-        start = self._stream.start_time or 0
-        target = start
-        if seconds_before is not None and self._first_pts is not None:
-            target = max(start, self._first_pts - int(seconds_before / self._time_base))
-        try:
-            self._container.seek(target, stream=self._stream)
-        except av.FFmpegError:
-            # Nothing was read yet at the first try, so the beginning needs no seeking.
-            return seconds_before is None
-        return True
+        yield from self._decoded()  # a format that cannot seek is still at its beginning
 
     def _decoded(self) -> Iterator[VideoFrame]:
         came = False

@@ -1,6 +1,6 @@
 """Interlaced frames to progressive ones."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 
 import av
@@ -8,7 +8,7 @@ import av.filter
 from av.video.frame import VideoFrame
 
 
-def deinterlaced(frames: Iterable[VideoFrame], time_base: Fraction) -> Iterator[VideoFrame]:
+def deinterlaced(frames: Iterable[VideoFrame], time_base: Fraction) -> Generator[VideoFrame]:
     """One progressive frame for each frame; those not marked as interlaced pass as they are.
 
     FFmpeg's bwdif, which looks at the frame before and the one after; pts are kept.

@@ -1,6 +1,6 @@
 """Where frames come from: a video file, a test pattern; and a change of frame rate."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
@@ -73,17 +73,18 @@ class VideoFile:
                 first_pts=None if start is None else self._ticks(start),
                 end_pts=None if end is None else self._ticks(end),
             )
-            self._frames = iter(self._decoder)
-            first = next(self._frames, None)
+            frames = iter(self._decoder)
+            first = next(frames, None)
             if first is None:
                 raise self._nothing_came(hwaccel, start)
             self._notes = _notes_on(first, self._stream)
             self._matrix = display_matrix(first)
             self.info = self._describe(first, size, start, end)
         except BaseException:
-            self.close()
+            self._container.close()
             raise
-        self._pictures = self._converted(first)
+        self._frames = deinterlaced(chain([first], frames), self._time_base)
+        self._scaler = VideoReformatter()
 
     @property
     def lost(self) -> int:
@@ -94,7 +95,19 @@ class VideoFile:
         return self._notes + self._decoder.notes
 
     def __iter__(self) -> Iterator[Frame]:
-        return self._pictures
+        size = (self.info.height, self.info.width)
+        if swaps_sides(self._matrix):
+            size = (self.info.width, self.info.height)
+        for frame in self._frames:
+            try:
+                image = to_rgb(frame, size=size, scaler=self._scaler)
+            except av.FFmpegError as error:
+                raise SourceError(
+                    f"cannot convert the {frame.format.name} of {self.path}: {error.strerror}"
+                ) from error
+            assert frame.pts is not None  # the decoder gives every frame one
+            yield Frame(turned(image, self._matrix), frame.pts, self._time_base)
+        self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -109,9 +122,13 @@ class VideoFile:
 
     def close(self) -> None:
         """Close the file; frames still to come are not read. Twice does no harm."""
-        if "_pictures" in vars(self):
-            self._pictures.close()
+        self._frames.close()  # before the container, from which it reads
         self._container.close()
+
+    def __del__(self) -> None:
+        # An abandoned loop held the last reference; PyAV itself waits for the garbage collector.
+        if hasattr(self, "_frames"):
+            self.close()
 
     def _ticks(self, seconds: Fraction) -> int:
         """The first pts at or after `seconds` from the start."""
@@ -161,24 +178,6 @@ class VideoFile:
             color=color_of(first),
             bit_depth=bit_depth_of(first.sw_format or first.format),
         )
-
-    def _converted(self, first: VideoFrame) -> Generator[Frame]:
-        info, scaler = self.info, VideoReformatter()
-        size = (info.height, info.width)
-        if swaps_sides(self._matrix):
-            size = (info.width, info.height)
-        try:
-            for frame in deinterlaced(chain([first], self._frames), self._time_base):
-                image = to_rgb(frame, size=size, scaler=scaler)
-                image = turned(image, self._matrix)
-                assert frame.pts is not None  # the decoder gives every frame one
-                yield Frame(image, frame.pts, self._time_base)
-        except av.FFmpegError as error:
-            raise SourceError(
-                f"cannot convert the {first.format.name} pictures of {self.path}: {error.strerror}"
-            ) from error
-        finally:
-            self._container.close()
 
 
 class TestPattern:
@@ -240,8 +239,9 @@ def at_frame_rate(
 ) -> Iterator[Frame]:
     """Frames at an even rate, dropped or repeated by their time; the length does not change.
 
-    Times are rounded to the nearest tick of 1/frame_rate, so that no frame comes more than half
-    a tick early or late, and the whole is within half a tick of its length. The last frame
+    Times are rounded to the nearest tick of 1/frame_rate (halves up, so that 60 to 30 takes every
+    second frame), so that no frame comes more than half a tick early or late, and the whole is
+    within half a tick of its length. Of frames on one tick the last is shown. The last frame
     lasts until start_time + duration (seconds; the first frame's time where start_time is None),
     or, where duration is None, as long as the one before it. The time base becomes 1/frame_rate.
     """
@@ -253,12 +253,12 @@ def at_frame_rate(
         time = frame.pts * frame.time_base
         if shown is None:
             first_time = time
-            next_tick = first_tick = round(time * rate)
+            next_tick = first_tick = _nearest(time * rate)
         else:
             interval = time - last_time
-            for tick in range(next_tick, round(time * rate)):
+            for tick in range(next_tick, _nearest(time * rate)):
                 yield Frame(shown, tick, 1 / rate)
-            next_tick = max(next_tick, round(time * rate))
+            next_tick = max(next_tick, _nearest(time * rate))
         shown, last_time = frame.image, time
     if shown is None:
         return
@@ -266,15 +266,20 @@ def at_frame_rate(
     if duration is not None:
         end_time = (first_time if start_time is None else start_time) + duration
     # A clip shorter than half a tick is still one picture.
-    for tick in range(next_tick, max(round(end_time * rate), first_tick + 1)):
+    for tick in range(next_tick, max(_nearest(end_time * rate), first_tick + 1)):
         yield Frame(shown, tick, 1 / rate)
 
 
 def info_at_frame_rate(info: StreamInfo, frame_rate: Fraction | int) -> StreamInfo:
     """What `at_frame_rate` makes of a source's info."""
     rate = Fraction(frame_rate)
-    count = None if info.duration is None else max(1, round(info.duration * rate))
+    count = None if info.duration is None else max(1, _nearest(info.duration * rate))
     return replace(info, time_base=1 / rate, frame_rate=rate, frame_count=count)
+
+
+def _nearest(ticks: Fraction) -> int:
+    """Rounded, halves always up; `round` sends them up and down by turns."""
+    return int((ticks + Fraction(1, 2)) // 1)
 
 
 def _checked_range(

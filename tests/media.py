@@ -89,6 +89,7 @@ def make_clip(
     tags = color or ColorTags()
     codec = codec or _CODECS.get(path.suffix, "libx264")
     flags = {"movflags": "faststart"} if faststart else {}
+    out: Any  # PyAV's types do not tell which kind of stream a codec's name gives
     with av.open(str(path), "w", options={**flags, **(container_options or {})}) as out:
         out.metadata.update(metadata or {})
         video = out.add_stream(codec, rate=rate, options=_encoder_options(codec, interlaced))
@@ -156,6 +157,15 @@ def corrupted_middle(path: Path, *, packets: slice = slice(4, 5)) -> Path:
     noise = np.random.default_rng(0)
     for position, size in found[packets]:
         data[position : position + size] = noise.bytes(size)
+    path.write_bytes(data)
+    return path
+
+
+def with_dimensions(path: Path, height: int, width: int) -> Path:
+    """Write other dimensions into the header of an AVI, in place."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"strf") + 12  # after the chunk's name and length, and the header's length
+    data[at : at + 8] = width.to_bytes(4, "little") + height.to_bytes(4, "little")
     path.write_bytes(data)
     return path
 
