@@ -7,7 +7,7 @@ _WHERE = {"export_onnx": "export.onnx_graph", "check_parity": "export.parity"}
 
 
 def __getattr__(name: str) -> Any:
-    # Found when first asked for (PEP 562), so that importing the package loads neither torch nor onnx.
+    # Found when first asked for (PEP 562): importing the package loads neither torch nor onnx.
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,337 @@
+"""PyTorch, ONNX Runtime, identity: what turns a batch of pictures into stylised ones, called alike.
+
+An engine takes and gives (N, H, W, 3) uint8 RGB, any N, H and W. Called as a function it looks at
+each picture alone. A video is stylised with `carry`: the norm statistics that one frame needs come
+from the frames before it (see models.folding), which is faster and steadier. They go in and come
+out; an engine keeps nothing between frames but weights already folded.
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.classic import ClassicNet
+from models.eight_bit import EightBit
+from models.errors import EngineError
+from models.folding import FoldedNetwork, measure
+from models.moments import Moments
+from models.transform_net import TransformNet
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Engine(ABC):
+    """What all engines have in common: their names, and sizes below what a network can take."""
+
+    name: str
+    device: str
+    precision: str
+    reason: str = "as asked"  # why this engine, in a line
+    carries: bool = False  # whether `measure` and `carry` are there
+
+    def __init__(self, smallest: int) -> None:
+        self.smallest = smallest  # px a side that the network takes
+        self.notes: list[str] = []  # what a user should be told, a line each; may grow
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Stylise each picture by itself."""
+        height, width = frames.shape[1:3]
+        return self._stylize(self._enlarged(frames))[:, :height, :width]
+
+    def measure(self, frame: np.ndarray) -> Moments:
+        """The norm statistics of one frame, (H, W, 3)."""
+        return self._measure(self._enlarged(frame[None]))
+
+    def carry(
+        self, frames: np.ndarray, statistics: Moments, *, refresh: bool = False
+    ) -> tuple[np.ndarray, Moments | None]:
+        """Stylise every frame with these statistics; with `refresh`, measure those of the last."""
+        height, width = frames.shape[1:3]
+        stylized, measured = self._carry(self._enlarged(frames), statistics, refresh)
+        return stylized[:, :height, :width], measured
+
+    def _enlarged(self, frames: np.ndarray) -> np.ndarray:
+        """With the last row and column repeated up to the network's smallest size."""
+        lack = [max(0, self.smallest - size) for size in frames.shape[1:3]]
+        if not any(lack):
+            return frames
+        return np.pad(frames, ((0, 0), (0, lack[0]), (0, lack[1]), (0, 0)), mode="edge")
+
+    @abstractmethod
+    def _stylize(self, frames: np.ndarray) -> np.ndarray: ...
+
+    def _measure(self, frames: np.ndarray) -> Moments:
+        raise EngineError(f"the {self.name} engine carries no statistics for this network")
+
+    def _carry(
+        self, frames: np.ndarray, statistics: Moments, refresh: bool
+    ) -> tuple[np.ndarray, Moments | None]:
+        raise EngineError(f"the {self.name} engine carries no statistics for this network")
+
+
+class IdentityEngine(Engine):
+    """Gives every picture back: what the rest of the program costs without a network."""
+
+    name, device, precision = "identity", "cpu", "uint8"
+
+    def __init__(self) -> None:
+        super().__init__(smallest=1)
+
+    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+        return frames.copy()
+
+
+class TorchEngine(Engine):
+    """PyTorch on the CPU or a CUDA device."""
+
+    name = "torch"
+
+    def __init__(self, network: nn.Module, *, device: str = "cpu", precision: str = "fp32") -> None:
+        super().__init__(_smallest(network))
+        self.device, self.precision = device, precision
+        dtype = DTYPES[precision]
+        network = copy.deepcopy(network).eval().requires_grad_(False).to(device)
+        self._folded = FoldedNetwork(network, dtype) if isinstance(network, TransformNet) else None
+        self.carries = self._folded is not None
+        self._statistics: Moments | None = None  # those that `_folded` is folded with
+        self._network = EightBit(
+            copy.deepcopy(network).to(dtype).to(memory_format=torch.channels_last)
+        )
+        self._batch = 64  # no more at once; less after running out of the device's memory
+
+    @torch.inference_mode()
+    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+        return self._in_batches(frames, lambda x: (self._network(x), None))[0]
+
+    @torch.inference_mode()
+    def _measure(self, frames: np.ndarray) -> Moments:
+        assert isinstance(self._network.network, TransformNet)
+        picture = self._network.picture(torch.from_numpy(frames).to(self.device))
+        return measure(self._network.network, picture)
+
+    @torch.inference_mode()
+    def _carry(
+        self, frames: np.ndarray, statistics: Moments, refresh: bool
+    ) -> tuple[np.ndarray, Moments | None]:
+        assert self._folded is not None
+        if statistics is not self._statistics:
+            self._folded.fold(statistics)
+            self._statistics = statistics
+        if refresh:
+            return self._in_batches(frames, self._folded.measuring)
+        folded = self._folded
+        return self._in_batches(frames, lambda x: (folded(x), None))
+
+    def _in_batches(
+        self, frames: np.ndarray, stylize: Callable[[Tensor], tuple[Tensor, Moments | None]]
+    ) -> tuple[np.ndarray, Moments | None]:
+        """Through `stylize` in batches the device has memory for; what the last one measured.
+
+        Batches are for GPUs: on the CPU a frame of four takes as long as one alone (640x360:
+        6.0 against 6.2 ms), and two frames side by side, a thread each, as long as two in turn.
+        """
+        stylized: list[np.ndarray] = []
+        measured = None
+        while (done := sum(map(len, stylized))) < len(frames):
+            part = torch.from_numpy(frames[done : done + self._batch])
+            try:
+                pictures, measured = stylize(part.to(self.device))
+                stylized.append(pictures.cpu().numpy())
+            except torch.cuda.OutOfMemoryError:
+                self._use_less_memory(len(part))
+        return stylized[0] if len(stylized) == 1 else np.concatenate(stylized), measured
+
+    def _use_less_memory(self, batch: int) -> None:
+        torch.cuda.empty_cache()
+        if batch == 1:
+            raise EngineError(
+                f"one frame does not fit into the memory of {self.device}; "
+                "use a smaller --size, or --device cpu"
+            ) from None
+        self._batch = batch // 2
+        self.notes.append(f"{self.device} ran out of memory: batches of {self._batch} from here on")
+
+
+class OnnxEngine(Engine):
+    """ONNX Runtime on the CPU or a CUDA device, in float32."""
+
+    name, precision = "onnxruntime", "fp32"
+
+    def __init__(self, network: nn.Module, *, device: str = "cpu") -> None:
+        super().__init__(_smallest(network))
+        from export.onnx_graph import build_model
+
+        self.device = device
+        self.carries = isinstance(network, TransformNet)
+        own = build_model(network, "reported" if self.carries else "own")
+        self._own = _session(own.SerializeToString(), device)
+        if self.carries:
+            # Statistics as inputs, applied beside the convolutions: 18 ms at 640x360 where those
+            # of each frame take 21. Folded into the weights it would be 14, but every refresh
+            # would cost a new session (20 ms; seconds on a GPU).
+            carried = build_model(network, "carried")
+            self._carried = _session(carried.SerializeToString(), device)
+
+    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+        return _run(self._own, ["stylized"], {"frames": frames})[0]
+
+    def _measure(self, frames: np.ndarray) -> Moments:
+        return _last(*_run(self._own, ["measured_mean", "measured_variance"], {"frames": frames}))
+
+    def _carry(
+        self, frames: np.ndarray, statistics: Moments, refresh: bool
+    ) -> tuple[np.ndarray, Moments | None]:
+        mean, variance = statistics
+        inputs = {"frames": frames, "mean": mean.numpy(), "variance": variance.numpy()}
+        if not refresh:
+            return _run(self._carried, ["stylized"], inputs)[0], None
+        names = ["stylized", "measured_mean", "measured_variance"]
+        stylized, *measured = _run(self._carried, names, inputs)
+        return stylized, _last(*measured)
+
+
+def _last(mean: np.ndarray, variance: np.ndarray) -> Moments:
+    return Moments(torch.from_numpy(mean[-1].copy()), torch.from_numpy(variance[-1].copy()))
+
+
+def _run(session: Any, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.only_execute_path_to_fetches = True  # measuring costs only where it is asked for
+    inputs = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+    return session.run(outputs, inputs, options)
+
+
+def _session(model: bytes, device: str) -> Any:
+    """A session that runs where it was told to. ONNX Runtime itself would fall back in silence."""
+    import onnxruntime
+
+    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
+    options = onnxruntime.SessionOptions()
+    # Said outright, since threads it counts itself it also pins to cores, where other stages run.
+    options.intra_op_num_threads = torch.get_num_threads()
+    onnxruntime.set_default_logger_severity(4)  # a provider that fails is told below, in one line
+    if provider in onnxruntime.get_available_providers():
+        session = onnxruntime.InferenceSession(model, options, providers=[provider])
+        if provider in session.get_providers():
+            return session
+    raise EngineError(
+        f"ONNX Runtime has no working {provider} here; install onnxruntime-gpu with the CUDA and "
+        "cuDNN that it names, or use --engine torch"
+    )
+
+
+def open_engine(
+    network: nn.Module,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    size: tuple[int, int] = (360, 640),
+) -> Engine:
+    """An engine for `network`; "auto" is what is fastest on this machine.
+
+    network: TransformNet or ClassicNet, float32, on the CPU; it is copied. engine: "torch",
+    "onnxruntime" or "auto", which times both at `size` (height, width) and says so in `.reason`.
+    device: "cpu" or "cuda". precision: "fp32", "bf16" or "fp16".
+    Raises EngineError for what this machine does not have.
+    """
+    device = _device(device)
+    if engine == "torch":
+        return TorchEngine(network, device=device, precision=_precision(precision, device))
+    if engine == "onnxruntime":
+        if precision not in ("auto", "fp32"):
+            raise EngineError(
+                f"ONNX Runtime runs in fp32 here, not {precision}; use --engine torch"
+            )
+        return OnnxEngine(network, device=device)
+    if engine != "auto":
+        raise EngineError(f"no engine {engine!r}; there are torch, onnxruntime and auto")
+    chosen: Engine = TorchEngine(network, device=device, precision=_precision(precision, device))
+    if precision not in ("auto", "fp32"):
+        chosen.reason = f"only torch runs in {precision}"
+        return chosen
+    return _faster(chosen, network, size)
+
+
+def _faster(ours: Engine, network: nn.Module, size: tuple[int, int]) -> Engine:
+    """`ours` or ONNX Runtime, whichever is faster at this size, with the reason."""
+    try:
+        other = OnnxEngine(network, device=ours.device)
+    except (EngineError, ImportError) as error:
+        ours.reason = f"the only one that works here ({error})"
+        return ours
+    speeds = {engine: 1 / min(seconds_a_frame(engine, size)) for engine in (ours, other)}
+    winner, loser = sorted(speeds, key=lambda engine: -speeds[engine])
+    height, width = size
+    winner.reason = (
+        f"{speeds[winner]:.0f} fps at {width}x{height}; "
+        f"{loser.name} {loser.precision} {speeds[loser]:.0f}"
+    )
+    return winner
+
+
+def seconds_a_frame(engine: Engine, size: tuple[int, int], *, repeats: int = 3) -> list[float]:
+    """How long single frames of (height, width) take, as in a video, after a first one to warm up.
+
+    A GPU has finished when the frame is back on the host, so there is nothing else to wait for.
+    """
+    height, width = size
+    frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    statistics = engine.measure(frame[0]) if engine.carries else None
+    seconds = []
+    for _ in range(1 + repeats):
+        began = perf_counter()
+        if statistics is None:
+            engine(frame)
+        else:
+            engine.carry(frame, statistics)
+        seconds.append(perf_counter() - began)
+    return seconds[1:]
+
+
+def precisions(device: str) -> list[str]:
+    """What PyTorch computes in natively on "cpu" or "cuda", fastest first."""
+    if device == "cuda":
+        return ["fp16", *(["bf16"] if torch.cuda.is_bf16_supported() else []), "fp32"]
+    # Asked of the processor, since oneDNN does bf16 on older ones too, by slow emulation.
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return ["bf16", "fp32"]
+    return ["fp32"]
+
+
+def _device(wanted: str) -> str:
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise EngineError(
+            "no CUDA device is to be had here: check nvidia-smi and that this PyTorch is a CUDA "
+            f"build (it is {torch.__version__}), or use --device cpu"
+        )
+    if wanted not in ("cpu", "cuda"):
+        raise EngineError(f"no device {wanted!r}; there are cpu, cuda and auto")
+    return wanted
+
+
+def _precision(wanted: str, device: str) -> str:
+    native = precisions(device)
+    if wanted == "auto":
+        return native[0]
+    if wanted not in native:
+        raise EngineError(
+            f"this {device} does not compute in {wanted}; it does in {' and '.join(native)}"
+        )
+    return wanted
+
+
+def _smallest(network: nn.Module) -> int:
+    """Px a side that reflection by the network's margin needs."""
+    assert isinstance(network, TransformNet | ClassicNet)
+    return network.MARGIN + network.STRIDE
