@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from models.errors import WeightsError
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from realtime.frame import Frame
 
 LIVELY_FPS = 30  # what "fine" must hold for --quality auto to choose it
-_TIMED_FRAMES = 4
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,13 @@ class Painter:
         stylizer = Stylizer(engine, keep_color=self.keep_color, carry=self.moving)
         yield from stylizer(chain([first], batches))
 
+    def notes(self) -> list[str]:
+        """What the engine has to tell since it was last asked, a line each."""
+        if self._engine is None:
+            return []
+        notes, self._engine.notes = self._engine.notes, []
+        return notes
+
     def paint(self, picture: np.ndarray) -> np.ndarray:
         """One picture, (H, W, 3) uint8 RGB."""
         from realtime.frame import Frame
@@ -86,7 +91,7 @@ class Painter:
 
     def _open(self, size: tuple[int, int]) -> Engine:
         from models.styles import load_style
-        from realtime.engines import open_engine
+        from realtime.engines import open_engine, seconds_a_frame
 
         choice = self.choice
         engines: dict[str, Engine] = {}
@@ -106,7 +111,7 @@ class Painter:
         quality, reason = choose_quality(
             qualities_of(choice.style),
             choice.quality,
-            fps_of=lambda quality: measured_fps(engine_of(quality), size),
+            fps_of=lambda quality: 1 / min(seconds_a_frame(engine_of(quality), size)),
             moving=self.moving,
         )
         engine = engine_of(quality)
@@ -161,18 +166,3 @@ def choose_quality(
     if fps >= LIVELY_FPS:
         return "fine", f"it runs at {fps:.0f} fps here, at least {LIVELY_FPS}"
     return "fast", f"fine runs at {fps:.0f} fps here, below {LIVELY_FPS}"
-
-
-def measured_fps(engine: Engine, size: tuple[int, int]) -> float:
-    """Frames a second of an engine at (height, width), from the fastest of a few frames."""
-    import numpy as np
-
-    height, width = size
-    frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
-    engine(frame)  # the first of a shape is slow
-    seconds = []
-    for _ in range(_TIMED_FRAMES):
-        began = perf_counter()
-        engine(frame)
-        seconds.append(perf_counter() - began)
-    return 1 / min(seconds)

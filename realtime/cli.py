@@ -155,7 +155,8 @@ def video(
             raise typer.Exit(130) from None
         rate = report.frames / report.seconds
         line = f"{job.target}: {report.frames} frames in {report.seconds:.1f} s, {rate:.1f} fps"
-        return line, {name: getattr(report, name) for name in report.__slots__} | {"fps": rate}
+        figures = {name: getattr(report, name) for name in report.__slots__} | {"fps": rate}
+        return line, figures | {"notes": [*report.notes, *painter.notes()]}
 
     def count(job: Job) -> int:
         with VideoFile(job.source, start=start, end=end) as file:
@@ -202,7 +203,8 @@ def image(
         painted = painter.paint(picture)
         write_picture(job.target, painted, overwrite=overwrite)
         height, width = painted.shape[:2]
-        return f"{job.target}: {width}x{height}", {"width": width, "height": height}
+        figures = {"width": width, "height": height, "notes": painter.notes()}
+        return f"{job.target}: {width}x{height}", figures
 
     rows = work_through(jobs, paint, count=lambda job: 1, quiet=json)
     finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)

@@ -1,0 +1,93 @@
+"""What tests of the whole command share: styles that need no training, and a way to run it."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from models import styles
+from realtime.cli import main
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error_line(self) -> str:
+        """Standard error, which must be one line and no traceback."""
+        (line,) = self.err.splitlines()
+        assert line.startswith("impasto: ") and "Traceback" not in line
+        return line
+
+
+Impasto = Callable[..., Ran]
+
+
+@pytest.fixture
+def impasto(capsys: pytest.CaptureFixture[str]) -> Impasto:
+    """The command, run in this process."""
+
+    def run(*arguments: object) -> Ran:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Ran(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights as the package has one: two styles and a trunk, all untrained.
+
+    They paint badly, and do all else well.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    from models.transform_net import TransformNet
+
+    folder = tmp_path_factory.mktemp("weights")
+    rows = {}
+    for seed, name in enumerate(("trunk", "dawn", "dusk")):
+        torch.manual_seed(seed)
+        path = folder / f"{name}.safetensors"
+        save_file(TransformNet("fast").state_dict(), path, metadata={"form": "fast"})
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        rows[name] = {"file": path.name, "sha256": digest}
+    table = {
+        name: {
+            "painting": f"The {name}",
+            "artist": "Nobody",
+            "year": "1900",
+            "licence": "public domain",
+            "sentence": "Noise.",
+            "files": {"fast": rows[name]},
+        }
+        for name in ("dawn", "dusk")
+    }
+    manifest = {"credits": [], "trunks": {"fast": rows["trunk"]}, "styles": table}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture
+def style(untrained: Path) -> Path:
+    """A style file."""
+    return untrained / "dawn.safetensors"
+
+
+@pytest.fixture
+def library(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The untrained styles in place of those shipped: "dawn" and "dusk"."""
+    monkeypatch.setattr(styles, "WEIGHTS", untrained)
+    styles.manifest.cache_clear()
+    yield untrained
+    styles.manifest.cache_clear()

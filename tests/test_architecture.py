@@ -1,0 +1,97 @@
+"""Imports point one way, importing is cheap, and nothing is ever unpickled."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("models", "export", "realtime")
+FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+MAY_IMPORT = {
+    "models": {"models"},
+    "export": {"export", "models"},
+    "realtime": {"realtime", "export", "models"},
+}
+# Within realtime: what each of the inner modules may import of it. The rest stands above them.
+INNER = {
+    "frame": set(),
+    "threads": set(),
+    "atomic": set(),
+    "arguments": set(),
+    "batch": set(),
+    "doctor": {"codecs"},
+    "pixels": {"frame"},
+    "batcher": {"frame"},
+    "pipeline": {"frame", "batcher"},
+    "terminal": set(),
+}
+HEAVY = ("torch", "torchvision", "cv2", "onnxruntime", "onnx", "av", "numpy", "scenedetect")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The full names of the modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_imports_point_one_way(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    ours = {name.split(".")[0] for name in imported(path)} & {*PACKAGES, "tests", "samples"}
+    assert ours <= MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("module", INNER)
+def test_inner_modules_know_nothing_of_outer_ones(module: str) -> None:
+    names = [n.split(".") for n in imported(ROOT / "realtime" / f"{module}.py")]
+    assert {name[1] for name in names if name[0] == "realtime"} <= INNER[module]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_nothing_is_unpickled(path: Path) -> None:
+    loaders = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
+    assert not {name.split(".")[0] for name in imported(path)} & loaders
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and node.attr == "load":
+            assert ast.unparse(node) != "torch.load", f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("module", ["models", "export", "realtime", "realtime.cli"])
+def test_importing_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY})))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert ran.stdout.split() == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["video", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys; from realtime.cli import main; main(sys.argv[1:]);"
+        f"print('loaded:', *sorted(set(sys.modules) & set({HEAVY})))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert ran.stdout.splitlines()[-1].strip() == "loaded:"
+
+
+def test_only_the_command_prints() -> None:
+    allowed = {"cli.py", "terminal.py"}
+    for path in (p for p in FILES if p.parent.name == "realtime" and p.name not in allowed):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id != "print", f"{path}:{node.lineno} prints"
