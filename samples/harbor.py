@@ -21,20 +21,20 @@ from scenery.horizon import HAZE
 from scenery.jpeg import write_jpeg
 from scenery.scene import SECONDS, WATER, camera, scene
 from scenery.sound import RATE, soundtrack
-from scenery.space import Sheet, Texture, View
+from scenery.space import Dome, Sheet, Texture, View
 from scenery.water import MirrorFrame, Water
 
 HEIGHT, WIDTH = 360, 640
 FRAME_RATE = Fraction(30)
 FRAME_COUNT = round(SECONDS * FRAME_RATE)
-STILL_AT = 4.8  # seconds
+STILL_AT = 6.4  # seconds
 
 
 def _box(
-    sheet: Sheet, view: View, t: float, columns: np.ndarray, rows: np.ndarray
+    surface: Dome | Sheet, view: View, t: float, columns: np.ndarray, rows: np.ndarray
 ) -> tuple[slice, slice] | None:
-    """The part of a grid of samples within which the sheet lies; None if it lies outside."""
-    corners = sheet.corners(view, t)
+    """The part of a grid of samples within which a surface lies; None if it lies outside."""
+    corners = surface.corners(view, t) if isinstance(surface, Sheet) else None
     if corners is None:
         return slice(0, rows.size), slice(0, columns.size)
     px, py = corners
@@ -63,20 +63,17 @@ def _paint(
             continue
         if view.mirrored and not surface.reflected:
             continue
-        box = (slice(None), slice(None))
-        if isinstance(surface, Sheet):
-            found = _box(surface, view, t, columns, rows)
-            if found is None:
-                continue
-            box = found
+        box = _box(surface, view, t, columns, rows)
+        if box is None:
+            continue
         py, px = np.meshgrid(rows[box[0]], columns[box[1]], indexing="ij")
         hit, rgba, _, _, depth = surface.look(view, t, px.ravel(), py.ravel(), pixel)
+        light, cover = rgba[:, :3], rgba[:, 3:]
         if isinstance(surface, Sheet):
             clear = np.exp(-depth / 1900).astype(np.float32)[:, None]
-            rgba = rgba * np.array((1, 1, 1, 1), np.float32)
-            rgba[:, :3] = rgba[:, :3] * clear + HAZE * (rgba[:, 3:] * (1 - clear))
+            light = light * clear + HAZE * (cover * (1 - clear))
         part = picture[box].reshape(-1, 3)
-        part[hit] = part[hit] * (1 - rgba[:, 3:]) + rgba[:, :3]
+        part[hit] = part[hit] * (1 - cover) + light
         picture[box] = part.reshape(px.shape + (3,))
     return picture
 
@@ -89,8 +86,7 @@ def render(t: float, height: int = HEIGHT, width: int = WIDTH, *, samples: int =
     view = camera(t, height, width)
     frame = MirrorFrame(height, width, view.centre[1])
     below = View(view.position, view.yaw, view.focal_px, view.centre, mirrored=True)
-    px, py = frame.pixels()
-    reflection = _paint(below, t, px[0], py[:, 0], 1.0, None)
+    reflection = _paint(below, t, *frame.samples(), 1.0, None)
     columns = (np.arange(width * samples) + 0.5) / samples - 0.5
     rows = (np.arange(height * samples) + 0.5) / samples - 0.5
     light = _paint(view, t, columns, rows, 1.0 / samples, (Texture(reflection), frame))

@@ -223,8 +223,8 @@ def house_row(seed: int) -> Canvas:
         eaves = _house(
             c, x, w, int(rng.integers(2, 4)), styles[number % 8], number, grain, fine, rng
         )
-        if eaves < previous:  # the shadow of a taller neighbour on the left falls the other way,
-            gx, gy = c.grid()  # the one on the right would shade us: a soft edge is enough
-            c.shade(np.where((gx > x) & (gx < x + 0.7), 0.8, 1.0) * np.ones_like(gy))
+        if eaves < previous:  # a little dark where a front meets its taller neighbour
+            gx, _ = c.grid()
+            c.shade(np.where((gx > x) & (gx < x + 0.7), 0.8, 1.0))
         x, previous = x + w, eaves
     return c

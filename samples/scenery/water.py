@@ -12,15 +12,10 @@ class MirrorFrame:
         self.left, self.top = -0.15 * width, horizon - 2.0
         self.columns = -(-int(width * 1.3) // 32) * 32
         self.rows = -(-int(height * 0.95) // 32) * 32
-        self.scale = 1.0
 
-    def pixels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Column and row, in pixels of the frame, of each pixel: two (rows, columns) arrays."""
-        px = self.left + np.arange(self.columns, dtype=np.float64)
-        py = self.top + np.arange(self.rows, dtype=np.float64)
-        return np.broadcast_to(px, (self.rows, self.columns)), np.broadcast_to(
-            py[:, None], (self.rows, self.columns)
-        )
+    def samples(self) -> tuple[np.ndarray, np.ndarray]:
+        """Its columns (C,) and rows (R,), in pixels of the frame."""
+        return self.left + np.arange(self.columns), self.top + np.arange(self.rows)
 
     def locate(self, px: np.ndarray, py: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """u and v, in [0, 1], of a place in the frame."""
@@ -115,7 +110,7 @@ class Water:
         py: np.ndarray,
         pixel: float,
         mirror: Texture,
-        mirror_pixel: "MirrorFrame",
+        frame: MirrorFrame,
     ) -> np.ndarray:
         """Linear light of the water at pixels below the horizon. Returns (N, 3) float32."""
         dx, dy, dz = view.rays(px, py)
@@ -140,8 +135,8 @@ class Water:
         qx, qy, _ = view.project(rx, ry, rz, at_infinity=True)
         mirror_row = 2 * view.centre[1] - qy
         reach = 0.62
-        u, v = mirror_pixel.locate(px + reach * (qx - px), py + reach * (mirror_row - py))
-        spread = 1.0 + reach * np.sqrt(lost) * view.focal_px * 0.35 * mirror_pixel.scale
+        u, v = frame.locate(px + reach * (qx - px), py + reach * (mirror_row - py))
+        spread = 1.0 + reach * np.sqrt(lost) * view.focal_px * 0.35
         seen = mirror.sample(u, v, spread)[:, :3]
 
         fresnel = np.clip(0.03 + 0.97 * (1 - np.clip(-into, 0, 1)) ** 4.2, 0, 0.93)[:, None]
