@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,19 +95,18 @@ class Painter:
         from realtime.engines import open_engine, seconds_a_frame
 
         choice = self.choice
-        engines: dict[str, Engine] = {}
+        # To time the engines takes longer than to paint one picture.
+        at_once = choice.engine == "auto" and not self.moving
 
+        @cache
         def engine_of(quality: str) -> Engine:
-            if quality not in engines:
-                network = load_style(choice.style, strength=choice.strength, quality=quality)
-                engines[quality] = open_engine(
-                    network,
-                    engine=choice.engine,
-                    device=choice.device,
-                    precision=choice.precision,
-                    size=size,
-                )
-            return engines[quality]
+            return open_engine(
+                load_style(choice.style, strength=choice.strength, quality=quality),
+                engine="torch" if at_once else choice.engine,
+                device=choice.device,
+                precision=choice.precision,
+                size=size,
+            )
 
         quality, reason = choose_quality(
             qualities_of(choice.style),
@@ -116,7 +116,8 @@ class Painter:
         )
         engine = engine_of(quality)
         self.say(f"quality: {quality} ({reason})")
-        self.say(f"engine: {engine.name} {engine.precision} on {engine.device} ({engine.reason})")
+        why = "ready the soonest, for single pictures" if at_once else engine.reason
+        self.say(f"engine: {engine.name} {engine.precision} on {engine.device} ({why})")
         return engine
 
 

@@ -4,8 +4,10 @@ Exit codes: 0; 1 the work failed; 2 bad arguments; 130 stopped by Ctrl-C.
 """
 
 import functools
+import sys
 import traceback as tracebacks
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +31,8 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (None: the process's own); return its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):  # the name of a file may be what it cannot encode
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return app(args=argv, prog_name="impasto", standalone_mode=False) or 0
     except UsageError as error:

@@ -24,7 +24,7 @@ def complain(line: str) -> None:
 
 def show_json(data: Any) -> None:
     """Figures for another program, on standard output."""
-    say(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    say(json.dumps(data, indent=2, default=str))
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

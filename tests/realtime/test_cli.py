@@ -136,6 +136,16 @@ class TestVideo:
         assert row["target"] == str(out) and row["fps"] > 0
         assert [line.split(":")[0] for line in report["chosen"]] == ["quality", "engine"]
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+    def test_a_name_that_is_not_text(
+        self, clip: Path, style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        source = clip.rename(tmp_path / os.fsdecode(b"\xff.mp4"))
+        out = tmp_path / os.fsdecode(b"\xfe \xf6.mp4")
+        ran = impasto("video", source, out, "--style", style)
+        assert (ran.code, ran.err) == (0, "") and out.exists()
+        assert "\\udcfe" in ran.out
+
     def test_overwrite(self, clip: Path, style: Path, impasto: Impasto) -> None:
         out = clip.with_name("out.mp4")
         out.write_bytes(b"old")
