@@ -202,7 +202,7 @@ def train(
     checkpoint = out.with_suffix(".checkpoint")
     first = load_checkpoint(checkpoint, recipe, network, average, adam)
 
-    with open(out.with_suffix(".csv"), "a", newline="") as table:
+    with open(out.with_suffix(".csv"), "a" if first else "w", newline="") as table:
         rows = csv.writer(table)
         started = time.monotonic()
         for step, batch in zip(range(first, recipe.steps), batches, strict=False):
@@ -217,6 +217,8 @@ def train(
             decay = min(0.99, step / (step + 20))
             for name, value in network.state_dict().items():
                 average[name].lerp_(value, 1 - decay)
+            if step == 0:
+                rows.writerow(["step", "seconds", *losses])
             if step % 20 == 19:
                 values = {name: round(loss.item(), 5) for name, loss in losses.items()}
                 rows.writerow([step + 1, round(time.monotonic() - started, 1), *values.values()])
