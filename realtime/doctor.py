@@ -213,9 +213,10 @@ def _decoding_devices() -> dict[str, str]:
         try:
             HWAccel(kind, allow_software_fallback=False).create(av.Codec("h264", "r"))
             answers[kind] = OK
-        except (av.FFmpegError, OSError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or _line(error)
-            answers[kind] = f"did not open: {reason}"
+        except av.FFmpegError as error:
+            answers[kind] = f"did not open: {error.strerror}"
+        except RuntimeError:  # what PyAV raises where the decoder knows no such device
+            answers[kind] = "not for H.264, in this FFmpeg"
     return answers
 
 
