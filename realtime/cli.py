@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from models.errors import ImpastoError
+from models.errors import ImpastoError, WeightsError
 from realtime import options
 from realtime.batch import VIDEO_EXTENSIONS, Job, find_jobs
 from realtime.terminal import complain, say, show_findings, show_json, show_table
@@ -234,6 +234,8 @@ def styles(
     from models.styles import known_styles
 
     known = known_styles()
+    if not known:
+        raise WeightsError("no style is installed: install impasto again")
     if json:
         show_json([vars(style) for style in known.values()])
     else:
