@@ -22,12 +22,14 @@ from models.errors import EngineError
 from models.layers import reflect_pad
 
 OPSET = 20
-FRAMES, STYLIZED, MEAN, VARIANCE = "frames", "stylized", "mean", "variance"
-MEASURED_MEAN, MEASURED_VARIANCE = "measured_mean", "measured_variance"
+FRAMES, STYLIZED = "frames", "stylized"
+MEAN, VARIANCE, WEIGHT = "mean", "variance", "weight"
+NEW_MEAN, NEW_VARIANCE = "new_mean", "new_variance"
 
-# Where the norms have their statistics from: each picture itself; the same, and they are put out
-# too; or the inputs `mean` and `variance` (C,), and the picture's own are put out.
-NormStatistics = Literal["own", "reported", "carried"]
+# Where the norms have their statistics from: each picture itself; the inputs `mean` and `variance`
+# (C,); or these moved towards those of the one picture by `weight` (a number from 0 to 1), layer by
+# layer as in models.folding, and put out again.
+NormStatistics = Literal["own", "carried", "renewed"]
 
 
 def export_onnx(network: nn.Module, path: str | Path) -> Path:
@@ -69,7 +71,7 @@ class _Builder(fx.Interpreter):
         self.statistics = statistics
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
-        self.measured: list[tuple[str, str]] = []  # names of mean and mean square, (N, C, 1, 1)
+        self.renewed: list[tuple[str, str]] = []  # names of mean and variance, (C,)
         self.channels = 0  # of all the norms so far
         self.functions: dict[Callable, Callable] = {
             getattr: lambda value, name: value,  # .shape, taken apart by getitem
@@ -142,19 +144,15 @@ class _Builder(fx.Interpreter):
         return self._weight(np.array(values, np.int64))
 
     def model(self) -> onnx.ModelProto:
-        inputs = [_picture_info(FRAMES)]
-        outputs = [_picture_info(STYLIZED)]
+        inputs, outputs = [_picture_info(FRAMES)], [_picture_info(STYLIZED)]
         if self.statistics != "own":
-            self._report()
-            free: list[str | int | None] = ["n", self.channels]
-            outputs.append(helper.make_tensor_value_info(MEASURED_MEAN, TensorProto.FLOAT, free))
-            outputs.append(
-                helper.make_tensor_value_info(MEASURED_VARIANCE, TensorProto.FLOAT, free)
-            )
-        if self.statistics == "carried":
-            shape = [self.channels]
-            inputs.append(helper.make_tensor_value_info(MEAN, TensorProto.FLOAT, shape))
-            inputs.append(helper.make_tensor_value_info(VARIANCE, TensorProto.FLOAT, shape))
+            inputs += [_numbers_info(name, [self.channels]) for name in (MEAN, VARIANCE)]
+        if self.statistics == "renewed":
+            inputs.append(_numbers_info(WEIGHT, []))
+            outputs += [_numbers_info(name, [self.channels]) for name in (NEW_MEAN, NEW_VARIANCE)]
+            means, variances = zip(*self.renewed, strict=True)
+            self._add("Concat", *means, axis=0, name=NEW_MEAN)
+            self._add("Concat", *variances, axis=0, name=NEW_VARIANCE)
         graph = helper.make_graph(self.nodes, "impasto", inputs, outputs, self.weights)
         opset = [helper.make_opsetid("", OPSET)]
         return helper.make_model(graph, opset_imports=opset, ir_version=10, producer_name="impasto")
@@ -224,48 +222,44 @@ class _Builder(fx.Interpreter):
     def _norm(self, norm: nn.InstanceNorm2d, target: str, x: str) -> str:
         weight = self._weight(norm.weight, f"{target}.weight")
         bias = self._weight(norm.bias, f"{target}.bias")
-        mean, variance = self._carried(norm.num_features)
-        if self.statistics != "own":
-            self._measure(x)
-        if self.statistics != "carried":
+        if self.statistics == "own":
             return self._add("InstanceNormalization", x, weight, bias, epsilon=norm.eps)
+        mean, variance = self._statistics_for(x, norm.num_features)
         return self._add("BatchNormalization", x, weight, bias, mean, variance, epsilon=norm.eps)
 
     def _variance_and_mean(self, x: str) -> tuple[str, str]:
-        mean, variance = self._carried(3)
-        mean_here, mean_square = self._measure(x)
-        if self.statistics != "carried":
-            return self._variance(mean_here, mean_square), mean_here
+        if self.statistics == "own":
+            mean, variance = self._measure(x)
+            return variance, mean
+        mean, variance = self._statistics_for(x, 3)
         shape = self._integers(1, 3, 1, 1)
         return self._add("Reshape", variance, shape), self._add("Reshape", mean, shape)
 
-    def _carried(self, channels: int) -> tuple[str, str]:
-        """The next `channels` of the inputs `mean` and `variance`."""
+    def _statistics_for(self, x: str, channels: int) -> tuple[str, str]:
+        """The next `channels` of the inputs `mean` and `variance`, (C,); renewed where asked."""
         begin, self.channels = self.channels, self.channels + channels
-        if self.statistics != "carried":
-            return "", ""
         limits = self._integers(begin), self._integers(self.channels)
-        return self._add("Slice", MEAN, *limits), self._add("Slice", VARIANCE, *limits)
+        given = [self._add("Slice", name, *limits) for name in (MEAN, VARIANCE)]
+        if self.statistics == "renewed":
+            axes = self._integers(0, 2, 3)
+            here = [self._add("Squeeze", name, axes) for name in self._measure(x)]
+            changes = [self._add("Sub", new, old) for new, old in zip(here, given, strict=True)]
+            steps = [self._add("Mul", change, WEIGHT) for change in changes]
+            given = [self._add("Add", old, step) for old, step in zip(given, steps, strict=True)]
+            self.renewed.append((given[0], given[1]))
+        return given[0], given[1]
 
     def _measure(self, x: str) -> tuple[str, str]:
+        """Mean and variance of each picture's channels, (N, C, 1, 1)."""
         axes = self._integers(2, 3)
         mean = self._add("ReduceMean", x, axes, keepdims=1)
         square = self._add("ReduceMean", self._add("Mul", x, x), axes, keepdims=1)
-        self.measured.append((mean, square))
-        return mean, square
+        variance = self._add("Sub", square, self._add("Mul", mean, mean))
+        return mean, self._add("Max", variance, *self._floats(0))
 
-    def _variance(self, mean: str, mean_square: str) -> str:
-        difference = self._add("Sub", mean_square, self._add("Mul", mean, mean))
-        return self._add("Max", difference, *self._floats(0))
 
-    def _report(self) -> None:
-        mean, mean_square = (
-            self._add("Concat", *names, axis=1) for names in zip(*self.measured, strict=True)
-        )
-        variance = self._variance(mean, mean_square)
-        axes = self._integers(2, 3)
-        self._add("Squeeze", mean, axes, name=MEASURED_MEAN)
-        self._add("Squeeze", variance, axes, name=MEASURED_VARIANCE)
+def _numbers_info(name: str, shape: list[int]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
 def _picture_info(name: str) -> onnx.ValueInfoProto:

@@ -1,10 +1,10 @@
 """A convolution with everything that follows it done in the same pass over memory."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from models.moments import Moments, moments_of
 
 
 class FusedConv(nn.Module):
@@ -23,17 +23,17 @@ class FusedConv(nn.Module):
         *,
         upsample: bool = False,
         shuffle: bool = False,
-        normed: bool = False,
         relu: bool = False,
     ) -> None:
         super().__init__()
         self.conv, self.upsample, self.shuffle = conv, upsample, shuffle
-        self.normed, self.activation = normed, "relu" if relu else "none"
+        self.activation = "relu" if relu else "none"
         assert not isinstance(conv.padding, str)
         self.padding = list(conv.padding)
         self.apart = True  # a pixel shuffle is carried out; else left as channels (row, column, c)
-        self.measuring = False
-        self.measured: Moments | None = None  # behind the norm, of the last picture of a batch
+        self.renew: Callable[[Tensor], Tensor] | None = (
+            None  # to see and replace what the norm gives
+        )
 
     def fold(
         self,
@@ -63,24 +63,23 @@ class FusedConv(nn.Module):
             self.padding = [0, 0]
         if self.upsample:
             weight, bias = _at_half_size(weight), bias.repeat(4)
-        self.weight = weight.to(dtype).to(memory_format=torch.channels_last)
-        self.bias = bias.to(dtype)
+        self.weight, self.bias = weight.to(dtype), bias.to(dtype)
         self.onednn = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
         if self.onednn:
             self.weight = torch.ops.mkldnn._reorder_convolution_weight(
                 self.weight, *self._geometry()
             )
+        else:
+            self.weight = self.weight.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         regrouped = self.upsample or (self.shuffle and self.apart)
-        measuring = self.measuring and self.normed
-        if not measuring and (residual is None or not regrouped):
+        if self.renew is None and (residual is None or not regrouped):
             y = self._convolve(x, residual, self.activation)
             return self._regroup(y) if regrouped else y
         y = self._convolve(x, None, "none")
         y = self._regroup(y) if regrouped else y
-        if measuring:
-            self.measured = moments_of(y[-1:])
+        y = y if self.renew is None else self.renew(y)
         y = y if residual is None else y.add_(residual)
         return y.relu_() if self.activation == "relu" else y
 

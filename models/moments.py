@@ -14,21 +14,34 @@ class Moments(NamedTuple):
 
 
 def moments_of(x: Tensor) -> Moments:
-    """Mean and variance of each channel of one picture. x: (1, C, H, W), any strides.
-
-    Summed down the columns of (H, W * C) first, which reads memory in order: 0.1 ms for 32
-    channels of 168x98 in channels_last order where torch.var_mean, walking by channel, takes 1.3.
-    """
-    rows = x.permute(0, 2, 3, 1).float().reshape(x.shape[2], -1)
+    """Mean and variance of each channel of one picture. x: (1, C, H, W), any strides."""
+    channels = x.shape[1]
+    if channels >= 16 and x.is_contiguous(memory_format=torch.channels_last) and x.is_cpu:
+        # Reads the memory in order, and once: 0.03 ms for 64 channels of 84x49 in bf16, where the
+        # sums below take 0.07, and torch.var_mean, which walks by channel, 0.7.
+        mean, variance = torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0)
+        return Moments(mean.float(), variance.float())
+    lines = x.permute(0, 2, 3, 1).float().reshape(x.shape[2], -1)  # (H, W * C): in order, too
     mean, mean_square = (
-        sums.mean(0).view(-1, x.shape[1]).mean(0) for sums in (rows, rows.square())
+        sums.mean(0).view(-1, channels).mean(0) for sums in (lines, lines.square())
     )
     return Moments(mean, (mean_square - mean.square()).clamp_min(0))
+
+
+def neutral(channels: int, device: str = "cpu") -> Moments:
+    """Mean 0, variance 1: where there is nothing to move from yet."""
+    return Moments(torch.zeros(channels, device=device), torch.ones(channels, device=device))
 
 
 def join(parts: list[Moments]) -> Moments:
     """All channels of `parts`, in their order."""
     return Moments(torch.cat([m.mean for m in parts]), torch.cat([m.variance for m in parts]))
+
+
+def split(moments: Moments, widths: list[int]) -> list[Moments]:
+    """The opposite: parts of so many channels each."""
+    parts = zip(moments.mean.split(widths), moments.variance.split(widths), strict=True)
+    return [Moments(mean, variance) for mean, variance in parts]
 
 
 def moving_average(old: Moments, new: Moments, weight: float) -> Moments:

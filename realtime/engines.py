@@ -6,11 +6,13 @@ from the frames before it (see models.folding), which is faster and steadier. Th
 out; an engine keeps nothing between frames but weights already folded.
 """
 
+from __future__ import annotations
+
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,9 +21,12 @@ from torch import Tensor, nn
 from models.classic import ClassicNet
 from models.eight_bit import EightBit
 from models.errors import EngineError
-from models.folding import FoldedNetwork, measure
-from models.moments import Moments
+from models.folding import FoldedNetwork
+from models.moments import Moments, neutral
 from models.transform_net import TransformNet
+
+if TYPE_CHECKING:
+    from export.onnx_graph import NormStatistics
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,7 +38,7 @@ class Engine(ABC):
     device: str
     precision: str
     reason: str = "as asked"  # why this engine, in a line
-    carries: bool = False  # whether `measure` and `carry` are there
+    carries: bool = False  # whether `carry` and `refresh` are there
 
     def __init__(self, smallest: int) -> None:
         self.smallest = smallest  # px a side that the network takes
@@ -44,17 +49,23 @@ class Engine(ABC):
         height, width = frames.shape[1:3]
         return self._stylize(self._enlarged(frames))[:, :height, :width]
 
-    def measure(self, frame: np.ndarray) -> Moments:
-        """The norm statistics of one frame, (H, W, 3)."""
-        return self._measure(self._enlarged(frame[None]))
-
-    def carry(
-        self, frames: np.ndarray, statistics: Moments, *, refresh: bool = False
-    ) -> tuple[np.ndarray, Moments | None]:
-        """Stylise every frame with these statistics; with `refresh`, measure those of the last."""
+    def carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+        """Stylise every frame with these norm statistics."""
         height, width = frames.shape[1:3]
-        stylized, measured = self._carry(self._enlarged(frames), statistics, refresh)
-        return stylized[:, :height, :width], measured
+        return self._carry(self._enlarged(frames), statistics)[:, :height, :width]
+
+    def refresh(
+        self, frame: np.ndarray, statistics: Moments | None, weight: float
+    ) -> tuple[np.ndarray, Moments]:
+        """Stylise one frame, (1, H, W, 3), with `statistics` moved towards its own by `weight`.
+
+        Returns these too. None: the frame's own alone, as for the first of a scene.
+        """
+        height, width = frame.shape[1:3]
+        if statistics is None:
+            statistics, weight = self._start, 1.0
+        stylized, renewed = self._refresh(self._enlarged(frame), statistics, weight)
+        return stylized[:, :height, :width], renewed
 
     def _enlarged(self, frames: np.ndarray) -> np.ndarray:
         """With the last row and column repeated up to the network's smallest size."""
@@ -66,12 +77,14 @@ class Engine(ABC):
     @abstractmethod
     def _stylize(self, frames: np.ndarray) -> np.ndarray: ...
 
-    def _measure(self, frames: np.ndarray) -> Moments:
+    _start: Moments
+
+    def _carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
         raise EngineError(f"the {self.name} engine carries no statistics for this network")
 
-    def _carry(
-        self, frames: np.ndarray, statistics: Moments, refresh: bool
-    ) -> tuple[np.ndarray, Moments | None]:
+    def _refresh(
+        self, frame: np.ndarray, statistics: Moments, weight: float
+    ) -> tuple[np.ndarray, Moments]:
         raise EngineError(f"the {self.name} engine carries no statistics for this network")
 
 
@@ -95,57 +108,64 @@ class TorchEngine(Engine):
     def __init__(self, network: nn.Module, *, device: str = "cpu", precision: str = "fp32") -> None:
         super().__init__(_smallest(network))
         self.device, self.precision = device, precision
-        dtype = DTYPES[precision]
         network = copy.deepcopy(network).eval().requires_grad_(False).to(device)
-        self._folded = FoldedNetwork(network, dtype) if isinstance(network, TransformNet) else None
-        self.carries = self._folded is not None
-        self._statistics: Moments | None = None  # those that `_folded` is folded with
-        self._network = EightBit(
-            copy.deepcopy(network).to(dtype).to(memory_format=torch.channels_last)
-        )
+        self.carries = isinstance(network, TransformNet)
+        if isinstance(network, TransformNet):
+            self._folded = FoldedNetwork(network, DTYPES[precision])
+            self._start = neutral(sum(self._folded.widths), device)
+            self._statistics: Moments | None = None  # those that `_folded` is folded with
+        else:
+            network = network.to(DTYPES[precision]).to(memory_format=torch.channels_last)
+            self._plain = EightBit(network)
         self._batch = 64  # no more at once; less after running out of the device's memory
 
     @torch.inference_mode()
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
-        return self._in_batches(frames, lambda x: (self._network(x), None))[0]
+        if not self.carries:
+            return self._in_batches(frames, self._plain)
+        alone = [self._refresh(frame[None], self._start, 1.0)[0] for frame in frames]
+        return np.concatenate(alone)
 
     @torch.inference_mode()
-    def _measure(self, frames: np.ndarray) -> Moments:
-        assert isinstance(self._network.network, TransformNet)
-        picture = self._network.picture(torch.from_numpy(frames).to(self.device))
-        return measure(self._network.network, picture)
+    def _carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+        self._fold(statistics)
+        return self._in_batches(frames, self._folded)
 
     @torch.inference_mode()
-    def _carry(
-        self, frames: np.ndarray, statistics: Moments, refresh: bool
-    ) -> tuple[np.ndarray, Moments | None]:
-        assert self._folded is not None
+    def _refresh(
+        self, frame: np.ndarray, statistics: Moments, weight: float
+    ) -> tuple[np.ndarray, Moments]:
+        self._fold(statistics)
+        renewed: list[Moments] = []
+
+        def refresh(frames: Tensor) -> Tensor:
+            stylized, moments = self._folded.refresh(frames, weight)
+            renewed.append(moments)
+            return stylized
+
+        stylized = self._in_batches(frame, refresh)
+        self._statistics = None  # the first and last layer are folded with others now
+        return stylized, renewed[0]
+
+    def _fold(self, statistics: Moments) -> None:
         if statistics is not self._statistics:
             self._folded.fold(statistics)
             self._statistics = statistics
-        if refresh:
-            return self._in_batches(frames, self._folded.measuring)
-        folded = self._folded
-        return self._in_batches(frames, lambda x: (folded(x), None))
 
-    def _in_batches(
-        self, frames: np.ndarray, stylize: Callable[[Tensor], tuple[Tensor, Moments | None]]
-    ) -> tuple[np.ndarray, Moments | None]:
-        """Through `stylize` in batches the device has memory for; what the last one measured.
+    def _in_batches(self, frames: np.ndarray, stylize: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """Through `stylize` in batches the device has memory for.
 
         Batches are for GPUs: on the CPU a frame of four takes as long as one alone (640x360:
         6.0 against 6.2 ms), and two frames side by side, a thread each, as long as two in turn.
         """
         stylized: list[np.ndarray] = []
-        measured = None
         while (done := sum(map(len, stylized))) < len(frames):
             part = torch.from_numpy(frames[done : done + self._batch])
             try:
-                pictures, measured = stylize(part.to(self.device))
-                stylized.append(pictures.cpu().numpy())
+                stylized.append(stylize(part.to(self.device)).cpu().numpy())
             except torch.cuda.OutOfMemoryError:
                 self._use_less_memory(len(part))
-        return stylized[0] if len(stylized) == 1 else np.concatenate(stylized), measured
+        return stylized[0] if len(stylized) == 1 else np.concatenate(stylized)
 
     def _use_less_memory(self, batch: int) -> None:
         torch.cuda.empty_cache()
@@ -159,59 +179,51 @@ class TorchEngine(Engine):
 
 
 class OnnxEngine(Engine):
-    """ONNX Runtime on the CPU or a CUDA device, in float32."""
+    """ONNX Runtime on the CPU or a CUDA device, in float32.
+
+    Carried statistics are inputs here, applied beside the convolutions: 18 ms at 640x360 where
+    those of each frame take 21. Folded into the weights it would be 14, but then every refresh
+    would need a new session (20 ms; seconds on a GPU).
+    """
 
     name, precision = "onnxruntime", "fp32"
 
     def __init__(self, network: nn.Module, *, device: str = "cpu") -> None:
         super().__init__(_smallest(network))
-        from export.onnx_graph import build_model
-
         self.device = device
         self.carries = isinstance(network, TransformNet)
-        own = build_model(network, "reported" if self.carries else "own")
-        self._own = _session(own.SerializeToString(), device)
+        self._own = _session(network, "own", device)
         if self.carries:
-            # Statistics as inputs, applied beside the convolutions: 18 ms at 640x360 where those
-            # of each frame take 21. Folded into the weights it would be 14, but every refresh
-            # would cost a new session (20 ms; seconds on a GPU).
-            carried = build_model(network, "carried")
-            self._carried = _session(carried.SerializeToString(), device)
+            self._carried = _session(network, "carried", device)
+            self._renewed = _session(network, "renewed", device)
+            self._start = neutral(self._carried.get_inputs()[1].shape[0])
 
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
-        return _run(self._own, ["stylized"], {"frames": frames})[0]
+        return _run(self._own, frames=frames)[0]
 
-    def _measure(self, frames: np.ndarray) -> Moments:
-        return _last(*_run(self._own, ["measured_mean", "measured_variance"], {"frames": frames}))
+    def _carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+        mean, variance = (x.numpy() for x in statistics)
+        return _run(self._carried, frames=frames, mean=mean, variance=variance)[0]
 
-    def _carry(
-        self, frames: np.ndarray, statistics: Moments, refresh: bool
-    ) -> tuple[np.ndarray, Moments | None]:
-        mean, variance = statistics
-        inputs = {"frames": frames, "mean": mean.numpy(), "variance": variance.numpy()}
-        if not refresh:
-            return _run(self._carried, ["stylized"], inputs)[0], None
-        names = ["stylized", "measured_mean", "measured_variance"]
-        stylized, *measured = _run(self._carried, names, inputs)
-        return stylized, _last(*measured)
-
-
-def _last(mean: np.ndarray, variance: np.ndarray) -> Moments:
-    return Moments(torch.from_numpy(mean[-1].copy()), torch.from_numpy(variance[-1].copy()))
+    def _refresh(
+        self, frame: np.ndarray, statistics: Moments, weight: float
+    ) -> tuple[np.ndarray, Moments]:
+        mean, variance = (x.numpy() for x in statistics)
+        stylized, *renewed = _run(
+            self._renewed, frames=frame, mean=mean, variance=variance, weight=np.float32(weight)
+        )
+        return stylized, Moments(*(torch.from_numpy(x) for x in renewed))
 
 
-def _run(session: Any, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-    import onnxruntime
-
-    options = onnxruntime.RunOptions()
-    options.only_execute_path_to_fetches = True  # measuring costs only where it is asked for
-    inputs = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
-    return session.run(outputs, inputs, options)
+def _run(session: Any, **inputs: Any) -> list[np.ndarray]:
+    return session.run(None, {name: np.asarray(x, order="C") for name, x in inputs.items()})
 
 
-def _session(model: bytes, device: str) -> Any:
+def _session(network: nn.Module, statistics: NormStatistics, device: str) -> Any:
     """A session that runs where it was told to. ONNX Runtime itself would fall back in silence."""
     import onnxruntime
+
+    from export.onnx_graph import build_model
 
     provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
     options = onnxruntime.SessionOptions()
@@ -219,6 +231,7 @@ def _session(model: bytes, device: str) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     onnxruntime.set_default_logger_severity(4)  # a provider that fails is told below, in one line
     if provider in onnxruntime.get_available_providers():
+        model = build_model(network, statistics).SerializeToString()
         session = onnxruntime.InferenceSession(model, options, providers=[provider])
         if provider in session.get_providers():
             return session
@@ -285,7 +298,7 @@ def seconds_a_frame(engine: Engine, size: tuple[int, int], *, repeats: int = 3) 
     """
     height, width = size
     frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
-    statistics = engine.measure(frame[0]) if engine.carries else None
+    statistics = engine.refresh(frame, None, 1.0)[1] if engine.carries else None
     seconds = []
     for _ in range(1 + repeats):
         began = perf_counter()

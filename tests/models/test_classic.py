@@ -1,0 +1,23 @@
+"""The baseline is the network of the paper."""
+
+import pytest
+import torch
+from torch import nn
+
+from models.classic import ClassicNet
+
+
+@pytest.mark.parametrize("size", [(44, 44), (61, 50)])
+@torch.no_grad()
+def test_any_size_in_range(size):
+    picture = ClassicNet()(torch.rand(1, 3, *size))
+    assert picture.shape == (1, 3, *size)
+    assert picture.min() >= 0 and picture.max() <= 1
+
+
+def test_parameters_of_the_published_form():
+    """1.68 million, of which the ten 128-channel 3x3 convolutions are 1.48."""
+    convolutions = [
+        m for m in ClassicNet().modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    assert sum(m.weight.numel() for m in convolutions) == 1_674_432

@@ -1,0 +1,192 @@
+"""All engines keep the same contract, and agree."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.classic import ClassicNet
+from models.errors import EngineError
+from models.moments import neutral
+from models.transform_net import FORMS, TransformNet
+from realtime import engines
+from realtime.engines import (
+    Engine,
+    IdentityEngine,
+    OnnxEngine,
+    TorchEngine,
+    open_engine,
+    precisions,
+)
+from tests.pictures import make_pictures
+
+# Levels that two engines may differ by. float32: rounding on the other side. bf16: eight bits of
+# mantissa through 15 layers, in single pixels.
+LEVELS = {"fp32": 1, "bf16": 16, "uint8": 0}
+
+
+def make_network() -> TransformNet:
+    torch.manual_seed(0)
+    return TransformNet(next(iter(FORMS))).eval()
+
+
+def make_engines() -> dict[str, Engine]:
+    network = make_network()
+    made = {f"torch-{p}": TorchEngine(network, precision=p) for p in precisions("cpu")}
+    return {**made, "onnxruntime": OnnxEngine(network), "identity": IdentityEngine()}
+
+
+ENGINES = make_engines()
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request) -> Engine:
+    return ENGINES[request.param]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(1, 70), width=st.integers(1, 70), count=st.integers(1, 3))
+def test_any_size_and_batch(name, height, width, count):
+    engine = ENGINES[name]
+    frames = make_pictures(count, height, width)
+    stylized = engine(frames)
+    assert stylized.shape == frames.shape and stylized.dtype == np.uint8
+    if engine.carries:
+        first, statistics = engine.refresh(frames[:1], None, 0.5)
+        assert first.shape == frames[:1].shape and first.dtype == np.uint8
+        assert torch.isfinite(statistics.variance).all()
+        carried = engine.carry(frames, statistics)
+        assert carried.shape == frames.shape and carried.dtype == np.uint8
+
+
+def test_what_goes_in_stays_as_it_was(engine):
+    frames = make_pictures(1, 40, 50)
+    before = frames.copy()
+    stylized = engine(frames)
+    stylized[:] = 0
+    assert np.array_equal(frames, before)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_batch_is_its_frames_one_by_one(engine, count):
+    frames = make_pictures(count, 45, 62)
+    alone = np.concatenate([engine(frame[None]) for frame in frames])
+    assert np.abs(engine(frames).astype(int) - alone).max() <= LEVELS[engine.precision]
+    if engine.carries:
+        _, statistics = engine.refresh(frames[:1], None, 1.0)
+        together = engine.carry(frames, statistics)
+        alone = np.concatenate([engine.carry(frame[None], statistics) for frame in frames])
+        assert np.abs(together.astype(int) - alone).max() <= 1  # sums in another order
+
+
+@pytest.mark.parametrize("name", [name for name in ENGINES if name != "identity"])
+def test_engines_agree_with_the_reference(name):
+    engine, reference = ENGINES[name], ENGINES["torch-fp32"]
+    frames = make_pictures(2, 61, 83)
+    allowed = LEVELS[engine.precision]
+    assert np.abs(engine(frames).astype(int) - reference(frames)).max() <= allowed
+    _, statistics = engine.refresh(frames[:1], None, 0.3)
+    carried = engine.carry(frames, statistics)
+    expected = reference.carry(frames, reference.refresh(frames[:1], None, 0.3)[1])
+    assert np.abs(carried.astype(int) - expected).max() <= allowed
+    # With its own statistics, a carried frame is the frame by itself.
+    assert np.abs(carried[0].astype(int) - reference(frames[:1])[0]).max() <= allowed
+
+
+def test_identity_gives_every_picture_back():
+    frames = make_pictures(2, 5, 7)
+    assert np.array_equal(IdentityEngine()(frames), frames)
+    with pytest.raises(EngineError, match="identity"):
+        IdentityEngine().carry(frames, neutral(3))
+
+
+def test_the_classic_network_runs_without_carrying():
+    torch.manual_seed(0)
+    network = ClassicNet().eval()
+    ours, other = TorchEngine(network), OnnxEngine(network)
+    assert not ours.carries and not other.carries
+    frames = make_pictures(1, 20, 47)
+    assert np.abs(ours(frames).astype(int) - other(frames)).max() <= 1
+
+
+def test_auto_says_why():
+    engine = open_engine(make_network(), device="cpu", size=(48, 64))
+    assert engine.precision in precisions("cpu")
+    assert "fps at 64x48" in engine.reason and engine.reason.count("fp") >= 2
+
+
+def test_auto_takes_whichever_is_faster(monkeypatch):
+    for slow, chosen in (("torch", "onnxruntime"), ("onnxruntime", "torch")):
+        seconds = lambda engine, size, slow=slow: [2.0 if engine.name == slow else 1.0]  # noqa: E731
+        monkeypatch.setattr(engines, "seconds_a_frame", seconds)
+        assert open_engine(make_network(), device="cpu", size=(48, 64)).name == chosen
+
+
+def test_an_engine_asked_for_is_the_engine():
+    network = make_network()
+    for name in ("torch", "onnxruntime"):
+        engine = open_engine(network, engine=name, device="cpu", precision="fp32")
+        assert (engine.name, engine.precision, engine.reason) == (name, "fp32", "as asked")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "tensorflow"}, "torch, onnxruntime and auto"),
+        ({"device": "tpu"}, "cpu, cuda and auto"),
+        ({"device": "cpu", "engine": "torch", "precision": "fp16"}, "does not compute in fp16"),
+        ({"device": "cpu", "engine": "onnxruntime", "precision": "bf16"}, "--engine torch"),
+    ],
+)
+def test_what_is_not_to_be_had_is_an_error_with_advice(options, message):
+    with pytest.raises(EngineError, match=message):
+        open_engine(make_network(), **options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_cuda_without_a_gpu():
+    with pytest.raises(EngineError, match="--device cpu"):
+        open_engine(make_network(), device="cuda")
+    with pytest.raises(EngineError, match="CUDAExecutionProvider"):
+        OnnxEngine(make_network(), device="cuda")
+
+
+class _Crowded(torch.nn.Module):
+    """Stands for a device with memory for so many frames."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        if len(frames) > self.room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return frames
+
+
+def test_out_of_memory_means_smaller_batches():
+    engine = TorchEngine(make_network())
+    frames = make_pictures(8, 40, 40)
+    _, statistics = engine.refresh(frames[:1], None, 1.0)
+    engine.carry(frames, statistics)
+    engine._folded = _Crowded(room=3)
+    assert np.array_equal(engine.carry(frames, statistics), frames)
+    assert [note.partition(":")[0] for note in engine.notes] == ["cpu ran out of memory"] * 2
+    engine._folded = _Crowded(room=0)
+    with pytest.raises(EngineError, match="smaller --size"):
+        engine.carry(frames, statistics)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_cuda_agrees_with_the_cpu(precision):
+    frames = make_pictures(3, 61, 83)
+    ours, reference = TorchEngine(make_network(), device="cuda", precision=precision), ENGINES
+    expected = reference["torch-fp32"](frames)
+    # TF32 convolutions and fp16 keep eleven bits of mantissa
+    assert np.abs(ours(frames).astype(int) - expected).max() <= 4
+    _, statistics = ours.refresh(frames[:1], None, 0.5)
+    assert np.abs(ours.carry(frames[:1], statistics).astype(int) - expected[:1]).max() <= 4

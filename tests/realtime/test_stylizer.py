@@ -1,0 +1,140 @@
+"""As many frames out as in, whatever the batches; memory between them, dropped at a cut."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.moments import Moments
+from models.transform_net import FORMS, TransformNet
+from realtime.batcher import batched
+from realtime.cuts import color_histogram, is_cut
+from realtime.engines import IdentityEngine, OnnxEngine, TorchEngine
+from realtime.frame import Frame
+from realtime.stylizer import REFRESH_EVERY, Stylizer
+from tests.pictures import make_pictures
+
+
+def make_network() -> TransformNet:
+    torch.manual_seed(0)
+    return TransformNet(next(iter(FORMS))).eval()
+
+
+ENGINES = {
+    "torch": TorchEngine(make_network()),
+    "onnxruntime": OnnxEngine(make_network()),
+    "identity": IdentityEngine(),
+}
+
+
+def frames_of(images: np.ndarray) -> list[Frame]:
+    return [Frame(image, 7 * i, Fraction(1, 90)) for i, image in enumerate(images)]
+
+
+def two_scenes() -> list[Frame]:
+    first, second = make_pictures(9, 40, 56), 255 - make_pictures(6, 40, 56, seed=2) // 3
+    return frames_of(np.concatenate([first, second]))
+
+
+def images_of(frames) -> np.ndarray:
+    return np.stack([frame.image for frame in frames])
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return ENGINES[request.param]
+
+
+def test_count_order_times_and_sizes(engine):
+    frames = two_scenes()
+    stylized = list(Stylizer(engine)(batched(frames, 4)))
+    assert [(f.pts, f.time_base) for f in stylized] == [(f.pts, f.time_base) for f in frames]
+    assert all(f.image.shape == (40, 56, 3) and f.image.dtype == np.uint8 for f in stylized)
+    assert list(Stylizer(engine)(iter([]))) == []
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@settings(max_examples=5, deadline=None)
+@given(size=st.integers(2, 15), cut_at=st.integers(1, 14), carry=st.booleans())
+def test_batches_and_pieces_make_no_difference(name, size, cut_at, carry):
+    engine, frames = ENGINES[name], two_scenes()
+    whole = images_of(Stylizer(engine, carry=carry)(batched(frames, 1)))
+    stylizer = Stylizer(engine, carry=carry)
+    pieces = [
+        frame
+        for piece in (frames[:cut_at], frames[cut_at:])
+        for frame in stylizer(batched(piece, size))
+    ]
+    # Batches are summed in another order, which rounding can turn into a level; and, since
+    # statistics are measured from such frames, hardly ever into two.
+    assert np.abs(images_of(pieces).astype(int) - whole).max() <= 2
+
+
+def test_a_cut_starts_anew():
+    """What comes after a cut does not depend on what came before."""
+    engine, frames = ENGINES["torch"], two_scenes()
+    both = images_of(Stylizer(engine)(batched(frames, 4)))
+    second = images_of(Stylizer(engine)(batched(frames[9:], 4)))
+    assert np.abs(both[9:].astype(int) - second).max() <= 2  # as above
+
+
+def test_the_first_frame_is_as_it_would_be_alone():
+    engine, frames = ENGINES["torch"], two_scenes()
+    first = next(iter(Stylizer(engine)(batched(frames, 1)))).image
+    assert np.abs(first.astype(int) - engine(frames[0].image[None])[0]).max() <= 1
+
+
+class Counting(IdentityEngine):
+    """Keeps a list of the frames it was to refresh at; True: of a new scene."""
+
+    carries = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refreshed: list[tuple[int, bool]] = []
+
+    def refresh(self, frame, statistics, weight):
+        self.refreshed.append((int(frame[0, 0, 0, 0]), statistics is None))
+        return frame.copy(), Moments(torch.zeros(1), torch.ones(1))
+
+    def carry(self, frames, statistics):
+        return frames.copy()
+
+
+@pytest.mark.parametrize("size", [1, 4, 30])
+def test_refreshed_at_the_start_and_at_an_even_pace(size):
+    images = np.zeros((20, 32, 32, 3), np.uint8)
+    images[:, 0, 0, 0] = np.arange(20)
+    images[12:, 1:] += 128  # a cut
+    engine = Counting()
+    list(Stylizer(engine)(batched(frames_of(images), size)))
+    first, second = range(0, 12, REFRESH_EVERY), range(12, 20, REFRESH_EVERY)
+    assert engine.refreshed == [(n, n in (0, 12)) for n in (*first, *second)]
+
+
+def test_pictures_of_other_sizes_are_scenes_of_their_own(engine):
+    images = [make_pictures(1, *size)[0] for size in ((40, 56), (40, 56), (30, 33))]
+    frames = [Frame(image, i, Fraction(1)) for i, image in enumerate(images)]
+    sizes = [f.image.shape for f in Stylizer(engine)(batched(frames, 3))]
+    assert sizes == [image.shape for image in images]
+
+
+def test_keep_color_changes_only_the_luminance():
+    frames = two_scenes()[:2]
+    kept = images_of(Stylizer(ENGINES["torch"], keep_color=True)(batched(frames, 2))).astype(int)
+    original = images_of(frames).astype(int)
+    inside = ((kept > 0) & (kept < 255)).all(-1)
+    # Colour differences stay, but for rounding, wherever they fit into the cube.
+    shift = kept - original
+    assert np.abs(shift[..., 0] - shift[..., 2])[inside].mean() < 2
+    assert np.abs(shift).max() > 10
+
+
+def test_motion_is_no_cut_and_a_new_scene_is():
+    moving = [color_histogram(p) for p in make_pictures(2, 90, 120)]
+    other = color_histogram(255 - make_pictures(1, 90, 120, seed=5)[0] // 2)
+    assert not is_cut(*moving)
+    assert is_cut(moving[1], other)
