@@ -1,7 +1,10 @@
-"""Train the trunk, then a style from it. Read from top to bottom.
+"""Train a style, or the trunk. Read from top to bottom.
 
-    python -m models.train trunk --photos PHOTOS --form fast --out TRUNK
-    python -m models.train style PAINTING --photos PHOTOS --trunk TRUNK --out wave.safetensors
+    python -m models.train style PAINTING --photos PHOTOS --parent PARENT --out wave.safetensors
+    python -m models.train trunk --photos PHOTOS --parent PARENT --out trunk.safetensors
+
+The trunk reproduces its input. Networks mix in weight space only when they descend from one
+parent: the first style of a form, trained without one; all others and the trunk start from it.
 
 Runs on two CPU cores (bfloat16 autocast, channels last) or on a GPU; a run that is stopped goes on
 from its checkpoint when started again with the same arguments.
@@ -317,12 +320,14 @@ def save_network(network: TransformNet, path: Path, **note: str) -> None:
     save_file(tensors, path, {"form": network.form_name, **note})
 
 
-def train_trunk(photos: Path, recipe: Recipe, out: Path, device: str) -> TransformNet:
-    """A network that gives back its input: the common parent of all styles of its form."""
+def train_trunk(
+    photos: Path, recipe: Recipe, parent: Path | None, out: Path, device: str
+) -> TransformNet:
+    """A network that gives back its input: what every style of its form is mixed with."""
     torch.manual_seed(recipe.seed)
-    training, held_back = list_photos(photos)
+    training, _ = list_photos(photos)
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
-    network = TransformNet(recipe.form)
+    network = load_network(parent) if parent else TransformNet(recipe.form)
     network = train(network, recipe, batches, trunk_losses, out=out, device=device, on_step=report)
     save_network(network, out, recipe=json.dumps(asdict(recipe)))
     return network
@@ -332,15 +337,15 @@ def train_style(
     painting: Path,
     photos: Path,
     recipe: Recipe,
-    trunk: Path | None,
+    parent: Path | None,
     out: Path,
     device: str,
     teacher: Path | None = None,
 ) -> TransformNet:
-    """A style network for `painting`, from the trunk where one is given, judged in the end."""
+    """A style network for `painting`, from its parent where one is given, judged in the end."""
     torch.manual_seed(recipe.seed)
     training, held_back = list_photos(photos)
-    network = load_network(trunk) if trunk else TransformNet(recipe.form)
+    network = load_network(parent) if parent else TransformNet(recipe.form)
     loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
     seen = see_painting(painting, loss_network, recipe, device)
     dice = torch.Generator().manual_seed(recipe.seed)
@@ -389,9 +394,9 @@ def main() -> None:
         command = commands.add_parser(name)
         if name == "style":
             command.add_argument("painting", type=Path)
-            command.add_argument("--trunk", type=Path)
             command.add_argument("--teacher", type=Path, help="Oxford VGG-19 as safetensors")
         command.add_argument("--photos", type=Path, required=True)
+        command.add_argument("--parent", "--trunk", type=Path, help="the network to start from")
         command.add_argument("--out", type=Path, required=True)
         command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         for field, value in asdict(defaults).items():
@@ -401,7 +406,7 @@ def main() -> None:
     given = parser.parse_args()
     recipe = Recipe(**{field: getattr(given, field) for field in asdict(defaults)})
     if given.command == "trunk":
-        train_trunk(given.photos, recipe, given.out, given.device)
+        train_trunk(given.photos, recipe, given.parent, given.out, given.device)
     else:
         train_style(
             given.painting,

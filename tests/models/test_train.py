@@ -30,9 +30,7 @@ def photos(tmp_path_factory):
 def test_photos_are_split_and_come_in_the_same_order(photos):
     training_photos, held_back = list_photos(photos)
     assert len(held_back) == 2 and not set(held_back) & set(training_photos)
-    first, again = (
-        next(crops(training_photos, size=64, batch=3, seed=5)) for _ in range(2)
-    )
+    first, again = (next(crops(training_photos, size=64, batch=3, seed=5)) for _ in range(2))
     assert first.shape == (3, 3, 64, 64) and torch.equal(first, again)
 
 
@@ -68,9 +66,9 @@ def test_the_trunk_learns(photos, tmp_path):
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 
-def test_a_style_is_trained_from_the_trunk_and_described(photos, tmp_path):
+def test_a_style_is_trained_from_a_parent_and_described(photos, tmp_path):
     trunk, style = tmp_path / "trunk.safetensors", tmp_path / "style.safetensors"
-    train_trunk(photos, TINY, trunk, "cpu")
+    train_trunk(photos, TINY, None, trunk, "cpu")
     train_style(photos / "00.png", photos, TINY, trunk, style, "cpu")
     assert load_network(style).form_name == "fast"
     with safe_open(style, "pt") as file:
