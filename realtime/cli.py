@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from models.errors import ImpastoError, WeightsError
+from models.errors import EngineError, ImpastoError, WeightsError
 from realtime import options
 from realtime.batch import VIDEO_EXTENSIONS, Job, find_jobs
 from realtime.terminal import complain, say, show_findings, show_json, show_table
@@ -251,6 +251,55 @@ def styles(
         write_sheet(sheet, list(known), on=on, overwrite=overwrite)
         if not json:
             say(f"{sheet}: {len(known)} styles")
+
+
+@command(example="impasto bench --quick")
+def bench(
+    style: Annotated[
+        str | None, typer.Option(help="What the clip is converted with; else the first installed.")
+    ] = None,
+    clip: Annotated[
+        Path | None,
+        typer.Option(metavar="VIDEO", help="What is converted; else the sample, where it is."),
+    ] = None,
+    device: options.Device = "auto",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="640x360 and few rounds: under a minute.")
+    ] = False,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Measure the speed here: our network, the classic one, and the machine's own limit."""
+    from models.styles import known_styles
+    from realtime.choice import qualities_of
+    from realtime.terminal import show_speeds
+
+    style = style or next(iter(known_styles()), None)
+    if style is None:
+        raise WeightsError("no style is installed: install impasto again, or give --style FILE")
+    qualities_of(style)  # an unknown style is told before anything heavy is loaded
+    import torch
+
+    from realtime.bench import CLIP
+    from realtime.bench import bench as measure
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise EngineError("no CUDA device is to be had here: use --device cpu")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if clip is None and CLIP.is_file():
+        clip = CLIP
+    figures = measure(
+        style,
+        clip=clip,
+        device=device,
+        quick=quick,
+        say=lambda part: None if json else say(f"measuring {part} ..."),
+    )
+    if json:
+        show_json(figures)
+    else:
+        show_speeds(figures)
 
 
 @command(example="impasto doctor --json")

@@ -42,6 +42,43 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     console.print(table)
 
 
+def show_speeds(figures: dict[str, Any]) -> None:
+    """What `realtime.bench.bench` measured: the networks, the limit, a conversion, the machine."""
+    rows = figures["networks"]
+
+    def case(row: dict[str, Any]) -> tuple[Any, ...]:
+        return row["engine"], row["precision"], row["width"]
+
+    classic = {case(row): row["fps"] for row in rows if row["network"] == "classic"}
+    columns = ("network", "engine", "precision", "norms", "size", "fps", "ms a frame", "x classic")
+    table = []
+    for row in rows:
+        size = f"{row['width']}x{row['height']}"
+        spread = f"{row['ms']:.1f} ({row['ms_min']:.1f} to {row['ms_max']:.1f})"
+        times = row["fps"] / classic[case(row)]
+        norms = "carried" if row["folded"] else "each frame's"
+        named = (row["network"], row["engine"], row["precision"], norms, size)
+        table.append((*named, f"{row['fps']:.1f}", spread, f"{times:.1f}"))
+    show_table(columns, table)
+    for precision, found in figures["limit"].items():
+        matmul, conv = found["matmul_gflops"], found["convolution_gflops"]
+        say(f"limit in {precision}: {matmul:.0f} gflops (matrix product), {conv:.0f} (convolution)")
+    if whole := figures.get("end_to_end"):
+        say(
+            f"{whole['clip']} from end to end: {whole['fps']:.1f} fps, "
+            f"{whole['fps'] / whole['network_fps']:.0%} of the network alone "
+            f"({whole['network_fps']:.1f} fps, {whole['engine']} {whole['precision']}); "
+            f"first frame after {whole['first_frame_s']:.1f} s"
+        )
+        parts = {part: f"{whole[part + '_ms']:.1f} ms" for part in ("decode", "stylize", "encode")}
+        say("busy a frame: " + ", ".join(f"{part} {time}" for part, time in parts.items()))
+        if whole["peak_memory_mb"]:
+            say(f"peak memory: {whole['peak_memory_mb']:.0f} MB")
+    else:
+        say("no conversion was timed: name a clip with --clip")
+    show_findings("machine", figures["machine"])
+
+
 def show_findings(name: str, found: Any, *, indent: str = "") -> None:
     """Nested data as indented lines, for reading."""
     if isinstance(found, dict) and found:

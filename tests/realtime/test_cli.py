@@ -15,6 +15,7 @@ import pytest
 from realtime.choice import choose_quality
 from realtime.pictures import write_picture
 from realtime.stills import read_picture
+from realtime.terminal import show_speeds
 from tests.media import make_clip, numbered_picture
 from tests.realtime.conftest import Impasto
 
@@ -278,6 +279,36 @@ class TestDoctor:
         ran = impasto("doctor", "--json")
         (problem,) = json.loads(ran.out)["problems"]
         assert ran.code == 1 and "dusk.safetensors is damaged" in problem
+
+
+class TestBench:
+    def test_missing_clip(self, library: Path, tmp_path: Path, impasto: Impasto) -> None:
+        ran = impasto("bench", "--clip", tmp_path / "gone.mp4")
+        assert ran.code == 1 and "gone.mp4" in ran.error_line
+
+    def test_unknown_style(self, library: Path, impasto: Impasto) -> None:
+        ran = impasto("bench", "--style", "dwan")
+        assert ran.code == 1 and "did you mean dawn" in ran.error_line
+
+    def test_figures_are_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        at = {"engine": "torch", "precision": "bf16", "width": 640, "height": 360}
+        times = {"ms": 10.0, "ms_min": 9.0, "ms_max": 12.5}
+        figures = {
+            "networks": [
+                {"network": "fast", "folded": True, "fps": 100.0, **at, **times},
+                {"network": "classic", "folded": False, "fps": 4.0, **at, **times},
+            ],
+            "limit": {"bf16": {"matmul_gflops": 200.0, "convolution_gflops": 150.0}},
+            "machine": {"cores": 2},
+        }
+        show_speeds(figures)
+        told = capsys.readouterr().out
+        assert "25.0" in told and "10.0 (9.0 to 12.5)" in told and "200 gflops" in told
+        assert "no conversion was timed" in told
+        conversion = {"clip": "a.mp4", "fps": 80.0, "network_fps": 100.0, "first_frame_s": 2.5}
+        spent = {"decode_ms": 1.0, "stylize_ms": 9.0, "encode_ms": 2.0, "peak_memory_mb": 900}
+        show_speeds(figures | {"end_to_end": {**conversion, **spent, **at}})
+        assert "80.0 fps, 80% of the network alone" in capsys.readouterr().out
 
 
 class TestQuality:
