@@ -63,8 +63,8 @@ class ShuffleConv(nn.Module):
         super().__init__()
         self.conv = conv(inputs, 4 * outputs, 3)
         with torch.no_grad():
-            self.conv.weight.copy_(self.conv.weight[::4].repeat_interleave(4, dim=0))
-            self.conv.bias.copy_(self.conv.bias[::4].repeat_interleave(4, dim=0))
+            for weights in self.conv.parameters():
+                weights.copy_(weights[::4].repeat_interleave(4, dim=0))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.conv(x), 2)

@@ -42,6 +42,8 @@ class LossNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.convs = nn.ModuleDict()
+        self.scale: Tensor
+        self.shift: Tensor
         channels = 3
         for block, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
             for index in range(1, count + 1):
@@ -57,7 +59,7 @@ class LossNetwork(nn.Module):
         features: dict[str, Tensor] = {}
         # Preprocess in the images' precision: 255 levels do not fit in bfloat16's eight bits.
         x = images * self.scale.to(images.dtype) + self.shift.to(images.dtype)
-        x = x.to(self.convs["relu1_1"].weight.dtype)
+        x = x.to(next(self.convs.parameters()).dtype)
         for name, convolution in self.convs.items():
             if name.endswith("_1") and name != "relu1_1":
                 x = self.pool(x, 2)
@@ -74,7 +76,7 @@ def freeze(network: LossNetwork, dtype: torch.dtype, device: torch.device | str)
     network.requires_grad_(False).eval()
     for child in network.children():  # not the preprocessing, which needs all of its precision
         child.to(dtype)
-    return network.to(device, memory_format=torch.channels_last)
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -102,8 +104,8 @@ def fill(network: LossNetwork, tensors: dict[str, Tensor], origin: object) -> Lo
     if len(numbers) < len(network.convs):
         raise WeightsError(f"{origin} holds {len(numbers)} convolutions, not {len(network.convs)}")
     for number, convolution in zip(numbers, network.convs.values(), strict=False):
-        convolution.weight.data.copy_(tensors[f"features.{number}.weight"])
-        convolution.bias.data.copy_(tensors[f"features.{number}.bias"])
+        parts = ("weight", "bias")
+        convolution.load_state_dict({part: tensors[f"features.{number}.{part}"] for part in parts})
     return network
 
 

@@ -55,8 +55,10 @@ def style_loss(
     Weighted like Gatys et al. 2016, eq. 5; equal weights unless `layer_weights` says otherwise.
     """
     weights = layer_weights or dict.fromkeys(targets, 1.0)
-    total = sum(weights[layer] * relative_error(grams[layer], targets[layer]) for layer in targets)
-    return total / sum(weights[layer] for layer in targets)
+    errors = torch.stack(
+        [weights[layer] * relative_error(grams[layer], targets[layer]) for layer in targets]
+    )
+    return errors.sum(0) / sum(weights[layer] for layer in targets)
 
 
 def gatys_style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:

@@ -199,7 +199,7 @@ def train(
     Keeps `out`.checkpoint and a table of losses beside `out`, and goes on from them.
     The result's weights are an exponential moving average over about the last 100 steps.
     """
-    network = network.to(device, memory_format=torch.channels_last).train()
+    network = network.to(device).to(memory_format=torch.channels_last).train()
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98))
     checkpoint = out.with_suffix(".checkpoint")
@@ -328,6 +328,7 @@ def train_trunk(
     training, _ = list_photos(photos)
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
     network = load_network(parent) if parent else TransformNet(recipe.form)
+    network.keep_tone()
     network = train(network, recipe, batches, trunk_losses, out=out, device=device, on_step=report)
     save_network(network, out, recipe=json.dumps(asdict(recipe)))
     return network

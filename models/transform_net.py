@@ -41,10 +41,11 @@ class TransformNet(nn.Module):
         super().__init__()
         self.form_name = form_name
         self.body = Body(FORMS[form_name])
-        self.gain = nn.Parameter(torch.zeros(3, 1, 1))
-        self.gain_deviation = nn.Parameter(torch.ones(3, 1, 1))
-        self.offset = nn.Parameter(torch.zeros(3, 1, 1))
-        self.offset_mean = nn.Parameter(torch.ones(3, 1, 1))
+        self.gain = nn.Parameter(torch.empty(3, 1, 1))
+        self.gain_deviation = nn.Parameter(torch.empty(3, 1, 1))
+        self.offset = nn.Parameter(torch.empty(3, 1, 1))
+        self.offset_mean = nn.Parameter(torch.empty(3, 1, 1))
+        self.keep_tone()
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
@@ -54,6 +55,13 @@ class TransformNet(nn.Module):
         gain, offset = self.recolor(mean, deviation)
         y = self.body((x - mean) / deviation) * gain + offset
         return y[..., self.MARGIN : self.MARGIN + height, self.MARGIN : self.MARGIN + width]
+
+    def keep_tone(self) -> None:
+        """Give back all of the picture's mean and deviation: what a trunk needs."""
+        for kept in (self.gain_deviation, self.offset_mean):
+            nn.init.ones_(kept)
+        for own in (self.gain, self.offset):
+            nn.init.zeros_(own)
 
     def recolor(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
         """The output's map y * gain + offset. Input mean and deviation, results: (N, 3, 1, 1)."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+
 from scenery.horizon import HAZE
 from scenery.jpeg import write_jpeg
 from scenery.scene import SECONDS, WATER, camera, scene

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+
 from scenery.jpeg import write_jpeg
 from scenery.noise import band, fractal, ramp
 

@@ -1,6 +1,7 @@
 """The painted sheets of what floats: boats, a buoy, the foam they leave."""
 
 import numpy as np
+
 from scenery.canvas import Canvas
 from scenery.noise import band, fractal, ramp
 

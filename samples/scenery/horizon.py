@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+
 from scenery.canvas import Canvas
 from scenery.noise import band, fractal, ramp
 

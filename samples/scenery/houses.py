@@ -1,6 +1,7 @@
 """The painted sheet of a row of gabled houses."""
 
 import numpy as np
+
 from scenery.canvas import Canvas
 from scenery.noise import band, fractal, ramp
 

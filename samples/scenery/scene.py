@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
+
 from scenery import boats, horizon, houses, shore, town
 from scenery.canvas import Canvas
 from scenery.space import Dome, Pose, Sheet, Texture, View

@@ -1,6 +1,7 @@
 """The painted sheets of the water's edge: lighthouse, jetty, piles, and a gull above them."""
 
 import numpy as np
+
 from scenery.canvas import Canvas
 from scenery.noise import band, fractal, ramp
 

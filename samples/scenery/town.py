@@ -1,6 +1,7 @@
 """The painted sheets around the houses: the quay before them, the hill behind."""
 
 import numpy as np
+
 from scenery.canvas import Canvas
 from scenery.houses import ROOFS, WALLS
 from scenery.noise import band, fractal, ramp

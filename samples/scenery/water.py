@@ -1,6 +1,7 @@
 """The water: waves that drift, and what they mirror."""
 
 import numpy as np
+
 from scenery.horizon import HAZE, SUN, linear
 from scenery.space import Texture, View
 

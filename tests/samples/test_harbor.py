@@ -5,15 +5,15 @@ from functools import cache
 from pathlib import Path
 
 import av
-import harbor
 import numpy as np
 import pytest
 import torch
-from scenery import sound
-from scenery.scene import camera, scene
 from torch import Tensor
 
+import harbor
 from models.flow import occlusion_mask, warp
+from scenery import sound
+from scenery.scene import camera, scene
 
 SAMPLES = Path(harbor.__file__).parent
 HEIGHT, WIDTH = 180, 320  # half the size of the clip: large enough for boats and gulls to count

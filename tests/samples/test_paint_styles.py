@@ -4,8 +4,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-import paint_styles
 import pytest
+
+import paint_styles
 
 SAMPLES = Path(paint_styles.__file__).parent
 
