@@ -26,14 +26,24 @@ class FusedConv(nn.Module):
         relu: bool = False,
     ) -> None:
         super().__init__()
-        self.conv, self.upsample, self.shuffle = conv, upsample, shuffle
-        self.activation = "relu" if relu else "none"
         assert not isinstance(conv.padding, str)
-        self.padding = list(conv.padding)
-        self.apart = True  # a pixel shuffle is carried out; else left as channels (row, column, c)
-        self.renew: Callable[[Tensor], Tensor] | None = (
-            None  # to see and replace what the norm gives
+        self.upsample, self.shuffle = upsample, shuffle
+        self.activation = "relu" if relu else "none"
+        self.padding = [1, 1] if upsample else list(conv.padding)
+        self.stride, self.dilation, self.groups = (
+            list(conv.stride),
+            list(conv.dilation),
+            conv.groups,
         )
+        self.apart = True  # a pixel shuffle is carried out; else left as channels (row, column, c)
+        self.renew: Callable[[Tensor], Tensor] | None = None  # to see and replace what a norm gives
+        weight = conv.weight.detach().float()
+        bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().float()
+        if shuffle:
+            weight, bias = _pixels_first(weight), _pixels_first(bias)
+        if upsample:
+            weight, bias = _at_half_size(weight), bias.repeat(4)
+        self.plain_weight, self.plain_bias = weight, bias
 
     def fold(
         self,
@@ -48,26 +58,21 @@ class FusedConv(nn.Module):
         standardize: mean and deviation (C,) to take from the input first. What pads the input is
             then the caller's to add, since it is the mean and not zero.
         """
-        weight = self.conv.weight.float()
-        bias = weight.new_zeros(len(weight)) if self.conv.bias is None else self.conv.bias.float()
-        if self.shuffle:  # four convolution outputs a channel
-            scale, shift = scale.repeat_interleave(4), shift.repeat_interleave(4)
-        weight, bias = weight * scale.view(-1, 1, 1, 1), bias * scale + shift
-        if self.shuffle:
-            weight, bias = _pixels_first(weight), _pixels_first(bias)
+        if self.upsample or self.shuffle:  # four pixels a place
+            scale, shift = scale.repeat(4), shift.repeat(4)
+        weight = self.plain_weight * scale.view(-1, 1, 1, 1)
+        bias = self.plain_bias * scale + shift
         if standardize is not None:
             mean, deviation = standardize
             # Rounded before the mean is taken off, so that the mean still gives exactly zero.
             weight = (weight / deviation.view(1, -1, 1, 1)).to(dtype).float()
-            bias = bias - torch.einsum("oikl,i->o", weight, mean)
+            bias = bias - weight.sum((2, 3)) @ mean
             self.padding = [0, 0]
-        if self.upsample:
-            weight, bias = _at_half_size(weight), bias.repeat(4)
         self.weight, self.bias = weight.to(dtype), bias.to(dtype)
         self.onednn = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
         if self.onednn:
             self.weight = torch.ops.mkldnn._reorder_convolution_weight(
-                self.weight, *self._geometry()
+                self.weight, self.padding, self.stride, self.dilation, self.groups
             )
         else:
             self.weight = self.weight.to(memory_format=torch.channels_last)
@@ -83,23 +88,20 @@ class FusedConv(nn.Module):
         y = y if residual is None else y.add_(residual)
         return y.relu_() if self.activation == "relu" else y
 
-    def _geometry(self) -> tuple[list[int], list[int], list[int], int]:
-        padding = [1, 1] if self.upsample else self.padding
-        return padding, list(self.conv.stride), list(self.conv.dilation), self.conv.groups
-
     def _convolve(self, x: Tensor, residual: Tensor | None, activation: str) -> Tensor:
-        padding, stride, dilation, groups = self._geometry()
         if self.onednn:
+            geometry = (self.padding, self.stride, self.dilation, self.groups)
             convolve = torch.ops.mkldnn._convolution_pointwise
             limits = [0.0, 255.0] if activation == "hardtanh" else []
-            geometry = (padding, stride, dilation, groups)
             if residual is None:
                 return convolve(x, self.weight, self.bias, *geometry, activation, limits, "")
             unary = None if activation == "none" else activation
             return convolve.binary(
                 x, residual, self.weight, self.bias, *geometry, "add", None, unary, limits, None
             )
-        y = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
+        y = F.conv2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
         y = y if residual is None else y.add_(residual)
         if activation == "none":
             return y

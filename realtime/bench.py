@@ -7,10 +7,9 @@ else the machine does falls on all of them alike. Medians and spread are over th
 import copy
 import os
 import platform
-import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from fractions import Fraction
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -28,7 +27,8 @@ from models.classic import ClassicNet
 from models.errors import EngineError, SourceError
 from models.transform_net import FORMS, TransformNet
 from realtime.engines import DTYPES, Engine, OnnxEngine, TorchEngine, open_engine, precisions
-from realtime.stylizer import REFRESH_EVERY, REFRESH_WEIGHT
+from realtime.frame import Frame
+from realtime.stylizer import REFRESH_EVERY, Stylizer
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))  # (height, width)
 CLIP = Path(__file__).parents[1] / "samples" / "harbor.mp4"
@@ -81,7 +81,6 @@ def time_networks(size: tuple[int, int], *, device: str, rounds: int) -> list[Fi
     networks: dict[str, nn.Module] = {form: TransformNet(form) for form in FORMS}
     networks["classic"] = ClassicNet()
     height, width = size
-    frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
     rows: list[Figures] = []
     cases: list[Callable[[], int]] = []
     for name, network in networks.items():
@@ -100,7 +99,7 @@ def time_networks(size: tuple[int, int], *, device: str, rounds: int) -> list[Fi
                         "multiply_adds_per_pixel": round(macs),
                     }
                 )
-                cases.append(partial(_stylize_some, engine, frame, folded=folded))
+                cases.append(_stylizing(engine, size, folded=folded))
     for row, seconds in zip(rows, in_turns(cases, rounds), strict=True):
         row |= {
             "fps": 1 / median(seconds),
@@ -136,15 +135,13 @@ def _engines(network: nn.Module, device: str) -> list[Engine]:
     return engines
 
 
-def _stylize_some(engine: Engine, frame: np.ndarray, *, folded: bool) -> int:
-    if not folded:
-        engine(frame)
-        return 1
-    # As a Stylizer does: one refresh, and carried from there.
-    _, statistics = engine.refresh(frame, None, REFRESH_WEIGHT)
-    for _ in range(REFRESH_EVERY - 1):
-        engine.carry(frame, statistics)
-    return REFRESH_EVERY
+def _stylizing(engine: Engine, size: tuple[int, int], *, folded: bool) -> Callable[[], int]:
+    """A video of one frame over and over, as long as it takes to come round to the next refresh."""
+    stylizer = Stylizer(engine, carry=folded)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    frame = Frame(image, 0, Fraction(1))
+    count = REFRESH_EVERY if folded else 1
+    return lambda: len(list(stylizer([[frame]] * count)))
 
 
 @torch.inference_mode()
@@ -201,7 +198,6 @@ def _convert(clip: Path, style: str, device: str, began: float) -> Figures:
     from models.styles import load_style
     from realtime.convert import stylize_video
     from realtime.sources import VideoFile
-    from realtime.stylizer import Stylizer
 
     with VideoFile(clip) as source:
         size = source.info.height, source.info.width
@@ -209,8 +205,7 @@ def _convert(clip: Path, style: str, device: str, began: float) -> Figures:
     ready = time() - began
     with TemporaryDirectory() as folder:
         report = stylize_video(clip, Path(folder) / clip.name, Stylizer(engine))
-    frame = np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
-    alone = [lambda: _stylize_some(engine, frame, folded=engine.carries)]
+    alone = [_stylizing(engine, size, folded=engine.carries)]
     frames = report.frames
     return {
         "clip": clip.name,
@@ -231,12 +226,12 @@ def _convert(clip: Path, style: str, device: str, began: float) -> Figures:
 
 
 def _peak_memory_mb() -> float | None:
-    try:
-        import resource
-    except ImportError:  # Windows
+    """The most this process has held. Not getrusage, which counts what it was forked from too."""
+    status = Path("/proc/self/status")
+    if not status.exists():
         return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(fields["VmHWM"].split()[0]) * 1024 / 1e6
 
 
 def machine(device: str) -> Figures:
