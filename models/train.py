@@ -413,7 +413,7 @@ def main() -> None:
             given.painting,
             given.photos,
             recipe,
-            given.trunk,
+            given.parent,
             given.out,
             given.device,
             given.teacher,
