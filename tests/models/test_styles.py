@@ -1,6 +1,7 @@
 """Style files: blends, strengths, and every way a file can be wrong."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,9 @@ from safetensors.torch import save_file
 
 from models import styles
 from models.errors import WeightsError
+from models.loss_network import load_loss_network
+from models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
+from models.photos import read_photo
 from models.styles import known_styles, load_network, load_style, mix, parse_blend
 from models.train import save_network
 from models.transform_net import TransformNet
@@ -73,6 +77,43 @@ def test_strength_one_is_the_style_and_zero_the_trunk():
     for name in style:
         torch.testing.assert_close(half[name], 0.5 * style[name] + 0.5 * trunk[name])
         torch.testing.assert_close(zero[name], trunk[name])
+
+
+STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
+HARBOR = Path(__file__).parents[2] / "samples" / "harbor.jpg"
+
+
+def features_along(networks):
+    """Features of the harbour as each network paints it, and of the harbour itself first."""
+    judge = load_loss_network("compact")
+    photo = read_photo(HARBOR)[None, :, 50:306, 150:406]
+    with torch.no_grad():
+        pictures = [photo, *(network(photo).clamp(0, 1) for network in networks)]
+        return [judge(picture, (*STYLE_LAYERS, CONTENT_LAYER)) for picture in pictures]
+
+
+def grams(features):
+    return {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+
+
+@pytest.mark.parametrize("name", known_styles())
+def test_more_strength_is_less_content_and_more_style(name):
+    photo, *path = features_along(load_style(name, strength=strength) for strength in STEPS)
+    content = [content_loss(f[CONTENT_LAYER], photo[CONTENT_LAYER]).item() for f in path]
+    style = [style_loss(grams(f), grams(path[-1])).item() for f in path]
+    assert content == sorted(content)
+    assert style == sorted(style, reverse=True)
+
+
+def test_a_blend_goes_from_one_style_to_the_other():
+    first, second = list(known_styles())[:2]
+    shares = (0.999, 0.75, 0.5, 0.25, 0.001)  # a share of zero is no style
+    blends = (load_style(f"{first}:{share}+{second}:{1 - share}") for share in shares)
+    _, *path = features_along(blends)
+    away = [style_loss(grams(f), grams(path[0])).item() for f in path]
+    near = [style_loss(grams(f), grams(path[-1])).item() for f in path]
+    assert away == sorted(away)
+    assert near == sorted(near, reverse=True)
 
 
 def test_the_trunk_gives_the_picture_back():
