@@ -46,6 +46,7 @@ _SAME_SIZE = (
 )
 _RESIZE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _LUMA = (np.float32(0.2126), np.float32(0.7152), np.float32(0.0722))  # BT.709
+_TINY, _HALF = np.float32(1e-3), np.float32(0.5)
 _LIMITED_TO_FULL = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 
@@ -185,37 +186,42 @@ def to_video_frame(
 def with_color_of(stylized: np.ndarray, original: np.ndarray) -> np.ndarray:
     """The luminance of `stylized` with the chroma of `original` (both (H, W, 3) uint8).
 
-    In gamma-coded RGB with BT.709 luma Y: out = original + (Y_stylized - Y_original), which
+    In gamma-coded RGB with BT.709 luma Y: out = Y_stylized + (original - Y_original), which
     leaves both colour differences as they were. Where that leaves the cube, the chroma is scaled
     down until it fits, so that luminance and hue hold (clipping would change both).
     """
     out = np.empty_like(stylized)
-    for top in range(0, len(out), 32):  # 32 rows at a time stay in the cache: twice as fast
-        rows = slice(top, top + 32)
-        ours, theirs = stylized[rows], original[rows]
-        shift = np.rint(_luma(np.subtract(ours, theirs, dtype=np.float32))).astype(np.int16)
-        mixed = np.add(theirs, shift[..., None], dtype=np.int16)
-        outside = mixed.view(np.uint16) > 255  # above 255, or below 0: those wrap to the top
-        beyond = outside[..., 0] | outside[..., 1] | outside[..., 2]
-        if beyond.any():
-            mixed[beyond] = _fit_chroma(_luma(ours[beyond]), theirs[beyond])
-        out[rows] = mixed
+    for top in range(0, len(out), 24):  # rows that stay in the cache: 5 ms at 1280x720, not 12
+        rows = slice(top, top + 24)
+        luma, chroma = _luma(_planes(stylized[rows])), _planes(original[rows])
+        chroma -= _luma(chroma)
+        # As much of it as the cube holds above and below; the same steps for every pixel, as
+        # picking out the few that need them takes longer. 1e-3: a grey pixel has none.
+        above = (255 - luma) / (chroma.max(axis=0) + _TINY)
+        below = luma / (_TINY - chroma.min(axis=0))
+        np.minimum(above, below, out=above)
+        chroma *= np.minimum(above, 1, out=above)
+        chroma += luma + _HALF  # and the fraction is cut off
+        for channel in range(3):
+            out[rows, :, channel] = chroma[channel]
     return out
 
 
-def _luma(rgb: np.ndarray) -> np.ndarray:
+def _planes(rgb: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 as (3, H, W) float32: arithmetic on planes is vectorised."""
+    planes = np.empty((3, *rgb.shape[:2]), np.float32)
+    for channel in range(3):
+        planes[channel] = rgb[..., channel]
+    return planes
+
+
+def _luma(planes: np.ndarray) -> np.ndarray:
+    """BT.709 luma (H, W) of (3, H, W) float32."""
     red, green, blue = _LUMA
-    return rgb[..., 0] * red + rgb[..., 1] * green + rgb[..., 2] * blue
-
-
-def _fit_chroma(luma: np.ndarray, original: np.ndarray) -> np.ndarray:
-    """Colours (N, 3) of this luma (N,), as much of the original's chroma as the cube holds."""
-    chroma = original - _luma(original)[:, None]
-    highest, lowest = chroma.max(axis=1), -chroma.min(axis=1)
-    room = np.minimum(
-        (255 - luma) / np.maximum(highest, 1e-3), luma / np.maximum(lowest, 1e-3)
-    ).clip(0, 1)
-    return np.rint(luma[:, None] + chroma * room[:, None])
+    luma = planes[0] * red
+    luma += planes[1] * green
+    luma += planes[2] * blue
+    return luma
 
 
 def is_transparent(frame: av.VideoFrame) -> bool:

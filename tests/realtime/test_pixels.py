@@ -282,6 +282,13 @@ class TestWithColorOf:
         assert along.max() <= 1.05 or np.abs(theirs[along > 1.05]).max() < 20
         assert np.abs(ours - along[..., None] * theirs).max() <= 1.5
 
+    def test_where_nothing_leaves_the_cube_it_is_a_shift(self):
+        """The formula itself, on colours with room around them."""
+        rng = np.random.default_rng(4)
+        stylized, original = rng.integers(96, 160, (2, 50, 37, 3), dtype=np.uint8)
+        shifted = original + ((stylized.astype(float) - original) @ LUMA)[..., None]
+        assert np.abs(with_color_of(stylized, original) - shifted).max() <= 0.51
+
     def test_of_grey_is_grey(self, pair):
         grey = np.repeat(pair[1][..., :1], 3, axis=-1)
         out = with_color_of(pair[0], grey)
