@@ -114,7 +114,8 @@ def test_the_classic_network_runs_without_carrying():
 def test_auto_says_why():
     engine = open_engine(make_network(), device="cpu", size=(48, 64))
     assert engine.precision in precisions("cpu")
-    assert "fps at 64x48" in engine.reason and engine.reason.count("fp") >= 2
+    other = {"torch": "onnxruntime", "onnxruntime": "torch"}[engine.name]  # whichever was slower
+    assert "fps at 64x48" in engine.reason and other in engine.reason
 
 
 def test_auto_takes_whichever_is_faster(monkeypatch):
