@@ -1,7 +1,13 @@
 """Networks, losses, styles and training: tensors in, tensors out."""
 
+import os
 from importlib import import_module
 from typing import Any
+
+# OpenMP's threads wait for work by spinning, for longer than decoding or encoding a frame takes,
+# and keep these from the cores: a conversion beside another busy program ran at a tenth of its
+# speed. Read once, when torch is first imported, which everything of ours does after this.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 _WHERE = {"load_style": "models.styles", "known_styles": "models.styles"}
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import torch
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms.v2 import functional as T
 
 from models.errors import SourceError
@@ -16,10 +16,12 @@ HOLD_BACK = 25  # every 25th photo is kept for validation
 def read_photo(path: Path) -> Tensor:
     """(3, H, W) float32 RGB in [0, 1]."""
     try:
-        return decode_image(str(path), ImageReadMode.RGB, apply_exif_orientation=True).float() / 255
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        with av.open(str(path)) as container:
+            picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    except (OSError, av.FFmpegError, IndexError, StopIteration) as error:
+        reason = getattr(error, "strerror", None) or "it holds no picture"
         raise SourceError(f"cannot read {path} as a picture: {reason}") from None
+    return torch.from_numpy(picture).permute(2, 0, 1).float() / 255
 
 
 def list_photos(folder: Path) -> tuple[list[Path], list[Path]]:
