@@ -37,6 +37,8 @@ class Codec:
     fast: dict[str, str] = field(default_factory=dict)  # where no preset is asked for
     always: dict[str, str] = field(default_factory=dict)
     pixel_shape: bool = False  # its bitstream says how wide a pixel is
+    color_tags: bool = True  # it says what its numbers mean; without, decoders assume BT.601 or 709
+    full_range: bool = True  # it can say that they are of full range
     needs: str = ""  # hardware
 
 
@@ -103,14 +105,17 @@ CODECS = MappingProxyType(
             preset_option="profile",
             presets=("proxy", "lt", "standard", "hq"),
             fast={"profile": "hq"},
+            full_range=False,
         ),
         "mpeg4": Codec(
             "mpeg4",
             {8: "yuv420p"},
             quality=Range("global_quality", 1, 31, 3),
             pixel_shape=True,
+            color_tags=False,
+            full_range=False,
         ),
-        "gif": Codec("gif", {8: "pal8"}),
+        "gif": Codec("gif", {8: "pal8"}, color_tags=False),
         "h264_nvenc": _nvenc("h264_nvenc", odd=True),
         "hevc_nvenc": _nvenc("hevc_nvenc", odd=True),
         "av1_nvenc": _nvenc("av1_nvenc", odd=False),
@@ -203,6 +208,10 @@ def encoding_for(
     chosen = CODECS[name]
     pixel_format, notes = _pixel_format(name, size, bit_depth, container)
     options = dict(chosen.always)
+    if name == "hevc" and bit_depth == 10 and size[1] < 64:
+        # x265's vector code writes past its buffers there (seen from 34 to 48 wide), which ends
+        # the process; its plain code is right, and so small a picture costs little.
+        options["x265-params"] += ":no-asm=1"
     if preset is None:
         options |= chosen.fast
     elif preset in chosen.presets:

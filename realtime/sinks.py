@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from errno import EDQUOT, ENOSPC
 from fractions import Fraction
 from pathlib import Path
@@ -16,11 +17,11 @@ import numpy as np
 
 from models.errors import SinkError
 from realtime.atomic import Target, partial_path
-from realtime.codecs import CODECS, encoding_for
+from realtime.codecs import CODECS, Codec, encoding_for
 from realtime.companions import Companions
-from realtime.frame import Frame, StreamInfo
+from realtime.frame import ColorTags, Frame, StreamInfo
 from realtime.pictures import encoded_picture
-from realtime.pixels import to_video_frame
+from realtime.pixels import UNSPECIFIED, to_video_frame
 
 _HDR_TRANSFERS = (16, 18)  # PQ and HLG
 
@@ -75,6 +76,7 @@ class VideoWriter:
             bitrate=bitrate,
             bit_depth=bit_depth,
         )
+        self._color = _told(info.color, CODECS[self._encoding.codec])
         self._rate = info.frame_rate or Fraction(30)
         self._time_base = self._encoding.container.time_base or info.time_base
         if self._encoding.container.constant_rate:
@@ -159,7 +161,9 @@ class VideoWriter:
                 f"{name} cannot say that its pixels are {info.sample_aspect_ratio} wide, "
                 "so the picture will look squeezed: use .mp4"
             )
-        if info.color.transfer in _HDR_TRANSFERS and bit_depth == 8:
+        if info.color.transfer in _HDR_TRANSFERS and self._color.transfer == UNSPECIFIED:
+            self.notes.append(f"{name} cannot say that its colours are HDR: use .mp4 or .mkv")
+        elif info.color.transfer in _HDR_TRANSFERS and bit_depth == 8:
             self.notes.append("an HDR picture in 8 bits shows bands: ask for a bit depth of 10")
 
     def _open(self, first: Fraction) -> None:
@@ -183,10 +187,10 @@ class VideoWriter:
         if encoding.pixel_shape:
             context.sample_aspect_ratio = info.sample_aspect_ratio
         if encoding.codec != "gif":
-            context.color_primaries = info.color.primaries
-            context.color_trc = info.color.transfer
-            context.colorspace = info.color.matrix
-            context.color_range = 2 if info.color.full_range else 1
+            context.color_primaries = self._color.primaries
+            context.color_trc = self._color.transfer
+            context.colorspace = self._color.matrix
+            context.color_range = 2 if self._color.full_range else 1
         if encoding.codec.startswith("hevc") and self._is_mp4:
             context.codec_tag = "hvc1"  # Apple's players take no other
         self._stream, self._first = stream, first
@@ -218,7 +222,7 @@ class VideoWriter:
         if self._encoding.codec == "gif":
             frame = _paletted(image)
         else:
-            frame = to_video_frame(image, self._encoding.pixel_format, self._info.color)
+            frame = to_video_frame(image, self._encoding.pixel_format, self._color)
         frame.pts, frame.duration, frame.time_base = pts, duration, self._time_base
         self._durations[pts] = duration
         for packet in self._stream.encode(frame):
@@ -381,6 +385,13 @@ class Null:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _told(color: ColorTags, codec: Codec) -> ColorTags:
+    """As much of `color` as the codec tells a decoder: the pictures are coded by that."""
+    if not codec.color_tags:
+        return ColorTags()
+    return replace(color, full_range=color.full_range and codec.full_range)
 
 
 def _paletted(image: np.ndarray) -> av.VideoFrame:

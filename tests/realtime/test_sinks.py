@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ from realtime.codecs import CODECS, CONTAINERS, encoding_for
 from realtime.frame import ColorTags, Frame, StreamInfo
 from realtime.pictures import PICTURE_EXTENSIONS, encoded_picture, write_picture
 from realtime.sinks import ImageFolderWriter, Null, VideoWriter
+from realtime.sources import VideoFile
 from realtime.threads import Background
 from tests.media import number_of, numbered_picture
 
@@ -351,6 +353,27 @@ class TestTimes:
         assert read(path)[2] == 10 / RATE
 
 
+def test_narrow_hevc_in_10_bits_does_not_end_the_process(tmp_path: Path) -> None:
+    """In a process of its own, for x265's vector code would take this one with it."""
+    script = (
+        "import sys, numpy as np\n"
+        "from fractions import Fraction\n"
+        "from realtime.frame import Frame, StreamInfo\n"
+        "from realtime.sinks import VideoWriter\n"
+        "rng, tick = np.random.default_rng(0), Fraction(1, 25)\n"
+        "for width in (34, 40, 48):\n"
+        "    info = StreamInfo(64, width, tick)\n"
+        "    path = f'{sys.argv[1]}/{width}.mp4'\n"
+        "    with VideoWriter(path, info, codec='hevc', bit_depth=10) as sink:\n"
+        "        for index in range(12):\n"
+        "            image = rng.integers(0, 256, (64, width, 3), dtype=np.uint8)\n"
+        "            sink.write(Frame(image, index, tick))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    assert [len(read(tmp_path / f"{width}.mp4")[0]) for width in (34, 40, 48)] == [12] * 3
+
+
 class TestTags:
     @pytest.mark.parametrize(
         ("ext", "codec"),
@@ -381,6 +404,22 @@ class TestTags:
         assert frame.color_range == 2
         assert np.asarray(frame.planes[0]).reshape(-1)[0] == 255  # limited range ends at 235
 
+    @pytest.mark.parametrize(("ext", "codec"), SOFTWARE)
+    @pytest.mark.parametrize(
+        "color", [ColorTags(1, 1, 1), ColorTags(1, 1, 1, full_range=True), ColorTags(9, 16, 9)]
+    )
+    def test_colours_look_the_same_whatever_the_file_can_tell(
+        self, ext: str, codec: str, color: ColorTags, tmp_path: Path
+    ) -> None:
+        path = tmp_path / f"out{ext}"
+        red = Frame(np.full((*SIZE, 3), (200, 30, 60), np.uint8), 0, 1 / RATE)
+        write(path, iter([red]), info_of(color=color), codec=codec)
+        with VideoFile(path) as back:
+            (frame,) = back
+        # Coded colours are rounded, in lossy codecs by 2 levels and more; a matrix or a range that
+        # decoders do not hear of would be 13.
+        assert np.abs(frame.image.mean(axis=(0, 1)) - (200, 30, 60)).max() <= 5
+
     @pytest.mark.parametrize(
         ("ext", "codec"),
         [(".mp4", "h264"), (".mp4", "hevc"), (".mp4", "av1"), (".mp4", "vp9"), (".mov", "prores")]
@@ -398,6 +437,10 @@ class TestTags:
         info = info_of(sample_aspect_ratio=Fraction(16, 11))
         sink = write(tmp_path / "out.webm", frames_of(2), info)
         assert "squeezed" in sink.notes[0]
+
+    def test_hdr_that_cannot_be_told_is_noted(self, tmp_path: Path) -> None:
+        sink = write(tmp_path / "out.avi", frames_of(2), info_of(color=ColorTags(9, 16, 9)))
+        assert sink.notes == ["out.avi cannot say that its colours are HDR: use .mp4 or .mkv"]
 
     def test_hevc_in_mp4_is_tagged_for_apple(self, tmp_path: Path) -> None:
         write(tmp_path / "out.mp4", frames_of(2), info_of(), codec="hevc")
