@@ -78,7 +78,11 @@ def stylize_video(
         frames: Iterator[Frame] = iter(source)
         if frame_rate is not None:
             frames = at_frame_rate(
-                frames, frame_rate, start_time=first, duration=source.info.duration
+                frames,
+                frame_rate,
+                start_time=first,
+                duration=source.info.duration,
+                is_whole=lambda: not source.lost,
             )
             info = info_at_frame_rate(info, frame_rate)
         with (

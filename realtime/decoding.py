@@ -186,10 +186,15 @@ class Decoder:
 
     def _expected(self) -> int:
         """Frames in the container's index, less those an edit list or an empty chunk hides."""
-        entries = self._stream.index_entries
+        entries, total = self._stream.index_entries, self._stream.frames
         shown = sum(not entry.is_discard and entry.size > 0 for entry in entries)
-        hidden = len(entries) - shown
-        return shown if "mov" in self._container.format.name else self._stream.frames - hidden
+        if "mov" in self._container.format.name:
+            return shown
+        if "avi" in self._container.format.name and entries:
+            # An empty chunk says "as before". It is counted, takes a tick, and is in the index
+            # with a size of zero, or not at all.
+            return total - (entries[-1].timestamp + 1 - shown)
+        return total
 
     def _note(self, line: str) -> None:
         if line not in self.notes:

@@ -443,6 +443,14 @@ class TestBadInput:
                 1, 25
             )
 
+    def test_truncated_source_at_another_rate_ends_where_its_frames_end(
+        self, tmp_path: Path
+    ) -> None:
+        clip = truncated(make_clip(tmp_path / "in.mp4", frames=50, faststart=True), 0.6)
+        report = stylize_video(clip, tmp_path / "out.mp4", identity, frame_rate=50)
+        assert report.lost > 10 and report.frames == 2 * (50 - report.lost)
+        assert duration(tmp_path / "out.mp4") == Fraction(report.frames, 50)
+
     def test_corrupt_packets_lose_frames_only(self, tmp_path: Path) -> None:
         clip = corrupted_middle(make_clip(tmp_path / "in.mkv", frames=50, audio=("eng",), gop=5))
         sound = data(clip, "audio")

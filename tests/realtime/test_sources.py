@@ -350,6 +350,14 @@ class TestDamage:
         frames, _ = read(truncated(make_clip(tmp_path / "a.ts", frames=30), 0.5))
         assert 5 < len(frames) < 30
 
+    def test_empty_chunks_of_avi_are_no_loss(self, tmp_path):
+        """FFmpeg writes one after the first frame; its header counts it, its index does not."""
+        path = make_clip(tmp_path / "a.avi", frames=25, audio=("eng",))
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].frames == 26
+        frames, source = read(path)
+        assert numbers_of(frames) == list(range(25)) and source.lost == 0
+
     def test_a_part_before_the_damage_has_lost_nothing(self, tmp_path):
         path = corrupted_middle(make_clip(tmp_path / "a.mp4", frames=30), packets=slice(20, 22))
         frames, source = read(path, end=0.4)
