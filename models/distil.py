@@ -4,6 +4,7 @@ python -m models.distil --photos PHOTOS --paintings PAINTINGS --teacher VGG19 --
 """
 
 import argparse
+import copy
 import math
 from pathlib import Path
 
@@ -77,7 +78,10 @@ def mismatch(
     return torch.stack(errors).mean()
 
 
-def distil(photos: Path, paintings: Path, teacher: LossNetwork, steps: int, out: Path) -> None:
+def distil(
+    photos: Path, paintings: Path, teacher: LossNetwork, parent: Path | None, steps: int, out: Path
+) -> None:
+    """Train the compact network for `steps` steps, from `parent` where one is given."""
     torch.manual_seed(1)
     training, held_back = list_photos(photos)
     pictures, _ = split_paintings(paintings)
@@ -85,6 +89,9 @@ def distil(photos: Path, paintings: Path, teacher: LossNetwork, steps: int, out:
     student = CompactNetwork().to(memory_format=torch.channels_last)
     adam = torch.optim.Adam(student.parameters(), lr=1.5e-3, betas=(0.9, 0.98))
     scales = channel_scales(teacher, training[::40])
+    if parent:
+        student.load_state_dict(compact_network(parent).state_dict())
+        scale_heads(student, {layer: 1 / scale for layer, scale in scales.items()})
     # One picture in four is a piece of a painting.
     photo_crops = crops(training, size=192, batch=3, seed=1)
     painting_crops = crops(pictures, size=192, batch=1, seed=1)
@@ -115,13 +122,19 @@ def split_paintings(folder: Path) -> tuple[list[Path], list[Path]]:
     return [path for index, path in enumerate(paths) if index % 4], paths[::4]
 
 
-def save_student(student: CompactNetwork, scales: dict[str, Tensor], out: Path) -> None:
-    """Half precision, each head multiplied by its channels' scales (ReLU lets them through)."""
-    tensors = {name: value.clone() for name, value in student.state_dict().items()}
+def scale_heads(student: CompactNetwork, scales: dict[str, Tensor]) -> None:
+    """Multiply what each head gives by its channels' scales, which ReLU lets through."""
     for layer, scale in scales.items():
-        tensors[f"heads.{layer}.weight"] *= scale.view(-1, 1, 1, 1)
-        tensors[f"heads.{layer}.bias"] *= scale.flatten()
-    tensors = {name: value.half().contiguous() for name, value in tensors.items()}
+        weight, bias = student.heads[layer].parameters()
+        weight.data *= scale.view(-1, 1, 1, 1)
+        bias.data *= scale.flatten()
+
+
+def save_student(student: CompactNetwork, scales: dict[str, Tensor], out: Path) -> None:
+    """Half precision, at the teacher's own scales."""
+    scaled = copy.deepcopy(student)
+    scale_heads(scaled, scales)
+    tensors = {name: value.half().contiguous() for name, value in scaled.state_dict().items()}
     save_file(tensors, out, {"teacher": "VGG-19, Simonyan and Zisserman 2014, CC BY 4.0"})
 
 
@@ -173,11 +186,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("photos", "paintings", "teacher", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--parent", type=Path, help="an earlier result to start from")
     parser.add_argument("--steps", type=int, default=3000)
     given = parser.parse_args()
     teacher = freeze(oxford_vgg19(given.teacher), torch.bfloat16, "cpu")
     if given.steps:
-        distil(given.photos, given.paintings, teacher, given.steps, given.out)
+        distil(given.photos, given.paintings, teacher, given.parent, given.steps, given.out)
     student = freeze(compact_network(given.out), torch.bfloat16, "cpu")
     held_back = list_photos(given.photos)[1]
     compare(student, teacher, held_back[:60], split_paintings(given.paintings)[1])
