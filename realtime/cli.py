@@ -186,10 +186,12 @@ def image(
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Paint one picture, or a folder of them. Reads JPEG, PNG, WebP, BMP and TIFF."""
+    """Paint one picture, or a folder of them. JPEG, PNG, WebP, BMP and TIFF; alpha is kept."""
+    import numpy as np
+
     from realtime.atomic import Target
     from realtime.choice import Choice, Painter
-    from realtime.pictures import PICTURE_EXTENSIONS, write_picture
+    from realtime.pictures import PICTURE_EXTENSIONS, holds_alpha, write_picture
     from realtime.stills import PICTURE_SUFFIXES, read_picture
 
     choice = Choice(style, strength, quality, engine, device, precision)
@@ -202,10 +204,10 @@ def image(
     painter = Painter(choice, say_reason, keep_color=keep_color, moving=False)
 
     def paint(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
-        picture = read_picture(job.source, size=size)
+        picture = read_picture(job.source, size=size, alpha=holds_alpha(job.target))
         Target(job.target, overwrite=overwrite).discard()  # told now, not when it is painted
-        painted = painter.paint(picture)
-        write_picture(job.target, painted, overwrite=overwrite)
+        painted, alpha = painter.paint(picture[..., :3]), picture[..., 3:]
+        write_picture(job.target, np.concatenate([painted, alpha], axis=2), overwrite=overwrite)
         height, width = painted.shape[:2]
         figures = {"width": width, "height": height, "notes": painter.notes()}
         return f"{job.target}: {width}x{height}", figures

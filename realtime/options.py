@@ -38,7 +38,9 @@ PictureIn = Annotated[
 ]
 PictureOut = Annotated[
     Path,
-    typer.Argument(metavar="OUT", help="A .png, .jpg or .webp file; a folder for several."),
+    typer.Argument(
+        metavar="OUT", help="A .png, .jpg, .webp, .tif or .bmp file; a folder for several."
+    ),
 ]
 Style = Annotated[
     str,

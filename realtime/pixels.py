@@ -118,7 +118,7 @@ def to_rgb(
     frame: av.VideoFrame,
     *,
     size: tuple[int, int] | None = None,
-    background: int = 0,
+    background: int | None = 0,
     scaler: VideoReformatter | None = None,
 ) -> np.ndarray:
     """A decoded frame as an RGB picture, resized to `size` in the same pass.
@@ -127,7 +127,8 @@ def to_rgb(
     transparency, it is laid over `background` (0 black to 255 white). Keep one `scaler` for a
     stream: it saves the set-up, and its threads.
 
-    Returns (H, W, 3) uint8, contiguous. Raises av.FFmpegError for formats swscale cannot read.
+    Returns (H, W, 3) uint8, contiguous; where `background` is None, a frame with transparency gives
+    (H, W, 4), straight alpha. Raises av.FFmpegError for formats swscale cannot read.
     """
     pixel_format = frame.sw_format or frame.format
     alpha = _has_alpha(pixel_format)
@@ -146,7 +147,7 @@ def to_rgb(
         threads=1 if small else 0,  # waking threads takes longer than a small picture
     )
     image = np.ascontiguousarray(rgb.reformat(format=packed, threads=1).to_ndarray())
-    if alpha:
+    if alpha and background is not None:
         image = _over(image, background)
     if pixel_format.name.startswith("gray") and frame.color_range == _LIMITED:
         image = _LIMITED_TO_FULL[image]  # swscale takes every grey for full range

@@ -297,7 +297,7 @@ class ImageFolderWriter:
 
     As with `VideoWriter`, the folder gets its name when all is written; until then it is
     NAME.partial. A folder that holds something is refused unless `overwrite`, and then keeps what
-    has another name. extension: ".png", ".jpg" or ".webp".
+    has another name. extension: one of `pictures.PICTURE_EXTENSIONS`.
     """
 
     def __init__(

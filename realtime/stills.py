@@ -27,11 +27,15 @@ _ORIENTATIONS: tuple[DisplayMatrix, ...] = (
 )
 
 
-def read_picture(path: str | Path, *, size: int | tuple[int, int] | None = None) -> np.ndarray:
+def read_picture(
+    path: str | Path, *, size: int | tuple[int, int] | None = None, alpha: bool = False
+) -> np.ndarray:
     """A PNG, JPEG, WebP, BMP or TIFF file as (H, W, 3) uint8 RGB, upright.
 
     EXIF orientation is applied, transparency laid over white, 16 bits are rounded to 8. The kind
-    is told by the content, not the name. size: see `pixels.fitted_size`. Raises SourceError.
+    is told by the content, not the name. size: see `pixels.fitted_size`.
+    alpha: a picture with transparency comes as (H, W, 4), straight alpha, instead; the colour of
+    pixels that cannot be seen at all is white. Raises SourceError.
     """
     path = Path(path)
     data = _bytes_of(path)
@@ -47,12 +51,15 @@ def read_picture(path: str | Path, *, size: int | tuple[int, int] | None = None)
                 )
             frame = next(container.decode(stream))
             matrix = _exif_matrix(data) or display_matrix(frame)
-            image = turned(to_rgb(frame, background=_WHITE), matrix)
+            image = turned(to_rgb(frame, background=None if alpha else _WHITE), matrix)
+            if image.shape[2] == 4:
+                image = _with_paper(image)
             if size is None:
                 return image
-            upright = av.VideoFrame.from_numpy_buffer(image, format="rgb24")
+            channels = "rgb24" if image.shape[2] == 3 else "rgba"
+            upright = av.VideoFrame.from_numpy_buffer(image, format=channels)
             height, width = image.shape[:2]
-            return to_rgb(upright, size=fitted_size(height, width, size))
+            return to_rgb(upright, size=fitted_size(height, width, size), background=None)
     except (av.FFmpegError, IndexError, StopIteration) as error:
         raise SourceError(f"cannot read {path}: it is not a picture, or it is damaged") from error
 
@@ -111,6 +118,13 @@ class ImageFolder:
         traceback: TracebackType | None,
     ) -> None:
         """Nothing stays open between pictures."""
+
+
+def _with_paper(rgba: np.ndarray) -> np.ndarray:
+    """White where nothing is to be seen, whatever is stored there; (H, W, 3) if all is opaque."""
+    if rgba[..., 3].min() == 255:
+        return np.ascontiguousarray(rgba[..., :3])
+    return np.where(rgba[..., 3:] == 0, np.array((_WHITE, _WHITE, _WHITE, 0), np.uint8), rgba)
 
 
 def _bytes_of(path: Path) -> bytes:

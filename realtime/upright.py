@@ -28,17 +28,18 @@ def turned(image: np.ndarray, matrix: DisplayMatrix) -> np.ndarray:
     """A picture turned upright: pixel (x, y) goes to (a x + c y, b x + d y).
 
     Any of the eight quarter turns and mirrors; other angles are taken for the nearest.
-    image: (H, W, 3) uint8. Returns the same or (W, H, 3), contiguous.
+    image: (H, W, C) uint8. Returns the same or (W, H, C), contiguous.
     """
     a, b, c, d = matrix
-    # As one 3-byte item a pixel, numpy turns a picture 3 times as fast.
-    pixels = np.ascontiguousarray(image).view(np.dtype((np.void, 3)))[:, :, 0]
+    # As one item a pixel, numpy turns a picture 3 times as fast.
+    channels = image.shape[2]
+    pixels = np.ascontiguousarray(image).view(np.dtype((np.void, channels)))[:, :, 0]
     if swaps_sides(matrix):
         pixels, flip_x, flip_y = pixels.T, c < 0, b < 0
     else:
         flip_x, flip_y = a < 0, d < 0
     pixels = pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
-    return np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, 3)
+    return np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, channels)
 
 
 def swaps_sides(matrix: DisplayMatrix) -> bool:

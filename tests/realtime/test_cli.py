@@ -206,12 +206,31 @@ class TestSeveral:
 
 
 class TestImage:
-    @pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.webp"])
+    @pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.webp", "out.tif", "out.bmp"])
     def test_paints_one(self, name: str, library: Path, tmp_path: Path, impasto: Impasto) -> None:
         write_picture(tmp_path / "in.png", numbered_picture(3, (47, 65)))
         ran = impasto("image", tmp_path / "in.png", tmp_path / name, "--style", "dawn")
         assert (ran.code, ran.err) == (0, "")
         assert read_picture(tmp_path / name).shape == (47, 65, 3)
+
+    @pytest.mark.parametrize("name", ["out.png", "out.webp", "out.tiff", "out.jpg"])
+    @pytest.mark.parametrize("size", [(), ("--size", "24x32")])
+    def test_transparency_is_kept_where_it_can_be(
+        self, name: str, size: tuple[str, ...], style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        picture = np.dstack([numbered_picture(3), np.full((48, 64), 255, np.uint8)])
+        picture[:, :32, 3] = 0
+        write_picture(tmp_path / "in.png", picture)
+        out = tmp_path / name
+        assert impasto("image", tmp_path / "in.png", out, "--style", style, *size).code == 0
+        back = read_picture(out, alpha=True)
+        if name == "out.jpg":
+            assert back.shape[2] == 3
+            return
+        middle = back.shape[1] // 2  # where resizing blurs the edge
+        assert (back[:, : middle - 3, 3] == 0).all() and (back[:, middle + 3 :, 3] == 255).all()
+        assert (back[:, : middle - 3, :3] == 255).all()
+        assert back[:, middle + 3 :, :3].std() > 1
 
     def test_a_folder(self, style: Path, tmp_path: Path, impasto: Impasto) -> None:
         source, out = tmp_path / "in", tmp_path / "out"
