@@ -48,6 +48,8 @@ def find_jobs(
     """
     if not is_many(source):
         path = Path(source)
+        if not path.exists():
+            raise SourceError(f"{path} does not exist; check the name")
         if target.is_dir():
             target /= _named(Path(path.name), writable, otherwise)
         if target.suffix.lower() not in writable:

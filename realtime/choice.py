@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from itertools import chain
@@ -56,6 +56,7 @@ class Painter:
     moving: bool = True  # a film: norm statistics go from frame to frame; False for single pictures
     _engine: Engine | None = None
     _size: tuple[int, int] | None = None  # that `_engine` was opened for
+    _said: set[str] = field(default_factory=set)
 
     def stylize(self, batches: Iterator[list[Frame]]) -> Iterator[Frame]:
         """A stylizer, for `realtime.pipeline.run`. Raises WeightsError and EngineError."""
@@ -115,10 +116,16 @@ class Painter:
             moving=self.moving,
         )
         engine = engine_of(quality)
-        self.say(f"quality: {quality} ({reason})")
+        self._say_once(f"quality: {quality} ({reason})")
         why = "ready the soonest, for single pictures" if at_once else engine.reason
-        self.say(f"engine: {engine.name} {engine.precision} on {engine.device} ({why})")
+        self._say_once(f"engine: {engine.name} {engine.precision} on {engine.device} ({why})")
         return engine
+
+    def _say_once(self, line: str) -> None:
+        """Each choice is made anew for clips of another size, mostly as before."""
+        if line not in self._said:
+            self._said.add(line)
+            self.say(line)
 
 
 def qualities_of(style: str) -> list[str]:

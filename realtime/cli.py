@@ -16,7 +16,7 @@ import typer
 from models.errors import EngineError, ImpastoError, WeightsError
 from realtime import options
 from realtime.batch import VIDEO_EXTENSIONS, Job, find_jobs
-from realtime.terminal import complain, say, show_findings, show_json, show_table
+from realtime.terminal import complain, counted, say, show_findings, show_json, show_table
 from realtime.work import OnProgress, finish, work_through
 
 app = typer.Typer(
@@ -158,7 +158,8 @@ def video(
             complain(f"stopped; {kept}")
             raise typer.Exit(130) from None
         rate = report.frames / report.seconds
-        line = f"{job.target}: {report.frames} frames in {report.seconds:.1f} s, {rate:.1f} fps"
+        frames = counted(report.frames, "frame")
+        line = f"{job.target}: {frames} in {report.seconds:.1f} s, {rate:.1f} fps"
         figures = {name: getattr(report, name) for name in report.__slots__} | {"fps": rate}
         return line, figures | {"notes": [*report.notes, *painter.notes()]}
 

@@ -61,7 +61,7 @@ def stylize_video(
     by their time, to this even rate. codec, crf, preset, bitrate, bit_depth, overwrite: see
     `sinks.VideoWriter`. batch_size: frames a batch.
     on_progress: called on this thread after each frame with the frames done, how many are
-    expected (None: unknown) and the frames a second so far.
+    expected (None: unknown) and the frames a second since the first, which may wait for an engine.
 
     The target appears when it is complete. A damaged source is converted as far as it can be
     decoded: `Report.lost` then counts the frames that are missing. KeyboardInterrupt leaves what
@@ -143,7 +143,8 @@ class _Watch:
             yield frame
             del frame  # written: not to be held while the next is made
             if self._on_progress is not None:
-                self._on_progress(done, self._total, done / (now - began))
+                fps = 1 / (now - began) if done == 1 else (done - 1) / (now - self.first_frame)
+                self._on_progress(done, self._total, fps)
 
 
 def _refuse_to_replace_the_source(source: Path, target: Path) -> None:

@@ -17,6 +17,11 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def counted(number: int, thing: str) -> str:
+    """ "1 frame", "2 frames"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def complain(line: str) -> None:
     """An error, as one line on standard error, whatever the message holds."""
     print("impasto: " + " ".join(line.split()), file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ import typer
 
 from models.errors import ImpastoError, SinkError, SourceError
 from realtime.batch import Job
-from realtime.terminal import complain, progress_bar, say, show_json
+from realtime.terminal import complain, counted, progress_bar, say, show_json
 
 OnProgress = Callable[[int, int | None, float], None]
 Do = Callable[[Job, OnProgress], tuple[str, dict[str, Any]]]
@@ -42,8 +42,9 @@ def work_through(
             for note in () if quiet else figures.get("notes", ()):
                 say(f"{job.target.name}: {note}")
             if lost := figures.get("lost"):
-                row["error"] = f"{lost} frames could not be decoded"
-                complain(f"{job.target} is short of {lost} frames that could not be decoded")
+                frames = counted(lost, "frame")
+                row["error"] = f"{frames} could not be decoded"
+                complain(f"{job.target} is short of {frames} that could not be decoded")
             if not quiet:
                 say(line)
     return rows

@@ -30,12 +30,19 @@ def touch(folder: Path, *names: str) -> Path:
 
 
 def test_a_file_to_a_file(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mov")
     assert jobs(tmp_path / "a.mov", tmp_path / "b.mkv") == {"a.mov": "b.mkv"}
 
 
 def test_a_file_into_a_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wmv")
     (tmp_path / "out").mkdir()
     assert jobs(tmp_path / "a.wmv", tmp_path / "out") == {"a.wmv": "out/a.mp4"}
+
+
+def test_a_missing_source_is_told_before_the_target(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="gone does not exist"):
+        jobs(tmp_path / "gone", tmp_path / "out")
 
 
 def test_a_folder(tmp_path: Path) -> None:

@@ -189,6 +189,14 @@ class TestSeveral:
         assert {p.name: frame_count(p) for p in out.iterdir()} == {"a.mp4": 4, "b.mkv": 3}
         assert ran.out.endswith("2 of 2 files are done\n")
 
+    def test_a_choice_is_told_once(
+        self, clips: Path, style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        make_clip(clips / "wide.mp4", frames=1, size=(48, 96))
+        ran = impasto("video", clips, tmp_path / "out", "--style", style, "--engine", "torch")
+        assert ran.out.count("engine: ") == 1 and ran.out.count("quality: ") == 1
+        assert "wide.mp4: 1 frame in" in ran.out
+
     def test_a_pattern(self, clips: Path, style: Path, tmp_path: Path, impasto: Impasto) -> None:
         out = tmp_path / "out"
         assert impasto("video", clips / "**" / "*.mp4", out, "--style", style).code == 0

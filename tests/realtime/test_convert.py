@@ -499,6 +499,30 @@ class TestFailure:
             stylize_video(clip, tmp_path / "out.mp4", shrinking)
         assert list(tmp_path.iterdir()) == [clip]
 
+    def test_an_engine_that_opens_late_does_not_slow_the_rate(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clip = make_clip(tmp_path / "in.mp4", frames=20)
+        rates: list[float] = []
+        now = 0.0
+
+        def clock() -> float:  # 10 ms pass between any two looks at it
+            nonlocal now
+            now += 0.01
+            return now
+
+        monkeypatch.setattr("realtime.convert.perf_counter", clock)
+
+        def late(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
+            nonlocal now
+            now += 10
+            yield from identity(batches)
+
+        stylize_video(
+            clip, tmp_path / "out.mp4", late, on_progress=lambda *done: rates.append(done[2])
+        )
+        assert rates[0] < 0.1 and rates[-1] == pytest.approx(100)
+
     def test_progress(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "in.mp4", frames=60)
 
