@@ -103,7 +103,7 @@ def style_file(name: str, quality: str) -> Path:
     styles = known_styles()
     if name not in styles:
         near = difflib.get_close_matches(name, styles, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f", did you mean {near[0]}?" if near else "."
         raise WeightsError(f"no style {name!r}{hint} Known: {', '.join(styles)}")
     files = styles[name].files
     if quality not in files:

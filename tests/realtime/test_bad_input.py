@@ -64,7 +64,7 @@ BAD_VIDEOS: dict[str, tuple[str, Callable[[Path], object] | None, str]] = {
 }
 # options, exit code, a part of the message
 BAD_OPTIONS: dict[str, tuple[list[str], int, str]] = {
-    "unknown style": (["--style", "dwan"], 1, "no style 'dwan'; did you mean dawn? Known: dawn, "),
+    "unknown style": (["--style", "dwan"], 1, "no style 'dwan', did you mean dawn? Known: dawn, "),
     "unknown in a blend": (["--style", "dawn:0.5+night:0.5"], 1, "no style 'night'"),
     "share below zero": (["--style", "dawn:-1"], 1, "positive share"),
     "quality this style has not": (["--style", "dusk", "--quality", "fine"], 1, "'fine'"),

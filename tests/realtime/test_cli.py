@@ -103,13 +103,15 @@ class TestVideo:
     def test_batches_change_nothing(self, clip: Path, style: Path, impasto: Impasto) -> None:
         files = [clip.with_name(f"{n}.mkv") for n in (1, 4)]
         for n, path in zip((1, 4), files, strict=True):
-            assert impasto("video", clip, path, "--style", style, "--batch", n).code == 0
+            # one engine for both: the automatic choice may fall differently from run to run
+            same = ("--engine", "torch", "--precision", "fp32")
+            assert impasto("video", clip, path, "--style", style, "--batch", n, *same).code == 0
         frames = []
         for path in files:
             with av.open(str(path)) as container:
                 frames.append([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
         differences = np.abs(np.subtract(*(np.asarray(f, np.int16) for f in frames)))
-        assert differences.mean() < 1  # bf16 may add up in another order
+        assert differences.mean() < 0.1  # float32 may add up in another order
 
     @pytest.mark.parametrize("option", [["--strength", "0.5"], ["--style", "dawn:0.6+dusk:0.4"]])
     def test_mixes(self, option: list[str], clip: Path, library: Path, impasto: Impasto) -> None:
