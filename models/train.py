@@ -4,7 +4,7 @@
     python -m models.train trunk --photos PHOTOS --parent PARENT --out trunk.safetensors
 
 The trunk reproduces its input. Networks mix in weight space only when they descend from one
-parent: the first style of a form, trained without one; all others and the trunk start from it.
+parent: the first style of a form is trained without one; all others, and the trunk, start from it.
 
 Runs on two CPU cores (bfloat16 autocast, channels last) or on a GPU; a run that is stopped goes on
 from its checkpoint when started again with the same arguments.
@@ -397,7 +397,7 @@ def main() -> None:
             command.add_argument("painting", type=Path)
             command.add_argument("--teacher", type=Path, help="Oxford VGG-19 as safetensors")
         command.add_argument("--photos", type=Path, required=True)
-        command.add_argument("--parent", "--trunk", type=Path, help="the network to start from")
+        command.add_argument("--parent", type=Path, help="the network to start from")
         command.add_argument("--out", type=Path, required=True)
         command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         for field, value in asdict(defaults).items():
