@@ -9,7 +9,6 @@ from collections.abc import Generator, Iterable, Iterator
 from queue import Queue
 from threading import Thread
 from time import perf_counter
-from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 T = TypeVar("T")
@@ -83,12 +82,7 @@ class Prefetch(Generic[T]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping = True
         while not self._ended:
             self._ended = self._queue.get() is _END
@@ -138,19 +132,14 @@ class Background(Generic[T]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
             self._dropping = True
         self._queue.put(_END)
         began = perf_counter()
         self._thread.join()
         self.waited_seconds += perf_counter() - began
-        if error is None and self._error is not None:
+        if kind is None and self._error is not None:
             raise self._error
 
 
