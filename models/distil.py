@@ -83,7 +83,7 @@ def distil(
 ) -> None:
     """Train the compact network for `steps` steps, from `parent` where one is given."""
     torch.manual_seed(1)
-    training, held_back = list_photos(photos)
+    training, _ = list_photos(photos)
     pictures, _ = split_paintings(paintings)
     dice = torch.Generator().manual_seed(1)
     student = CompactNetwork().to(memory_format=torch.channels_last)
@@ -145,7 +145,9 @@ def rank_correlation(first: list[float], second: list[float]) -> float:
 
 
 @torch.no_grad()
-def compare(student: LossNetwork, teacher: LossNetwork, photos: list[Path], paintings: list[Path]):
+def compare(
+    student: LossNetwork, teacher: LossNetwork, photos: list[Path], paintings: list[Path]
+) -> None:
     """Print how well `student` stands in for `teacher` on pictures it has not seen.
 
     Feature error by layer; rank correlation of content losses (between a photo and spoilt,
@@ -183,6 +185,7 @@ def compare(student: LossNetwork, teacher: LossNetwork, photos: list[Path], pain
 
 
 def main() -> None:
+    """The command line above."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("photos", "paintings", "teacher", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)

@@ -6,8 +6,12 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.errors import WeightsError
+
+if TYPE_CHECKING:  # torch loads only with the first network
+    from models.transform_net import TransformNet
 
 WEIGHTS = Path(__file__).parent / "weights"
 QUALITIES = ("fast", "fine")
@@ -61,13 +65,13 @@ def parse_blend(spec: str) -> dict[str, float]:
     return {name: value / total for name, value in shares.items()}
 
 
-def load_style(spec: str, *, strength: float = 1.0, quality: str = "fast"):
+def load_style(spec: str, *, strength: float = 1.0, quality: str = "fast") -> "TransformNet":
     """The network of a style or a blend, ready to run: float32, evaluation mode, on the CPU.
 
     spec: a name, a blend ("great_wave:0.6+starry_night:0.4"), or a path to a .safetensors file.
     strength: 0 gives the picture back, 1 paints in full, from the trunk to the style in weight
     space (deep network interpolation, Wang et al. 2019, eq. 1). quality: "fast" or "fine".
-    Returns models.transform_net.TransformNet. Raises WeightsError.
+    Raises WeightsError.
     """
     if not 0 <= strength <= 1:
         raise WeightsError(f"strength is {strength}; it goes from 0 (the picture) to 1 (the style)")
@@ -83,7 +87,7 @@ def load_style(spec: str, *, strength: float = 1.0, quality: str = "fast"):
     return mix(networks, mixture)
 
 
-def mix(networks: dict, mixture: dict):
+def mix(networks: dict[Path, "TransformNet"], mixture: dict[Path, float]) -> "TransformNet":
     """The network whose weights are the sum of each network's, times its share."""
     (first, mixed), *others = networks.items()
     if not others:
@@ -131,7 +135,7 @@ def checked(row: dict) -> Path:
     return path
 
 
-def load_network(path: Path):
+def load_network(path: Path) -> "TransformNet":
     """The network in a safetensors file. Raises WeightsError when the file holds none of ours."""
     from safetensors import SafetensorError, safe_open
 

@@ -15,7 +15,7 @@ import csv
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from models.styles import load_network
 from models.transform_net import FORMS, TransformNet
 
 LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
+Weights = dict[str, Tensor]  # a network's parameters by name
 
 
 @dataclass(frozen=True)
@@ -188,11 +189,11 @@ def train(
     network: TransformNet,
     recipe: Recipe,
     batches: Iterator[Tensor],
-    losses_of,
+    losses_of: Callable[[nn.Module, Tensor], dict[str, Tensor]],
     *,
     out: Path,
     device: str,
-    on_step=None,
+    on_step: Callable[[int, dict[str, float], Weights], None] | None = None,
 ) -> TransformNet:
     """Minimise the sum of `losses_of(network, batch)` by Adam; return the averaged network.
 
@@ -235,7 +236,14 @@ def train(
     return network.eval()
 
 
-def save_checkpoint(path: Path, recipe: Recipe, step: int, network, average, adam) -> None:
+def save_checkpoint(
+    path: Path,
+    recipe: Recipe,
+    step: int,
+    network: nn.Module,
+    average: Weights,
+    adam: torch.optim.Adam,
+) -> None:
     """Weights, their average and Adam's two moments in one safetensors file, written whole."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.items()}
@@ -248,7 +256,9 @@ def save_checkpoint(path: Path, recipe: Recipe, step: int, network, average, ada
     half_written.replace(path)
 
 
-def load_checkpoint(path: Path, recipe: Recipe, network, average, adam) -> int:
+def load_checkpoint(
+    path: Path, recipe: Recipe, network: nn.Module, average: Weights, adam: torch.optim.Adam
+) -> int:
     """Fill all three from `path` and return its step, or 0 without one of the same recipe."""
     if not path.exists():
         return 0
@@ -352,7 +362,7 @@ def train_style(
     dice = torch.Generator().manual_seed(recipe.seed)
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
 
-    def sheet(step: int, values: dict[str, float], average: dict[str, Tensor]) -> None:
+    def sheet(step: int, values: dict[str, float], average: Weights) -> None:
         report(step, values, average)
         if step % 600 == 0:
             now = TransformNet(recipe.form).to(device).eval()
@@ -382,7 +392,7 @@ def train_style(
     return network
 
 
-def report(step: int, values: dict[str, float], average: object) -> None:
+def report(step: int, values: dict[str, float], average: Weights) -> None:
     """One line of losses."""
     print(step, *(f"{name} {value:.4g}" for name, value in values.items()), flush=True)
 
