@@ -43,9 +43,12 @@ class FoldedNetwork(nn.Module):
         self.last.apart, self.last.activation = False, "hardtanh"
         self.norms = [m for m in network.body.modules() if isinstance(m, nn.InstanceNorm2d)]
         self.widths = [3, *(norm.num_features for norm in self.norms)]
+        self.statistics: Moments | None = None  # those that every weight is folded with
 
     def fold(self, statistics: Moments) -> None:
-        """Set every weight for these statistics."""
+        """Set every weight for these statistics, unless that is done."""
+        if statistics is self.statistics:
+            return
         self.statistics = statistics
         picture, *norms = split(statistics, self.widths)
         self.maps = [norm_map(*pair) for pair in zip(self.norms, norms, strict=True)]
@@ -68,7 +71,9 @@ class FoldedNetwork(nn.Module):
         pass with the old ones is wrong: every layer then makes up for a change that the layers
         before it have also made up for, and the errors grow from refresh to refresh.)
         """
+        assert self.statistics is not None, "fold comes first"
         picture, *norms = split(self.statistics, self.widths)
+        self.statistics = None  # the first and last layer are about to be folded with others
         padded, e = self._padded(frame), self.edge
         mean, variance = moments_of(padded[:, :, e:-e, e:-e])
         picture = moving_average(picture, Moments(mean / 255, variance / 255**2), weight)

@@ -15,17 +15,23 @@ class Moments(NamedTuple):
 
 def moments_of(x: Tensor) -> Moments:
     """Mean and variance of each channel of one picture. x: (1, C, H, W), any strides."""
-    channels = x.shape[1]
-    if channels >= 16 and x.is_contiguous(memory_format=torch.channels_last) and x.is_cpu:
-        # Reads the memory in order, and once: 0.03 ms for 64 channels of 84x49 in bf16, where the
-        # sums below take 0.07, and torch.var_mean, which walks by channel, 0.7.
-        mean, variance = torch.ops.aten.batch_norm_update_stats(x, None, None, 0.0)
-        return Moments(mean.float(), variance.float())
-    lines = x.permute(0, 2, 3, 1).float().reshape(x.shape[2], -1)  # (H, W * C): in order, too
-    mean, mean_square = (
-        sums.mean(0).view(-1, channels).mean(0) for sums in (lines, lines.square())
-    )
-    return Moments(mean, (mean_square - mean.square()).clamp_min(0))
+    _, channels, height, width = x.shape
+    lines = x.permute(0, 2, 3, 1)
+    if not x.is_cpu:
+        lines = lines.float().reshape(height, -1)  # (H, W * C): reads the memory in order
+        mean, mean_square = (
+            sums.mean(0).view(-1, channels).mean(0) for sums in (lines, lines.square())
+        )
+        return Moments(mean, (mean_square - mean.square()).clamp_min(0))
+    # What batch norm uses reads the memory in order, and once: 0.03 ms for 64 channels of 84x49 in
+    # bf16, where torch.var_mean, which walks by channel, takes 0.7. It is as quick for few channels
+    # when neighbouring pixels count as channels of their own.
+    group = 8 if channels < 16 and width % 8 == 0 else 1
+    lines = lines.reshape(1, height, width // group, group * channels)
+    stats = torch.ops.aten.batch_norm_update_stats(lines.permute(0, 3, 1, 2), None, None, 0.0)
+    mean, variance = (moment.float().view(group, channels) for moment in stats)
+    spread = mean.var(0, correction=0)
+    return Moments(mean.mean(0), variance.mean(0) + spread)
 
 
 def neutral(channels: int, device: str = "cpu") -> Moments:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,7 @@ class Engine(ABC):
     precision: str
     reason: str = "as asked"  # why this engine, in a line
     carries: bool = False  # whether `carry` and `refresh` are there
+    side_by_side: bool = False  # whether two threads may call it at once, and gain by it
 
     def __init__(self, smallest: int) -> None:
         self.smallest = smallest  # px a side that the network takes
@@ -66,6 +69,9 @@ class Engine(ABC):
             statistics, weight = self._start, 1.0
         stylized, renewed = self._refresh(self._enlarged(frame), statistics, weight)
         return stylized[:, :height, :width], renewed
+
+    def use_half_the_cores(self) -> None:  # noqa: B027  (nothing to do is an answer)
+        """Called on each of two threads that are to work side by side."""
 
     def _enlarged(self, frames: np.ndarray) -> np.ndarray:
         """With the last row and column repeated up to the network's smallest size."""
@@ -111,13 +117,34 @@ class TorchEngine(Engine):
         network = copy.deepcopy(network).eval().requires_grad_(False).to(device)
         self.carries = isinstance(network, TransformNet)
         if isinstance(network, TransformNet):
-            self._folded = FoldedNetwork(network, DTYPES[precision])
-            self._start = neutral(sum(self._folded.widths), device)
-            self._statistics: Moments | None = None  # those that `_folded` is folded with
+            self._threads = torch.get_num_threads()
+            self.side_by_side = device == "cpu" and self._threads > 1
+            # A folded network for each thread; here are those that are not in use.
+            count = 2 if self.side_by_side else 1
+            self._folded = [FoldedNetwork(network, DTYPES[precision]) for _ in range(count)]
+            self._lock = Lock()
+            self._start = neutral(sum(self._folded[0].widths), device)
         else:
             network = network.to(DTYPES[precision]).to(memory_format=torch.channels_last)
             self._plain = EightBit(network)
         self._batch = 64  # no more at once; less after running out of the device's memory
+
+    def use_half_the_cores(self) -> None:
+        # Of this thread; and the default of threads that first use PyTorch after this.
+        torch.set_num_threads(self._threads // 2)
+
+    @contextmanager
+    def _folded_with(self, statistics: Moments) -> Iterator[FoldedNetwork]:
+        """A folded network for this thread: the one that has these statistics, if there is one."""
+        with self._lock:
+            self._folded.sort(key=lambda folded: folded.statistics is statistics)
+            folded = self._folded.pop()
+        folded.fold(statistics)
+        try:
+            yield folded
+        finally:
+            with self._lock:
+                self._folded.append(folded)
 
     @torch.inference_mode()
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
@@ -128,35 +155,28 @@ class TorchEngine(Engine):
 
     @torch.inference_mode()
     def _carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
-        self._fold(statistics)
-        return self._in_batches(frames, self._folded)
+        with self._folded_with(statistics) as folded:
+            return self._in_batches(frames, folded)
 
     @torch.inference_mode()
     def _refresh(
         self, frame: np.ndarray, statistics: Moments, weight: float
     ) -> tuple[np.ndarray, Moments]:
-        self._fold(statistics)
         renewed: list[Moments] = []
 
         def refresh(frames: Tensor) -> Tensor:
-            stylized, moments = self._folded.refresh(frames, weight)
+            stylized, moments = folded.refresh(frames, weight)
             renewed.append(moments)
             return stylized
 
-        stylized = self._in_batches(frame, refresh)
-        self._statistics = None  # the first and last layer are folded with others now
-        return stylized, renewed[0]
-
-    def _fold(self, statistics: Moments) -> None:
-        if statistics is not self._statistics:
-            self._folded.fold(statistics)
-            self._statistics = statistics
+        with self._folded_with(statistics) as folded:
+            return self._in_batches(frame, refresh), renewed[0]
 
     def _in_batches(self, frames: np.ndarray, stylize: Callable[[Tensor], Tensor]) -> np.ndarray:
         """Through `stylize` in batches the device has memory for.
 
-        Batches are for GPUs: on the CPU a frame of four takes as long as one alone (640x360:
-        6.0 against 6.2 ms), and two frames side by side, a thread each, as long as two in turn.
+        Batches are for GPUs: on the CPU a frame of four takes about as long as one alone (640x360:
+        6.0 against 6.2 ms).
         """
         stylized: list[np.ndarray] = []
         while (done := sum(map(len, stylized))) < len(frames):

@@ -1,7 +1,10 @@
 """An engine with colour and a memory around it: batches of frames to stylised frames."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +13,7 @@ from realtime.cuts import color_histogram, is_cut
 from realtime.engines import Engine
 from realtime.frame import Frame
 from realtime.pixels import with_color_of
+from realtime.threads import side_by_side
 
 # How often the carried statistics are measured, and how far they then move. PSNR in dB against
 # every frame's own statistics, on eight real clips (webcam to spinning dancer; in bf16, which alone
@@ -17,9 +21,21 @@ from realtime.pixels import with_color_of
 #     every 3, by 0.3: 48.0, 41.7    every 5, by 0.3: 46.3, 39.3    every 10, by 0.3: 44.0, 34.2
 #     every 3, by 0.5: 49.6, 44.8    every 5, by 0.5: 47.7, 41.6    never: 39.8, 26.2
 # More weight, or a longer wait, shows as a jump at every refresh where the light changes. Every
-# fifth frame costs 15 to 20 % of the time at 640x360, 10 % at 1280x720.
+# fifth frame costs 15 to 25 % of the time at 640x360, 10 % at 1280x720.
 REFRESH_EVERY = 5
 REFRESH_WEIGHT = 0.3
+_DEPTH = 2 * REFRESH_EVERY  # runs under way before the first of them is taken
+
+
+class Run(NamedTuple):
+    """Frames that are computed together."""
+
+    frames: list[Frame]
+    refresh: bool = False  # a single frame, at which the statistics are measured
+    anew: bool = False  # it begins a scene: what was measured before it is worth nothing
+
+
+Painted = tuple[np.ndarray, Moments | None]  # (N, H, W, 3), and the statistics it has
 
 
 class Stylizer:
@@ -28,61 +44,103 @@ class Stylizer:
     carry: the frames are a video, so norm statistics go from frame to frame (where the engine can);
     they are measured anew at every scene cut. Without it each frame is a picture by itself.
     keep_color: paint the luminance only.
+    ahead: batches may be asked for before the frames of earlier ones have been taken. A CPU then
+    paints two frames side by side, half of its cores each: they need less of the cores' time than
+    two in turn with all of the cores, and no core waits for one that decodes or encodes meanwhile
+    (a conversion on two cores: 82 fps, 70 in turn).
+
     The memory lasts from call to call, so a clip in pieces gives what the whole clip gives. Use a
-    new Stylizer for a new clip. The batch size changes no pixel by more than one level: frames of
-    a batch are computed apart, but sums may run in another order.
+    new Stylizer for a new clip. Neither the batch size nor `ahead` changes a pixel by more than one
+    level: frames are computed apart, but sums may run in another order.
     """
 
-    def __init__(self, engine: Engine, *, keep_color: bool = False, carry: bool = True) -> None:
+    def __init__(
+        self, engine: Engine, *, keep_color: bool = False, carry: bool = True, ahead: bool = True
+    ) -> None:
         self.engine, self.keep_color = engine, keep_color
         self.carry = carry and engine.carries
+        self._stylized = self._in_turn
+        if ahead and self.carry and engine.side_by_side:
+            self._stylized = self._side_by_side
         self._statistics: Moments | None = None
         self._histogram: np.ndarray | None = None
         self._shape: tuple[int, ...] = ()
         self._age = 0  # frames that the statistics have served for
 
     def __call__(self, batches: Iterable[list[Frame]]) -> Iterator[Frame]:
-        for batch in batches:
-            for run, refresh in self._runs(batch):
-                images = np.stack([frame.image for frame in run])
-                for frame, stylized in zip(run, self._stylize(images, refresh), strict=True):
-                    if self.keep_color:
-                        stylized = with_color_of(stylized, frame.image)
-                    yield replace(frame, image=stylized)
+        runs = (run for batch in batches for run in self._runs(batch))
+        for run, images in self._stylized(runs):
+            for frame, stylized in zip(run.frames, images, strict=True):
+                if self.keep_color:
+                    stylized = with_color_of(stylized, frame.image)
+                yield replace(frame, image=stylized)
 
-    def _runs(self, batch: list[Frame]) -> Iterator[tuple[list[Frame], bool]]:
-        """The batch in pieces that are computed together; and whether the statistics are due.
-
-        Where they are, the frame is a piece by itself, whatever the batch size.
-        """
-        run: list[Frame] = []
+    def _runs(self, batch: list[Frame]) -> Iterator[Run]:
+        """The batch in pieces; a frame where a refresh is due is one, whatever the batch size."""
+        frames: list[Frame] = []
         for frame in batch:
             cut = self.carry and self._is_cut(frame.image)
-            starts = cut or frame.image.shape != self._shape
-            refresh = self.carry and (starts or self._age == REFRESH_EVERY)
-            if run and (starts or refresh):
-                yield run, False
-                run = []
-            if starts:
-                self._shape, self._statistics = frame.image.shape, None
+            anew = cut or frame.image.shape != self._shape
+            refresh = self.carry and (anew or self._age == REFRESH_EVERY)
+            if frames and (anew or refresh):
+                yield Run(frames)
+                frames = []
+            self._shape = frame.image.shape
             self._age = 1 if refresh else self._age + 1
-            run.append(frame)
+            frames.append(frame)
             if refresh:
-                yield run, True
-                run = []
-        if run:
-            yield run, False
+                yield Run(frames, refresh, anew)
+                frames = []
+        if frames:
+            yield Run(frames)
 
     def _is_cut(self, image: np.ndarray) -> bool:
         before, self._histogram = self._histogram, color_histogram(image)
         return before is None or is_cut(before, self._histogram)
 
-    def _stylize(self, images: np.ndarray, refresh: bool) -> np.ndarray:
-        if refresh:
-            stylized, self._statistics = self.engine.refresh(
-                images, self._statistics, REFRESH_WEIGHT
-            )
-            return stylized
-        if self._statistics is not None:
-            return self.engine.carry(images, self._statistics)
-        return self.engine(images)
+    def _in_turn(self, runs: Iterator[Run]) -> Iterator[tuple[Run, np.ndarray]]:
+        for run in runs:
+            images, self._statistics = self._paint(run, self._statistics)
+            yield run, images
+
+    def _side_by_side(self, runs: Iterator[Run]) -> Iterator[tuple[Run, np.ndarray]]:
+        """As `_in_turn`, on two threads.
+
+        Statistics come from statistics, so the refreshes are a chain. Each is begun before the
+        frames between the last one and itself, which then keep the other thread busy: so neither
+        waits for what nobody has begun.
+        """
+        refreshed: Future[Painted] = Future()
+        refreshed.set_result((np.empty(0), self._statistics))
+        started: deque[tuple[Run, Future[Painted]]] = deque()
+        between: list[Run] = []
+
+        with side_by_side(self.engine.use_half_the_cores) as threads:
+
+            def start(run: Run, refreshed: Future[Painted]) -> Future[Painted]:
+                return threads.submit(lambda: self._paint(run, refreshed.result()[1]))
+
+            for run in runs:
+                if run.refresh:
+                    last, refreshed = refreshed, start(run, refreshed)
+                    started.extend((other, start(other, last)) for other in between)
+                    started.append((run, refreshed))
+                    between.clear()
+                else:
+                    between.append(run)
+                while started and (len(started) > _DEPTH or started[0][1].done()):
+                    run, painted = started.popleft()
+                    yield run, painted.result()[0]
+            started.extend((run, start(run, refreshed)) for run in between)
+            for run, painted in started:
+                yield run, painted.result()[0]
+        self._statistics = refreshed.result()[1]
+
+    def _paint(self, run: Run, statistics: Moments | None) -> Painted:
+        images = np.stack([frame.image for frame in run.frames])
+        if run.refresh:
+            before = None if run.anew else statistics
+            return self.engine.refresh(images, before, REFRESH_WEIGHT)
+        if statistics is None:
+            return self.engine(images), None
+        return self.engine.carry(images, statistics), statistics

@@ -1,11 +1,13 @@
-"""Decode and encode in threads of their own, joined to the main thread by short queues.
+"""Threads: decode and encode beside the main thread, and two frames painted side by side.
 
 Nothing here waits for a time to pass. Each queue has one writer and one reader; the writer's last
 item is always the end mark, and whoever leaves early goes on reading (or has the worker go on
 reading) until that mark has come: so neither side can be left waiting, whatever was raised.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import Queue
 from threading import Thread
 from time import perf_counter
@@ -141,6 +143,19 @@ class Background(Generic[T]):
         self.waited_seconds += perf_counter() - began
         if kind is None and self._error is not None:
             raise self._error
+
+
+@contextmanager
+def side_by_side(prepare: Callable[[], object]) -> Iterator[Executor]:
+    """Two threads that take up what is submitted in its order; each first calls `prepare`.
+
+    Leaving the block waits for what is being done and drops what is not yet begun.
+    """
+    pool = ThreadPoolExecutor(2, thread_name_prefix="side-by-side", initializer=prepare)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _check(depth: int) -> None:

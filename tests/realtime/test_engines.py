@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.classic import ClassicNet
 from models.errors import EngineError
-from models.moments import neutral
+from models.moments import Moments, neutral
 from models.transform_net import FORMS, TransformNet
 from realtime import engines
 from realtime.engines import (
@@ -155,11 +155,15 @@ def test_cuda_without_a_gpu():
 
 
 class _Crowded(torch.nn.Module):
-    """Stands for a device with memory for so many frames."""
+    """Stands for a folded network on a device with memory for so many frames."""
 
     def __init__(self, room: int) -> None:
         super().__init__()
         self.room = room
+        self.statistics: Moments | None = None
+
+    def fold(self, statistics: Moments) -> None:
+        self.statistics = statistics
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         if len(frames) > self.room:
@@ -172,10 +176,10 @@ def test_out_of_memory_means_smaller_batches():
     frames = make_pictures(8, 40, 40)
     _, statistics = engine.refresh(frames[:1], None, 1.0)
     engine.carry(frames, statistics)
-    engine._folded = _Crowded(room=3)
+    engine._folded = [_Crowded(room=3)]
     assert np.array_equal(engine.carry(frames, statistics), frames)
     assert [note.partition(":")[0] for note in engine.notes] == ["cpu ran out of memory"] * 2
-    engine._folded = _Crowded(room=0)
+    engine._folded = [_Crowded(room=0)]
     with pytest.raises(EngineError, match="smaller --size"):
         engine.carry(frames, statistics)
 

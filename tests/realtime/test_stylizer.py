@@ -1,5 +1,6 @@
 """As many frames out as in, whatever the batches; memory between them, dropped at a cut."""
 
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -73,18 +74,29 @@ def test_batches_and_pieces_make_no_difference(name, size, cut_at, carry):
     assert np.abs(images_of(pieces).astype(int) - whole).max() <= 2
 
 
-def test_a_cut_starts_anew():
-    """What comes after a cut does not depend on what came before."""
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_two_frames_side_by_side_are_as_one_after_another(size):
     engine, frames = ENGINES["torch"], two_scenes()
-    both = images_of(Stylizer(engine)(batched(frames, 4)))
-    second = images_of(Stylizer(engine)(batched(frames[9:], 4)))
-    assert np.abs(both[9:].astype(int) - second).max() <= 2  # as above
+    assert engine.side_by_side or torch.get_num_threads() == 1
+    in_turn, ahead = Stylizer(engine, ahead=False), Stylizer(engine)
+    for part in (frames[:7], frames[7:]):
+        expected = images_of(in_turn(batched(part, size)))
+        found = images_of(ahead(batched(part, size)))
+        assert (
+            np.abs(found.astype(int) - expected).max() <= 1
+        )  # fewer threads: another order of sums
 
 
-def test_the_first_frame_is_as_it_would_be_alone():
-    engine, frames = ENGINES["torch"], two_scenes()
-    first = next(iter(Stylizer(engine)(batched(frames, 1)))).image
-    assert np.abs(first.astype(int) - engine(frames[0].image[None])[0]).max() <= 1
+def test_in_turn_no_frame_waits_for_the_next():
+    asked: list[int] = []
+
+    def camera():
+        for number, frame in enumerate(two_scenes()):
+            asked.append(number)
+            yield [frame]
+
+    for number, _ in enumerate(Stylizer(ENGINES["torch"], ahead=False)(camera())):
+        assert asked[-1] == number
 
 
 class Counting(IdentityEngine):
@@ -102,6 +114,60 @@ class Counting(IdentityEngine):
 
     def carry(self, frames, statistics):
         return frames.copy()
+
+
+class Failing(Counting):
+    """Fails at a frame, which it knows by its first pixel."""
+
+    side_by_side = True
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def refresh(self, frame, statistics, weight):
+        return self.carry(frame, statistics), Moments(torch.zeros(1), torch.ones(1))
+
+    def carry(self, frames, statistics):
+        if frames[0, 0, 0, 0] == self.at:
+            raise MemoryError("no room")
+        return frames.copy()
+
+
+@pytest.mark.parametrize("at", [0, 3, REFRESH_EVERY, 19])
+def test_an_error_arrives_after_the_frames_before_it_and_no_thread_stays(at):
+    images = np.zeros((20, 32, 32, 3), np.uint8)
+    images[:, 0, 0, 0] = np.arange(20)
+    before = threading.active_count()
+    came = []
+    with pytest.raises(MemoryError, match="no room"):
+        for frame in Stylizer(Failing(at))(batched(frames_of(images), 1)):
+            came.append(int(frame.image[0, 0, 0]))
+    assert came == list(range(at))
+    assert threading.active_count() == before
+
+
+def test_leaving_early_leaves_no_thread():
+    before = threading.active_count()
+    frames = Stylizer(Failing(at=-1))(batched(two_scenes() * 3, 1))
+    next(frames)
+    assert threading.active_count() > before
+    frames.close()
+    assert threading.active_count() == before
+
+
+def test_a_cut_starts_anew():
+    """What comes after a cut does not depend on what came before."""
+    engine, frames = ENGINES["torch"], two_scenes()
+    both = images_of(Stylizer(engine)(batched(frames, 4)))
+    second = images_of(Stylizer(engine)(batched(frames[9:], 4)))
+    assert np.abs(both[9:].astype(int) - second).max() <= 2  # as above
+
+
+def test_the_first_frame_is_as_it_would_be_alone():
+    engine, frames = ENGINES["torch"], two_scenes()
+    first = next(iter(Stylizer(engine)(batched(frames, 1)))).image
+    assert np.abs(first.astype(int) - engine(frames[0].image[None])[0]).max() <= 1
 
 
 @pytest.mark.parametrize("size", [1, 4, 30])
