@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.eight_bit import EightBit
-from models.folding import FoldedNetwork
+from models.folding import FoldedNetwork, RenewingNetwork
 from models.moments import neutral
 from models.photos import read_photo, resize_short_side
 from models.styles import load_network
@@ -24,14 +24,14 @@ def psnr_of_clip(style: Path, clip: Path, *, every: int, weight: float, size: in
     """dB for each frame of `clip` after the first, short side `size` px."""
     network = load_network(style)
     plain, folded = EightBit(network), FoldedNetwork(network, torch.bfloat16)
+    renewing = RenewingNetwork(network, torch.bfloat16)
     statistics = neutral(sum(folded.widths))
     levels = []
     for index, path in enumerate(sorted(clip.iterdir())):
         picture = resize_short_side(read_photo(path), size)
         frame = (255 * picture).round().to(torch.uint8).permute(1, 2, 0)[None].contiguous()
         if index % every == 0:
-            folded.fold(statistics)
-            stylized, statistics = folded.refresh(frame, weight if index else 1.0)
+            stylized, statistics = renewing(frame, statistics, weight if index else 1.0)
             folded.fold(statistics)
         else:
             stylized = folded(frame)

@@ -6,8 +6,9 @@ convolution before each norm:
 
     w' = w * s        b' = (b - mean) * s + beta        s = gamma / sqrt(variance + eps)
 
-What is left is convolutions alone: twice as fast, and steadier. `FoldedNetwork` folds more in the
-same way: the scaling from and to 0..255, the standardising of the input, the map of the output.
+What is left is convolutions alone: twice as fast, and steadier (`FoldedNetwork`). More is folded in
+the same way: the scaling from and to 0..255, the standardising of the input, the map of the output.
+Every few frames the statistics are brought up to date (`RenewingNetwork`).
 """
 
 import operator
@@ -28,10 +29,10 @@ def norm_map(norm: nn.InstanceNorm2d, moments: Moments) -> tuple[Tensor, Tensor]
     return scale, norm.bias.float() - moments.mean * scale
 
 
-class FoldedNetwork(nn.Module):
-    """(N, H, W, 3) uint8 RGB to the same shape: `network` with its norms folded away.
+class FusedNetwork(nn.Module):
+    """(N, H, W, 3) uint8 RGB to the same shape, by convolutions that do all that follows them.
 
-    H and W at least MARGIN + STRIDE of the network. `fold` comes before the first call.
+    H and W at least MARGIN + STRIDE of the network. What becomes of the norms, subclasses say.
     """
 
     def __init__(self, network: TransformNet, dtype: torch.dtype) -> None:
@@ -43,72 +44,16 @@ class FoldedNetwork(nn.Module):
         self.last.apart, self.last.activation = False, "hardtanh"
         self.norms = [m for m in network.body.modules() if isinstance(m, nn.InstanceNorm2d)]
         self.widths = [3, *(norm.num_features for norm in self.norms)]
-        self.statistics: Moments | None = None  # those that every weight is folded with
+        self.border = self.first.plain_weight.new_zeros(3, dtype=dtype)
 
-    def fold(self, statistics: Moments) -> None:
-        """Set every weight for these statistics, unless that is done."""
-        if statistics is self.statistics:
-            return
-        self.statistics = statistics
-        picture, *norms = split(statistics, self.widths)
-        self.maps = [norm_map(*pair) for pair in zip(self.norms, norms, strict=True)]
-        for layer, (scale, shift) in zip(self.layers[1:-1], self.maps[1:], strict=True):
-            layer.fold(scale, shift, self.dtype)
-        self._fold_ends(picture)
+    def _fold_ends(self, picture: Moments, scale: Tensor, shift: Tensor) -> None:
+        """The first layer, which standardises the picture, and the last, which gives it back.
 
-    def forward(self, frames: Tensor) -> Tensor:
-        return self._finish(self.body(self._padded(frames)), *frames.shape[1:3])
-
-    def refresh(self, frame: Tensor, weight: float) -> tuple[Tensor, Moments]:
-        """Stylise one frame, (1, H, W, 3), with the statistics moved towards its own by `weight`.
-
-        Returns these too; call `fold` with them before the next frame. With a weight of 1 they are
-        the frame's own, whatever was folded before, and so is the picture what `network` makes of
-        it, in two thirds of the time.
-
-        Going down the layers, each one's output is measured, and mapped to what it would be with
-        the statistics so renewed before the next layer sees it. (To renew all of them from one
-        pass with the old ones is wrong: every layer then makes up for a change that the layers
-        before it have also made up for, and the errors grow from refresh to refresh.)
+        scale, shift: of each of the first layer's channels, to be folded in as well.
         """
-        assert self.statistics is not None, "fold comes first"
-        picture, *norms = split(self.statistics, self.widths)
-        self.statistics = None  # the first and last layer are about to be folded with others
-        padded, e = self._padded(frame), self.edge
-        mean, variance = moments_of(padded[:, :, e:-e, e:-e])
-        picture = moving_average(picture, Moments(mean / 255, variance / 255**2), weight)
-        self._fold_ends(picture)
-        self._set_border(padded.permute(0, 2, 3, 1))
-        renewed = [picture]
-
-        def renew(index: int, y: Tensor) -> Tensor:
-            scale, shift = self.maps[index]
-            after, old = moments_of(y), norms[index]
-            alive = scale != 0  # nothing can be seen of a channel whose gamma is zero
-            mean = ((after.mean - shift) / scale).where(alive, old.mean)
-            variance = (after.variance / scale.square()).where(alive, old.variance)
-            renewed.append(moving_average(old, Moments(mean, variance), weight))
-            new_scale, new_shift = norm_map(self.norms[index], renewed[-1])
-            ratio = (new_scale / scale).where(alive, scale)
-            rest = new_shift - shift * ratio
-            # y * ratio + rest: in one pass, three to ten times as fast here as torch.addcmul.
-            zeros, ones = torch.zeros_like(ratio), torch.ones_like(ratio)
-            return F.batch_norm(y, zeros, ones, ratio, rest, eps=0)
-
-        for index, layer in enumerate(self.layers[:-1]):
-            layer.renew = partial(renew, index)
-        try:
-            y = self.body(padded)
-        finally:
-            for layer in self.layers:
-                layer.renew = None
-        return self._finish(y, *frame.shape[1:3]), join(renewed)
-
-    def _fold_ends(self, picture: Moments) -> None:
-        """The first layer, which standardises the picture, and the last, which gives it back."""
         mean, deviation = picture.mean, (picture.variance + 1e-5).sqrt()
         self.border = (255 * mean).to(self.dtype)
-        self.first.fold(*self.maps[0], self.dtype, standardize=(255 * mean, 255 * deviation))
+        self.first.fold(scale, shift, self.dtype, standardize=(255 * mean, 255 * deviation))
         gain, offset = self.network.recolor(mean.view(1, 3, 1, 1), deviation.view(1, 3, 1, 1))
         self.last.fold(255 * gain.flatten(), 255 * offset.flatten(), self.dtype)
 
@@ -155,6 +100,78 @@ class FoldedNetwork(nn.Module):
         # Two pixels of three bytes are three words of two.
         y = y.view(torch.int16).view(n, h, w, 2, 3).permute(0, 1, 3, 2, 4).contiguous()
         return y.view(torch.uint8).view(n, 2 * h, 2 * w, 3)[:, :height, :width]
+
+
+class FoldedNetwork(FusedNetwork):
+    """`network` with the norms folded away. `fold` comes before the first call."""
+
+    statistics: Moments | None = None  # those that every weight is folded with
+
+    def fold(self, statistics: Moments) -> None:
+        """Set every weight for these statistics, unless that is done."""
+        if statistics is self.statistics:
+            return
+        self.statistics = statistics
+        picture, *norms = split(statistics, self.widths)
+        first, *maps = (norm_map(*pair) for pair in zip(self.norms, norms, strict=True))
+        self._fold_ends(picture, *first)
+        for layer, (scale, shift) in zip(self.layers[1:-1], maps, strict=True):
+            layer.fold(scale, shift, self.dtype)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self._finish(self.body(self._padded(frames)), *frames.shape[1:3])
+
+
+class RenewingNetwork(FusedNetwork):
+    """`network` on one frame, with statistics that are moved towards the frame's own on the way.
+
+    Going down the layers, what each convolution gives is measured, and normed with the statistics
+    so renewed, before the next layer sees it. (To renew all of them from one pass with the old ones
+    is wrong: every layer then makes up for a change that the layers before it have also made up
+    for, and the errors grow from refresh to refresh.)
+    """
+
+    def __init__(self, network: TransformNet, dtype: torch.dtype) -> None:
+        super().__init__(network, dtype)
+        for layer in self.layers[1:-1]:
+            layer.fold(*unchanged(layer.channels, layer.plain_weight), dtype)
+
+    def forward(self, frame: Tensor, statistics: Moments, weight: float) -> tuple[Tensor, Moments]:
+        """frame: (1, H, W, 3). Returns it stylised, and `statistics` moved by `weight` (0 to 1).
+
+        With a weight of 1 they are the frame's own, whatever they were before, and so is the
+        picture what `network` makes of it, in two thirds of the time.
+        """
+        picture, *norms = split(statistics, self.widths)
+        padded, e = self._padded(frame), self.edge
+        mean, variance = moments_of(padded[:, :, e:-e, e:-e])
+        picture = moving_average(picture, Moments(mean / 255, variance / 255**2), weight)
+        # The old means are taken off in the convolutions, since bf16 is most exact around zero.
+        scale, _ = unchanged(self.first.channels, padded)
+        self._fold_ends(picture, scale.float(), -norms[0].mean)
+        self._set_border(padded.permute(0, 2, 3, 1))
+        renewed = [picture]
+
+        def renew(norm: nn.InstanceNorm2d, old: Moments, y: Tensor) -> Tensor:
+            rest, variance = moments_of(y)
+            new = moving_average(old, Moments(old.mean + rest, variance), weight)
+            renewed.append(new)
+            # One pass over memory, three to ten times as fast here as torch.addcmul.
+            return F.batch_norm(
+                y, new.mean - old.mean, new.variance, norm.weight, norm.bias, eps=norm.eps
+            )
+
+        for layer, norm, old in zip(self.layers[:-1], self.norms, norms, strict=True):
+            layer.renew = partial(renew, norm, old)
+        for layer, old in zip(self.layers[1:-1], norms[1:], strict=True):
+            layer.shift_bias(-old.mean)
+        y = self.body(padded)
+        return self._finish(y, *frame.shape[1:3]), join(renewed)
+
+
+def unchanged(channels: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """The map y * 1 + 0 of so many channels."""
+    return like.new_ones(channels), like.new_zeros(channels)
 
 
 def fuse(body: nn.Module) -> tuple[fx.GraphModule, list[FusedConv]]:

@@ -36,7 +36,7 @@ class FusedConv(nn.Module):
             conv.groups,
         )
         self.apart = True  # a pixel shuffle is carried out; else left as channels (row, column, c)
-        self.renew: Callable[[Tensor], Tensor] | None = None  # to see and replace what a norm gives
+        self.renew: Callable[[Tensor], Tensor] | None = None  # the norm, where it is not folded
         weight = conv.weight.detach().float()
         bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().float()
         if shuffle:
@@ -44,6 +44,7 @@ class FusedConv(nn.Module):
         if upsample:
             weight, bias = _at_half_size(weight), bias.repeat(4)
         self.plain_weight, self.plain_bias = weight, bias
+        self.channels = conv.out_channels // 4 if shuffle else conv.out_channels
 
     def fold(
         self,
@@ -69,6 +70,7 @@ class FusedConv(nn.Module):
             bias = bias - weight.sum((2, 3)) @ mean
             self.padding = [0, 0]
         self.weight, self.bias = weight.to(dtype), bias.to(dtype)
+        self.unshifted = bias
         self.onednn = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
         if self.onednn:
             self.weight = torch.ops.mkldnn._reorder_convolution_weight(
@@ -76,6 +78,11 @@ class FusedConv(nn.Module):
             )
         else:
             self.weight = self.weight.to(memory_format=torch.channels_last)
+
+    def shift_bias(self, shift: Tensor) -> None:
+        """Add to what was folded, in place of an earlier such shift: quick, as weights stay."""
+        shift = shift.repeat(4) if self.upsample or self.shuffle else shift
+        self.bias = (self.unshifted + shift).to(self.bias.dtype)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         regrouped = self.upsample or (self.shuffle and self.apart)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from models.classic import ClassicNet
 from models.eight_bit import EightBit
 from models.errors import EngineError
-from models.folding import FoldedNetwork
+from models.folding import FoldedNetwork, RenewingNetwork
 from models.moments import Moments, neutral
 from models.transform_net import TransformNet
 
@@ -119,11 +119,13 @@ class TorchEngine(Engine):
         if isinstance(network, TransformNet):
             self._threads = torch.get_num_threads()
             self.side_by_side = device == "cpu" and self._threads > 1
-            # A folded network for each thread; here are those that are not in use.
+            self._renewing = RenewingNetwork(network, DTYPES[precision])
+            # Side by side, one thread may still paint with statistics that are old to the other.
             count = 2 if self.side_by_side else 1
             self._folded = [FoldedNetwork(network, DTYPES[precision]) for _ in range(count)]
-            self._lock = Lock()
-            self._start = neutral(sum(self._folded[0].widths), device)
+            self._users = [0] * count
+            self._folding, self._refreshing = Lock(), Lock()
+            self._start = neutral(sum(self._renewing.widths), device)
         else:
             network = network.to(DTYPES[precision]).to(memory_format=torch.channels_last)
             self._plain = EightBit(network)
@@ -135,16 +137,19 @@ class TorchEngine(Engine):
 
     @contextmanager
     def _folded_with(self, statistics: Moments) -> Iterator[FoldedNetwork]:
-        """A folded network for this thread: the one that has these statistics, if there is one."""
-        with self._lock:
-            self._folded.sort(key=lambda folded: folded.statistics is statistics)
-            folded = self._folded.pop()
-        folded.fold(statistics)
+        """A network folded with these: one that is, or else one that nobody uses."""
+        with self._folding:
+            chosen = min(
+                range(len(self._folded)),
+                key=lambda i: (self._folded[i].statistics is not statistics, self._users[i]),
+            )
+            self._folded[chosen].fold(statistics)
+            self._users[chosen] += 1
         try:
-            yield folded
+            yield self._folded[chosen]
         finally:
-            with self._lock:
-                self._folded.append(folded)
+            with self._folding:
+                self._users[chosen] -= 1
 
     @torch.inference_mode()
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
@@ -165,11 +170,11 @@ class TorchEngine(Engine):
         renewed: list[Moments] = []
 
         def refresh(frames: Tensor) -> Tensor:
-            stylized, moments = folded.refresh(frames, weight)
+            stylized, moments = self._renewing(frames, statistics, weight)
             renewed.append(moments)
             return stylized
 
-        with self._folded_with(statistics) as folded:
+        with self._refreshing:
             return self._in_batches(frame, refresh), renewed[0]
 
     def _in_batches(self, frames: np.ndarray, stylize: Callable[[Tensor], Tensor]) -> np.ndarray:
