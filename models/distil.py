@@ -1,19 +1,26 @@
-"""Distil the compact loss network from VGG-19.
+"""Distil the compact loss network from VGG-19: fit it layer by layer, then polish it as a whole.
 
-python -m models.distil --photos PHOTOS --paintings PAINTINGS --teacher VGG19 --out OUT
+    python -m models.distil --photos PHOTOS --paintings PAINTINGS --teacher VGG19 --out OUT
+
+The fit is in closed form and takes two minutes on two cores; 2,600 steps of descent from random
+weights were worse at every layer. Each narrow layer stands for those channels of the teacher's that
+tell most about the others, and is the least squares from the narrow layer before it.
 """
 
 import argparse
 import copy
 import math
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.loss_network import (
+    COMPACT_WIDTHS,
     MATCHED,
     CompactNetwork,
     LossNetwork,
@@ -23,6 +30,26 @@ from models.loss_network import (
 )
 from models.losses import STYLE_LAYERS, content_loss, gram_matrix, style_loss
 from models.photos import crops, list_photos, read_photo, resize_short_side
+
+Scales = dict[str, Tensor]  # layer -> (C, 1, 1), root mean square of each channel of the teacher
+
+# --- The pictures -----------------------------------------------------------------------------
+
+
+def pictures(photos: Path, paintings: Path, *, size: int, batch: int) -> Iterator[Tensor]:
+    """Endless spoilt crops (batch, 3, size, size) in about [0, 1]; a quarter are of paintings."""
+    dice = torch.Generator().manual_seed(1)
+    photo_crops = crops(list_photos(photos)[0], size=size, batch=batch - batch // 4, seed=1)
+    painting_crops = crops(split_paintings(paintings)[0], size=size, batch=batch // 4, seed=1)
+    while True:
+        images = spoil(torch.cat([next(photo_crops), next(painting_crops)]), dice)
+        yield images.to(memory_format=torch.channels_last)
+
+
+def split_paintings(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The paintings in `folder` as (to learn from, to compare on: every fourth)."""
+    paths = sorted(folder.glob("*.jpg"))
+    return [path for index, path in enumerate(paths) if index % 4], paths[::4]
 
 
 def spoil(images: Tensor, dice: torch.Generator) -> Tensor:
@@ -49,20 +76,95 @@ def spoil(images: Tensor, dice: torch.Generator) -> Tensor:
     return torch.stack(spoilt)
 
 
+# --- The fit ----------------------------------------------------------------------------------
+
+
 @torch.no_grad()
-def channel_scales(teacher: LossNetwork, photos: list[Path]) -> dict[str, Tensor]:
-    """Root mean square of each matched channel of the teacher: layer -> (1, C, 1, 1)."""
-    squares = {layer: torch.zeros(channels) for layer, channels in MATCHED.items()}
-    for path in photos:
-        features = teacher(read_photo(path)[None], MATCHED)
-        for layer in MATCHED:
-            squares[layer] += features[layer].float().square().mean((0, 2, 3)) / len(photos)
-    return {layer: s.sqrt().clamp_min(1e-3).view(1, -1, 1, 1) for layer, s in squares.items()}
+def channel_scales(teacher: LossNetwork, batches: list[Tensor]) -> Scales:
+    """How strong each channel of each of the teacher's layers is."""
+    squares: Scales = {}
+    for batch in batches:
+        for layer, features in teacher(batch, teacher.convs).items():
+            energy = features.float().square().mean((0, 2, 3)) / len(batches)
+            squares[layer] = squares.get(layer, 0) + energy
+    return {layer: s.sqrt().clamp_min(1e-3).view(-1, 1, 1) for layer, s in squares.items()}
 
 
-def mismatch(
-    features: dict[str, Tensor], wanted: dict[str, Tensor], scales: dict[str, Tensor]
-) -> Tensor:
+@torch.no_grad()
+def fit(teacher: LossNetwork, batches: list[Tensor], scales: Scales) -> CompactNetwork:
+    """A compact network in closed form; its heads give the teacher's features over `scales`.
+
+    Both networks are walked down side by side. What a layer learns to give is the teacher's
+    convolution before ReLU, which is linear; far below zero it need not be exact.
+    """
+    student = CompactNetwork()
+    ours = [student.preprocess(batch) for batch in batches]
+    theirs = [teacher.preprocess(batch) for batch in batches]
+    for layer, convolution in student.convs.items():
+        ours = [student.pooled(layer, x) for x in ours]
+        theirs = [teacher.convs[layer](teacher.pooled(layer, x)) for x in theirs]
+        wanted = [(x.float() / scales[layer]).clamp_min_(-1) for x in theirs]
+        kept = telling_channels(wanted, COMPACT_WIDTHS[int(layer[4]) - 1])
+        least_squares(convolution, ours, [x[:, kept] for x in wanted])
+        ours = [F.relu(convolution(x)) for x in ours]
+        theirs = [F.relu(x) for x in theirs]
+        if layer in MATCHED:
+            least_squares(student.heads[layer], ours, wanted)
+    return student
+
+
+def telling_channels(features: list[Tensor], count: int) -> list[int]:
+    """The `count` channels from which all others are best predicted, chosen one after another.
+
+    features: (N, C, H, W) each, before ReLU. Greedy column subset selection: each choice takes
+    from the correlations of what is left unexplained as much as any one channel can (a Cholesky
+    factorisation whose pivot is chosen by that).
+    """
+    left = torch.zeros(features[0].shape[1], features[0].shape[1], dtype=torch.float64)
+    for x in features:
+        x = F.relu(x).transpose(0, 1).flatten(1)
+        left += (x @ x.T).double() / x.shape[1]
+    kept: list[int] = []
+    for _ in range(count):
+        power = left.diagonal()
+        gain = left.square().sum(0) / power.clamp_min(1e-9)
+        gain[power < 1e-6 * power.max()] = 0
+        gain[kept] = -1
+        best = int(gain.argmax())
+        left = left - torch.outer(left[best], left[best]) / power[best].clamp_min(1e-9)
+        kept.append(best)
+    return kept
+
+
+def least_squares(
+    convolution: nn.Module, inputs: list[Tensor], outputs: list[Tensor], places: int = 4000
+) -> None:
+    """Set the weights so that `convolution` comes closest to `outputs`, at random places of each.
+
+    inputs: (N, C, H, W) each; outputs: (N, convolution's channels, H, W) each.
+    """
+    weight, bias = convolution.parameters()
+    size = weight.shape[-1]
+    rows = weight[0].numel() + 1
+    moments = torch.zeros(rows, rows, dtype=torch.float64)
+    products = torch.zeros(rows, len(weight), dtype=torch.float64)
+    for x, y in zip(inputs, outputs, strict=True):
+        x = F.unfold(x, size, padding=size // 2).transpose(1, 2).flatten(0, 1)
+        y = y.permute(0, 2, 3, 1).flatten(0, 2)
+        at = torch.randint(len(y), (min(places, len(y)),))
+        x = F.pad(x[at], (0, 1), value=1.0)  # the last column's weight is the bias
+        moments += x.T @ x
+        products += x.T @ y[at]
+    ridge = 1e-5 * moments.diagonal().mean() * torch.eye(rows, dtype=torch.float64)
+    solution = torch.linalg.solve(moments + ridge, products).float().T
+    weight.copy_(solution[:, :-1].reshape(weight.shape))
+    bias.copy_(solution[:, -1])
+
+
+# --- The polish -------------------------------------------------------------------------------
+
+
+def mismatch(features: dict[str, Tensor], wanted: dict[str, Tensor], scales: Scales) -> Tensor:
     """Relative error of features and of their Gram matrices, averaged over the layers.
 
     Features are compared at their channels' own `scales` (both come divided by them), so that
@@ -78,64 +180,55 @@ def mismatch(
     return torch.stack(errors).mean()
 
 
-def distil(
-    photos: Path, paintings: Path, teacher: LossNetwork, parent: Path | None, steps: int, out: Path
+def polish(
+    student: CompactNetwork,
+    teacher: LossNetwork,
+    batches: Iterator[Tensor],
+    scales: Scales,
+    *,
+    steps: int,
+    learning_rate: float,
+    out: Path,
+    device: str,
 ) -> None:
-    """Train the compact network for `steps` steps, from `parent` where one is given."""
-    torch.manual_seed(1)
-    training, _ = list_photos(photos)
-    pictures, _ = split_paintings(paintings)
-    dice = torch.Generator().manual_seed(1)
-    student = CompactNetwork().to(memory_format=torch.channels_last)
-    adam = torch.optim.Adam(student.parameters(), lr=1.5e-3, betas=(0.9, 0.98))
-    scales = channel_scales(teacher, training[::40])
-    if parent:
-        student.load_state_dict(compact_network(parent).state_dict())
-        scale_heads(student, {layer: 1 / scale for layer, scale in scales.items()})
-    # One picture in four is a piece of a painting.
-    photo_crops = crops(training, size=192, batch=3, seed=1)
-    painting_crops = crops(pictures, size=192, batch=1, seed=1)
-    for step in range(steps):
-        batch = spoil(torch.cat([next(photo_crops), next(painting_crops)]), dice)
+    """Lower the mismatch of the whole network by Adam. Saves it every 200 steps."""
+    student = student.to(device).to(memory_format=torch.channels_last)
+    adam = torch.optim.Adam(student.parameters(), betas=(0.9, 0.98))
+    for step, batch in zip(range(steps), batches, strict=False):
+        batch = batch.to(device)
         with torch.no_grad():
             wanted = {k: v.float() / scales[k] for k, v in teacher(batch, MATCHED).items()}
-        with torch.autocast("cpu", torch.bfloat16):
-            features = student(batch.to(memory_format=torch.channels_last), MATCHED)
+        with torch.autocast(device, torch.bfloat16):
+            features = student(batch, MATCHED)
         loss = mismatch(features, wanted, scales)
-        adam.param_groups[0]["lr"] = (
-            1.5e-3
-            * min(1, (step + 1) / 100)
-            * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
-        )
+        warming, cosine = min(1, (step + 1) / 100), math.cos(math.pi * step / steps)
+        adam.param_groups[0]["lr"] = learning_rate * warming * (0.02 + 0.49 * (1 + cosine))
         adam.zero_grad()
         loss.backward()
         adam.step()
-        if step % 100 == 99:
+        if step % 200 == 199:
             print(step + 1, f"mismatch {loss.item():.4f}", flush=True)
             save_student(student, scales, out)
     save_student(student, scales, out)
 
 
-def split_paintings(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The paintings in `folder` as (to learn from, to compare on: every fourth)."""
-    paths = sorted(folder.glob("*.jpg"))
-    return [path for index, path in enumerate(paths) if index % 4], paths[::4]
-
-
-def scale_heads(student: CompactNetwork, scales: dict[str, Tensor]) -> None:
+def scale_heads(student: CompactNetwork, scales: Scales) -> None:
     """Multiply what each head gives by its channels' scales, which ReLU lets through."""
-    for layer, scale in scales.items():
-        weight, bias = student.heads[layer].parameters()
-        weight.data *= scale.view(-1, 1, 1, 1)
-        bias.data *= scale.flatten()
+    for layer, head in student.heads.items():
+        weight, bias = head.parameters()
+        weight.data *= scales[layer].view(-1, 1, 1, 1)
+        bias.data *= scales[layer].flatten()
 
 
-def save_student(student: CompactNetwork, scales: dict[str, Tensor], out: Path) -> None:
+def save_student(student: CompactNetwork, scales: Scales, out: Path) -> None:
     """Half precision, at the teacher's own scales."""
     scaled = copy.deepcopy(student)
     scale_heads(scaled, scales)
-    tensors = {name: value.half().contiguous() for name, value in scaled.state_dict().items()}
+    tensors = {name: value.half().contiguous().cpu() for name, value in scaled.state_dict().items()}
     save_file(tensors, out, {"teacher": "VGG-19, Simonyan and Zisserman 2014, CC BY 4.0"})
+
+
+# --- The comparison ---------------------------------------------------------------------------
 
 
 def rank_correlation(first: list[float], second: list[float]) -> float:
@@ -186,18 +279,42 @@ def compare(
 
 def main() -> None:
     """The command line above."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name in ("photos", "paintings", "teacher", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--parent", type=Path, help="an earlier result to start from")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--parent", type=Path, help="an earlier result to polish, not fitted anew")
+    parser.add_argument("--steps", type=int, default=6000, help="of polish")
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
+    torch.manual_seed(1)
     teacher = freeze(oxford_vgg19(given.teacher), torch.bfloat16, "cpu")
-    if given.steps:
-        distil(given.photos, given.paintings, teacher, given.parent, given.steps, given.out)
-    student = freeze(compact_network(given.out), torch.bfloat16, "cpu")
+    few = pictures(given.photos, given.paintings, size=160, batch=8)
+    batches = list(islice(few, 25))
+    scales = channel_scales(teacher, batches)
+    if given.parent:
+        student = compact_network(given.parent)
+        scale_heads(student, {layer: 1 / scale for layer, scale in scales.items()})
+    else:
+        student = fit(teacher, batches, scales)
+        save_student(student, scales, given.out)
+    del batches
+    teacher = teacher.to(given.device)
+    polish(
+        student,
+        teacher,
+        pictures(given.photos, given.paintings, size=192, batch=4),
+        {layer: scale.to(given.device) for layer, scale in scales.items()},
+        steps=given.steps,
+        learning_rate=given.learning_rate,
+        out=given.out,
+        device=given.device,
+    )
+    result = freeze(compact_network(given.out), torch.bfloat16, "cpu")
     held_back = list_photos(given.photos)[1]
-    compare(student, teacher, held_back[:60], split_paintings(given.paintings)[1])
+    compare(result, teacher.cpu(), held_back[:60], split_paintings(given.paintings)[1])
 
 
 if __name__ == "__main__":

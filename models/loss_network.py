@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.errors import WeightsError
 
 VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between two poolings (Simonyan and Zisserman 2014)
+VGG19_TO_RELU5_1 = (2, 2, 4, 4, 1)
 VGG16_BLOCKS = (2, 2, 3, 3, 3)
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 COMPACT = Path(__file__).parent / "weights" / "compact.safetensors"
@@ -57,18 +58,24 @@ class LossNetwork(nn.Module):
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         wanted = set(layers)
         features: dict[str, Tensor] = {}
-        # Preprocess in the images' precision: 255 levels do not fit in bfloat16's eight bits.
-        x = images * self.scale.to(images.dtype) + self.shift.to(images.dtype)
-        x = x.to(next(self.convs.parameters()).dtype)
-        for name, convolution in self.convs.items():
-            if name.endswith("_1") and name != "relu1_1":
-                x = self.pool(x, 2)
-            x = F.relu(convolution(x))
+        x = self.preprocess(images)
+        for name in self.convs:
+            x = F.relu(self.convs[name](self.pooled(name, x)))
             if name in wanted:
                 features[name] = x
             if len(features) == len(wanted):
                 return features
         raise ValueError(f"no layers {sorted(wanted - set(features))} in {list(self.convs)}")
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Pictures in [0, 1] as the first convolution takes them."""
+        # In the images' precision: 255 levels do not fit in bfloat16's eight bits.
+        x = images * self.scale.to(images.dtype) + self.shift.to(images.dtype)
+        return x.to(next(self.convs.parameters()).dtype)
+
+    def pooled(self, name: str, x: Tensor) -> Tensor:
+        """What the convolution before layer `name` takes, x being the layer above it."""
+        return self.pool(x, 2) if name.endswith("_1") and name != "relu1_1" else x
 
 
 def freeze(network: LossNetwork, dtype: torch.dtype, device: torch.device | str) -> LossNetwork:
@@ -94,7 +101,7 @@ def oxford_vgg19(path: Path) -> LossNetwork:
 
     Tensors are named as in torchvision (`features.N.weight`), for input in 0..255 less the mean.
     """
-    network = LossNetwork(VGG19_BLOCKS[:4] + (1,), VGG_WIDTHS, OXFORD)
+    network = LossNetwork(VGG19_TO_RELU5_1, VGG_WIDTHS, OXFORD)
     return fill(network, load_tensors(path), path)
 
 
@@ -124,8 +131,7 @@ def torchvision_vgg(name: str) -> LossNetwork:
     return fill(LossNetwork(blocks, VGG_WIDTHS, TORCHVISION), tensors, name)
 
 
-COMPACT_BLOCKS = (2, 2, 3, 3, 1)
-COMPACT_WIDTHS = (24, 48, 96, 192, 192)
+COMPACT_WIDTHS = (24, 56, 104, 208, 224)
 MATCHED = {  # layers the compact network offers, with the teacher's channels
     "relu1_1": 64,
     "relu2_1": 128,
@@ -137,21 +143,19 @@ MATCHED = {  # layers the compact network offers, with the teacher's channels
 
 
 class CompactNetwork(LossNetwork):
-    """A ninth of VGG-19's work for close to its features: distilled by `models.distil`.
+    """A fifth of VGG-19's work for close to its features: distilled by `models.distil`.
 
-    Narrow blocks carry the picture; at each matched layer a 1x1 convolution with ReLU (a head)
-    maps them onto the teacher's channels.
+    VGG-19's own layers with fewer channels carry the picture; at each matched layer a 1x1
+    convolution with ReLU (a head) maps them onto the teacher's channels.
     """
 
     def __init__(self) -> None:
-        super().__init__(COMPACT_BLOCKS, COMPACT_WIDTHS, TORCHVISION)
-        widths = {
-            f"relu{block}_{index}": width
-            for block, width in enumerate(COMPACT_WIDTHS, start=1)
-            for index in (1, 2)
-        }
+        super().__init__(VGG19_TO_RELU5_1, COMPACT_WIDTHS, TORCHVISION)
         self.heads = nn.ModuleDict(
-            {layer: nn.Conv2d(widths[layer], channels, 1) for layer, channels in MATCHED.items()}
+            {
+                layer: nn.Conv2d(COMPACT_WIDTHS[int(layer[4]) - 1], channels, 1)
+                for layer, channels in MATCHED.items()
+            }
         )
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
@@ -159,7 +163,7 @@ class CompactNetwork(LossNetwork):
         return {layer: F.relu(self.heads[layer](x)) for layer, x in features.items()}
 
 
-def compact_network(path: Path = COMPACT) -> LossNetwork:
+def compact_network(path: Path = COMPACT) -> CompactNetwork:
     """Our own loss network, shipped in the package."""
     network = CompactNetwork()
     network.load_state_dict(load_tensors(path))
@@ -174,6 +178,7 @@ def load_loss_network(
     bfloat16 on the CPU and on the GPU alike: features need no more, and it is twice as fast.
     Raises WeightsError for an unknown name, a missing file or a failed download.
     """
+    network: LossNetwork
     if name == "compact":
         network = compact_network()
     elif name in ("vgg16", "vgg19"):
