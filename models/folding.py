@@ -37,14 +37,22 @@ class FusedNetwork(nn.Module):
 
     def __init__(self, network: TransformNet, dtype: torch.dtype) -> None:
         super().__init__()
-        self.network, self.dtype = network, dtype
+        self.dtype = dtype
         self.body, self.layers = fuse(network.body)
         self.first, self.last = self.layers[0], self.layers[-1]
         self.edge = self.first.padding[0]
         self.last.apart, self.last.activation = False, "hardtanh"
-        self.norms = [m for m in network.body.modules() if isinstance(m, nn.InstanceNorm2d)]
+        self.take(network)
         self.widths = [3, *(norm.num_features for norm in self.norms)]
         self.border = self.first.plain_weight.new_zeros(3, dtype=dtype)
+
+    def take(self, network: TransformNet) -> None:
+        """Compute with the weights of `network` from here on; of the form of the first."""
+        self.network = network
+        self.norms = [m for m in network.body.modules() if isinstance(m, nn.InstanceNorm2d)]
+        convolutions = [m for m in network.body.modules() if isinstance(m, nn.Conv2d)]
+        for layer, convolution in zip(self.layers, convolutions, strict=True):
+            layer.take(convolution)
 
     def _fold_ends(self, picture: Moments, scale: Tensor, shift: Tensor) -> None:
         """The first layer, which standardises the picture, and the last, which gives it back.
@@ -107,6 +115,10 @@ class FoldedNetwork(FusedNetwork):
 
     statistics: Moments | None = None  # those that every weight is folded with
 
+    def take(self, network: TransformNet) -> None:
+        super().take(network)
+        self.statistics = None
+
     def fold(self, statistics: Moments) -> None:
         """Set every weight for these statistics, unless that is done."""
         if statistics is self.statistics:
@@ -131,10 +143,10 @@ class RenewingNetwork(FusedNetwork):
     for, and the errors grow from refresh to refresh.)
     """
 
-    def __init__(self, network: TransformNet, dtype: torch.dtype) -> None:
-        super().__init__(network, dtype)
+    def take(self, network: TransformNet) -> None:
+        super().take(network)
         for layer in self.layers[1:-1]:
-            layer.fold(*unchanged(layer.channels, layer.plain_weight), dtype)
+            layer.fold(*unchanged(layer.channels, layer.plain_weight), self.dtype)
 
     def forward(self, frame: Tensor, statistics: Moments, weight: float) -> tuple[Tensor, Moments]:
         """frame: (1, H, W, 3). Returns it stylised, and `statistics` moved by `weight` (0 to 1).

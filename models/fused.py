@@ -26,25 +26,29 @@ class FusedConv(nn.Module):
         relu: bool = False,
     ) -> None:
         super().__init__()
-        assert not isinstance(conv.padding, str)
         self.upsample, self.shuffle = upsample, shuffle
         self.activation = "relu" if relu else "none"
-        self.padding = [1, 1] if upsample else list(conv.padding)
         self.stride, self.dilation, self.groups = (
             list(conv.stride),
             list(conv.dilation),
             conv.groups,
         )
+        self.channels = conv.out_channels // 4 if shuffle else conv.out_channels
         self.apart = True  # a pixel shuffle is carried out; else left as channels (row, column, c)
         self.renew: Callable[[Tensor], Tensor] | None = None  # the norm, where it is not folded
+        self.take(conv)
+
+    def take(self, conv: nn.Conv2d) -> None:
+        """Use the weights of `conv` from the next `fold` on; its shape must be the first one's."""
+        assert not isinstance(conv.padding, str)
+        self.padding = [1, 1] if self.upsample else list(conv.padding)
         weight = conv.weight.detach().float()
         bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().float()
-        if shuffle:
+        if self.shuffle:
             weight, bias = _pixels_first(weight), _pixels_first(bias)
-        if upsample:
+        if self.upsample:
             weight, bias = _at_half_size(weight), bias.repeat(4)
         self.plain_weight, self.plain_bias = weight, bias
-        self.channels = conv.out_channels // 4 if shuffle else conv.out_channels
 
     def fold(
         self,

@@ -171,6 +171,24 @@ class _Crowded(torch.nn.Module):
         return frames
 
 
+@pytest.mark.parametrize("kind", [TorchEngine, OnnxEngine])
+@pytest.mark.parametrize("make", [make_network, ClassicNet])
+def test_a_replaced_network_paints_as_if_it_had_been_there(kind, make):
+    frames = make_pictures(2, 48, 56)
+    first, other = make().eval(), make().eval()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(0.8).add_(0.01)
+    engine, fresh = kind(first), kind(other)
+    engine(frames)
+    engine.replace(other)
+    assert np.array_equal(engine(frames), fresh(frames))
+    if engine.carries:
+        stylized, statistics = engine.refresh(frames[:1], None, 1.0)
+        assert np.array_equal(stylized, fresh.refresh(frames[:1], None, 1.0)[0])
+        assert np.array_equal(engine.carry(frames, statistics), fresh.carry(frames, statistics))
+
+
 def test_out_of_memory_means_smaller_batches():
     engine = TorchEngine(make_network())
     frames = make_pictures(8, 40, 40)
