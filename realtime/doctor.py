@@ -26,7 +26,6 @@ PACKAGES = (
 )
 _EITHER = {"onnxruntime-gpu", "onnxruntime"}  # one is enough
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "bf16")
-_CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 OK = "ok"
 
@@ -221,11 +220,9 @@ def _decoding_devices() -> dict[str, str]:
 
 
 def _cameras() -> list[str]:
-    from av.device import enumerate_input_devices
+    from realtime.cameras import list_cameras
 
-    system = _CAMERAS.get(sys.platform)
-    devices = enumerate_input_devices(system) if system else []
-    return [f"{device.name} ({device.description})" for device in devices]
+    return [f"{camera.number}: {camera.name} ({camera.device})" for camera in list_cameras()]
 
 
 def _styles() -> dict[str, dict[str, str]]:

@@ -1,15 +1,19 @@
 """Threads: decode and encode beside the main thread, and two frames painted side by side.
 
-Nothing here waits for a time to pass. Each queue has one writer and one reader; the writer's last
-item is always the end mark, and whoever leaves early goes on reading (or has the worker go on
-reading) until that mark has come: so neither side can be left waiting, whatever was raised.
+Files, where every frame counts (`Prefetch`, `Background`): nothing waits for a time to pass. Each
+queue has one writer and one reader; the writer's last item is always the end mark, and whoever
+leaves early goes on reading (or has the worker go on reading) until that mark has come: so neither
+side can be left waiting, whatever was raised.
+
+Cameras, where the newest frame counts (`Latest`) and a driver may never come back (`Detached`):
+one item in hand behind a condition, and whoever stops says so there.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Queue
-from threading import Thread
+from threading import Condition, Event, Thread
 from time import perf_counter
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -143,6 +147,160 @@ class Background(Generic[T]):
         self.waited_seconds += perf_counter() - began
         if kind is None and self._error is not None:
             raise self._error
+
+
+class Latest(Generic[T]):
+    """Runs an iterable in a thread, and keeps the newest item only.
+
+        with Latest(camera) as frames:
+            for frame in frames: ...
+
+    The thread never waits for the reader; `dropped` counts the items nobody got. An error of the
+    iterable is raised again at the reader, after the last item before it. Leaving the block stops
+    the thread and joins it; `close()` is called on an iterable that has one, which is to end a
+    read that blocks. (A generator cannot be closed from outside: it is left after its next item.)
+    """
+
+    def __init__(self, source: Iterable[T]) -> None:
+        self.dropped = 0
+        self._source = source
+        self._changed = Condition()
+        self._newest: T = _END  # _END: there is none that was not yet taken
+        self._error: BaseException | None = None
+        self._ended = False  # nothing more will come
+        self._stopping = False
+        self._thread = Thread(target=self._work, name="latest", daemon=True)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the iterable has ended, and its last item was taken."""
+        with self._changed:
+            return self._ended and self._newest is _END
+
+    def _work(self) -> None:
+        items: Iterator[T] = iter(())
+        try:
+            items = iter(self._source)
+            for item in items:
+                with self._changed:
+                    self.dropped += self._newest is not _END
+                    self._newest = item
+                    self._changed.notify_all()
+                del item  # held here while the next one is awaited, it would outlive its reader
+                if self._stopping:
+                    break
+        except BaseException as error:  # raised again on the reader's thread
+            self._error = error
+        finally:
+            if isinstance(items, Generator):
+                items.close()  # here, not whenever it is collected: it may hold a camera
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    def get(self, timeout_seconds: float | None = None) -> T | None:
+        """The newest item, awaited if it was already taken; None after that time, or at the end.
+
+        `ended` tells which of the two it was.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not _END or self._ended, timeout_seconds)
+            item, self._newest = self._newest, _END
+            if item is not _END:
+                return item
+            if self._ended and self._error is not None:
+                raise self._error
+            return None
+
+    def __iter__(self) -> Iterator[T]:
+        while (item := self.get()) is not None:
+            yield item
+            del item
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping = True
+        close = getattr(self._source, "close", None)
+        if close is not None and not isinstance(self._source, Generator):
+            close()
+        self._thread.join()
+        self.dropped += self._newest is not _END
+        self._newest = _END
+
+
+class Detached(Generic[T]):
+    """Runs an iterable in a thread that can be left behind where it hangs, as drivers do.
+
+    work: called in the thread with an event that is set when nobody wants its items any more;
+    what it opens, it closes. Every item is handed over, one by one. An error of the iterable is
+    raised by the `get` that would have had the next item.
+    """
+
+    def __init__(self, work: Callable[[Event], Iterable[T]]) -> None:
+        self.stopping = Event()
+        self._changed = Condition()
+        self._item: T = _END  # _END: taken
+        self._error: BaseException | None = None
+        self._ended = False
+        self._thread = Thread(target=self._run, args=(work,), name="detached", daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[[Event], Iterable[T]]) -> None:
+        items: Iterator[T] = iter(())
+        try:
+            items = iter(work(self.stopping))
+            for item in items:
+                with self._changed:
+                    self._item = item
+                    self._changed.notify_all()
+                    del item
+                    self._changed.wait_for(lambda: self._item is _END or self.stopping.is_set())
+                if self.stopping.is_set():
+                    break
+        except BaseException as error:  # raised again on the reader's thread
+            self._error = error
+        finally:
+            if isinstance(items, Generator):
+                items.close()  # here: closing a device from another thread is no thread's business
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self._thread.is_alive()
+
+    def get(self, timeout_seconds: float | None = None) -> T | None:
+        """The next item; None at the end, or once stopped. Raises TimeoutError."""
+        with self._changed:
+            came = self._changed.wait_for(
+                lambda: self._item is not _END or self._ended or self.stopping.is_set(),
+                timeout_seconds,
+            )
+            if not came:
+                raise TimeoutError
+            item, self._item = self._item, _END
+            self._changed.notify_all()
+            if item is not _END and not self.stopping.is_set():
+                return item
+            if self._error is not None and not self.stopping.is_set():
+                raise self._error
+            return None
+
+    def stop(self) -> None:
+        """Have `get` return, and the thread end as soon as it can. From any thread, and twice."""
+        with self._changed:
+            self.stopping.set()
+            self._item = _END
+            self._changed.notify_all()
+
+    def join(self, timeout_seconds: float) -> None:
+        """Wait for the thread, but not for long."""
+        self._thread.join(timeout_seconds)
 
 
 @contextmanager

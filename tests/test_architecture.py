@@ -23,7 +23,7 @@ INNER = {
     "atomic": set(),
     "arguments": set(),
     "batch": set(),
-    "doctor": {"codecs"},
+    "doctor": {"codecs", "cameras"},
     "pixels": {"frame"},
     "batcher": {"frame"},
     "pipeline": {"frame", "batcher"},
