@@ -1,8 +1,10 @@
 """The table of named styles; checked loading; strength and blends by mixing weights."""
 
+import copy
 import difflib
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,30 +75,32 @@ def load_style(spec: str, *, strength: float = 1.0, quality: str = "fast") -> "T
     space (deep network interpolation, Wang et al. 2019, eq. 1). quality: "fast" or "fine".
     Raises WeightsError.
     """
+    mixture = mixture_of(spec, strength=strength, quality=quality)
+    return mix({path: load_network(path) for path in mixture}, mixture)
+
+
+def mixture_of(spec: str, *, strength: float = 1.0, quality: str = "fast") -> dict[Path, float]:
+    """Which files hold the networks of a style, and the share of each: as for `load_style`."""
     if not 0 <= strength <= 1:
         raise WeightsError(f"strength is {strength}; it goes from 0 (the picture) to 1 (the style)")
-    files = {style_file(name, quality): share for name, share in parse_blend(spec).items()}
-    mixture = {path: share * strength for path, share in files.items()}
-    networks = {path: load_network(path) for path in mixture}
-    forms = {network.form_name for network in networks.values()}
+    shares = parse_blend(spec)
+    mixture = {style_file(name, quality): share * strength for name, share in shares.items()}
+    forms = {form_of(path) for path in mixture}
     if len(forms) > 1:
         raise WeightsError(f"{spec} mixes networks of different forms: {', '.join(sorted(forms))}")
     if strength < 1:
-        trunk = trunk_file(forms.pop())
-        networks[trunk], mixture[trunk] = load_network(trunk), 1 - strength
-    return mix(networks, mixture)
+        mixture[trunk_file(forms.pop())] = 1 - strength
+    return mixture
 
 
-def mix(networks: dict[Path, "TransformNet"], mixture: dict[Path, float]) -> "TransformNet":
-    """The network whose weights are the sum of each network's, times its share."""
-    (first, mixed), *others = networks.items()
-    if not others:
-        return mixed
-    weights = {name: value * mixture[first] for name, value in mixed.state_dict().items()}
-    for key, network in others:
-        for name, value in network.state_dict().items():
-            weights[name] += value * mixture[key]
-    mixed.load_state_dict(weights)
+def mix(networks: Mapping[Path, "TransformNet"], mixture: Mapping[Path, float]) -> "TransformNet":
+    """A new network whose weights are the sum of each network's, times its share."""
+    mixed = copy.deepcopy(networks[next(iter(mixture))])
+    if len(mixture) > 1:
+        parts = [(networks[path].state_dict(), share) for path, share in mixture.items()]
+        mixed.load_state_dict(
+            {name: sum(part[name] * share for part, share in parts) for name in parts[0][0]}
+        )
     return mixed
 
 
@@ -135,25 +139,35 @@ def checked(row: dict) -> Path:
     return path
 
 
-def load_network(path: Path) -> "TransformNet":
-    """The network in a safetensors file. Raises WeightsError when the file holds none of ours."""
+def form_of(path: Path) -> str:
+    """The form of the network in a safetensors file. Raises WeightsError as `load_network` does."""
     from safetensors import SafetensorError, safe_open
 
-    from models.transform_net import FORMS, TransformNet
+    from models.transform_net import FORMS
 
     try:
         with safe_open(path, "pt") as file:
             form = (file.metadata() or {}).get("form", "")
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise WeightsError(f"no style file {path}") from None
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is not a whole safetensors file ({error})") from None
     if form not in FORMS:
         raise WeightsError(f"{path} is no Impasto style: its metadata name no network form")
-    network = TransformNet(form)
+    return form
+
+
+def load_network(path: Path) -> "TransformNet":
+    """The network in a safetensors file. Raises WeightsError when the file holds none of ours."""
+    from safetensors.torch import load_file
+
+    from models.transform_net import TransformNet
+
+    network = TransformNet(form_of(path))
     try:
-        network.load_state_dict(tensors)
+        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except RuntimeError:
-        raise WeightsError(f"{path} does not hold the weights of a {form!r} network") from None
+        raise WeightsError(
+            f"{path} does not hold the weights of a {network.form_name!r} network"
+        ) from None
     return network.eval()

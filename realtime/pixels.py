@@ -90,6 +90,11 @@ def fitted_size(
     return height, width
 
 
+def even_sized(image: np.ndarray) -> np.ndarray:
+    """A picture without its last row or column where their number is odd; a view of it."""
+    return image[: image.shape[0] & ~1, : image.shape[1] & ~1]
+
+
 def color_of(frame: av.VideoFrame) -> ColorTags:
     """The tags of a decoded frame, for the file made of it.
 
@@ -182,6 +187,21 @@ def to_video_frame(
     frame.color_primaries = color.primaries
     frame.color_trc = color.transfer
     return frame
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture, (H, W, 3) uint8, at (height, width): averaged when it shrinks, else bilinear.
+
+    By OpenCV, which takes 0.4 ms for 1280x720 where swscale takes 3. The same size is itself.
+    """
+    import cv2
+
+    height, width = image.shape[:2]
+    if (height, width) == size:
+        return image
+    shrinks = size[0] <= height and size[1] <= width
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, (size[1], size[0]), interpolation=way)
 
 
 def with_color_of(stylized: np.ndarray, original: np.ndarray) -> np.ndarray:
