@@ -62,8 +62,9 @@ def open_live(
     size: (height, width) asked of a camera or of the test picture; frame_rate likewise.
     say: see LiveSource. Raises SourceError where it cannot be opened, or is nothing of the kind.
     """
-    feed = _feed(name, size or DEFAULT_SIZE, frame_rate or DEFAULT_RATE, loop)
-    return LiveSource(feed, say=say)
+    size = DEFAULT_SIZE if size is None else size
+    rate = DEFAULT_RATE if frame_rate is None else frame_rate
+    return LiveSource(_feed(name, size, rate, loop), say=say)
 
 
 def list_cameras() -> list[Camera]:
@@ -115,14 +116,14 @@ def open_device(device: str, format: str, sets: Sequence[Options], title: str) -
     for options in sets:
         try:
             return av.open(device, format=format, options=options)
-        except ValueError:
-            raise SourceError(f"{title}: the FFmpeg of this PyAV is without {format}") from None
-        except av.FFmpegError as error:
+        except av.FFmpegError as error:  # some of which are ValueErrors, too
             reason = _why_no_device(device, error)
             if error.errno in _FINAL:
                 raise SourceError(f"{title}: {reason}") from error
             if reason not in refused:
                 refused.append(reason)
+        except ValueError:
+            raise SourceError(f"{title}: the FFmpeg of this PyAV is without {format}") from None
     raise SourceError(f"{title}: {'; '.join(refused)}; is it a camera? try another size or rate")
 
 

@@ -80,7 +80,7 @@ class MediaFeed:
     stall_seconds: float | None = 5
 
     def read(self, stopping: Event) -> Iterator[Opened | Captured]:
-        pace = Pace()
+        clock = MediaClock()
         opened = None
         while not stopping.is_set():
             with closing(self.open()) as container:
@@ -91,7 +91,7 @@ class MediaFeed:
                     paced = ends or _comes_in_pieces(container)
                 came = False
                 reading = _in_time if paced else _as_it_comes
-                for captured in reading(container, stream, pace, stopping):
+                for captured in reading(container, stream, clock, stopping):
                     if opened is None and isinstance(captured.picture, VideoFrame):
                         opened = self._opened(container, stream, captured.picture, ends)
                         yield opened
@@ -102,7 +102,7 @@ class MediaFeed:
                 raise SourceError(f"no picture of {self.title} can be decoded")
             if not (self.loop and ends):
                 return
-            pace.go_round()
+            clock.go_round()
 
     def _opened(
         self, container: InputContainer, stream: VideoStream, first: VideoFrame, ends: bool
@@ -145,7 +145,7 @@ class GeneratedFeed:
             index = max(index + 1, int((monotonic() - start) * self.frame_rate))
 
 
-class Pace:
+class MediaClock:
     """When pictures with time stamps are due, on the monotonic clock; the first one at once."""
 
     def __init__(self) -> None:
@@ -175,7 +175,7 @@ class Pace:
 
 
 def _in_time(
-    container: InputContainer, stream: VideoStream, pace: Pace, stopping: Event
+    container: InputContainer, stream: VideoStream, clock: MediaClock, stopping: Event
 ) -> Iterator[Captured]:
     """Every picture when it is due by its time stamp, as a file is played."""
     stream.thread_type = "AUTO"  # type: ignore[assignment]  # a name will do
@@ -183,14 +183,14 @@ def _in_time(
     with closing(deinterlaced(Decoder(container, stream), time_base)) as frames:
         for frame in frames:
             assert frame.pts is not None  # the decoder gives every frame one
-            due = pace.due(float(frame.pts * time_base))
+            due = clock.due(float(frame.pts * time_base))
             if stopping.wait(max(0.0, due - monotonic())):
                 return
             yield Captured(frame, due)
 
 
 def _as_it_comes(
-    container: InputContainer, stream: VideoStream, _: Pace, stopping: Event
+    container: InputContainer, stream: VideoStream, _: MediaClock, stopping: Event
 ) -> Iterator[Captured]:
     """Every picture as soon as it is there; where it could not be decoded, that it was broken."""
     stream.thread_type = "SLICE"  # type: ignore[assignment]  # threads over frames hold some back

@@ -99,6 +99,11 @@ class LiveSource:
             reader.stop()
             reader.join(_LEAVE_SECONDS)
 
+    def __del__(self) -> None:
+        reader = getattr(self, "_reader", None)
+        if reader is not None:
+            reader.stop()  # nobody closed it; its thread would wait for ever
+
     def _connect(self) -> Opened:
         """Open the source; what it gives. Raises SourceError."""
         reader = Detached(self._feed.read)
