@@ -44,6 +44,8 @@ _SAME_SIZE = (
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
+# What swscale turns into packed RGB by vector code of its own, if nothing finer is asked for.
+_QUICK = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"}
 _RESIZE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _LUMA = (np.float32(0.2126), np.float32(0.7152), np.float32(0.0722))  # BT.709
 _TINY, _HALF = np.float32(1e-3), np.float32(0.5)
@@ -125,12 +127,15 @@ def to_rgb(
     size: tuple[int, int] | None = None,
     background: int | None = 0,
     scaler: VideoReformatter | None = None,
+    quick: bool = False,
 ) -> np.ndarray:
     """A decoded frame as an RGB picture, resized to `size` in the same pass.
 
     The frame's own matrix and range are used (`matrix_for` where it has none). Where it has
     transparency, it is laid over `background` (0 black to 255 white). Keep one `scaler` for a
     stream: it saves the set-up, and its threads.
+    quick: repeat chroma and cut fractions off where that is faster: 0.4 ms of one core at 1280x720
+    instead of 2.5, for 8-bit 4:2:0 and 4:2:2 in planes; a photo comes out at 40 dB, not 45.
 
     Returns (H, W, 3) uint8, contiguous; where `background` is None, a frame with transparency gives
     (H, W, 4), straight alpha. Raises av.FFmpegError for formats swscale cannot read.
@@ -140,16 +145,19 @@ def to_rgb(
     height, width = size or (frame.height, frame.width)
     small = max(height * width, frame.height * frame.width) < 500_000
     packed = "rgba" if alpha else "rgb24"
+    same_size = (height, width) == (frame.height, frame.width)
+    quick = quick and same_size and pixel_format.name in _QUICK
+    exact = _SAME_SIZE if same_size else _RESIZE
     rgb = (scaler or VideoReformatter()).reformat(
         frame,
         width=width,
         height=height,
-        format="gbrp" if _is_yuv(pixel_format) and not alpha else packed,
+        format="gbrp" if _is_yuv(pixel_format) and not alpha and not quick else packed,
         src_colorspace=_SWSCALE_MATRIX[matrix_for(frame.colorspace, frame.height)].value,
         src_color_range=_FULL if _is_full_range(frame, pixel_format) else _LIMITED,
         dst_color_range=_FULL,
-        interpolation=_SAME_SIZE if (height, width) == (frame.height, frame.width) else _RESIZE,
-        threads=1 if small else 0,  # waking threads takes longer than a small picture
+        interpolation=Interpolation.FAST_BILINEAR if quick else exact,
+        threads=1 if small or quick else 0,  # waking threads takes longer than a small picture
     )
     image = np.ascontiguousarray(rgb.reformat(format=packed, threads=1).to_ndarray())
     if alpha and background is not None:

@@ -70,7 +70,7 @@ class LiveSource:
         try:
             while not self._closing.is_set():
                 since = monotonic()
-                reason = "it ended"
+                reason = "the stream ended"
                 try:
                     yield from self._frames()
                     if self._opened.ends:
@@ -185,7 +185,7 @@ class LiveSource:
         if swaps_sides(opened.matrix):
             height, width = width, height
         try:
-            image = to_rgb(picture, size=(height, width), scaler=self._scaler)
+            image = to_rgb(picture, size=(height, width), scaler=self._scaler, quick=True)
         except av.FFmpegError as error:
             raise SourceError(f"cannot convert {picture.format.name}: {error.strerror}") from error
         return Frame(turned(image, opened.matrix), pts, MICROSECOND)

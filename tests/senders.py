@@ -1,10 +1,11 @@
-"""Network cameras on 127.0.0.1, to be lost and found: MJPEG over HTTP, MPEG-TS over UDP."""
+"""Network cameras on 127.0.0.1, to be lost and found: HTTP, UDP, RTSP."""
 
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Event, Thread
 from typing import Any
 
@@ -106,3 +107,83 @@ def udp_sender(port: int, *, declared: int = 25, rate: float = 25) -> Iterator[N
     finally:
         stopping.set()
         thread.join()
+
+
+class RtspCamera:
+    """An RTSP camera: H.264 over TCP, interleaved, as RFC 2326 has it; cut after `frames`.
+
+    FFmpeg makes the RTP packets; they are taken from a UDP port and laid into the connection.
+    """
+
+    def __init__(self, frames: int = 40, rate: float = 50) -> None:
+        self.stopping = Event()
+        self.transports: list[str] = []
+        camera = self
+
+        class Handler(StreamRequestHandler):
+            def handle(self) -> None:
+                with suppress(OSError):
+                    while request := self.rfile.readline():
+                        fields = dict(
+                            line.split(": ", 1)
+                            for line in iter(lambda: self.rfile.readline().decode().strip(), "")
+                        )
+                        method = request.split()[0].decode()
+                        if method == "SETUP":
+                            camera.transports.append(fields["Transport"])
+                        self.wfile.write(_rtsp_answer(method, fields))
+                        if method == "PLAY":
+                            camera._send(self.wfile, frames, rate)
+                            return
+
+        class Server(ThreadingTCPServer):
+            allow_reuse_address = True
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
+        self.address = f"rtsp://127.0.0.1:{self._server.server_address[1]}/live"
+
+    def _send(self, out: Any, frames: int, rate: float) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+            port.bind(("127.0.0.1", 0))
+            port.setblocking(False)
+            rtp: Any
+            with av.open(f"rtp://127.0.0.1:{port.getsockname()[1]}", "w", format="rtp") as rtp:
+                options = {"preset": "ultrafast", "tune": "zerolatency"}
+                stream = rtp.add_stream("libx264", rate=25, options=options)
+                stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+                stream.codec_context.gop_size = 4
+                for number in range(frames):
+                    frame = to_video_frame(numbered_picture(number % 256, SIZE), "yuv420p")
+                    frame.pts, frame.time_base = number, Fraction(1, 25)
+                    rtp.mux(stream.encode(frame))
+                    with suppress(BlockingIOError):
+                        while data := port.recv(65536):
+                            out.write(b"$\0" + len(data).to_bytes(2, "big") + data)
+                    if self.stopping.wait(1 / rate):
+                        return
+
+    def __enter__(self) -> "RtspCamera":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _rtsp_answer(method: str, fields: dict[str, str]) -> bytes:
+    head, body = [f"RTSP/1.0 200 OK\r\nCSeq: {fields['CSeq']}\r\nSession: 1"], ""
+    if method == "OPTIONS":
+        head.append("Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN")
+    if method == "DESCRIBE":
+        body = (
+            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+            "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\n"
+        )
+        head.append(f"Content-Type: application/sdp\r\nContent-Length: {len(body)}")
+    if method == "SETUP":
+        head.append("Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
+    return ("\r\n".join(head) + "\r\n\r\n" + body).encode()

@@ -24,7 +24,7 @@ from realtime.reconnect import LiveSource, RateWatch
 from realtime.test_pattern import MovingPicture
 from realtime.threads import Latest
 from tests.media import make_clip, number_of, text_file
-from tests.senders import HttpCamera, free_port, jpeg, numbered_jpegs, udp_sender
+from tests.senders import HttpCamera, RtspCamera, free_port, jpeg, numbered_jpegs, udp_sender
 
 PATIENCE = 30  # seconds to wait for what should take none
 
@@ -172,6 +172,16 @@ def test_a_network_camera_that_breaks_off_is_found_again(said: Said, no_pauses: 
     numbers = [number_of(frame.image) for frame in frames]
     assert numbers[:5] == [0, 1, 2, 3, 4] and numbers.count(0) >= 3
     assert said.matching("broke off; trying again in 0 s") and said.matching(": back, 64x48")
+
+
+def test_an_rtsp_camera_is_read_over_tcp_and_found_again(said: Said, no_pauses: None) -> None:
+    with RtspCamera(frames=40) as camera, open_live(camera.address, say=said) as source:
+        frames = list(islice(source, 45))
+    assert source.frame_rate == 25
+    assert_increasing(frames)
+    assert [number_of(frame.image) for frame in frames] == [*range(40), *range(5)]
+    assert all("TCP" in transport for transport in camera.transports)
+    assert said.matching("trying again") and said.matching(": back, 64x48 at 25 fps")
 
 
 def test_pauses_grow_and_closing_ends_them(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:

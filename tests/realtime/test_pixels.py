@@ -293,3 +293,18 @@ class TestWithColorOf:
         grey = np.repeat(pair[1][..., :1], 3, axis=-1)
         out = with_color_of(pair[0], grey)
         assert (out == out[..., :1]).all()
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuvj422p", "yuyv422", "yuv444p"])
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("matrix", [1, 6])
+@pytest.mark.parametrize("size", [(32, 48), (33, 47), (2, 2)])
+def test_quick_colors_are_the_same_but_for_rounding(
+    pixel_format: str, full_range: bool, matrix: int, size: tuple[int, int]
+) -> None:
+    for color in COLORS:
+        picture = np.full((*size, 3), color, np.uint8)
+        tags = ColorTags(matrix=matrix, full_range=full_range or "j" in pixel_format)
+        frame = to_video_frame(picture, pixel_format, tags)
+        exact, quick = to_rgb(frame).astype(int), to_rgb(frame, quick=True).astype(int)
+        assert np.abs(quick - exact).max() <= 3  # fractions cut off at each of three steps
