@@ -162,11 +162,20 @@ def _feed(name: str, size: tuple[int, int], rate: Fraction, loop: bool) -> Feed:
         return MediaFeed(name, opening, paced=True, loop=loop, stall_seconds=None)
     camera = _camera(name)
     title = f"camera {camera.number} ({camera.name})"
+    sets = option_sets(capture_format(), size, rate)
+    opening = partial(_open_camera, camera, sets, title)
+    return MediaFeed(title, opening, paced=False, asked=(size, rate))
+
+
+def _open_camera(camera: Camera, sets: Sequence[Options], title: str) -> InputContainer:
+    """Open it; where it was plugged in again and has another place since, there."""
+    cameras = list_cameras()
+    if camera.device not in {there.device for there in cameras}:
+        named = [there for there in cameras if there.name == camera.name]
+        camera = named[0] if len(named) == 1 else camera
     format = capture_format()
     device = f"video={camera.device}" if format == "dshow" else camera.device
-    sets = option_sets(format, size, rate)
-    opening = partial(open_device, device, format, sets, title)
-    return MediaFeed(title, opening, paced=False, asked=(size, rate))
+    return open_device(device, format, sets, title)
 
 
 def _graph(name: str) -> Feed:

@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from threading import Event
 from time import monotonic
@@ -39,6 +39,7 @@ class Opened:
     description: str  # for the user: "1280x720 at 30 fps (mjpeg)"
     matrix: DisplayMatrix = UPRIGHT  # how pictures are to be turned
     ends: bool = False  # its end is its end, and not a loss
+    paced: bool = True  # by its time stamps, or a clock: the rate is what it says
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ class MediaFeed:
                 reading = _in_time if paced else _as_it_comes
                 for captured in reading(container, stream, clock, stopping):
                     if opened is None and isinstance(captured.picture, VideoFrame):
-                        opened = self._opened(container, stream, captured.picture, ends)
+                        opened = self._opened(container, stream, captured.picture)
+                        opened = replace(opened, ends=ends, paced=paced)
                         yield opened
                     if opened is not None:
                         yield captured
@@ -104,9 +106,7 @@ class MediaFeed:
                 return
             clock.go_round()
 
-    def _opened(
-        self, container: InputContainer, stream: VideoStream, first: VideoFrame, ends: bool
-    ) -> Opened:
+    def _opened(self, container: InputContainer, stream: VideoStream, first: VideoFrame) -> Opened:
         matrix = display_matrix(first)
         size = (first.height, first.width)
         if swaps_sides(matrix):
@@ -119,7 +119,7 @@ class MediaFeed:
         words = _mode(size, rate) + codec
         if self.asked and (size != self.asked[0] or (rate and rate != self.asked[1])):
             words = f"asked for {_mode(*self.asked)}, it gives {words}"
-        return Opened(size, rate, words, matrix, ends)
+        return Opened(size, rate, words, matrix)
 
 
 @dataclass

@@ -191,7 +191,8 @@ class LiveSource:
         return Frame(turned(image, opened.matrix), pts, MICROSECOND)
 
     def _watch(self, frame: Frame, time: float) -> None:
-        for line in (self._rate(time, self.frame_rate), self._black(time, frame.image)):
+        declared = None if self._opened.paced else self.frame_rate
+        for line in (self._rate(time, declared), self._black(time, frame.image)):
             if line:
                 self._tell(line)
 

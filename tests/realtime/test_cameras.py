@@ -426,6 +426,19 @@ def test_frames_of_a_device_are_stamped_when_they_come(a_camera: None) -> None:
     assert frames[-1].pts - frames[0].pts > 10 * 20_000
 
 
+def test_a_camera_plugged_in_again_is_found_at_its_new_place(
+    said: Said, no_pauses: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = ["testsrc2=size=64x48:rate=50:duration=0.2", "testsrc2=size=64x48:rate=25,realtime"]
+    found = [Camera(0, "Front Camera", places[0])]
+    monkeypatch.setattr(cameras, "list_cameras", lambda: found)
+    monkeypatch.setattr(cameras, "capture_format", lambda: "lavfi")
+    with open_live("0", size=(48, 64), frame_rate=Fraction(50), say=said) as source:
+        found[:] = [Camera(1, "Front Camera", places[1]), Camera(2, "Desk", places[0])]
+        assert len(list(islice(source, 15))) == 15  # ten of the first
+    assert said.matching("stream ended; trying again") and said.matching("back, .* at 25 fps")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
