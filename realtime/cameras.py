@@ -168,11 +168,16 @@ def _feed(name: str, size: tuple[int, int], rate: Fraction, loop: bool) -> Feed:
 
 
 def _open_camera(camera: Camera, sets: Sequence[Options], title: str) -> InputContainer:
-    """Open it; where it was plugged in again and has another place since, there."""
+    """Open it, where it is now: plugged in again, it may have another place, and its own a new one.
+
+    Raises SourceError.
+    """
     cameras = list_cameras()
-    if camera.device not in {there.device for there in cameras}:
-        named = [there for there in cameras if there.name == camera.name]
-        camera = named[0] if len(named) == 1 else camera
+    named = [there for there in cameras if there.name == camera.name]
+    if camera not in named and len(named) == 1:
+        camera = named[0]
+    elif camera not in named and camera.device in {there.device for there in cameras}:
+        raise SourceError(f"{title}: it is not plugged in; {_listed(cameras)}")
     format = capture_format()
     device = f"video={camera.device}" if format == "dshow" else camera.device
     return open_device(device, format, sets, title)

@@ -439,6 +439,20 @@ def test_a_camera_plugged_in_again_is_found_at_its_new_place(
     assert said.matching("stream ended; trying again") and said.matching("back, .* at 25 fps")
 
 
+def test_another_camera_in_its_place_is_not_taken_for_it(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconnect, "PAUSES_SECONDS", (0.0, 3600.0))
+    place = "testsrc2=size=64x48:rate=50:duration=0.2"
+    found = [Camera(0, "Front Camera", place)]
+    monkeypatch.setattr(cameras, "list_cameras", lambda: found)
+    monkeypatch.setattr(cameras, "capture_format", lambda: "lavfi")
+    source = open_live("0", say=said)
+    found[:] = [Camera(0, "Desk", place)]
+    with Latest(source):
+        said.await_line(r"it is not plugged in; cameras here: 0 \(Desk\); trying again in 3600 s")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
