@@ -121,7 +121,8 @@ class Companions:
             # move all streams so that this packet comes at zero, and the picture later.
             output.container_options["avoid_negative_ts"] = "disabled"
         if muxer in ("mp4", "mov") and {k.lower() for k in output.metadata} - _COMMON_IN_MP4:
-            output.container_options["movflags"] += "+use_metadata_tags"
+            flags = output.container_options.get("movflags", "")
+            output.container_options["movflags"] = flags + "+use_metadata_tags"
         chapters = self._chapters()
         if muxer in _CHAPTERS:
             output.set_chapters(chapters)

@@ -42,6 +42,8 @@ class VideoWriter:
     crf: the codec's own quality scale, lower is better. bitrate: bits a second, instead of crf.
     preset: the encoder's own name for a speed; None: one that costs little beside the network.
     bit_depth: 8 or 10. companions: sound and all else that shall go into the file.
+    index_first: an MP4 shall start playing while it is still being loaded, for which the whole file
+    is written once more on closing, with Python's lock held.
     `notes` grows by one line for each thing that a user should be told.
     Raises SinkError, before any frame is taken, for what cannot be had, and says what can.
     """
@@ -58,6 +60,7 @@ class VideoWriter:
         bit_depth: int = 8,
         companions: Companions | None = None,
         overwrite: bool = False,
+        index_first: bool = True,
     ) -> None:
         self.path = Path(path)
         self.notes: list[str] = []
@@ -66,6 +69,7 @@ class VideoWriter:
         self.ends_at: Fraction | None = None
         self._info = info
         self._companions = companions
+        self._index_first = index_first
         self._encoding = encoding_for(
             self.path,
             (info.height, info.width),
@@ -164,11 +168,12 @@ class VideoWriter:
         encoding, info = self._encoding, self._info
         if encoding.encoder == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # it prints to the terminal by itself: errors
+        index_first = self._is_mp4 and self._index_first
         self._container = av.open(
             f"file:{self._target.partial}",  # or a colon in the name would be read as a protocol
             "w",
             format=encoding.container.muxer,
-            container_options={"movflags": "+faststart"} if self._is_mp4 else {},
+            container_options={"movflags": "+faststart"} if index_first else {},
         )
         stream = self._container.add_stream(
             encoding.encoder, rate=self._rate, options=encoding.options
