@@ -87,8 +87,8 @@ def composed(
     top, left, height, width = placed(stylized.shape, canvas_size)
     marks = _MARK_RECORDING * controls.recording + _MARK_FROZEN * controls.frozen
     readouts = tuple(lines) if controls.readouts else ()
-    drawn = readouts or marks or controls.help or controls.compare is not None
-    drawn = drawn or (caption and opacity > 0)
+    caption = caption if opacity > 0 else ""
+    drawn = readouts or marks or caption or controls.help or controls.compare is not None
     if not drawn and not controls.mirror and canvas_size == stylized.shape[:2]:
         return stylized
 
@@ -111,7 +111,7 @@ def composed(
     if marks:
         layer, soft = _marks(marks, body)
         layer.lay(picture, width - margin + soft - layer.ink.shape[1], margin - soft)
-    if caption and opacity > 0:
+    if caption:
         layer, soft = _caption(caption, _letters(picture.shape, _TITLE))
         layer.faded(opacity).lay(
             picture, margin - soft, height - margin + soft - layer.ink.shape[0]
@@ -204,10 +204,8 @@ def _knob(radius: int) -> Layer:
             rise = round(0.34 * r)
             head = np.array([(tip, centre), (base, centre - rise), (base, centre + rise)])
             cv2.fillPoly(shape, [head], 255)
-    ink, cover = (
-        cv2.resize(x, (across, across), interpolation=cv2.INTER_AREA) for x in (ink, cover)
-    )
-    return Layer(*(cv2.cvtColor(x, cv2.COLOR_GRAY2RGB) for x in (ink, 255 - cover)))
+    small = [cv2.resize(x, (across, across), interpolation=cv2.INTER_AREA) for x in (ink, ~cover)]
+    return Layer(*(cv2.cvtColor(x, cv2.COLOR_GRAY2RGB) for x in small))
 
 
 @lru_cache(maxsize=64)
@@ -272,14 +270,14 @@ def _panel(
     pad = round(pad * size)
     soft = max(2, round(0.35 * size))
     inner = (height + 2 * pad, width + 2 * pad)
-    clear = _backing(inner, round(0.6 * size), soft).copy()
-    ink = np.zeros((*clear.shape, 3), np.uint8)
-    cover = np.zeros_like(clear)
+    backing = _backing(inner, round(0.6 * size), soft)
+    ink = np.zeros((*backing.shape, 3), np.uint8)
+    cover = np.zeros_like(backing)
     for text in texts:
         at = (soft + pad + text.x, soft + pad + text.y)
         cv2.putText(cover, text.words, at, (255,), _font(), text.size, text.weight)
         cv2.putText(ink, text.words, at, text.color, _font(), text.size, text.weight)
-    clear = cv2.multiply(clear, 255 - cover, scale=1 / 255)
+    clear = cv2.multiply(backing, ~cover, scale=1 / 255)
     return Layer(ink, cv2.cvtColor(clear, cv2.COLOR_GRAY2RGB)), soft
 
 
@@ -297,8 +295,8 @@ def _backing(inner: tuple[int, int], radius: int, soft: int) -> np.ndarray:
     for x in (left + radius, right - radius):
         for y in (top + radius, bottom - radius):
             cv2.circle(dark, (x, y), radius, 255, -1)
-    dark = cv2.GaussianBlur(dark, (0, 0), soft / 2, borderType=cv2.BORDER_CONSTANT)
-    return cv2.convertScaleAbs(dark, alpha=-_DARKNESS, beta=255)
+    blurred = cv2.GaussianBlur(dark, (0, 0), soft / 2, borderType=cv2.BORDER_CONSTANT)
+    return cv2.convertScaleAbs(blurred, alpha=-_DARKNESS, beta=255)
 
 
 def _width(words: str, size: int, weight: int = REGULAR) -> int:

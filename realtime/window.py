@@ -189,6 +189,12 @@ def _prepare_qt() -> None:
         os.environ["QT_QPA_FONTDIR"] = str(ours)
     if not os.environ.get("DISPLAY"):
         raise SinkError(f"OpenCV's window needs X11, as from Xwayland (set DISPLAY), or {_WITHOUT}")
+    try:
+        ctypes.CDLL(str(ours / "libqxcb.so"))  # as Qt will, with all that this needs
+    except OSError as error:
+        raise SinkError(
+            f"OpenCV's window lacks a library of the system ({error}): install it, or {_WITHOUT}"
+        ) from None
     if not _x11_answers():
         raise SinkError(
             f"the display {os.environ['DISPLAY']} does not answer: set DISPLAY, or {_WITHOUT}"
@@ -197,10 +203,7 @@ def _prepare_qt() -> None:
 
 def _x11_answers() -> bool:
     """Whether the X server that DISPLAY names lets us in, asked with the library Qt asks with."""
-    try:
-        xcb = ctypes.CDLL("libxcb.so.1")
-    except OSError:
-        return False
+    xcb = ctypes.CDLL("libxcb.so.1")
     xcb.xcb_connect.restype = ctypes.c_void_p
     connection = ctypes.c_void_p(xcb.xcb_connect(None, None))
     failed = xcb.xcb_connection_has_error(connection)

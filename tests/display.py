@@ -1,0 +1,111 @@
+"""A display of the tests' own, with a window manager, keys, a mouse, and a look at the screen."""
+
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pytest
+
+SCREEN = (800, 1200)  # height, width, px
+PATIENCE = 10  # s, within which everything has happened even on a busy machine
+
+
+class Display:
+    """What can be done to it and seen on it."""
+
+    def __init__(self, name: str, frame_buffer: Path, managed: bool) -> None:
+        self.name = name  # as in DISPLAY
+        self._frame_buffer = frame_buffer  # in the format of xwd
+        self.managed = managed  # whether a window manager is there, for frames and full screen
+
+    def xdotool(self, *arguments: object) -> str:
+        """What it prints; "" where it fails."""
+        command = ["xdotool", *map(str, arguments)]
+        env = {**os.environ, "DISPLAY": self.name}
+        ran = subprocess.run(command, capture_output=True, text=True, env=env, timeout=PATIENCE)
+        return ran.stdout.strip() if ran.returncode == 0 else ""
+
+    def picture(self) -> np.ndarray:
+        """All that is on the screen, (H, W, 3) uint8 RGB, mouse pointer included."""
+        data = self._frame_buffer.read_bytes()
+        header = np.frombuffer(data, ">u4", 25)
+        start = header[0] + 12 * header[19]  # after the header and its colours
+        height, width = header[[5, 4]]
+        pixels = np.frombuffer(data, np.uint8, height * header[12], start)  # rows of bytes
+        return pixels.reshape(height, -1)[:, : 4 * width].reshape(height, width, 4)[..., 2::-1]
+
+
+def until(happened: Callable[[], object], *, doing: Callable[[], object] = lambda: None) -> None:
+    """Do this again and again until that has happened; fail where it does not."""
+    give_up = monotonic() + PATIENCE
+    doing()
+    while not happened():
+        assert monotonic() < give_up, f"it did not happen within {PATIENCE} s"
+        doing()
+
+
+@contextmanager
+def virtual_display(folder: Path) -> Iterator[Display]:
+    """An Xvfb on a free number, with openbox where that is installed. Skips where it cannot be."""
+    for program in ("Xvfb", "xdotool"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed: apt-get install xvfb xdotool openbox")
+    with ExitStack() as stack:
+        number = _start_xvfb(stack, folder)
+        managed = bool(shutil.which("openbox"))
+        display = Display(f":{number}", folder / "Xvfb_screen0", managed)
+        if managed:
+            _start(stack, ["openbox", "--sm-disable"], env={**os.environ, "DISPLAY": display.name})
+            until(lambda: display.xdotool("get_num_desktops"))
+        yield display
+
+
+def _start_xvfb(stack: ExitStack, folder: Path) -> int:
+    """Its display's number, once it takes connections; its screen is a file in the folder."""
+    read, write = os.pipe()
+    stack.callback(os.close, read)
+    height, width = SCREEN
+    command = [
+        "Xvfb",
+        "-displayfd",
+        str(write),
+        "-nolisten",
+        "tcp",
+        "-noreset",
+        "-fbdir",
+        str(folder),
+    ]
+    command += ["-screen", "0", f"{width}x{height}x24"]
+    _start(stack, command, pass_fds=(write,))
+    os.close(write)
+    digits = b""
+    while not digits.endswith(b"\n"):
+        ready, _, _ = select.select([read], [], [], PATIENCE)
+        assert ready, f"Xvfb did not start within {PATIENCE} s"
+        part = os.read(read, 16)
+        assert part, "Xvfb ended instead of starting"
+        digits += part
+    return int(digits)
+
+
+def _start(stack: ExitStack, command: list[str], **more: Any) -> None:
+    """Run it until the stack is left."""
+    nowhere = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, **more)
+
+    def stop() -> None:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    stack.callback(stop)
