@@ -10,6 +10,7 @@ import pytest
 
 from models import styles
 from realtime.cli import main
+from tests.display import Display, virtual_display
 
 
 @dataclass(frozen=True)
@@ -91,3 +92,10 @@ def library(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     styles.manifest.cache_clear()
     yield untrained
     styles.manifest.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
+    """A display for windows; one for all tests, since Qt ends the process that loses its own."""
+    with virtual_display(tmp_path_factory.mktemp("display")) as display:
+        yield display

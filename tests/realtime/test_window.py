@@ -15,7 +15,7 @@ from models.errors import SinkError
 from realtime.controls import KEYS, Controls, press
 from realtime.overlay import composed
 from realtime.window import Window
-from tests.display import PATIENCE, SCREEN, Display, until, virtual_display
+from tests.display import PATIENCE, SCREEN, Display, until
 
 ROOT = Path(__file__).parent.parent.parent
 TITLE = "Impasto test"
@@ -43,12 +43,6 @@ def noise(seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
 
 
 ORIGINAL, STYLIZED = noise(0), noise(1)
-
-
-@pytest.fixture(scope="module")
-def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Display]:
-    with virtual_display(tmp_path_factory.mktemp("display")) as display:
-        yield display
 
 
 @pytest.fixture(autouse=True)
