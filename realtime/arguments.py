@@ -18,6 +18,14 @@ def parse_size(text: str) -> int | tuple[int, int]:
     return sides[0] if len(sides) == 1 else (sides[1], sides[0])
 
 
+def parse_width_and_height(text: str) -> tuple[int, int]:
+    """ "1280x720" (width first) as (height, width) = (720, 1280)."""
+    size = parse_size(text)
+    if isinstance(size, int):
+        raise ValueError(f"expected WxH such as 1280x720; got {text!r}")
+    return size
+
+
 def parse_time(text: str) -> Fraction:
     """ "90", "1:30" or "0:01:30.5" in seconds, exactly."""
     match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", text.strip())

@@ -221,17 +221,20 @@ def _convert(clip: Path, style: str, device: str, began: float) -> Figures:
         "decode_ms": 1e3 * report.decode_s / frames,
         "stylize_ms": 1e3 * report.stylize_s / frames,
         "encode_ms": 1e3 * report.encode_s / frames,
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": memory_mb("VmHWM"),
     }
 
 
-def _peak_memory_mb() -> float | None:
-    """The most this process has held. Not getrusage, which counts what it was forked from too."""
+def memory_mb(field: str) -> float | None:
+    """Memory of this process by Linux's own name for it: VmRSS now, VmHWM at most. None elsewhere.
+
+    Not getrusage, which counts what the process was forked from too.
+    """
     status = Path("/proc/self/status")
     if not status.exists():
         return None
     fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return int(fields["VmHWM"].split()[0]) * 1024 / 1e6
+    return int(fields[field].split()[0]) * 1024 / 1e6
 
 
 def machine(device: str) -> Figures:

@@ -84,6 +84,22 @@ def show_speeds(figures: dict[str, Any]) -> None:
     show_findings("machine", figures["machine"])
 
 
+def show_live(figures: dict[str, Any]) -> None:
+    """What `realtime.bench_live.bench_live` measured."""
+    delay, scale = figures["delay_ms"], figures["working_scale"]
+    say(
+        f"{figures['width']}x{figures['height']}, {figures['target_fps']} fps wanted, "
+        f"{figures['shown_fps']:.1f} shown for {figures['seconds']:.0f} s "
+        f"({figures['engine']} {figures['precision']}), {figures['dropped']} dropped"
+    )
+    say(f"delay: half within {delay['p50']:.0f} ms, 95% {delay['p95']:.0f}, all {delay['max']:.0f}")
+    say(f"painted at {scale['median']:.0%} of the size, at least {scale['min']:.0%}")
+    say(f"processor time: {figures['cpu_seconds']:.0f} s")
+    if (start := figures["rss_mb"]["start"]) is not None:
+        say(f"memory: {start:.0f} MB at the start, {figures['rss_mb']['end']:.0f} MB at the end")
+    show_findings("machine", figures["machine"])
+
+
 def show_findings(name: str, found: Any, *, indent: str = "") -> None:
     """Nested data as indented lines, for reading."""
     if isinstance(found, dict) and found:
