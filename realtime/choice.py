@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from realtime.engines import Engine
     from realtime.frame import Frame
+    from realtime.stylizer import Steadiness
 
 LIVELY_FPS = 30  # what "fine" must hold for --quality auto to choose it
 
@@ -54,6 +55,7 @@ class Painter:
     say: Callable[[str], None]
     keep_color: bool = False
     moving: bool = True  # a film: norm statistics go from frame to frame; False for single pictures
+    steadiness: Steadiness = "off"  # of films, against flicker
     _engine: Engine | None = None
     _size: tuple[int, int] | None = None  # that `_engine` was opened for
     _said: set[str] = field(default_factory=set)
@@ -67,7 +69,9 @@ class Painter:
 
         height, width = first[0].image.shape[:2]
         engine = self._engine_for((height, width))
-        stylizer = Stylizer(engine, keep_color=self.keep_color, carry=self.moving)
+        stylizer = Stylizer(
+            engine, keep_color=self.keep_color, carry=self.moving, steadiness=self.steadiness
+        )
         yield from stylizer(chain([first], batches))
 
     def notes(self) -> list[str]:

@@ -67,6 +67,13 @@ Size = Annotated[
 KeepColor = Annotated[
     bool, typer.Option("--keep-color", help="Paint the luminance only; keep the colours.")
 ]
+Steadiness = Annotated[
+    Literal["off", "hold", "flow"],
+    typer.Option(
+        help="Against flicker. hold: where only noise changes, for a camera that stands still; "
+        "flow: blends along the motion, for one that moves."
+    ),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
 Engine = Annotated[
     Literal["auto", "torch", "onnxruntime"], typer.Option(help="auto: the faster one here.")

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from realtime.cuts import color_histogram, is_cut
 from realtime.engines import Engine
 from realtime.frame import Frame
 from realtime.pixels import with_color_of
+from realtime.steady import FlowBlend, Hold
 from realtime.threads import side_by_side
 
 # How often the carried statistics are measured, and how far they then move. PSNR in dB against
@@ -32,9 +33,10 @@ class Run(NamedTuple):
 
     frames: list[Frame]
     refresh: bool = False  # a single frame, at which the statistics are measured
-    anew: bool = False  # it begins a scene: what was measured before it is worth nothing
+    anew: bool = False  # it begins a scene: what is remembered from before it is worth nothing
 
 
+Steadiness = Literal["off", "hold", "flow"]
 Painted = tuple[np.ndarray, Moments | None]  # (N, H, W, 3), and the statistics it has
 
 
@@ -44,6 +46,8 @@ class Stylizer:
     carry: the frames are a video, so norm statistics go from frame to frame (where the engine can);
     they are measured anew at every scene cut. Without it each frame is a picture by itself.
     keep_color: paint the luminance only.
+    steadiness: "hold" keeps inputs where only noise changed, "flow" blends outputs along the motion
+    (see realtime.steady); both begin anew at a cut.
     ahead: batches may be asked for before the frames of earlier ones have been taken. A CPU then
     paints two frames side by side, half of its cores each: they need less of the cores' time than
     two in turn with all of the cores, and no core waits for one that decodes or encodes meanwhile
@@ -55,10 +59,19 @@ class Stylizer:
     """
 
     def __init__(
-        self, engine: Engine, *, keep_color: bool = False, carry: bool = True, ahead: bool = True
+        self,
+        engine: Engine,
+        *,
+        keep_color: bool = False,
+        carry: bool = True,
+        ahead: bool = True,
+        steadiness: Steadiness = "off",
     ) -> None:
-        self.engine, self.keep_color = engine, keep_color
+        self.engine, self.keep_color, self.steadiness = engine, keep_color, steadiness
         self.carry = carry and engine.carries
+        self._hold = Hold() if steadiness == "hold" else None
+        self._blend = FlowBlend() if steadiness == "flow" else None
+        self._remembers = self.carry or steadiness != "off"
         self._stylized = self._in_turn
         if ahead and self.carry and engine.side_by_side:
             self._stylized = self._side_by_side
@@ -70,7 +83,11 @@ class Stylizer:
     def __call__(self, batches: Iterable[list[Frame]]) -> Iterator[Frame]:
         runs = (run for batch in batches for run in self._runs(batch))
         for run, images in self._stylized(runs):
+            if self._blend and run.anew:
+                self._blend.reset()
             for frame, stylized in zip(run.frames, images, strict=True):
+                if self._blend:
+                    stylized = self._blend(frame.image, stylized)
                 if self.keep_color:
                     stylized = with_color_of(stylized, frame.image)
                 yield replace(frame, image=stylized)
@@ -78,21 +95,27 @@ class Stylizer:
     def _runs(self, batch: list[Frame]) -> Iterator[Run]:
         """The batch in pieces; a frame where a refresh is due is one, whatever the batch size."""
         frames: list[Frame] = []
+        begins = False  # `frames` a scene
         for frame in batch:
-            cut = self.carry and self._is_cut(frame.image)
+            cut = self._remembers and self._is_cut(frame.image)
             anew = cut or frame.image.shape != self._shape
             refresh = self.carry and (anew or self._age == REFRESH_EVERY)
             if frames and (anew or refresh):
-                yield Run(frames)
+                yield Run(frames, anew=begins)
                 frames = []
+            begins = anew or (begins and bool(frames))
             self._shape = frame.image.shape
             self._age = 1 if refresh else self._age + 1
+            if self._hold and anew:
+                self._hold.reset()
+            if self._hold:
+                frame = replace(frame, image=self._hold(frame.image))
             frames.append(frame)
             if refresh:
                 yield Run(frames, refresh, anew)
                 frames = []
         if frames:
-            yield Run(frames)
+            yield Run(frames, anew=begins)
 
     def _is_cut(self, image: np.ndarray) -> bool:
         before, self._histogram = self._histogram, color_histogram(image)
