@@ -9,7 +9,7 @@ import traceback as tracebacks
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -99,6 +99,7 @@ def video(
     start: options.Time = None,
     end: options.Time = None,
     keep_color: options.KeepColor = False,
+    steadiness: options.Steadiness = "off",
     batch: options.Batch = 1,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
@@ -130,7 +131,9 @@ def video(
         source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
     )
     reasons: list[str] = []
-    painter = Painter(choice, reasons.append if json else say, keep_color=keep_color)
+    painter = Painter(
+        choice, reasons.append if json else say, keep_color=keep_color, steadiness=steadiness
+    )
 
     def convert(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
         try:
@@ -303,6 +306,79 @@ def bench(
         show_json(figures)
     else:
         show_speeds(figures)
+
+
+@command(
+    example="impasto eval --style great_wave --picture photos/ --clip walk.mp4 "
+    "--painting great_wave.jpg"
+)
+def eval(
+    style: options.Style,
+    picture: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PICTURE", help="To paint and judge; may be repeated, or a folder."),
+    ] = None,
+    clip: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="CLIP",
+            help="A video, or a folder of its frames, for steadiness; may be repeated.",
+        ),
+    ] = None,
+    painting: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What the style comes from; else no style loss."),
+    ] = None,
+    strength: options.Strength = 1.0,
+    quality: options.Quality = "auto",
+    side: Annotated[
+        int, typer.Option(min=64, max=2160, help="Short side that clips are painted at, in pixels.")
+    ] = 288,
+    frames: Annotated[
+        int, typer.Option(min=2, max=600, help="Of each clip, from its beginning.")
+    ] = 30,
+    loss_network: Annotated[
+        Literal["compact", "vgg16", "vgg19"],
+        typer.Option(help="What judges; the others are downloaded at first use."),
+    ] = "compact",
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Judge by the Oxford VGG-19 in this .safetensors file."),
+    ] = None,
+    device: options.Device = "auto",
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Judge a style: content and style loss, and the steadiness of clips, off, hold and flow."""
+    pictures, clips = picture or [], clip or []
+    if not pictures and not clips:
+        raise typer.BadParameter("Give a --picture, a --clip, or both, to judge by.")
+    if teacher is not None and loss_network != "compact":
+        raise typer.BadParameter("Give either --loss-network or --teacher.")
+    from realtime.choice import Choice
+
+    choice = Choice(style, strength, quality, engine, device, precision)
+    choice.check()
+    from realtime.evaluate import evaluate, tables
+
+    figures = evaluate(
+        choice,
+        pictures=pictures,
+        clips=clips,
+        painting=painting,
+        side=side,
+        frames=frames,
+        loss_network="oxford" if teacher else loss_network,
+        teacher=teacher,
+        say=lambda line: None if json else say(line),
+    )
+    if json:
+        show_json(figures)
+    else:
+        for columns, rows in tables(figures):
+            show_table(columns, rows)
 
 
 @command(example="impasto doctor --json")
