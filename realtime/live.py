@@ -66,7 +66,7 @@ class Painter:
 
     styles: names, blends or files, as for `models.styles.load_style`. size: the height and width to
     paint at, whatever it costs; None leaves that to `pace`. The engine is opened for the first
-    frame; `say` is told which, and why.
+    frame, and `say` is told which; "auto" is PyTorch, which changes its weights the quickest.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Painter:
         self._say = say
         self.engine: Engine | None = None
         self._size = size
+        engine = "torch" if engine == "auto" else engine
         self._asked = {"engine": engine, "device": device, "precision": precision}
         self._transition = Transition()
         self._stylizer: Stylizer | None = None
@@ -117,9 +118,7 @@ class Painter:
             assert network is not None  # the first aim is reached at once
             self.engine = open_engine(network, size=size, **self._asked)
             engine = self.engine
-            self._say(
-                f"engine: {engine.name} {engine.precision} on {engine.device} ({engine.reason})"
-            )
+            self._say(f"engine: {engine.name} {engine.precision} on {engine.device}")
         elif network is not None:
             self.engine.replace(network)
         if (

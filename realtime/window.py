@@ -195,10 +195,25 @@ def _prepare_qt() -> None:
         raise SinkError(
             f"OpenCV's window lacks a library of the system ({error}): install it, or {_WITHOUT}"
         ) from None
+    if _av_came_first():
+        raise SinkError(
+            "OpenCV's window would hang, as PyAV was loaded before OpenCV: import cv2 (or "
+            f"realtime.window) before av, or {_WITHOUT}"
+        )
     if not _x11_answers():
         raise SinkError(
             f"the display {os.environ['DISPLAY']} does not answer: set DISPLAY, or {_WITHOUT}"
         )
+
+
+def _av_came_first() -> bool:
+    """Whether Qt got PyAV's copy of libxcb-shm, which is of the same name as its own.
+
+    That copy brings another libxcb with it than the one Qt opens its connection by, and waits for
+    an answer there for ever. Whoever is loaded first decides.
+    """
+    maps = Path("/proc/self/maps")
+    return maps.exists() and "av.libs/libxcb-shm" in maps.read_text()
 
 
 def _x11_answers() -> bool:
