@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from models.errors import EngineError, ImpastoError, WeightsError
-from realtime import options
+from realtime import arguments, options
 from realtime.batch import VIDEO_EXTENSIONS, Job, find_jobs
 from realtime.terminal import complain, counted, say, show_findings, show_json, show_table
 from realtime.work import OnProgress, finish, work_through
@@ -174,6 +174,137 @@ def video(
     finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)
 
 
+@command(example="impasto live --style great_wave")
+def live(
+    style: Annotated[
+        str | None, typer.Option(help="To begin with, as for video; the keys go through all.")
+    ] = None,
+    camera: Annotated[
+        str,
+        typer.Option(
+            help="A number or a name (--list-cameras), test, a video file, or an address: "
+            "rtsp://, http://, udp://, srt://."
+        ),
+    ] = "0",
+    list_cameras: Annotated[
+        bool, typer.Option("--list-cameras", help="Show the cameras there are, and stop.")
+    ] = False,
+    capture: Annotated[
+        Any,
+        typer.Option(
+            parser=options.typed(arguments.parse_width_and_height),
+            metavar="WxH",
+            help="Asked of the camera; else 1280x720.",
+        ),
+    ] = None,
+    size: Annotated[
+        Any,
+        typer.Option(
+            parser=options.typed(arguments.parse_size),
+            metavar="SIZE",
+            help="Paint at this size, whatever it costs; else at what holds --fps.",
+        ),
+    ] = None,
+    fps: Annotated[
+        Any,
+        typer.Option(
+            parser=options.typed(arguments.parse_rate), metavar="RATE", help="To be held."
+        ),
+    ] = "30",
+    strength: options.Strength = 1.0,
+    keep_color: options.KeepColor = False,
+    steadiness: options.Steadiness = "off",
+    mirror: Annotated[
+        bool, typer.Option("--mirror/--no-mirror", help="Show the picture as a mirror does.")
+    ] = True,
+    loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
+    window: Annotated[bool, typer.Option("--window/--no-window", help="For servers: none.")] = True,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Record from the start (key r: later).")
+    ] = None,
+    audio: Annotated[bool, typer.Option("--audio", help="Record the microphone, too.")] = False,
+    virtual_camera: Annotated[
+        bool, typer.Option("--virtual-camera", help="Be a camera for other programs.")
+    ] = False,
+    stream: Annotated[
+        str | None, typer.Option(metavar="URL", help="Send to udp://, srt:// or rtmp://.")
+    ] = None,
+    snapshots: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where key s saves pictures.")
+    ] = Path(),
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop after so long; else with q or Ctrl-C.")
+    ] = None,
+    device: options.Device = "auto",
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    overwrite: options.Overwrite = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Show a camera, a stream or a file painted, as it comes. Key h lists the keys."""
+    if list_cameras:
+        show_cameras()
+        return
+    if window:
+        import realtime.window  # noqa: F401  # before anything loads PyAV: see there
+
+    from models.styles import known_styles
+    from realtime.choice import qualities_of
+
+    styles = list(known_styles())
+    if style is not None:
+        qualities_of(style)  # an unknown style is told before anything is opened
+        styles = [style, *(name for name in styles if name != style)]
+    if not styles:
+        raise WeightsError("no style is installed: install impasto again, or give --style FILE")
+    from realtime.controls import Controls
+    from realtime.preview import Wanted, preview
+
+    wanted = Wanted(
+        styles=styles,
+        camera=camera,
+        capture=capture,
+        size=size,
+        fps=fps,
+        loop=loop,
+        window=window,
+        record=record,
+        audio=audio,
+        virtual_camera=virtual_camera,
+        stream=stream,
+        snapshots=snapshots,
+        seconds=seconds,
+        overwrite=overwrite,
+        engine=engine,
+        device=device,
+        precision=precision,
+    )
+    controls = Controls(
+        strength=strength,
+        keep_color=keep_color,
+        steadiness=steadiness,
+        mirror=mirror,
+        recording=record is not None,
+    )
+    readouts = preview(wanted, controls, say)
+    whole = readouts.whole
+    say(
+        f"{counted(whole.count, 'frame')} at {whole.fps:.1f} fps, {readouts.dropped} dropped, "
+        f"95% shown within {whole.delay_ms(0.95):.0f} ms of capture"
+    )
+
+
+def show_cameras() -> None:
+    """The cameras of this machine, a row each."""
+    from realtime.cameras import list_cameras
+
+    cameras = list_cameras()
+    if not cameras:
+        say("no camera is to be found here; --camera test needs none")
+        return
+    show_table(("number", "name", "device"), [(str(c.number), c.name, c.device) for c in cameras])
+
+
 @command(example="impasto image holiday.jpg painted.png --style starry_night")
 def image(
     source: options.PictureIn,
@@ -272,6 +403,21 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="640x360 and few rounds: under a minute.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="The live path instead, from a generated camera.")
+    ] = False,
+    size: Annotated[
+        Any,
+        typer.Option(
+            parser=options.typed(arguments.parse_width_and_height),
+            metavar="WxH",
+            help="With --live: of the camera.",
+        ),
+    ] = "1280x720",
+    fps: Annotated[
+        int, typer.Option(min=1, max=240, help="With --live: of the camera, and to be shown.")
+    ] = 30,
+    seconds: Annotated[float, typer.Option(min=1, help="With --live: how long.")] = 60.0,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
@@ -289,6 +435,16 @@ def bench(
     from realtime.bench import CLIP
     from realtime.bench import bench as measure
 
+    if live:
+        from realtime.bench_live import bench_live
+        from realtime.terminal import show_live
+
+        found = bench_live(style, size=size, fps=fps, seconds=seconds, device=device)
+        if json:
+            show_json(found)
+        else:
+            show_live(found)
+        return
     if device == "cuda" and not torch.cuda.is_available():
         raise EngineError("no CUDA device is to be had here: use --device cpu")
     if device == "auto":
