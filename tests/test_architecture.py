@@ -28,6 +28,11 @@ INNER = {
     "batcher": {"frame"},
     "pipeline": {"frame", "batcher"},
     "terminal": set(),
+    "meter": set(),
+    "pace": set(),
+    "steady": set(),
+    "controls": set(),
+    "overlay": {"controls"},
 }
 HEAVY = ("torch", "torchvision", "cv2", "onnxruntime", "onnx", "av", "numpy", "scenedetect")
 

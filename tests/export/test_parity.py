@@ -11,7 +11,7 @@ from export import check_parity, export_onnx
 from export.onnx_graph import build_model
 from models.classic import ClassicNet
 from models.errors import EngineError, ParityError
-from models.folding import FoldedNetwork
+from models.folding import FoldedNetwork, RenewingNetwork
 from models.transform_net import FORMS, TransformNet
 from tests.pictures import make_pictures
 from tests.reference import measure
@@ -65,9 +65,8 @@ def test_renewed_statistics_are_outputs(weight):
     stylized, mean, variance = run(
         network, "renewed", frames, statistics, weight=np.array(weight, np.float32)
     )
-    folded = FoldedNetwork(network, torch.float32)
-    folded.fold(statistics)
-    expected, renewed = folded.refresh(torch.from_numpy(frames), weight)
+    renewing = RenewingNetwork(network, torch.float32)
+    expected, renewed = renewing(torch.from_numpy(frames), statistics, weight)
     assert np.abs(expected.numpy().astype(int) - stylized).max() <= 1  # as above
     np.testing.assert_allclose(mean, renewed.mean, atol=1e-3)
     np.testing.assert_allclose(variance, renewed.variance, atol=1e-3, rtol=1e-3)

@@ -20,7 +20,7 @@ from tests.media import make_clip, numbered_picture
 from tests.realtime.conftest import Impasto
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("video", "image", "styles", "bench", "doctor")
+COMMANDS = ("video", "live", "image", "styles", "bench", "eval", "doctor")
 
 
 def frame_count(path: Path) -> int:
