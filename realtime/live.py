@@ -25,7 +25,7 @@ from realtime.stylizer import Stylizer
 from realtime.threads import Latest
 from realtime.transition import Transition
 
-_LOOK_SECONDS = 0.02  # between two looks at the keys while no frame comes
+_LOOK_SECONDS = 0.045  # between two looks at the keys while no frame comes
 _SMALLEST = 64  # px, the short side that is still worth painting
 Size = tuple[int, int]  # height, width
 
