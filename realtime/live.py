@@ -10,20 +10,22 @@ one frame's capture, painting and drawing, however slow any of them is.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic, perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from realtime.controls import Controls
-from realtime.engines import Engine, open_engine
 from realtime.frame import Frame
 from realtime.meter import Meter
 from realtime.outputs import BestEffort
 from realtime.pace import Pace, Throttle
 from realtime.pixels import resized, with_color_of
-from realtime.stylizer import Stylizer
 from realtime.threads import Latest
 from realtime.transition import Transition
+
+if TYPE_CHECKING:  # PyTorch takes seconds to load: a camera that is not there is told before
+    from realtime.engines import Engine
+    from realtime.stylizer import Stylizer
 
 _LOOK_SECONDS = 0.045  # between two looks at the keys while no frame comes
 _SMALLEST = 64  # px, the short side that is still worth painting
@@ -109,8 +111,11 @@ class Painter:
         scale = max(1 / self.controls.stroke, _SMALLEST / min(height, width))
         return round(height * scale), round(width * scale)
 
-    def _ready_stylizer(self, size: Size) -> Stylizer:
+    def _ready_stylizer(self, size: Size) -> "Stylizer":
         """With the network of the moment: another one knows nothing of the frames before."""
+        from realtime.engines import open_engine
+        from realtime.stylizer import Stylizer
+
         controls, now = self.controls, monotonic()
         self._transition.aim(self.styles[controls.style], controls.strength, now)
         network = self._transition.network(now)

@@ -1,9 +1,12 @@
 """The network on its way from one style to another: weights mixed, not pictures."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.styles import load_network, mix, mixture_of
-from models.transform_net import TransformNet
+
+if TYPE_CHECKING:
+    from models.transform_net import TransformNet
 
 _STEP_SECONDS = 0.1  # between two mixtures: each costs the next frame new norm statistics
 
@@ -37,7 +40,7 @@ class Transition:
         self._from = dict(to if first else self._now)
         self._began = float("-inf") if first else now
 
-    def network(self, now: float) -> TransformNet | None:
+    def network(self, now: float) -> "TransformNet | None":
         """What to paint with from now on; None: the same as before."""
         if self._now == self._to:
             return None
