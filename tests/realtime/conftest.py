@@ -85,6 +85,12 @@ def style(untrained: Path) -> Path:
     return untrained / "dawn.safetensors"
 
 
+@pytest.fixture(scope="session")
+def style_files(untrained: Path) -> list[str]:
+    """Two of them, as a user names them."""
+    return [str(untrained / f"{name}.safetensors") for name in ("dawn", "dusk")]
+
+
 @pytest.fixture
 def library(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The untrained styles in place of those shipped: "dawn" and "dusk"."""

@@ -7,11 +7,8 @@ from time import monotonic
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from models.errors import SourceError
-from models.transform_net import FORMS, TransformNet
 from realtime.cameras import open_live
 from realtime.cli import main
 from realtime.controls import Controls
@@ -23,20 +20,8 @@ from realtime.sources import VideoFile
 from tests.pictures import make_pictures
 
 
-@pytest.fixture(scope="module")
-def styles(tmp_path_factory) -> list[str]:
-    folder = tmp_path_factory.mktemp("styles")
-    form = next(iter(FORMS))
-    files = []
-    for seed in range(2):
-        torch.manual_seed(seed)
-        files.append(str(folder / f"style{seed}.safetensors"))
-        save_file(TransformNet(form).state_dict(), files[-1], metadata={"form": form})
-    return files
-
-
-def painter(styles, controls=None, pace=None, **given) -> Painter:
-    return Painter(styles, controls or Controls(), pace or Pace(30), engine="torch", **given)
+def painter(style_files, controls=None, pace=None, **given) -> Painter:
+    return Painter(style_files, controls or Controls(), pace or Pace(30), engine="torch", **given)
 
 
 def frame(height=96, width=128, seed=0, pts=0) -> Frame:
@@ -71,9 +56,9 @@ def quit_it(controls: Controls) -> None:
     controls.quit = True
 
 
-def test_paintings_are_as_large_as_their_frames_whatever_the_scale(styles):
+def test_paintings_are_as_large_as_their_frames_whatever_the_scale(style_files):
     controls, pace = Controls(), Pace(30)
-    paint = painter(styles, controls, pace)
+    paint = painter(style_files, controls, pace)
     assert paint(frame()).image.shape == (96, 128, 3)
     controls.stroke = 1.5
     larger = paint(frame())
@@ -83,17 +68,17 @@ def test_paintings_are_as_large_as_their_frames_whatever_the_scale(styles):
     assert smallest.image.shape == (50, 67, 3)
 
 
-def test_a_pinned_size_is_kept(styles):
+def test_a_pinned_size_is_kept(style_files):
     pace = Pace(30)
-    paint = painter(styles, pace=pace, size=(48, 64))
+    paint = painter(style_files, pace=pace, size=(48, 64))
     slow_down(pace)
     assert paint(frame(128, 160)).scale == pytest.approx(64 / 128)  # no smaller than is worth it
-    assert painter(styles, pace=pace, size=(80, 100))(frame(160, 200)).scale == 0.5
+    assert painter(style_files, pace=pace, size=(80, 100))(frame(160, 200)).scale == 0.5
 
 
-def test_the_painting_follows_the_controls(styles):
+def test_the_painting_follows_the_controls(style_files):
     controls = Controls()
-    paint = painter(styles, controls)
+    paint = painter(style_files, controls)
     plain = paint(frame()).image
     controls.keep_color = True
     kept = paint(frame()).image.astype(int) - frame().image
@@ -106,20 +91,20 @@ def test_the_painting_follows_the_controls(styles):
         seen.add(paint(frame()).image.tobytes())
 
 
-def test_frozen_and_too_fast_frames_are_not_painted(styles):
+def test_frozen_and_too_fast_frames_are_not_painted(style_files):
     controls = Controls()
-    paint = painter(styles, controls)
+    paint = painter(style_files, controls)
     frames = [frame(pts=number * 10_000) for number in range(60)]  # 100 a second
     assert 18 <= len(list(paint_newest(iter(frames), paint, 30.0))) <= 20
     controls.frozen = True
     assert list(paint_newest(iter(frames), paint, 30.0)) == []
 
 
-def test_shows_counts_and_stops(styles):
+def test_shows_counts_and_stops(style_files):
     before = threading.active_count()
     screen = Until(n5=quit_it)
     with open_live("test", size=(96, 128), frame_rate=Fraction(30)) as source:
-        readouts = run_live(source, screen, painter(styles), fps=30.0)
+        readouts = run_live(source, screen, painter(style_files), fps=30.0)
     assert len(screen.shown) >= 5
     assert 1 <= readouts.whole.count <= len(screen.shown)
     assert readouts.whole.delay_ms(0.5) > 0
@@ -127,9 +112,9 @@ def test_shows_counts_and_stops(styles):
     assert threading.active_count() == before
 
 
-def test_a_file_ends_by_itself_and_time_runs_out(styles, tmp_path):
+def test_a_file_ends_by_itself_and_time_runs_out(style_files, tmp_path):
     with open_live("lavfi:testsrc2=size=128x96:rate=30:duration=0.5") as source:
-        readouts = run_live(source, NoWindow(), painter(styles), fps=30.0, seconds=0.2)
+        readouts = run_live(source, NoWindow(), painter(style_files), fps=30.0, seconds=0.2)
     assert readouts.whole.count >= 1
 
 
@@ -143,10 +128,10 @@ class Broken:
         raise SourceError("the camera is gone")
 
 
-def test_an_error_of_the_source_arrives(styles):
+def test_an_error_of_the_source_arrives(style_files):
     before = threading.active_count()
     with pytest.raises(SourceError, match="the camera is gone"):
-        run_live(Broken(), Until(), painter(styles), fps=30.0)
+        run_live(Broken(), Until(), painter(style_files), fps=30.0)
     assert threading.active_count() == before
 
 
@@ -165,7 +150,7 @@ class Kept:
         pass
 
 
-def test_outputs_get_what_the_controls_say(styles):
+def test_outputs_get_what_the_controls_say(style_files):
     stream, recording, pictures = Kept(), Kept(), Kept()
 
     def record(controls):
@@ -179,7 +164,7 @@ def test_outputs_get_what_the_controls_say(styles):
     outputs = Outputs([sinks[0]], recorder=sinks[1], snapshots=sinks[2])
     screen = Until(n3=record, n20=pause_and_snap, n40=quit_it)
     with open_live("test", size=(96, 128), frame_rate=Fraction(30)) as source:
-        readouts = run_live(source, screen, painter(styles), fps=30.0, outputs=outputs)
+        readouts = run_live(source, screen, painter(style_files), fps=30.0, outputs=outputs)
     for sink in sinks:
         sink.close()
     assert said == []
@@ -189,9 +174,18 @@ def test_outputs_get_what_the_controls_say(styles):
     assert times == sorted(set(times))
 
 
-def test_from_the_command_line_into_a_file(styles, tmp_path, capsys):
+def test_from_the_command_line_into_a_file(style_files, tmp_path, capsys):
     target = tmp_path / "out.mp4"
-    arguments = ["live", "--style", styles[0], "--camera", "test", "--no-window", "--seconds", "1"]
+    arguments = [
+        "live",
+        "--style",
+        style_files[0],
+        "--camera",
+        "test",
+        "--no-window",
+        "--seconds",
+        "1",
+    ]
     arguments += ["--capture", "160x120", "--record", str(target), "--engine", "torch"]
     assert main([*arguments, "--snapshots", str(tmp_path)]) == 0
     with VideoFile(target) as recorded:
@@ -225,8 +219,8 @@ def test_cameras_are_listed(capsys):
     assert capsys.readouterr().out.strip()
 
 
-def test_bench_live_has_the_promised_shape(styles, capsys):
-    arguments = ["bench", "--live", "--style", styles[0], "--size", "128x96", "--seconds", "1"]
+def test_bench_live_has_the_promised_shape(style_files, capsys):
+    arguments = ["bench", "--live", "--style", style_files[0], "--size", "128x96", "--seconds", "1"]
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["width"], found["height"], found["target_fps"]) == (128, 96, 30)

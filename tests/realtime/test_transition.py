@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from models.errors import WeightsError
 from models.styles import form_of, load_network, load_style, mix, mixture_of
@@ -10,36 +9,24 @@ from models.transform_net import FORMS, TransformNet
 from realtime.transition import Transition
 
 
-@pytest.fixture(scope="module")
-def styles(tmp_path_factory) -> list[str]:
-    folder = tmp_path_factory.mktemp("styles")
-    form = next(iter(FORMS))
-    files = []
-    for seed in range(2):
-        torch.manual_seed(seed)
-        files.append(str(folder / f"style{seed}.safetensors"))
-        save_file(TransformNet(form).state_dict(), files[-1], metadata={"form": form})
-    return files
-
-
 def first_weight(network: TransformNet) -> torch.Tensor:
     return network.body.stem[0].weight
 
 
-def test_the_first_style_is_there_at_once(styles):
+def test_the_first_style_is_there_at_once(style_files):
     transition = Transition()
-    transition.aim(styles[0], 1.0, now=5.0)
+    transition.aim(style_files[0], 1.0, now=5.0)
     network = transition.network(5.0)
-    assert torch.equal(first_weight(network), first_weight(load_style(styles[0])))
+    assert torch.equal(first_weight(network), first_weight(load_style(style_files[0])))
     assert transition.network(5.01) is None  # nothing has changed
 
 
-def test_half_way_is_the_mean_of_both_and_the_end_is_exact(styles):
+def test_half_way_is_the_mean_of_both_and_the_end_is_exact(style_files):
     transition = Transition(seconds=2.0)
-    transition.aim(styles[0], 1.0, now=0.0)
+    transition.aim(style_files[0], 1.0, now=0.0)
     transition.network(0.0)
-    transition.aim(styles[1], 1.0, now=10.0)
-    ends = [first_weight(load_style(style)) for style in styles]
+    transition.aim(style_files[1], 1.0, now=10.0)
+    ends = [first_weight(load_style(style)) for style in style_files]
     middle = first_weight(transition.network(11.0))
     torch.testing.assert_close(middle, (ends[0] + ends[1]) / 2)
     assert transition.network(11.01) is None  # mixed only so often
@@ -47,15 +34,19 @@ def test_half_way_is_the_mean_of_both_and_the_end_is_exact(styles):
     assert transition.network(13.0) is None
 
 
-def test_turning_round_on_the_way_does_not_jump(styles):
+def test_turning_round_on_the_way_does_not_jump(style_files):
     transition = Transition(seconds=1.0)
-    transition.aim(styles[0], 1.0, now=0.0)
+    transition.aim(style_files[0], 1.0, now=0.0)
     transition.network(0.0)
-    transition.aim(styles[1], 1.0, now=1.0)
+    transition.aim(style_files[1], 1.0, now=1.0)
     there = first_weight(transition.network(1.5))
-    transition.aim(styles[0], 1.0, now=1.5)
+    transition.aim(style_files[0], 1.0, now=1.5)
     near = first_weight(transition.network(1.61))
-    full = (first_weight(load_style(styles[0])) - first_weight(load_style(styles[1]))).abs().max()
+    full = (
+        (first_weight(load_style(style_files[0])) - first_weight(load_style(style_files[1])))
+        .abs()
+        .max()
+    )
     assert (near - there).abs().max() < 0.12 * full
 
 
@@ -68,17 +59,17 @@ def test_strength_goes_by_way_of_the_trunk():
     torch.testing.assert_close(found, first_weight(load_style("great_wave", strength=0.4)))
 
 
-def test_an_unknown_style_is_told_and_changes_nothing(styles):
+def test_an_unknown_style_is_told_and_changes_nothing(style_files):
     transition = Transition()
-    transition.aim(styles[0], 1.0, now=0.0)
+    transition.aim(style_files[0], 1.0, now=0.0)
     transition.network(0.0)
     with pytest.raises(WeightsError, match="no style 'great_vawe'"):
         transition.aim("great_vawe", 1.0, now=1.0)
     assert transition.network(2.0) is None
 
 
-def test_mixing_leaves_its_parts_as_they_were(styles):
-    mixture = mixture_of(f"{styles[0]}:0.25+{styles[1]}:0.75")
+def test_mixing_leaves_its_parts_as_they_were(style_files):
+    mixture = mixture_of(f"{style_files[0]}:0.25+{style_files[1]}:0.75")
     networks = {path: load_network(path) for path in mixture}
     before = [first_weight(network).clone() for network in networks.values()]
     mixed = first_weight(mix(networks, mixture))
