@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from models import styles
 from models.errors import WeightsError
 from models.loss_network import load_loss_network
-from models.losses import STYLE_LAYERS, content_loss, gram_matrix, style_loss
+from models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
 from models.photos import read_photo
 from models.styles import known_styles, load_network, load_style, mix, parse_blend
 from models.train import save_network
@@ -89,7 +89,7 @@ def features_along(networks):
     photo = read_photo(HARBOR)[None, :, 50:306, 150:406]
     with torch.no_grad():
         pictures = [photo, *(network(photo).clamp(0, 1) for network in networks)]
-        return [judge(picture, STYLE_LAYERS) for picture in pictures]
+        return [judge(picture, (*STYLE_LAYERS, CONTENT_LAYER)) for picture in pictures]
 
 
 def grams(features):
@@ -99,8 +99,7 @@ def grams(features):
 @pytest.mark.parametrize("name", known_styles())
 def test_more_strength_is_less_content_and_more_style(name):
     photo, *path = features_along(load_style(name, strength=strength) for strength in STEPS)
-    # relu3_1: the compact network's deeper layers follow VGG-19 less closely
-    content = [content_loss(f["relu3_1"], photo["relu3_1"]).item() for f in path]
+    content = [content_loss(f[CONTENT_LAYER], photo[CONTENT_LAYER]).item() for f in path]
     style = [style_loss(grams(f), grams(path[-1])).item() for f in path]
     assert content == sorted(content)
     assert style == sorted(style, reverse=True)
@@ -134,7 +133,10 @@ def test_strength_out_of_range(strength):
 
 def test_mixing_one_network_changes_nothing(style_files):
     network = load_network(style_files[0])
-    assert mix({"a": network}, {"a": 1.0}) is network
+    mixed = mix({"a": network}, {"a": 1.0})
+    assert mixed is not network  # which its owner may want to mix again
+    pairs = zip(mixed.state_dict().values(), network.state_dict().values(), strict=True)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
 def test_a_truncated_file(style_files):
