@@ -70,8 +70,8 @@ def bench_live(
 
 
 def shown(readouts: Readouts, fps: int) -> dict[str, Any]:
-    """What the read-outs say of the whole time."""
-    whole, scales = readouts.whole, readouts.scales
+    """What the read-outs say of the whole time, or its last ten minutes."""
+    whole, scales = readouts.whole, list(readouts.scales)
     return {
         "shown_fps": round(whole.fps, 2),
         "dropped": readouts.dropped,

@@ -7,6 +7,7 @@ Between them stands one frame, the newest, and never a queue: so a picture is on
 one frame's capture, painting and drawing, however slow any of them is.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic, perf_counter
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # PyTorch takes seconds to load: a camera that is not there i
 
 _LOOK_SECONDS = 0.045  # between two looks at the keys while no frame comes
 _SMALLEST = 64  # px, the short side that is still worth painting
+_KEPT_SECONDS, _KEPT_FRAMES = 600.0, 36_000  # of figures: a preview may run for days
 Size = tuple[int, int]  # height, width
 
 
@@ -145,11 +147,11 @@ def paint_newest(frames: Iterable[Frame], paint: Painter, fps: float) -> Iterato
 
 @dataclass
 class Readouts:
-    """What came of it so far."""
+    """What came of it: in the last two seconds, and in the last ten minutes."""
 
     recent: Meter = field(default_factory=Meter)
-    whole: Meter = field(default_factory=lambda: Meter(window_seconds=None))
-    scales: list[float] = field(default_factory=list)  # of each frame shown
+    whole: Meter = field(default_factory=lambda: Meter(_KEPT_SECONDS))
+    scales: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_FRAMES))
     dropped: int = 0  # captured or painted, and stale before its turn came
 
     def tick(self, painted: Painted, epoch: float) -> None:
@@ -168,6 +170,7 @@ class Readouts:
             f"{recent.fps:.0f} fps, {self.dropped} dropped",
             f"{recent.delay_ms(0.5):.0f} ms late, 95% within {recent.delay_ms(0.95):.0f} ms",
             f"{width}x{height}, painted at {painted.scale:.0%}",
+            "h: keys",
         ]
 
 

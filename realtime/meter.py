@@ -8,10 +8,10 @@ from collections.abc import Iterable
 class Meter:
     """Times and delays of frames. Times are of one monotonic clock, in seconds, never descending.
 
-    window_seconds: what `fps` and `delay_ms` look back on; None is everything.
+    window_seconds: what `fps` and `delay_ms` look back on, and what is kept.
     """
 
-    def __init__(self, window_seconds: float | None = 2.0) -> None:
+    def __init__(self, window_seconds: float = 2.0) -> None:
         self.count = 0  # frames ever
         self._window = window_seconds
         self._frames: deque[tuple[float, float]] = deque()  # when, and how late
@@ -20,9 +20,8 @@ class Meter:
         """A frame at `now`, so long after it was captured."""
         self.count += 1
         self._frames.append((now, delay_seconds))
-        if self._window is not None:
-            while self._frames[0][0] < now - self._window:
-                self._frames.popleft()
+        while self._frames[0][0] < now - self._window:
+            self._frames.popleft()
 
     @property
     def fps(self) -> float:

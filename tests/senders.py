@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import StreamRequestHandler, ThreadingTCPServer
+from socketserver import BaseServer, StreamRequestHandler, ThreadingTCPServer
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Self
 
 import av
 import numpy as np
@@ -28,7 +28,25 @@ def jpeg(image: np.ndarray) -> bytes:
     return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
 
 
-class HttpCamera:
+class _Served:
+    """A server in a thread of its own, for the length of a `with`."""
+
+    stopping: Event
+    _server: BaseServer
+    _thread: Thread
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class HttpCamera(_Served):
     """An HTTP camera; each connection gets what `send` gives, at `rate`, and is then cut.
 
     send: connection's number, from 0 -> its pictures, as bytes.
@@ -58,16 +76,6 @@ class HttpCamera:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
         self.address = f"http://127.0.0.1:{self._server.server_port}/video"
-
-    def __enter__(self) -> "HttpCamera":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 def numbered_jpegs() -> list[bytes]:
@@ -109,7 +117,7 @@ def udp_sender(port: int, *, declared: int = 25, rate: float = 25) -> Iterator[N
         thread.join()
 
 
-class RtspCamera:
+class RtspCamera(_Served):
     """An RTSP camera: H.264 over TCP, interleaved, as RFC 2326 has it; cut after `frames`.
 
     FFmpeg makes the RTP packets; they are taken from a UDP port and laid into the connection.
@@ -162,16 +170,6 @@ class RtspCamera:
                             out.write(b"$\0" + len(data).to_bytes(2, "big") + data)
                     if self.stopping.wait(1 / rate):
                         return
-
-    def __enter__(self) -> "RtspCamera":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 def _rtsp_answer(method: str, fields: dict[str, str]) -> bytes:
