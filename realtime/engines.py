@@ -75,7 +75,8 @@ class Engine(ABC):
         """Paint with `network`, of the same kind and form, from the next frame on.
 
         Statistics of the one before say nothing about it: the next call is `refresh` with None.
-        Not while another thread is using the engine. PyTorch takes 5 ms for it, ONNX Runtime 50.
+        Not while another thread is using the engine. PyTorch only takes over the weights; ONNX
+        Runtime builds its sessions anew.
         """
 
     def use_half_the_cores(self) -> None:  # noqa: B027  (nothing to do is an answer)
