@@ -1,0 +1,262 @@
+"""Gatys et al. 2016: paint one picture by optimising its pixels, coarse to fine.
+
+A pure generator: `paint` yields its progress, prints nothing, and needs no more than tensors.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.gatys_objective import Losses, Objective, Weights, painting_moments, regions_of
+from models.loss_network import LossNetwork, load_loss_network
+from models.losses import STYLE_LAYERS
+
+MIN_SIDE = 16  # px: relu5_1 needs four poolings
+_COARSEST = 64  # px, short side of the smallest level
+
+
+@dataclass(frozen=True)
+class StyleImage:
+    """A painting, how much it counts among others, and where in the content picture.
+
+    image: (1, 3, H, W) in [0, 1]. mask: (1, 1, h, w) in [0, 1], of any size; None: everywhere.
+    """
+
+    image: Tensor
+    weight: float = 1.0
+    mask: Tensor | None = None
+
+
+def _equal(layers: Sequence[str]) -> dict[str, float]:
+    return dict.fromkeys(layers, 1.0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides how a picture is painted. The defaults are what looks best.
+
+    Weights count relative losses (see `models.gatys_objective.Objective`), so that one setting
+    holds for every picture, size and loss network.
+    """
+
+    loss_network: str = "compact"  # compact, vgg16, vgg19, or oxford from `teacher`
+    teacher: Path | None = None
+    pooling: Literal["max", "average"] = "max"
+    content_layers: Mapping[str, float] = field(default_factory=lambda: _equal(["relu4_2"]))
+    style_layers: Mapping[str, float] = field(default_factory=lambda: _equal(STYLE_LAYERS))
+    style_loss: Literal["gram", "wasserstein"] = "gram"
+    content_weight: float = 1.0
+    style_weight: float = 20.0
+    tv_weight: float = 0.1
+    tv_form: Literal["squared", "root"] = "squared"
+    start: Literal["content", "noise", "style"] = "content"
+    seed: int = 0
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
+    steps: int = 300  # over all levels
+    learning_rate: float = 0.02  # of Adam
+    history: int = 10  # gradients that L-BFGS remembers
+    tolerance: float = 0.0  # stop a level when ten steps lower the total by a smaller share
+    levels: int = 3  # sizes of the pyramid, each twice the one before
+    style_scale: float = 1.0  # long side of the painting as a share of the picture's
+    tile: int | None = 1024  # px, side of what the loss network sees at once; None: all
+    precision: Literal["bf16", "fp32"] = "bf16"
+
+
+PRESETS: dict[str, Settings] = {
+    "default": Settings(),
+    "gatys2016": Settings(
+        loss_network="vgg19",
+        pooling="average",
+        tv_weight=0.0,
+        steps=500,
+        history=20,
+        levels=1,
+    ),
+    "johnson2016": Settings(
+        loss_network="vgg16",
+        content_layers=_equal(["relu3_3"]),
+        style_layers=_equal(["relu1_2", "relu2_2", "relu3_3", "relu4_3"]),
+        steps=500,
+        history=20,
+        levels=1,
+    ),
+}
+
+
+class Progress(NamedTuple):
+    """Where the painting stands. Losses are relative and unweighted; the total is weighted."""
+
+    size: tuple[int, int]  # (height, width) of this level of the pyramid
+    step: int
+    steps: int  # over all levels
+    content: float
+    style: float
+    total_variation: float
+    total: float
+    image: Tensor  # (1, 3, h, w) in [0, 1], detached; the picture so far
+
+
+def paint(
+    content: Tensor,
+    styles: Sequence[StyleImage],
+    settings: Settings,
+    *,
+    start: Tensor | None = None,
+    like: Tensor | None = None,
+    like_mask: Tensor | None = None,
+    like_weight: float = 50.0,
+    device: str = "cpu",
+) -> Iterator[Progress]:
+    """Optimise a picture until it has the content of one and the style of others.
+
+    content: (1, 3, H, W) in [0, 1], already at the size to paint, sides of 16 px or more. styles:
+    one or more. start: (1, 3, any, any), begin from it instead of `settings.start`.
+    like, like_mask: the temporal loss of Ruder et al. 2016 (eq. 7): stay near the picture `like`,
+    (1, 3, H, W), where like_mask, (1, 1, H, W) in [0, 1], is 1; None: everywhere.
+
+    Yields after every step; the last `Progress` has the result at content's size. The same
+    arguments on the same machine give the same result. Raises WeightsError, and ValueError for
+    a picture that is too small or a layer that the loss network has not.
+    """
+    if min(content.shape[-2:]) < MIN_SIDE:
+        raise ValueError(f"a picture of {MIN_SIDE} px a side or more can be painted")
+    network = open_network(settings, device)
+    weights = Weights(
+        settings.content_layers,
+        settings.style_layers,
+        settings.content_weight,
+        settings.style_weight,
+        settings.tv_weight,
+        like_weight,
+        settings.style_loss,
+        settings.tv_form,
+    )
+    content = content.to(device)
+    sizes = level_sizes(content.shape[-2:], settings.levels)
+    steps = level_steps(settings.steps, len(sizes))
+    image = _first(content, styles, settings, start).to(device)
+    done = 0
+    for size, count in zip(sizes, steps, strict=True):
+        objective = Objective(
+            network,
+            resized(content, size),
+            regions_of([_seen(style, network, settings, size, device) for style in styles]),
+            weights,
+            None if like is None else resized(like.to(device), size),
+            None if like_mask is None else resized(like_mask.to(device), size),
+            settings.tile,
+        )
+        image = resized(image, size)
+        for step, losses, image in optimize(objective, image, count, settings):
+            values = [value.item() for value in losses]
+            yield Progress(size, done + step, sum(steps), *values, image.clamp(0, 1))
+        done += count
+
+
+def open_network(settings: Settings, device: str) -> LossNetwork:
+    """The frozen loss network that the settings name. Raises WeightsError, ValueError."""
+    network = load_loss_network(settings.loss_network, device=device, teacher=settings.teacher)
+    if settings.pooling == "average":
+        network.pool = F.avg_pool2d
+    if settings.precision == "fp32":
+        network.float()
+    return network
+
+
+def optimize(
+    objective: Objective, image: Tensor, steps: int, settings: Settings
+) -> Iterator[tuple[int, Losses, Tensor]]:
+    """Minimise at one size: (step from 1, losses before it, the picture after it, detached)."""
+    # Contiguous: torch's L-BFGS fails on permuted tensors.
+    pixels = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+    optimizer: torch.optim.Optimizer
+    if settings.optimizer == "adam":
+        optimizer = torch.optim.Adam([pixels], lr=settings.learning_rate, betas=(0.9, 0.99))
+    else:
+        # One iteration a call is one evaluation: torch keeps its memory between calls.
+        optimizer = torch.optim.LBFGS(
+            [pixels],
+            lr=1.0,
+            max_iter=1,
+            history_size=settings.history,
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+        )
+    found: list[Losses] = []
+
+    def evaluate() -> Tensor:
+        found.append(objective(pixels))
+        return found[-1].total
+
+    for step in range(1, steps + 1):
+        optimizer.step(evaluate)  # type: ignore[arg-type]
+        yield step, found[-1], pixels.detach().clone()
+        if settings.tolerance and step > 10:
+            before, now = found[-11].total, found[-1].total
+            if before - now < settings.tolerance * before:
+                return
+
+
+# --- Sizes ------------------------------------------------------------------------------------
+
+
+def level_sizes(size: Sequence[int], levels: int) -> list[tuple[int, int]]:
+    """(height, width) of each level, from coarse to `size`; fewer where they would be too small."""
+    height, width = size
+    found = [(height, width)]
+    while len(found) < levels and min(found[0]) // 2 >= _COARSEST:
+        found.insert(0, (round(found[0][0] / 2), round(found[0][1] / 2)))
+    return found
+
+
+def level_steps(steps: int, levels: int) -> list[int]:
+    """Steps of each level: as many at each, what is left over at the first."""
+    each = steps // levels
+    return [steps - each * (levels - 1), *[each] * (levels - 1)]
+
+
+def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """(1, C, H, W) in [0, 1] at another size, antialiased."""
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    return F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def _seen(
+    style: StyleImage,
+    network: LossNetwork,
+    settings: Settings,
+    size: tuple[int, int],
+    device: str,
+) -> tuple:
+    """A painting's moments, weight and mask for a picture of this size.
+
+    Its long side is the picture's times `style_scale`, but never more than its own, as enlarging
+    would teach blur, nor so little that there is nothing to see.
+    """
+    height, width = style.image.shape[-2:]
+    scale = min(1.0, settings.style_scale * max(size) / max(height, width))
+    scale = max(scale, MIN_SIDE / min(height, width))
+    small = resized(style.image.to(device), (round(height * scale), round(width * scale)))
+    targets = painting_moments(network, small, list(settings.style_layers), settings.tile)
+    mask = None if style.mask is None else resized(style.mask.to(device), size)
+    return targets, style.weight, mask
+
+
+def _first(
+    content: Tensor, styles: Sequence[StyleImage], settings: Settings, start: Tensor | None
+) -> Tensor:
+    """The picture to begin from, at any size."""
+    if start is not None:
+        return start
+    if settings.start == "noise":
+        dice = torch.Generator().manual_seed(settings.seed)
+        return torch.rand(content.shape, generator=dice)
+    if settings.start == "style":
+        return styles[0].image
+    return content
