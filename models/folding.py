@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from models.fused import FusedConv
+from models.layouts import Layout, PackedRGB
 from models.moments import Moments, join, moments_of, moving_average, split
 from models.transform_net import TransformNet
 
@@ -30,21 +31,24 @@ def norm_map(norm: nn.InstanceNorm2d, moments: Moments) -> tuple[Tensor, Tensor]
 
 
 class FusedNetwork(nn.Module):
-    """(N, H, W, 3) uint8 RGB to the same shape, by convolutions that do all that follows them.
+    """uint8 pictures, as `layout` has them, to the same, by convolutions that do all that follows.
 
-    H and W at least MARGIN + STRIDE of the network. What becomes of the norms, subclasses say.
+    Height and width at least MARGIN + STRIDE of the network. What becomes of the norms, subclasses
+    say.
     """
 
-    def __init__(self, network: TransformNet, dtype: torch.dtype) -> None:
+    def __init__(
+        self, network: TransformNet, dtype: torch.dtype, layout: Layout | None = None
+    ) -> None:
         super().__init__()
-        self.dtype = dtype
+        self.dtype, self.layout = dtype, layout or PackedRGB()
         self.body, self.layers = fuse(network.body)
         self.first, self.last = self.layers[0], self.layers[-1]
-        self.edge = self.first.padding[0]
+        self.first.stride = [step // self.layout.side for step in self.first.stride]
         self.last.apart, self.last.activation = False, "hardtanh"
         self.take(network)
         self.widths = [3, *(norm.num_features for norm in self.norms)]
-        self.border = self.first.plain_weight.new_zeros(3, dtype=dtype)
+        self.border = self.first.plain_weight.new_zeros(self.layout.channels, dtype=dtype)
 
     def take(self, network: TransformNet) -> None:
         """Compute with the weights of `network` from here on; of the form of the first."""
@@ -60,54 +64,20 @@ class FusedNetwork(nn.Module):
         scale, shift: of each of the first layer's channels, to be folded in as well.
         """
         mean, deviation = picture.mean, (picture.variance + 1e-5).sqrt()
-        self.border = (255 * mean).to(self.dtype)
-        self.first.fold(scale, shift, self.dtype, standardize=(255 * mean, 255 * deviation))
+        colors = self.first.fold_first(
+            scale, shift, self.dtype, 255 * mean, 255 * deviation, self.layout.read
+        )
+        self.border = colors.to(self.dtype)
         gain, offset = self.network.recolor(mean.view(1, 3, 1, 1), deviation.view(1, 3, 1, 1))
-        self.last.fold(255 * gain.flatten(), 255 * offset.flatten(), self.dtype)
-
-    def _set_border(self, padded: Tensor) -> None:
-        """The first convolution's padding, (N, H, W, 3): the mean, which standardising makes 0."""
-        e = self.edge
-        padded[:, :e] = padded[:, -e:] = padded[:, :, :e] = padded[:, :, -e:] = self.border
+        self.last.fold(255 * gain.flatten(), 255 * offset.flatten(), self.dtype, self.layout.give)
 
     def _padded(self, frames: Tensor) -> Tensor:
-        """As `reflect_pad`, from uint8, with the first convolution's own padding around it.
+        """(N, channels, rows, columns); the mean stands around it, which standardising makes 0."""
+        margin, stride = self.network.MARGIN, self.network.STRIDE
+        return self.layout.pad(frames, self.dtype, margin=margin, stride=stride, border=self.border)
 
-        Values stay 0..255, which bf16 holds exactly. F.pad alone takes 5 ms for 640x360 in bf16,
-        this 0.1.
-        """
-        n, height, width, _ = frames.shape
-        m, e, stride = self.network.MARGIN, self.edge, self.network.STRIDE
-        padded_height, padded_width = (x + 2 * m + -(x + 2 * m) % stride for x in (height, width))
-        outer = torch.empty(
-            (n, padded_height + 2 * e, padded_width + 2 * e, 3),
-            dtype=self.dtype,
-            device=frames.device,
-        )
-        self._set_border(outer)
-        x = outer[:, e:-e, e:-e]
-        x[:, m : m + height, m : m + width] = frames
-        for axis, size, padded in ((1, height, padded_height), (2, width, padded_width)):
-            after = padded - m - size
-            x.narrow(axis, 0, m).copy_(x.narrow(axis, m + 1, m).flip(axis))
-            x.narrow(axis, m + size, after).copy_(
-                x.narrow(axis, m + size - 1 - after, after).flip(axis)
-            )
-        return outer.permute(0, 3, 1, 2)
-
-    def _finish(self, y: Tensor, height: int, width: int) -> Tensor:
-        """Round, crop, and take the last layer's pixels apart. y: (N, 12, H / 2, W / 2) in 0..255.
-
-        In uint8, where it moves the fewest bytes: 0.2 ms for 640x360, against 1.0 in bf16.
-        """
-        half = self.network.MARGIN // 2
-        y = y[:, :, half : half + (height + 1) // 2, half : half + (width + 1) // 2]
-        # By way of int16: bf16 to uint8 directly is not vectorised, and takes four times as long.
-        y = y.round().to(torch.int16).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-        n, h, w, _ = y.shape
-        # Two pixels of three bytes are three words of two.
-        y = y.view(torch.int16).view(n, h, w, 2, 3).permute(0, 1, 3, 2, 4).contiguous()
-        return y.view(torch.uint8).view(n, 2 * h, 2 * w, 3)[:, :height, :width]
+    def _finish(self, y: Tensor, frames: Tensor) -> Tensor:
+        return self.layout.crop(y, frames, self.network.MARGIN)
 
 
 class FoldedNetwork(FusedNetwork):
@@ -131,7 +101,7 @@ class FoldedNetwork(FusedNetwork):
             layer.fold(scale, shift, self.dtype)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return self._finish(self.body(self._padded(frames)), *frames.shape[1:3])
+        return self._finish(self.body(self._padded(frames)), frames)
 
 
 class RenewingNetwork(FusedNetwork):
@@ -149,19 +119,19 @@ class RenewingNetwork(FusedNetwork):
             layer.fold(*unchanged(layer.channels, layer.plain_weight), self.dtype)
 
     def forward(self, frame: Tensor, statistics: Moments, weight: float) -> tuple[Tensor, Moments]:
-        """frame: (1, H, W, 3). Returns it stylised, and `statistics` moved by `weight` (0 to 1).
+        """frame: a batch of one. Returns it stylised, and `statistics` moved by `weight` (0 to 1).
 
         With a weight of 1 they are the frame's own, whatever they were before, and so is the
         picture what `network` makes of it, in two thirds of the time.
         """
         picture, *norms = split(statistics, self.widths)
-        padded, e = self._padded(frame), self.edge
-        mean, variance = moments_of(padded[:, :, e:-e, e:-e])
+        padded = self._padded(frame)
+        mean, variance = self.layout.moments(self.layout.inside(padded))
         picture = moving_average(picture, Moments(mean / 255, variance / 255**2), weight)
         # The old means are taken off in the convolutions, since bf16 is most exact around zero.
         scale, _ = unchanged(self.first.channels, padded)
         self._fold_ends(picture, scale.float(), -norms[0].mean)
-        self._set_border(padded.permute(0, 2, 3, 1))
+        self.layout.surround(padded.permute(0, 2, 3, 1), self.border)
         renewed = [picture]
 
         def renew(norm: nn.InstanceNorm2d, old: Moments, y: Tensor) -> Tensor:
@@ -178,7 +148,7 @@ class RenewingNetwork(FusedNetwork):
         for layer, old in zip(self.layers[1:-1], norms[1:], strict=True):
             layer.shift_bias(-old.mean)
         y = self.body(padded)
-        return self._finish(y, *frame.shape[1:3]), join(renewed)
+        return self._finish(y, frame), join(renewed)
 
 
 def unchanged(channels: int, like: Tensor) -> tuple[Tensor, Tensor]:

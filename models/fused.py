@@ -55,24 +55,42 @@ class FusedConv(nn.Module):
         scale: Tensor,
         shift: Tensor,
         dtype: torch.dtype,
-        *,
-        standardize: tuple[Tensor, Tensor] | None = None,
+        recode: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         """Set the weights: the convolution's own, then the map y * scale + shift of each channel.
 
-        standardize: mean and deviation (C,) to take from the input first. What pads the input is
-            then the caller's to add, since it is the mean and not zero.
+        recode: a last change of weight and bias, where something else than RGB is to come out.
         """
         if self.upsample or self.shuffle:  # four pixels a place
             scale, shift = scale.repeat(4), shift.repeat(4)
         weight = self.plain_weight * scale.view(-1, 1, 1, 1)
         bias = self.plain_bias * scale + shift
-        if standardize is not None:
-            mean, deviation = standardize
-            # Rounded before the mean is taken off, so that the mean still gives exactly zero.
-            weight = (weight / deviation.view(1, -1, 1, 1)).to(dtype).float()
-            bias = bias - weight.sum((2, 3)) @ mean
-            self.padding = [0, 0]
+        self._set(*((weight, bias) if recode is None else recode(weight, bias)), dtype)
+
+    def fold_first(
+        self,
+        scale: Tensor,
+        shift: Tensor,
+        dtype: torch.dtype,
+        mean: Tensor,
+        deviation: Tensor,
+        read: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    ) -> Tensor:
+        """As `fold`, of a first layer that takes the mean from the picture (3,), and divides by its
+        deviation.
+
+        read: the weights and the mean, for pictures in another form. Returns that mean: the caller
+        puts it around the picture, since it is this that is nothing, and not zero.
+        """
+        weight = self.plain_weight * (scale.view(-1, 1, 1, 1) / deviation.view(1, -1, 1, 1))
+        weight, mean = read(weight, mean)
+        # Rounded before the mean is taken off, so that the mean still gives exactly zero.
+        weight = weight.to(dtype).float()
+        self.padding = [0, 0]
+        self._set(weight, self.plain_bias * scale + shift - weight.sum((2, 3)) @ mean, dtype)
+        return mean
+
+    def _set(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
         self.weight, self.bias = weight.to(dtype), bias.to(dtype)
         self.unshifted = bias
         self.onednn = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()

@@ -60,15 +60,19 @@ class Painter:
     _size: tuple[int, int] | None = None  # that `_engine` was opened for
     _said: set[str] = field(default_factory=set)
 
-    def stylize(self, batches: Iterator[list[Frame]]) -> Iterator[Frame]:
+    @property
+    def takes_planes(self) -> bool:
+        """Whether frames had better come as planes: see `stylizer.Stylizer`."""
+        return self.moving and not self.keep_color and self.steadiness == "off"
+
+    def __call__(self, batches: Iterator[list[Frame]]) -> Iterator[Frame]:
         """A stylizer, for `realtime.pipeline.run`. Raises WeightsError and EngineError."""
         first = next(batches, None)
         if first is None:
             return
         from realtime.stylizer import Stylizer
 
-        height, width = first[0].image.shape[:2]
-        engine = self._engine_for((height, width))
+        engine = self._engine_for(first[0].size)
         stylizer = Stylizer(
             engine, keep_color=self.keep_color, carry=self.moving, steadiness=self.steadiness
         )
@@ -85,7 +89,7 @@ class Painter:
         """One picture, (H, W, 3) uint8 RGB."""
         from realtime.frame import Frame
 
-        (painted,) = self.stylize(iter([[Frame(picture, 0, Fraction(1))]]))
+        (painted,) = self(iter([[Frame(picture, 0, Fraction(1))]]))
         return painted.image
 
     def _engine_for(self, size: tuple[int, int]) -> Engine:

@@ -56,7 +56,8 @@ def stylize_video(
     """Send every frame of a video file through `stylizer`, and all else in the file past it.
 
     stylizer: from an iterator of batches (lists of Frame) to an iterator of frames: as many, in
-    the same order and of the same size.
+    the same order and of the same size. Frames are RGB; planes only where it has an attribute
+    `takes_planes` that is true, and where neither decoder nor encoder would convert them.
     size, start (seconds), end, hwaccel: see `sources.VideoFile`. frame_rate: drop or repeat frames
     by their time, to this even rate. codec, crf, preset, bitrate, bit_depth, overwrite: see
     `sinks.VideoWriter`. batch_size: frames a batch.
@@ -101,6 +102,11 @@ def stylize_video(
         ):
             if info.duration is not None:
                 writer.ends_at = first + info.duration
+            source.as_planes = (
+                source.planes is not None
+                and getattr(stylizer, "takes_planes", False)
+                and writer.takes_planes(source.planes)
+            )
             watch = _Watch(stylizer, info.frame_count, on_progress)
             depth = 2 * batch_size
             with Prefetch(frames, depth) as decoded, Background(writer, depth) as encoded:

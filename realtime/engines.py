@@ -24,8 +24,11 @@ from models.classic import ClassicNet
 from models.eight_bit import EightBit
 from models.errors import EngineError
 from models.folding import FoldedNetwork, RenewingNetwork
+from models.layouts import Layout, Planes
 from models.moments import Moments, neutral
+from models.planes import Recoding
 from models.transform_net import TransformNet
+from realtime.frame import ColorTags
 
 if TYPE_CHECKING:
     from export.onnx_graph import NormStatistics
@@ -42,6 +45,7 @@ class Engine(ABC):
     reason: str = "as asked"  # why this engine, in a line
     carries: bool = False  # whether `carry` and `refresh` are there
     side_by_side: bool = False  # whether two threads may call it at once, and gain by it
+    reads_planes: bool = False  # whether `for_planes` is there
 
     def __init__(self, smallest: int) -> None:
         self.smallest = smallest  # px a side that the network takes
@@ -78,6 +82,15 @@ class Engine(ABC):
         Not while another thread is using the engine. PyTorch only takes over the weights; ONNX
         Runtime builds its sessions anew.
         """
+
+    def for_planes(self, color: ColorTags) -> Engine:
+        """An engine of the same network, for frames that are planes of these colours.
+
+        It takes and gives (N, 3 H / 2, W) uint8 (see models.planes), so that nothing converts from
+        and to RGB: the weights of the first layer and the last do. Chroma is read as it is stored,
+        one sample for 2x2 pixels.
+        """
+        raise EngineError(f"the {self.name} engine reads RGB only")
 
     def use_half_the_cores(self) -> None:  # noqa: B027  (nothing to do is an answer)
         """Called on each of two threads that are to work side by side."""
@@ -123,18 +136,26 @@ class TorchEngine(Engine):
 
     name = "torch"
 
-    def __init__(self, network: nn.Module, *, device: str = "cpu", precision: str = "fp32") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        device: str = "cpu",
+        precision: str = "fp32",
+        layout: Layout | None = None,
+    ) -> None:
         super().__init__(_smallest(network))
         self.device, self.precision = device, precision
         network = self._own(network)
-        self.carries = isinstance(network, TransformNet)
+        self.carries = self.reads_planes = isinstance(network, TransformNet)
         if isinstance(network, TransformNet):
             self._threads = torch.get_num_threads()
             self.side_by_side = device == "cpu" and self._threads > 1
-            self._renewing = RenewingNetwork(network, DTYPES[precision])
+            dtype = DTYPES[precision]
+            self._renewing = RenewingNetwork(network, dtype, layout)
             # Side by side, one thread may still paint with statistics that are old to the other.
             count = 2 if self.side_by_side else 1
-            self._folded = [FoldedNetwork(network, DTYPES[precision]) for _ in range(count)]
+            self._folded = [FoldedNetwork(network, dtype, layout) for _ in range(count)]
             self._users = [0] * count
             self._folding, self._refreshing = Lock(), Lock()
             self._start = neutral(sum(self._renewing.widths), device)
@@ -150,6 +171,17 @@ class TorchEngine(Engine):
         else:
             network = network.to(DTYPES[self.precision]).to(memory_format=torch.channels_last)
             self._plain = EightBit(network)
+
+    def for_planes(self, color: ColorTags) -> Engine:
+        recoding = Recoding.of(color.matrix, color.full_range).to(self.device)
+        engine = TorchEngine(
+            self._renewing.network,
+            device=self.device,
+            precision=self.precision,
+            layout=Planes(recoding),
+        )
+        engine.notes = self.notes
+        return engine
 
     def _own(self, network: nn.Module) -> nn.Module:
         return copy.deepcopy(network).eval().requires_grad_(False).to(self.device)

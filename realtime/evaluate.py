@@ -164,7 +164,7 @@ def evaluate(
     def paint(images: Sequence[np.ndarray], mode: Steadiness) -> list[np.ndarray]:
         film.steadiness = mode
         batches = ([Frame(image, k, Fraction(1))] for k, image in enumerate(images))
-        return [frame.image for frame in film.stylize(batches)]
+        return [frame.image for frame in film(batches)]
 
     clip_rows = []
     for path, images in read:
@@ -215,7 +215,7 @@ def shot_starts(frames: Sequence[np.ndarray]) -> list[int]:
     starts: list[int] = []
     before: np.ndarray | None = None
     for number, frame in enumerate(frames):
-        histogram = color_histogram(frame)
+        histogram = color_histogram(Frame(frame, number, Fraction(1)))
         cut = before is None or is_cut(before, histogram)
         starts.append(number if cut else starts[-1])
         before = histogram

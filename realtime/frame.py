@@ -7,15 +7,6 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One picture, and when to show it."""
-
-    image: np.ndarray  # (H, W, 3) uint8, RGB
-    pts: int  # presentation time, in time_base units
-    time_base: Fraction  # seconds per unit
-
-
-@dataclass(frozen=True, slots=True)
 class ColorTags:
     """How a file's YUV numbers mean colours: code points of ITU-T H.273; 2 is unspecified."""
 
@@ -23,6 +14,26 @@ class ColorTags:
     transfer: int = 2
     matrix: int = 2
     full_range: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture, and when to show it.
+
+    The picture is RGB, or, where `color` says what its numbers mean, the planes of a codec: Y'CbCr
+    4:2:0, luma above and both planes of chroma, one after the other, below (see models.planes).
+    """
+
+    image: np.ndarray  # (H, W, 3) uint8, RGB; or (3 H / 2, W) uint8, planes
+    pts: int  # presentation time, in time_base units
+    time_base: Fraction  # seconds per unit
+    color: ColorTags | None = None  # of planes; the matrix is always a known one
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        rows, width = self.image.shape[:2]
+        return (rows if self.color is None else rows * 2 // 3), width
 
 
 @dataclass(frozen=True, slots=True)

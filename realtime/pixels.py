@@ -5,6 +5,7 @@ is FFmpeg's swscale throughout; what is decided here is the matrix, the range, w
 sited and how it is interpolated, because swscale's own defaults are faster and wrong.
 """
 
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -13,7 +14,7 @@ import numpy as np
 from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from realtime.frame import ColorTags
+from realtime.frame import ColorTags, Frame
 
 # Code points of ITU-T H.273.
 UNSPECIFIED, BT709, BT601, BT2020, BT2020_CONSTANT_LUMINANCE = 2, 1, 6, 9, 10
@@ -46,6 +47,8 @@ _SAME_SIZE = (
 )
 # What swscale turns into packed RGB by vector code of its own, if nothing finer is asked for.
 _QUICK = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"}
+_I420 = {"yuv420p", "yuvj420p"}
+_PLANES = _I420 | {"nv12", "nv21"}
 _RESIZE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _LUMA = (np.float32(0.2126), np.float32(0.7152), np.float32(0.0722))  # BT.709
 _TINY, _HALF = np.float32(1e-3), np.float32(0.5)
@@ -165,6 +168,64 @@ def to_rgb(
     if pixel_format.name.startswith("gray") and frame.color_range == _LIMITED:
         image = _LIMITED_TO_FULL[image]  # swscale takes every grey for full range
     return image
+
+
+def planes_color(frame: av.VideoFrame) -> ColorTags | None:
+    """How the planes of a decoded frame mean colours; None where `to_planes` would lose something.
+
+    Which it does for all but 8-bit 4:2:0 of even sides. The matrix is always a known one.
+    """
+    pixel_format = frame.sw_format or frame.format
+    if pixel_format.name not in _PLANES or frame.height % 2 or frame.width % 2:
+        return None
+    return replace(color_of(frame), matrix=matrix_for(frame.colorspace, frame.height))
+
+
+def to_planes(
+    frame: av.VideoFrame,
+    color: ColorTags,
+    *,
+    size: tuple[int, int] | None = None,
+    scaler: VideoReformatter | None = None,
+) -> np.ndarray:
+    """A decoded frame as planes with the matrix and range of `color`, resized to `size`.
+
+    size: (height, width), both even. Returns (3 H / 2, W) uint8: see `Frame`.
+    """
+    pixel_format = frame.sw_format or frame.format
+    height, width = size or (frame.height, frame.width)
+    matrix = matrix_for(frame.colorspace, frame.height)
+    full_range = _is_full_range(frame, pixel_format)
+    is_so = pixel_format.name in _I420 and (height, width) == (frame.height, frame.width)
+    if not (is_so and (matrix, full_range) == (color.matrix, color.full_range)):
+        frame = (scaler or VideoReformatter()).reformat(
+            frame,
+            width=width,
+            height=height,
+            format="yuv420p",
+            src_colorspace=_SWSCALE_MATRIX[matrix].value,
+            dst_colorspace=_SWSCALE_MATRIX[color.matrix].value,
+            src_color_range=_FULL if full_range else _LIMITED,
+            dst_color_range=_FULL if color.full_range else _LIMITED,
+            interpolation=_RESIZE,
+        )
+    return frame.to_ndarray()
+
+
+def rgb_of(frame: Frame) -> np.ndarray:
+    """The picture of a frame, RGB or planes, as (H, W, 3) uint8 RGB."""
+    if frame.color is None:
+        return frame.image
+    return to_rgb(planar_video_frame(frame.image, frame.color))
+
+
+def planar_video_frame(planes: np.ndarray, color: ColorTags) -> av.VideoFrame:
+    """Planes (see `Frame`) as a frame for an encoder, tagged with their colours; without a pts."""
+    frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+    frame.colorspace = color.matrix
+    frame.color_range = _FULL if color.full_range else _LIMITED
+    frame.color_primaries, frame.color_trc = color.primaries, color.transfer
+    return frame
 
 
 def to_video_frame(

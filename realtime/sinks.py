@@ -20,7 +20,7 @@ from realtime.codecs import CODECS, Codec, encoding_for
 from realtime.companions import Companions
 from realtime.frame import ColorTags, Frame, StreamInfo
 from realtime.pictures import encoded_picture
-from realtime.pixels import UNSPECIFIED, to_video_frame
+from realtime.pixels import UNSPECIFIED, matrix_for, planar_video_frame, rgb_of, to_video_frame
 
 _HDR_TRANSFERS = (16, 18)  # PQ and HLG
 
@@ -87,7 +87,7 @@ class VideoWriter:
             self._time_base = (1 / self._rate).limit_denominator(65535)
         self._origin = Fraction(0)  # the source's time, in seconds, that is zero in the file
         self._first = self._last = Fraction(0)  # the source's times of those frames, in seconds
-        self._held: tuple[np.ndarray, int] | None = None  # until its duration is known
+        self._held: tuple[Frame, int] | None = None  # until its duration is known
         self._durations: dict[int, int] = {}  # by pts, of the frames that are in the encoder
         self._first_dts: int | None = None
         self._closed = False
@@ -97,8 +97,11 @@ class VideoWriter:
         self._stream: Any = None
 
     def write(self, frame: Frame) -> None:
-        """Write one frame. SinkError for a frame of another size, a full disk, a lost folder."""
-        height, width = frame.image.shape[:2]
+        """Write one frame, RGB or planes.
+
+        Raises SinkError for a frame of another size, a full disk, a lost folder.
+        """
+        height, width = frame.size
         if (height, width) != (self._info.height, self._info.width):
             raise SinkError(
                 f"{self.path.name} is {self._info.width}x{self._info.height}, "
@@ -111,8 +114,15 @@ class VideoWriter:
             pts = self._pts(time)
             if self._held is not None:
                 self._encode(*self._held, duration=pts - self._held[1])
-        self._held = frame.image, pts
+        self._held = frame, pts
         self._last = time
+
+    def takes_planes(self, color: ColorTags) -> bool:
+        """Whether planes of these colours go into the file as they are."""
+        return self._encoding.pixel_format == "yuv420p" and (color.matrix, color.full_range) == (
+            matrix_for(self._color.matrix, self._info.height),
+            self._color.full_range,
+        )
 
     def close(self) -> None:
         """Complete the file and give it its name. A second call does nothing."""
@@ -217,11 +227,13 @@ class VideoWriter:
                 self.notes.append(note)
         return pts
 
-    def _encode(self, image: np.ndarray, pts: int, duration: int) -> None:
+    def _encode(self, painted: Frame, pts: int, duration: int) -> None:
         if self._encoding.codec == "gif":
-            frame = _paletted(image)
+            frame = _paletted(rgb_of(painted))
+        elif painted.color is not None and self.takes_planes(painted.color):
+            frame = planar_video_frame(painted.image, painted.color)
         else:
-            frame = to_video_frame(image, self._encoding.pixel_format, self._color)
+            frame = to_video_frame(rgb_of(painted), self._encoding.pixel_format, self._color)
         frame.pts, frame.duration, frame.time_base = pts, duration, self._time_base
         self._durations[pts] = duration
         for packet in self._stream.encode(frame):
@@ -239,9 +251,9 @@ class VideoWriter:
 
     def _finish(self, *, interrupted: bool = False) -> None:
         assert self._held is not None
-        image, pts = self._held
+        last, pts = self._held
         end = pts + self._last_duration()
-        self._encode(image, pts, end - pts)
+        self._encode(last, pts, end - pts)
         packets = self._stream.encode(None)
         if self._is_mp4 and packets:
             # MP4 adds up the steps of the decoding times, which B-frames of uneven length leave

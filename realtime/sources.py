@@ -16,7 +16,7 @@ from models.errors import EngineError, SourceError
 from realtime.containers import duration_of, open_media, video_stream
 from realtime.decoding import Decoder
 from realtime.deinterlace import deinterlaced
-from realtime.frame import Frame, StreamInfo
+from realtime.frame import ColorTags, Frame, StreamInfo
 from realtime.pixels import (
     UNSPECIFIED,
     bit_depth_of,
@@ -24,9 +24,11 @@ from realtime.pixels import (
     fitted_size,
     has_known_matrix,
     is_transparent,
+    planes_color,
+    to_planes,
     to_rgb,
 )
-from realtime.upright import display_matrix, swaps_sides, turned
+from realtime.upright import UPRIGHT, display_matrix, swaps_sides, turned
 
 Seconds = float | Fraction
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by H.273
@@ -34,7 +36,10 @@ _INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: top or bottom field first, co
 
 
 class VideoFile:
-    """The frames of a video file, upright RGB, every one once and in order; iterate once.
+    """The frames of a video file, upright, every one once and in order; iterate once.
+
+    They are RGB, or, with `as_planes` set before the first one, planes as the file has them: where
+    `planes` tells their colours, and is not None.
 
     size: None, the short side, or (height, width): see `pixels.fitted_size`. With an exact size
     the pixels are taken to be square, which is how an anamorphic clip is straightened.
@@ -48,6 +53,8 @@ class VideoFile:
     `start_time` is the file's own time, in seconds, of what `start` counts from.
     Raises SourceError for whatever cannot be read, and EngineError for `hwaccel`.
     """
+
+    as_planes = False
 
     def __init__(
         self,
@@ -79,6 +86,7 @@ class VideoFile:
             self._notes = _notes_on(first, self._stream)
             self._matrix = display_matrix(first)
             self.info = self._describe(first, size, start, end)
+            self.planes = self._planes(first)
         except BaseException:
             self._container.close()
             raise
@@ -99,13 +107,18 @@ class VideoFile:
             size = (self.info.width, self.info.height)
         for frame in self._frames:
             try:
-                image = to_rgb(frame, size=size, scaler=self._scaler)
+                if self.as_planes:
+                    assert self.planes is not None
+                    image = to_planes(frame, self.planes, size=size, scaler=self._scaler)
+                else:
+                    image = turned(to_rgb(frame, size=size, scaler=self._scaler), self._matrix)
             except av.FFmpegError as error:
                 raise SourceError(
                     f"cannot convert the {frame.format.name} of {self.path}: {error.strerror}"
                 ) from error
             assert frame.pts is not None  # the decoder gives every frame one
-            yield Frame(turned(image, self._matrix), frame.pts, self._time_base)
+            color = self.planes if self.as_planes else None
+            yield Frame(image, frame.pts, self._time_base, color)
         self.close()
 
     def __enter__(self) -> Self:
@@ -140,6 +153,11 @@ class VideoFile:
                 "decode on the CPU instead"
             )
         return SourceError(f"no frame of {self.path} can be decoded; it is damaged or incomplete")
+
+    def _planes(self, first: VideoFrame) -> ColorTags | None:
+        """The colours of the planes that this file could give, if it can."""
+        even = self.info.height % 2 == self.info.width % 2 == 0
+        return planes_color(first) if even and self._matrix == UPRIGHT else None
 
     def _describe(
         self,
@@ -238,7 +256,8 @@ def at_frame_rate(
     declared end. The time base becomes 1/frame_rate.
     """
     rate = Fraction(frame_rate)
-    shown, interval = None, Fraction(0)
+    shown: Frame | None = None
+    interval = Fraction(0)
     first_time = last_time = Fraction(0)
     next_tick = first_tick = 0
     for frame in frames:
@@ -249,9 +268,9 @@ def at_frame_rate(
         else:
             interval = time - last_time
             for tick in range(next_tick, _nearest(time * rate)):
-                yield Frame(shown, tick, 1 / rate)
+                yield replace(shown, pts=tick, time_base=1 / rate)
             next_tick = max(next_tick, _nearest(time * rate))
-        shown, last_time = frame.image, time
+        shown, last_time = frame, time
     if shown is None:
         return
     end_time = last_time + interval
@@ -259,7 +278,7 @@ def at_frame_rate(
         end_time = (first_time if start_time is None else start_time) + duration
     # A clip shorter than half a tick is still one picture.
     for tick in range(next_tick, max(_nearest(end_time * rate), first_tick + 1)):
-        yield Frame(shown, tick, 1 / rate)
+        yield replace(shown, pts=tick, time_base=1 / rate)
 
 
 def info_at_frame_rate(info: StreamInfo, frame_rate: Fraction | int) -> StreamInfo:

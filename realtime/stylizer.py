@@ -11,8 +11,8 @@ import numpy as np
 from models.moments import Moments
 from realtime.cuts import color_histogram, is_cut
 from realtime.engines import Engine
-from realtime.frame import Frame
-from realtime.pixels import with_color_of
+from realtime.frame import ColorTags, Frame
+from realtime.pixels import rgb_of, with_color_of
 from realtime.steady import FlowBlend, Hold
 from realtime.threads import side_by_side
 
@@ -72,6 +72,11 @@ class Stylizer:
         self._hold = Hold() if steadiness == "hold" else None
         self._blend = FlowBlend() if steadiness == "flow" else None
         self._remembers = self.carry or steadiness != "off"
+        # Whether frames may come as planes; they go out as they came. Others are made RGB first.
+        self.takes_planes = (
+            self.carry and engine.reads_planes and not keep_color and steadiness == "off"
+        )
+        self._planar: dict[ColorTags, Engine] = {}
         self._stylized = self._in_turn
         if ahead and self.carry and engine.side_by_side:
             self._stylized = self._side_by_side
@@ -96,8 +101,8 @@ class Stylizer:
         """The batch in pieces; a frame where a refresh is due is one, whatever the batch size."""
         frames: list[Frame] = []
         begins = False  # `frames` a scene
-        for frame in batch:
-            cut = self._remembers and self._is_cut(frame.image)
+        for frame in map(self._readable, batch):
+            cut = self._remembers and self._is_cut(frame)
             anew = cut or frame.image.shape != self._shape
             refresh = self.carry and (anew or self._age == REFRESH_EVERY)
             if frames and (anew or refresh):
@@ -117,8 +122,18 @@ class Stylizer:
         if frames:
             yield Run(frames, anew=begins)
 
-    def _is_cut(self, image: np.ndarray) -> bool:
-        before, self._histogram = self._histogram, color_histogram(image)
+    def _readable(self, frame: Frame) -> Frame:
+        """The frame itself, or as RGB where planes cannot be read."""
+        if frame.color is None:
+            return frame
+        if not self.takes_planes or min(frame.size) < self.engine.smallest:
+            return replace(frame, image=rgb_of(frame), color=None)
+        if frame.color not in self._planar:  # here, where there are all of the cores
+            self._planar[frame.color] = self.engine.for_planes(frame.color)
+        return frame
+
+    def _is_cut(self, frame: Frame) -> bool:
+        before, self._histogram = self._histogram, color_histogram(frame)
         return before is None or is_cut(before, self._histogram)
 
     def _in_turn(self, runs: Iterator[Run]) -> Iterator[tuple[Run, np.ndarray]]:
@@ -161,9 +176,11 @@ class Stylizer:
 
     def _paint(self, run: Run, statistics: Moments | None) -> Painted:
         images = np.stack([frame.image for frame in run.frames])
+        color = run.frames[0].color
+        engine = self.engine if color is None else self._planar[color]
         if run.refresh:
             before = None if run.anew else statistics
-            return self.engine.refresh(images, before, REFRESH_WEIGHT)
+            return engine.refresh(images, before, REFRESH_WEIGHT)
         if statistics is None:
-            return self.engine(images), None
-        return self.engine.carry(images, statistics), statistics
+            return engine(images), None
+        return engine.carry(images, statistics), statistics

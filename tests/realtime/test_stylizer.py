@@ -200,7 +200,7 @@ def test_keep_color_changes_only_the_luminance():
 
 
 def test_motion_is_no_cut_and_a_new_scene_is():
-    moving = [color_histogram(p) for p in make_pictures(2, 90, 120)]
-    other = color_histogram(255 - make_pictures(1, 90, 120, seed=5)[0] // 2)
+    moving = [color_histogram(f) for f in frames_of(make_pictures(2, 90, 120))]
+    (scene,) = frames_of(255 - make_pictures(1, 90, 120, seed=5) // 2)
     assert not is_cut(*moving)
-    assert is_cut(moving[1], other)
+    assert is_cut(moving[1], color_histogram(scene))
