@@ -140,7 +140,7 @@ def video(
             report = stylize_video(
                 job.source,
                 job.target,
-                painter.stylize,
+                painter,
                 size=size,
                 frame_rate=fps,
                 start=start,
