@@ -152,9 +152,10 @@ def paint(
             settings.tile,
         )
         image = resized(image, size)
-        for step, losses, image in optimize(objective, image, count, settings):
+        for step, losses, pixels in optimize(objective, image, count, settings):
             values = [value.item() for value in losses]
-            yield Progress(size, done + step, sum(steps), *values, image.clamp(0, 1))
+            yield Progress(size, done + step, sum(steps), *values, pixels.clamp(0, 1))
+        image = pixels
         done += count
 
 

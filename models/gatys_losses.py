@@ -1,5 +1,7 @@
 """Style as the moments of features: what of a picture is compared with the painting, and how."""
 
+from collections.abc import Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -22,18 +24,86 @@ class Sums(NamedTuple):
     second: Tensor  # (1, C, C)
 
 
-def feature_sums(features: Tensor, mask: Tensor | None = None) -> Sums:
-    """Sums over all places of a feature map, weighted by `mask`.
+class Head(NamedTuple):
+    """A 1x1 convolution with ReLU that a layer's features go through before they are compared."""
 
-    features: (1, C, h, w), floating; mask: (1, 1, h, w) in [0, 1], None: 1 everywhere. Float32.
+    weight: Tensor  # (C, c)
+    bias: Tensor  # (C,)
+
+
+def feature_sums(
+    features: Tensor,
+    mask: Tensor | None = None,
+    head: Head | None = None,
+    *,
+    second_only: bool = False,
+) -> Sums:
+    """Sums over all places of a feature map, weighted by `mask`. Float32.
+
+    features: (1, c, h, w), floating; mask: (1, 1, h, w) in [0, 1], None: 1 everywhere; head: what
+    makes C channels of c. second_only: leave the first moment zero, which is faster.
     The guided Gram matrix of Gatys et al. 2017 (arXiv:1611.07865, eq. 5) with their guidance
     channel's square as our mask, so that the shares of several masks add up to the whole.
     """
-    f = features.permute(0, 2, 3, 1).flatten(1, 2)  # (1, h w, C), no copy when channels last
-    if mask is None:
-        return Sums(f.sum(1, dtype=torch.float32), (f.transpose(1, 2) @ f).float())
-    weighted = f * mask.to(f.dtype).flatten(2).transpose(1, 2)
-    return Sums(weighted.sum(1, dtype=torch.float32), (weighted.transpose(1, 2) @ f).float())
+    rows = features.permute(0, 2, 3, 1).flatten(0, 2)  # (h w, c), no copy when channels last
+    weights = None if mask is None else mask.to(rows.dtype).reshape(-1, 1)
+    return Sums(
+        *(t[None] for t in _RowSums.apply(rows, weights, *(head or (None, None)), second_only))
+    )
+
+
+class _RowSums(torch.autograd.Function):
+    """(sum of f, sum of f f^T) over the rows of f = relu(rows W^T + b), or of the rows themselves.
+
+    f is made again in the backward pass, a piece at a time, and never lies in memory as a whole:
+    the full-size layers would spend more time on that than on arithmetic. The second sum being
+    symmetric, its gradient takes one product where autograd would take two.
+    """
+
+    @staticmethod
+    def forward(ctx, rows, mask, weight, bias, second_only):  # type: ignore[no-untyped-def, override]
+        ctx.save_for_backward(rows, mask, weight, bias)
+        ctx.second_only = second_only
+        channels = rows.shape[1] if weight is None else len(weight)
+        first = rows.new_zeros(channels, dtype=torch.float32)
+        second = rows.new_zeros(channels, channels, dtype=torch.float32)
+        for part, share in _pieces(rows, mask, weight):
+            f = _mapped(part, weight, bias)
+            g = f if share is None else f * share
+            if not second_only:
+                first += g.sum(0, dtype=torch.float32)
+            second += g.T @ f  # summed in float32, rounded once a piece
+        return first, second
+
+    @staticmethod
+    def backward(ctx, first, second):  # type: ignore[no-untyped-def, override]
+        rows, mask, weight, bias = ctx.saved_tensors
+        both = (second + second.T).to(rows.dtype)
+        first = first.to(rows.dtype)
+        found = []
+        for part, share in _pieces(rows, mask, weight):
+            f = _mapped(part, weight, bias)
+            gradient = f @ both if ctx.second_only else torch.addmm(first, f, both)
+            if share is not None:
+                gradient *= share
+            if weight is not None:
+                gradient = torch.ops.aten.threshold_backward(gradient, f, 0) @ weight
+            found.append(gradient)
+        return torch.cat(found), None, None, None, None
+
+
+def _mapped(rows: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    return rows if weight is None else torch.addmm(bias, rows, weight.T).relu_()
+
+
+def _pieces(
+    rows: Tensor, mask: Tensor | None, weight: Tensor | None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Rows and mask in pieces that fit a processor's cache; a GPU takes all at once."""
+    channels = rows.shape[1] if weight is None else len(weight)
+    count = len(rows) if rows.is_cuda else max(1, (1 << 20) // channels)
+    masks = repeat(None) if mask is None else mask.split(count)
+    yield from zip(rows.split(count), masks, strict=False)
 
 
 def moments(sums: Sums, places: Tensor | float) -> Moments:
@@ -53,6 +123,8 @@ def mixed(targets: list[Moments], weights: list[float]) -> Moments:
 class GramLoss:
     """||G - A||^2 / ||A||^2: Gatys et al. 2016, eq. 4, relative to the painting's own energy."""
 
+    second_only = True  # needs no means
+
     def __init__(self, target: Moments) -> None:
         self.target = target
 
@@ -68,6 +140,8 @@ class WassersteinLoss:
     target's |n|^2 + tr D. Means and covariances come apart, and channels of little energy count
     as much as they differ, not as the square of it: finer textures than Gram matrices give.
     """
+
+    second_only = False
 
     def __init__(self, target: Moments) -> None:
         self.target = target

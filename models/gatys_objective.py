@@ -6,7 +6,7 @@ the second sends the gradient at the sums back through each tile (the only thing
 its share of the sums). Tiles overlap by what the deepest layer sees.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.gatys_losses import STYLE_LOSSES, Moments, Sums, feature_sums, mixed, moments
-from models.loss_network import LossNetwork
+from models.gatys_losses import STYLE_LOSSES, Head, Moments, Sums, feature_sums, mixed, moments
+from models.loss_network import CompactNetwork, LossNetwork
 from models.losses import temporal_loss, total_variation, total_variation_root
 
 STRIDE = 16  # px: tiles begin where all poolings up to relu5_1 do
@@ -89,16 +89,13 @@ class Objective:
         self._windows = list(windows(height, width, self.tile))
         self._layers = {*self.weights.content_layers, *self.weights.style_layers}
         with torch.no_grad():
-            self._content_targets = [
-                self._seen(self.content, w, content=True) for w in self._windows
-            ]
+            self._content_targets = [self._content(self.content, w) for w in self._windows]
         self._energies = {
-            layer: sum(t[layer].float().square().sum() for t in self._content_targets).clamp_min(
-                1e-12
-            )
+            layer: sum(t[layer].float().square().sum() for t in self._content_targets)
             for layer in self.weights.content_layers
         }
         make = STYLE_LOSSES[self.weights.style_loss]
+        self._second_only = make.second_only
         self._style_losses = [
             {layer: make(region.targets[layer]) for layer in self.weights.style_layers}
             for region in self.regions
@@ -118,24 +115,31 @@ class Objective:
         whole = [torch.stack(parts).sum(0).requires_grad_() for parts in zip(*shares, strict=True)]
         losses, total = self._combine(image, whole)
         total.backward()
-        gradients = [part.grad for part in whole]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in whole]
         for k in range(len(self._windows)):
             torch.autograd.backward(self._measure(image, k), gradients)
         return losses
 
     # --- One window ---------------------------------------------------------------------------
 
-    def _seen(self, image: Tensor, window: Window, *, content: bool = False) -> dict[str, Tensor]:
-        """The features of a window's core."""
+    def _seen(self, image: Tensor, window: Window, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The features of a window's core, before the network's heads."""
         top, bottom, left, right = window.seen
-        layers = self.weights.content_layers if content else self._layers
         if not layers:
             return {}
-        features = self.network(image[..., top:bottom, left:right], layers)
-        return {layer: f[self._core(window, f, image)] for layer, f in features.items()}
+        # Without heads: style goes through them piece by piece (`feature_sums`).
+        trunk = LossNetwork.forward(self.network, image[..., top:bottom, left:right], layers)
+        return {layer: f[self._core(window, f)] for layer, f in trunk.items()}
+
+    def _mapped(self, features: dict[str, Tensor], layer: str) -> Tensor:
+        """A layer's features as the network gives them, float32."""
+        head, f = head_of(self.network, layer), features[layer]
+        if head is not None:
+            f = F.relu(F.conv2d(f, head.weight[..., None, None], head.bias))
+        return f.float()
 
     @staticmethod
-    def _core(window: Window, features: Tensor, image: Tensor) -> tuple[slice, ...]:
+    def _core(window: Window, features: Tensor) -> tuple[slice, ...]:
         """Where the core lies in the features of what is seen."""
         (top, bottom, left, right), (y0, y1, x0, x1) = window
         stride = round((bottom - top) / features.shape[-2])
@@ -145,16 +149,25 @@ class Objective:
 
     def _measure(self, image: Tensor, index: int) -> list[Tensor]:
         """The window's share: squared content errors, then the sums of each region and layer."""
-        features = self._seen(image, self._windows[index])
+        features = self._seen(image, self._windows[index], self._layers)
         targets = self._content_targets[index]
         parts = [
-            (features[layer].float() - targets[layer].float()).square().sum()
+            (self._mapped(features, layer) - targets[layer].float()).square().sum()
             for layer in self.weights.content_layers
         ]
         for masks in self._masks:
             for layer in self.weights.style_layers:
-                parts += feature_sums(features[layer], masks[index].get(layer))
+                head = head_of(self.network, layer)
+                mask, f = masks[index].get(layer), features[layer]
+                parts += feature_sums(f, mask, head, second_only=self._second_only)
         return parts
+
+    def _content(self, image: Tensor, window: Window) -> dict[str, Tensor]:
+        """What the content is compared with, in the network's precision."""
+        layers = self.weights.content_layers
+        features = self._seen(image, window, layers)
+        dtype = next(self.network.parameters()).dtype
+        return {layer: self._mapped(features, layer).to(dtype) for layer in layers}
 
     def _combine(self, image: Tensor, parts: list[Tensor]) -> tuple[Losses, Tensor]:
         """The losses, and the total that is differentiated, from the shares of all windows."""
@@ -162,7 +175,7 @@ class Objective:
         remaining = iter(parts)
         content = zero
         for layer, weight in weights.content_layers.items():
-            content = content + weight * next(remaining) / self._energies[layer]
+            content = content + weight * next(remaining) / self._energies[layer].clamp_min(1e-12)
         content = content / max(sum(weights.content_layers.values()), 1e-12)
         style = zero
         for region, losses, masks in zip(
@@ -196,11 +209,9 @@ class Objective:
         for window in self._windows:
             y0, y1, x0, x1 = window.core
             part = mask[..., y0:y1, x0:x1]
-            by_layer = {}
-            for layer in self.weights.style_layers:
-                stride = stride_of(layer)
-                size = ((y1 - y0) // stride, (x1 - x0) // stride)
-                by_layer[layer] = F.adaptive_avg_pool2d(part, size)
+            by_layer = {
+                layer: F.avg_pool2d(part, stride_of(layer)) for layer in self.weights.style_layers
+            }
             found.append(by_layer)
         return found
 
@@ -211,6 +222,14 @@ class Objective:
         stride = stride_of(layer)
         cores = [window.core for window in self._windows]
         return float(sum(((y1 - y0) // stride) * ((x1 - x0) // stride) for y0, y1, x0, x1 in cores))
+
+
+def head_of(network: LossNetwork, layer: str) -> Head | None:
+    """What a layer's features go through in the compact network; None in others."""
+    if not isinstance(network, CompactNetwork):
+        return None
+    head = network.heads[layer]
+    return Head(head.weight.flatten(1), head.bias)
 
 
 def stride_of(layer: str) -> int:
@@ -248,8 +267,8 @@ def painting_moments(
     seer = Objective(network, painting, (), plain, tile=tile)
     totals: dict[str, Sums] = {}
     for window in seer._windows:
-        for layer, features in seer._seen(painting, window).items():
-            sums = feature_sums(features)
+        for layer, features in seer._seen(painting, window, layers).items():
+            sums = feature_sums(features, head=head_of(network, layer))
             before = totals.get(layer)
             totals[layer] = sums if before is None else Sums(*map(torch.add, before, sums))
     return {layer: moments(totals[layer], seer._places(layer, [{}])) for layer in layers}

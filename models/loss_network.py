@@ -60,7 +60,7 @@ class LossNetwork(nn.Module):
         features: dict[str, Tensor] = {}
         x = self.preprocess(images)
         for name in self.convs:
-            x = F.relu(self.convs[name](self.pooled(name, x)))
+            x = F.relu(self.convs[name](self.pooled(name, x)), inplace=True)
             if name in wanted:
                 features[name] = x
             if len(features) == len(wanted):
