@@ -160,7 +160,7 @@ class FlowBlend:
         if result is None or result.shape != stylized.shape:
             return stylized
         forward, backward = self._flows(before, after)
-        weight: np.ndarray = self.share * _likeness(before, after, forward, backward)
+        weight: np.ndarray = self.share * likeness(before, after, forward, backward)
         height, width = stylized.shape[:2]
         if weight.shape != (height, width):
             backward[..., 0] *= width / weight.shape[1]
@@ -188,7 +188,7 @@ def _reduced(image: np.ndarray) -> np.ndarray:
     return image if size == (width, height) else cv2.resize(image, size, None, 0, 0, cv2.INTER_AREA)
 
 
-def _likeness(
+def likeness(
     before: np.ndarray, after: np.ndarray, forward: np.ndarray, backward: np.ndarray
 ) -> np.ndarray:
     """1 where a place shows what it showed before, 0 where it does not: (H, W) float32."""

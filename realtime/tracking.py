@@ -1,0 +1,116 @@
+"""Pixels followed through many frames: where each came from, and how far that can be trusted.
+
+Flow that is chained from frame to frame is smooth in time, but drifts; flow between two frames far
+apart does not drift, but trembles from frame to frame. On the sample, whose flow is known, the
+median error 30 frames on was 1.6 px chained and 0.4 px direct; the warping error of a painting
+carried 20 frames was 0.014 chained and 0.024 direct. So what is carried moves by the chain, which
+is drawn slowly to the direct flow, and what must fit exactly (`Track.registered`) is direct.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from realtime.steady import fetch, likeness
+
+SIDE = 288  # px: the short side that flow is estimated at
+_LEAST_SIDE = 32  # px: what DIS needs
+_REGISTER_EVERY = 4  # frames
+_PULL = 0.3  # of the drift that is seen, taken back each time
+_FAR = 3.0  # px: a direct flow further off than this is more likely wrong than the chain is
+_SMOOTH = 12.0  # px: drift varies slowly over a picture, errors of the flow do not
+_RECOVERY = 0.5  # of trust, a frame; its loss is believed at once
+
+
+def reduced(image: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """A picture (H, W, 3) uint8 at the size that flow is estimated at; never enlarged for it."""
+    height, width = image.shape[:2]
+    scale = min(1.0, side / min(height, width))
+    size = (max(_LEAST_SIDE, round(scale * width)), max(_LEAST_SIDE, round(scale * height)))
+    return image if size == (width, height) else cv2.resize(image, size, None, 0, 0, cv2.INTER_AREA)
+
+
+def enlarged(flow: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A flow (h, w, 2) in pixels for pictures of (height, width)."""
+    height, width = size
+    if flow.shape[:2] == (height, width):
+        return flow
+    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    return cv2.resize(flow, (width, height)) * scale
+
+
+class Track:
+    """Follows the pixels of one picture, the key, through the pictures that come after it.
+
+    key: (h, w, 3) uint8, from `reduced`, as all that follow. After each `follow`:
+    to_key: (h, w, 2) float32, from the newest picture to the key. trust: (h, w) float32, 1 where a
+    place of the newest picture is sure to show what it showed in the key, 0 where it does not.
+    Pictures may as well come backwards in time.
+    """
+
+    def __init__(self, key: np.ndarray) -> None:
+        # As in `realtime.steady`: the preset "fast", twice as fine and with less refinement.
+        self._estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._estimator.setFinestScale(1)
+        self._estimator.setGradientDescentIterations(12)
+        self._estimator.setVariationalRefinementIterations(3)
+        self._key = self._newest = key
+        self._key_grey = self._grey = _grey(key)
+        self.to_key = np.zeros((*key.shape[:2], 2), np.float32)
+        self.trust = np.ones(key.shape[:2], np.float32)
+        self._from_key = self.to_key.copy()
+        self._followed = 0
+
+    def follow(self, image: np.ndarray) -> None:
+        """Take the next picture."""
+        before, self._newest, self._grey = self._grey, image, _grey(image)
+        there, back = self._flow(before, self._grey), self._flow(self._grey, before)
+        seen = fetch(self.trust, back)  # what was trusted of the places these came from
+        self.to_key = back + fetch(self.to_key, back)
+        self._from_key = self._from_key + fetch(there, self._from_key)
+        self._followed += 1
+        if self._followed % _REGISTER_EVERY == 0:
+            self._draw_to_direct()
+        trust = likeness(self._key, image, self._from_key, self.to_key)
+        self.trust = np.minimum(trust, seen + _RECOVERY * (trust - seen).clip(0))
+
+    def registered(self) -> tuple[np.ndarray, np.ndarray]:
+        """The flow to the key and its trust, as `to_key` and `trust`, without drift."""
+        to_key = self._flow(self._grey, self._key_grey, self.to_key)
+        from_key = self._flow(self._key_grey, self._grey, self._from_key)
+        return to_key, likeness(self._key, self._newest, from_key, to_key)
+
+    def _draw_to_direct(self) -> None:
+        to_key, trust = self.registered()
+        self._from_key += self._drift(self._from_key, self.to_key, to_key, trust, there=True)
+        self.to_key += self._drift(self._from_key, self.to_key, to_key, trust, there=False)
+
+    def _drift(
+        self,
+        from_key: np.ndarray,
+        chained: np.ndarray,
+        direct: np.ndarray,
+        trust: np.ndarray,
+        *,
+        there: bool,
+    ) -> np.ndarray:
+        """How far to move the flow to the key (or, `there`, the flow from it), smooth in space."""
+        error = direct - chained
+        weight = trust * (np.abs(error).max(axis=2) < _FAR)
+        if there:  # the same error, seen from the key, is the other way round
+            error, weight = -fetch(error, from_key), fetch(weight, from_key)
+        spread = cv2.GaussianBlur(np.dstack([error * weight[..., None], weight]), (0, 0), _SMOOTH)
+        return np.float32(_PULL) * spread[..., :2] / np.maximum(spread[..., 2:], 0.05)
+
+    def _flow(
+        self, first: np.ndarray, second: np.ndarray, initial: np.ndarray | None = None
+    ) -> np.ndarray:
+        # An empty array: no flow to begin with. One that is given would be changed.
+        return self._estimator.calc(
+            first, second, np.empty(0) if initial is None else initial.copy()
+        )
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
