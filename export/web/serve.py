@@ -1,0 +1,73 @@
+"""Serves this folder, and one style, to browsers on this machine: python3 serve.py STYLE.onnx"""
+
+import argparse
+import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+FOLDER = Path(__file__).resolve().parent
+RUNTIME = FOLDER / "node_modules" / "onnxruntime-web" / "dist"
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """The folder, and the style beside it, with what browsers want before they share memory."""
+
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
+        ".js": "text/javascript",  # some systems say text/plain, and then no module is run
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+        ".onnx": "application/octet-stream",
+    }
+
+    def __init__(self, *arguments: Any, style: Path | None, **more: Any) -> None:
+        self.style = style
+        super().__init__(*arguments, directory=str(FOLDER), **more)
+
+    def translate_path(self, path: str) -> str:
+        if self.style and unquote(urlsplit(path).path) == f"/{self.style.name}":
+            return str(self.style)
+        return super().translate_path(path)
+
+    def end_headers(self) -> None:
+        # Cross-origin isolation: without it WASM has one thread only.
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        self.send_header("Cache-Control", "no-cache")  # ask whether it has changed
+        super().end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing of what went well; errors are seen in the browser."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Serve the page to browsers on this machine.")
+    parser.add_argument("style", nargs="?", type=Path, help="a file that `impasto export` wrote")
+    parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
+    arguments = parser.parse_args()
+    style = arguments.style
+    if style and not style.is_file():
+        parser.error(f"there is no file {style}: write one with `impasto export`")
+    if not RUNTIME.is_dir():
+        print(f"onnxruntime-web is missing: run `npm install` in {FOLDER}", file=sys.stderr)
+        return 1
+    handler = partial(Handler, style=style)
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", arguments.port), handler)
+    except OSError as error:
+        print(f"port {arguments.port}: {error.strerror}; try another --port", file=sys.stderr)
+        return 1
+    query = f"?model={quote(style.name)}" if style else ""
+    print(f"http://localhost:{server.server_port}/{query}  (Ctrl-C to stop)", flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.server_close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

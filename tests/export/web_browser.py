@@ -1,0 +1,133 @@
+"""Chromium without a window, on the page that its own command serves."""
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+PAGE = Path(__file__).parents[2] / "export" / "web"
+PATIENCE = 60  # s, within which everything has happened even on a busy machine
+NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONN", "ETIMEDOUT", "ENETUNREACH", "network")
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+
+
+def install_runtime() -> Path:
+    """node_modules with onnxruntime-web, from npm once for each package.json. Skips without it."""
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed: apt-get install nodejs npm")
+    package = (PAGE / "package.json").read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "impasto-tests"
+    folder = cache / f"web-{hashlib.sha256(package).hexdigest()[:12]}"
+    if not folder.exists():
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+        partial.mkdir(parents=True)
+        (partial / "package.json").write_bytes(package)
+        command = "npm install --no-package-lock --ignore-scripts --no-audit --no-fund"
+        command += " --fetch-retries=1 --fetch-timeout=60000"
+        ran = subprocess.run(command.split(), cwd=partial, capture_output=True, text=True)
+        if ran.returncode:
+            shutil.rmtree(partial)
+            if any(sign in ran.stderr for sign in NO_NETWORK):
+                pytest.skip("npm cannot be reached for onnxruntime-web")
+            pytest.fail(ran.stderr)
+        partial.rename(folder)
+    return folder / "node_modules"
+
+
+@contextmanager
+def serve(page: Path, *arguments: object) -> Iterator[str]:
+    """The address that serve.py prints, while it serves."""
+    command = [sys.executable, str(page / "serve.py"), "--port", "0", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield process.stdout.readline().split()[0]
+        finally:
+            process.terminate()
+
+
+class Browser:
+    """One Chromium, and what a visitor or a script can do in it."""
+
+    def __init__(self, stack: ExitStack, *flags: str) -> None:
+        from selenium import webdriver
+
+        programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
+        if None in programs:
+            pytest.skip("chromium is not installed: apt-get install chromium chromium-driver")
+        options = webdriver.ChromeOptions()
+        options.binary_location = programs[0]
+        for flag in (*FLAGS, *flags):
+            options.add_argument(flag)
+        service = webdriver.ChromeService(programs[1])
+        self.driver = webdriver.Chrome(options, service)
+        stack.callback(self.driver.quit)
+        self.driver.set_script_timeout(PATIENCE)
+
+    def open(self, url: str) -> None:
+        self.driver.get(url)
+
+    def open_ready(self, url: str) -> None:
+        """Until the style in the address is open."""
+        self.open(url)
+        self.until("document.body.classList.contains('ready')")
+
+    def text(self, name: str) -> str:
+        return self.driver.find_element("id", name).text
+
+    def click(self, name: str) -> None:
+        self.driver.find_element("id", name).click()
+
+    def choose(self, name: str, path: Path) -> None:
+        """A file, for one of the buttons that ask for one."""
+        self.driver.find_element("id", name).send_keys(str(path))
+
+    def until(self, condition: str) -> None:
+        """Wait for a condition in JavaScript; fail with the page's message where it stays false."""
+        from selenium.common.exceptions import TimeoutException
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        wait = WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05)
+        try:
+            wait.until(lambda driver: driver.execute_script(f"return {condition}"))
+        except TimeoutException:
+            pytest.fail(f"{condition} did not come true; the page says: {self.text('message')!r}")
+
+    def wait_for_message(self, kind: str = "error") -> str:
+        self.until(f"message.className === '{kind}' && message.textContent")
+        return self.text("message")
+
+    def paint(self, picture: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, painted by the page's own function for other scripts."""
+        height, width = picture.shape[:2]
+        opaque = np.full((height, width, 1), 255, np.uint8)
+        pixels = np.concatenate([picture, opaque], axis=2).ravel().tolist()
+        script = """
+            const [pixels, width, done] = arguments;
+            const picture = new ImageData(Uint8ClampedArray.from(pixels), width);
+            impasto.paint(picture).then(({ data }) => done([...data]), (error) => done(`${error}`));
+        """
+        painted = self.driver.execute_async_script(script, pixels, width)
+        assert isinstance(painted, list), painted
+        return np.array(painted, np.uint8).reshape(height, width, 4)[..., :3]
+
+    def canvases(self) -> tuple[np.ndarray, np.ndarray]:
+        """The picture that is shown now, before and after, each (H, W, 3) uint8 RGB."""
+        script = "return [original, painted].map((canvas) => canvas.toDataURL())"  # PNG
+        before, after = map(_decode, self.driver.execute_script(script))
+        return before, after
+
+
+def _decode(address: str) -> np.ndarray:
+    png = np.frombuffer(base64.b64decode(address.split(",")[1]), np.uint8)
+    return cv2.imdecode(png, cv2.IMREAD_COLOR_RGB)
