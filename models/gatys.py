@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.gatys_objective import Losses, Objective, Weights, painting_moments, regions_of
+from models.gatys_losses import Moments
+from models.gatys_objective import MARGIN, Losses, Objective, Weights, painting_moments, regions_of
 from models.loss_network import LossNetwork, load_loss_network
 from models.losses import STYLE_LAYERS
 
@@ -69,14 +70,27 @@ class Settings:
 
 PRESETS: dict[str, Settings] = {
     "default": Settings(),
+    # Gatys et al. 2016. The ratio of their losses holds for the scale of their features only; these
+    # are the weights of the authors' released code (content 1, style 1e3 / N_l^2, means of squares)
+    # in our units, as measured in VGG-19 with their weights and pooling on 10 photos and 10
+    # paintings. relu5_1 is left with next to nothing there.
     "gatys2016": Settings(
         loss_network="vgg19",
         pooling="average",
+        style_layers={
+            "relu1_1": 4.0,
+            "relu2_1": 185.0,
+            "relu3_1": 19.0,
+            "relu4_1": 205.0,
+            "relu5_1": 0.001,
+        },
+        style_weight=413.0,
         tv_weight=0.0,
         steps=500,
         history=20,
         levels=1,
     ),
+    # What Johnson et al. 2016 compare their networks with: VGG-16, their layers, L-BFGS.
     "johnson2016": Settings(
         loss_network="vgg16",
         content_layers=_equal(["relu3_3"]),
@@ -124,7 +138,9 @@ def paint(
     a picture that is too small or a layer that the loss network has not.
     """
     if min(content.shape[-2:]) < MIN_SIDE:
-        raise ValueError(f"a picture of {MIN_SIDE} px a side or more can be painted")
+        raise ValueError(f"expected a picture of {MIN_SIDE} px a side or more")
+    if not styles:
+        raise ValueError("expected one painting or more")
     network = open_network(settings, device)
     weights = Weights(
         settings.content_layers,
@@ -153,8 +169,16 @@ def paint(
         )
         image = resized(image, size)
         for step, losses, pixels in optimize(objective, image, count, settings):
-            values = [value.item() for value in losses]
-            yield Progress(size, done + step, sum(steps), *values, pixels.clamp(0, 1))
+            yield Progress(
+                size,
+                done + step,
+                sum(steps),
+                losses.content.item(),
+                losses.style.item(),
+                losses.total_variation.item(),
+                losses.total.item(),
+                pixels.clamp(0, 1),
+            )
         image = pixels
         done += count
 
@@ -234,7 +258,7 @@ def _seen(
     settings: Settings,
     size: tuple[int, int],
     device: str,
-) -> tuple:
+) -> tuple[dict[str, Moments], float, Tensor | None]:
     """A painting's moments, weight and mask for a picture of this size.
 
     Its long side is the picture's times `style_scale`, but never more than its own, as enlarging
@@ -261,3 +285,23 @@ def _first(
     if settings.start == "style":
         return styles[0].image
     return content
+
+
+# --- Memory -----------------------------------------------------------------------------------
+
+
+def memory_needed(size: Sequence[int], settings: Settings) -> int:
+    """Bytes that painting a picture of (height, width) takes at most, about; the program aside.
+
+    What the loss network keeps of one tile for its gradient, and what is kept of the whole
+    picture: itself, its gradient, the memory of the optimiser, the content's features.
+    """
+    height, width = size
+    pixels = height * width
+    seen = pixels
+    if settings.tile is not None and pixels > settings.tile**2 * 3 // 2:
+        seen = (settings.tile + 2 * MARGIN) ** 2
+    values = 330 if settings.loss_network == "compact" else 650  # a pixel seen, with gradients
+    width_of_value = 2 if settings.precision == "bf16" else 4
+    copies = 10 + (2 * settings.history if settings.optimizer == "lbfgs" else 3)
+    return seen * values * width_of_value + pixels * (copies * 12 + 32)

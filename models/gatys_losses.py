@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from itertools import repeat
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.losses import relative_error
@@ -93,7 +94,7 @@ class _RowSums(torch.autograd.Function):
 
 
 def _mapped(rows: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    return rows if weight is None else torch.addmm(bias, rows, weight.T).relu_()
+    return rows if weight is None else F.linear(rows, weight, bias).relu_()
 
 
 def _pieces(
@@ -118,6 +119,16 @@ def mixed(targets: list[Moments], weights: list[float]) -> Moments:
         torch.stack([w / total * t.mean for w, t in zip(weights, targets, strict=True)]).sum(0),
         torch.stack([w / total * t.gram for w, t in zip(weights, targets, strict=True)]).sum(0),
     )
+
+
+class StyleLoss(Protocol):
+    """How far the moments of a picture are from a painting's: 0 is equal, 1 as bad as nothing."""
+
+    second_only: bool  # whether the first moments are never looked at
+
+    def __init__(self, target: Moments) -> None: ...
+
+    def __call__(self, found: Moments) -> Tensor: ...
 
 
 class GramLoss:
@@ -172,4 +183,4 @@ def _trace(matrices: Tensor) -> Tensor:
     return matrices.diagonal(dim1=1, dim2=2).sum()
 
 
-STYLE_LOSSES = {"gram": GramLoss, "wasserstein": WassersteinLoss}
+STYLE_LOSSES: dict[str, type[StyleLoss]] = {"gram": GramLoss, "wasserstein": WassersteinLoss}

@@ -8,11 +8,11 @@ its share of the sums). Tiles overlap by what the deepest layer sees.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.gatys_losses import STYLE_LOSSES, Head, Moments, Sums, feature_sums, mixed, moments
 from models.loss_network import CompactNetwork, LossNetwork
@@ -91,7 +91,9 @@ class Objective:
         with torch.no_grad():
             self._content_targets = [self._content(self.content, w) for w in self._windows]
         self._energies = {
-            layer: sum(t[layer].float().square().sum() for t in self._content_targets)
+            layer: torch.stack([t[layer].float().square().sum() for t in self._content_targets])
+            .sum()
+            .clamp_min(1e-12)
             for layer in self.weights.content_layers
         }
         make = STYLE_LOSSES[self.weights.style_loss]
@@ -139,7 +141,7 @@ class Objective:
         return f.float()
 
     @staticmethod
-    def _core(window: Window, features: Tensor) -> tuple[slice, ...]:
+    def _core(window: Window, features: Tensor) -> Any:
         """Where the core lies in the features of what is seen."""
         (top, bottom, left, right), (y0, y1, x0, x1) = window
         stride = round((bottom - top) / features.shape[-2])
@@ -175,7 +177,7 @@ class Objective:
         remaining = iter(parts)
         content = zero
         for layer, weight in weights.content_layers.items():
-            content = content + weight * next(remaining) / self._energies[layer].clamp_min(1e-12)
+            content = content + weight * next(remaining) / self._energies[layer]
         content = content / max(sum(weights.content_layers.values()), 1e-12)
         style = zero
         for region, losses, masks in zip(
@@ -218,7 +220,7 @@ class Objective:
     def _places(self, layer: str, masks: list[dict[str, Tensor]]) -> Tensor | float:
         """How many places of a layer a region has."""
         if masks[0]:
-            return sum(mask[layer].sum() for mask in masks).clamp_min(1e-6)
+            return torch.stack([mask[layer].sum() for mask in masks]).sum().clamp_min(1e-6)
         stride = stride_of(layer)
         cores = [window.core for window in self._windows]
         return float(sum(((y1 - y0) // stride) * ((x1 - x0) // stride) for y0, y1, x0, x1 in cores))
@@ -228,7 +230,10 @@ def head_of(network: LossNetwork, layer: str) -> Head | None:
     """What a layer's features go through in the compact network; None in others."""
     if not isinstance(network, CompactNetwork):
         return None
-    head = network.heads[layer]
+    if layer not in network.heads:
+        raise ValueError(f"the compact network has no {layer}, only {', '.join(network.heads)}")
+    head = cast(nn.Conv2d, network.heads[layer])
+    assert head.bias is not None
     return Head(head.weight.flatten(1), head.bias)
 
 
