@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from models.errors import WeightsError
+from models.forms import FORMS, shapes
 
 if TYPE_CHECKING:  # torch loads only with the first network
     from models.transform_net import TransformNet
@@ -67,6 +70,13 @@ def parse_blend(spec: str) -> dict[str, float]:
     return {name: value / total for name, value in shares.items()}
 
 
+class Weights(NamedTuple):
+    """What a network is, for engines that need no PyTorch."""
+
+    form: str  # one of models.forms.FORMS
+    arrays: dict[str, np.ndarray]  # float32, by the names that `TransformNet` gives them
+
+
 def load_style(spec: str, *, strength: float = 1.0, quality: str = "fast") -> "TransformNet":
     """The network of a style or a blend, ready to run: float32, evaluation mode, on the CPU.
 
@@ -75,8 +85,28 @@ def load_style(spec: str, *, strength: float = 1.0, quality: str = "fast") -> "T
     space (deep network interpolation, Wang et al. 2019, eq. 1). quality: "fast" or "fine".
     Raises WeightsError.
     """
+    return network_of(load_weights(spec, strength=strength, quality=quality))
+
+
+def load_weights(spec: str, *, strength: float = 1.0, quality: str = "fast") -> Weights:
+    """As `load_style`, without PyTorch, which takes longer to load than all the rest."""
     mixture = mixture_of(spec, strength=strength, quality=quality)
-    return mix({path: load_network(path) for path in mixture}, mixture)
+    parts = {path: read_weights(path) for path in mixture}
+    form, arrays = parts[next(iter(mixture))]
+    if len(mixture) > 1:
+        arrays = _mixed([(parts[path].arrays, share) for path, share in mixture.items()])
+    return Weights(form, arrays)
+
+
+def network_of(weights: Weights) -> "TransformNet":
+    """The network itself."""
+    import torch
+
+    from models.transform_net import TransformNet
+
+    network = TransformNet(weights.form)
+    network.load_state_dict({name: torch.from_numpy(x) for name, x in weights.arrays.items()})
+    return network.eval()
 
 
 def mixture_of(spec: str, *, strength: float = 1.0, quality: str = "fast") -> dict[Path, float]:
@@ -98,10 +128,12 @@ def mix(networks: Mapping[Path, "TransformNet"], mixture: Mapping[Path, float]) 
     mixed = copy.deepcopy(networks[next(iter(mixture))])
     if len(mixture) > 1:
         parts = [(networks[path].state_dict(), share) for path, share in mixture.items()]
-        mixed.load_state_dict(
-            {name: sum(part[name] * share for part, share in parts) for name in parts[0][0]}
-        )
+        mixed.load_state_dict(_mixed(parts))
     return mixed
+
+
+def _mixed(parts: list[tuple[dict[str, Any], float]]) -> dict[str, Any]:
+    return {name: sum(part[name] * share for part, share in parts) for name in parts[0][0]}
 
 
 def style_file(name: str, quality: str) -> Path:
@@ -140,13 +172,11 @@ def checked(row: dict) -> Path:
 
 
 def form_of(path: Path) -> str:
-    """The form of the network in a safetensors file. Raises WeightsError as `load_network` does."""
+    """The form of the network in a safetensors file. Raises WeightsError as `read_weights` does."""
     from safetensors import SafetensorError, safe_open
 
-    from models.transform_net import FORMS
-
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, "numpy") as file:
             form = (file.metadata() or {}).get("form", "")
     except FileNotFoundError:
         raise WeightsError(f"no style file {path}") from None
@@ -157,17 +187,17 @@ def form_of(path: Path) -> str:
     return form
 
 
+def read_weights(path: Path) -> Weights:
+    """What a safetensors file holds. Raises WeightsError when that is no network of ours."""
+    from safetensors.numpy import load_file
+
+    form = form_of(path)
+    arrays = {name: value.astype(np.float32) for name, value in load_file(path).items()}
+    if {name: value.shape for name, value in arrays.items()} != shapes(form):
+        raise WeightsError(f"{path} does not hold the weights of a {form!r} network")
+    return Weights(form, arrays)
+
+
 def load_network(path: Path) -> "TransformNet":
     """The network in a safetensors file. Raises WeightsError when the file holds none of ours."""
-    from safetensors.torch import load_file
-
-    from models.transform_net import TransformNet
-
-    network = TransformNet(form_of(path))
-    try:
-        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-    except RuntimeError:
-        raise WeightsError(
-            f"{path} does not hold the weights of a {network.form_name!r} network"
-        ) from None
-    return network.eval()
+    return network_of(read_weights(path))

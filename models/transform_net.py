@@ -1,27 +1,12 @@
 """Our feed-forward image transformation network, after Johnson et al. 2016, made small and fast."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import forms
+from models.forms import FORMS, Form
 from models.layers import ResidualBlock, ShuffleConv, UpsampleConv, conv, reflect_pad
-
-
-@dataclass(frozen=True)
-class Form:
-    """How wide a network is at each scale."""
-
-    stem: int  # channels at 1/4 of the picture's size, on the way down and up
-    width: int  # channels in the residual blocks, at 1/8
-    refine: int  # channels at 1/2, on the way up
-    blocks: int = 5
-
-
-# Chosen by the bake-off in README.md beside this file. Widths are multiples of 16, which fill the
-# vector units.
-FORMS = {"fast": Form(stem=32, width=64, refine=16)}
 
 
 class TransformNet(nn.Module):
@@ -34,8 +19,7 @@ class TransformNet(nn.Module):
     with all of it given back.
     """
 
-    MARGIN = 16  # px of reflection around the picture; the convolutions' zero padding stays in it
-    STRIDE = 8
+    MARGIN, STRIDE = forms.MARGIN, forms.STRIDE
 
     def __init__(self, form_name: str) -> None:
         super().__init__()

@@ -26,9 +26,11 @@ from torch import nn
 from models.classic import ClassicNet
 from models.errors import EngineError, SourceError
 from models.transform_net import FORMS, TransformNet
-from realtime.engines import DTYPES, Engine, OnnxEngine, TorchEngine, open_engine, precisions
+from realtime.engines import Engine, open_engine
 from realtime.frame import Frame
+from realtime.onnx_engine import OnnxEngine
 from realtime.stylizer import REFRESH_EVERY, Stylizer
+from realtime.torch_engine import DTYPES, TorchEngine, precisions
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))  # (height, width)
 CLIP = Path(__file__).parents[1] / "samples" / "harbor.mp4"

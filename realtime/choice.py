@@ -100,19 +100,19 @@ class Painter:
         return self._engine
 
     def _open(self, size: tuple[int, int]) -> Engine:
-        from models.styles import load_style
+        from models.styles import load_weights
         from realtime.engines import open_engine, seconds_a_frame
 
         choice = self.choice
-        # To time the engines takes longer than to paint one picture.
-        at_once = choice.engine == "auto" and not self.moving
+        # To time the engines takes longer than to paint one picture, and so does loading PyTorch.
+        at_once = choice.engine == choice.precision == "auto" and not self.moving
 
         @cache
         def engine_of(quality: str) -> Engine:
             return open_engine(
-                load_style(choice.style, strength=choice.strength, quality=quality),
-                engine="torch" if at_once else choice.engine,
-                device=choice.device,
+                load_weights(choice.style, strength=choice.strength, quality=quality),
+                engine="onnxruntime" if at_once else choice.engine,
+                device="cpu" if at_once and choice.device == "auto" else choice.device,
                 precision=choice.precision,
                 size=size,
             )

@@ -1,39 +1,33 @@
-"""PyTorch, ONNX Runtime, identity: what turns a batch of pictures into stylised ones, called alike.
+"""What turns a batch of pictures into stylised ones: PyTorch, ONNX Runtime, identity, called alike.
 
 An engine takes and gives (N, H, W, 3) uint8 RGB, any N, H and W. Called as a function it looks at
 each picture alone. A video is stylised with `carry`: the norm statistics that one frame needs come
 from the frames before it (see models.folding), which is faster and steadier. They go in and come
 out; an engine keeps nothing between frames but weights already folded.
+
+Each of the two real ones lives in a module of its own, loaded when it is wanted: PyTorch alone
+takes longer to load than everything else until the first frame.
 """
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Lock
+from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from models.classic import ClassicNet
-from models.eight_bit import EightBit
 from models.errors import EngineError
-from models.folding import FoldedNetwork, RenewingNetwork
-from models.layouts import Layout, Planes
-from models.moments import Moments, neutral
-from models.planes import Recoding
-from models.transform_net import TransformNet
+from models.styles import Weights
+from realtime import known_speeds
+from realtime.cuda import cuda_devices
 from realtime.frame import ColorTags
 
 if TYPE_CHECKING:
-    from export.onnx_graph import NormStatistics
+    from torch import nn
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Statistics = Any  # of norms; what an engine gives, the same engine takes
 
 
 class Engine(ABC):
@@ -48,7 +42,7 @@ class Engine(ABC):
     reads_planes: bool = False  # whether `for_planes` is there
 
     def __init__(self, smallest: int) -> None:
-        self.smallest = smallest  # px a side that the network takes
+        self.smallest = smallest  # px a side that it takes as it is; less is enlarged
         self.notes: list[str] = []  # what a user should be told, a line each; may grow
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
@@ -56,14 +50,14 @@ class Engine(ABC):
         height, width = frames.shape[1:3]
         return self._stylize(self._enlarged(frames))[:, :height, :width]
 
-    def carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+    def carry(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
         """Stylise every frame with these norm statistics."""
         height, width = frames.shape[1:3]
         return self._carry(self._enlarged(frames), statistics)[:, :height, :width]
 
     def refresh(
-        self, frame: np.ndarray, statistics: Moments | None, weight: float
-    ) -> tuple[np.ndarray, Moments]:
+        self, frame: np.ndarray, statistics: Statistics | None, weight: float
+    ) -> tuple[np.ndarray, Statistics]:
         """Stylise one frame, (1, H, W, 3), with `statistics` moved towards its own by `weight`.
 
         Returns these too. None: the frame's own alone, as for the first of a scene.
@@ -75,7 +69,7 @@ class Engine(ABC):
         return stylized[:, :height, :width], renewed
 
     @abstractmethod
-    def replace(self, network: nn.Module) -> None:
+    def replace(self, network: nn.Module | Weights) -> None:
         """Paint with `network`, of the same kind and form, from the next frame on.
 
         Statistics of the one before say nothing about it: the next call is `refresh` with None.
@@ -105,14 +99,14 @@ class Engine(ABC):
     @abstractmethod
     def _stylize(self, frames: np.ndarray) -> np.ndarray: ...
 
-    _start: Moments
+    _start: Statistics
 
-    def _carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+    def _carry(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
         raise EngineError(f"the {self.name} engine carries no statistics for this network")
 
     def _refresh(
-        self, frame: np.ndarray, statistics: Moments, weight: float
-    ) -> tuple[np.ndarray, Moments]:
+        self, frame: np.ndarray, statistics: Statistics, weight: float
+    ) -> tuple[np.ndarray, Statistics]:
         raise EngineError(f"the {self.name} engine carries no statistics for this network")
 
 
@@ -124,212 +118,15 @@ class IdentityEngine(Engine):
     def __init__(self) -> None:
         super().__init__(smallest=1)
 
-    def replace(self, network: nn.Module) -> None:
+    def replace(self, network: nn.Module | Weights) -> None:
         pass
 
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
         return frames.copy()
 
 
-class TorchEngine(Engine):
-    """PyTorch on the CPU or a CUDA device."""
-
-    name = "torch"
-
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        device: str = "cpu",
-        precision: str = "fp32",
-        layout: Layout | None = None,
-    ) -> None:
-        super().__init__(_smallest(network))
-        self.device, self.precision = device, precision
-        network = self._own(network)
-        self.carries = self.reads_planes = isinstance(network, TransformNet)
-        if isinstance(network, TransformNet):
-            self._threads = torch.get_num_threads()
-            self.side_by_side = device == "cpu" and self._threads > 1
-            dtype = DTYPES[precision]
-            self._renewing = RenewingNetwork(network, dtype, layout)
-            # Side by side, one thread may still paint with statistics that are old to the other.
-            count = 2 if self.side_by_side else 1
-            self._folded = [FoldedNetwork(network, dtype, layout) for _ in range(count)]
-            self._users = [0] * count
-            self._folding, self._refreshing = Lock(), Lock()
-            self._start = neutral(sum(self._renewing.widths), device)
-        else:
-            self.replace(network)
-        self._batch = 64  # no more at once; less after running out of the device's memory
-
-    def replace(self, network: nn.Module) -> None:
-        network = self._own(network)
-        if isinstance(network, TransformNet):
-            for fused in (self._renewing, *self._folded):
-                fused.take(network)
-        else:
-            network = network.to(DTYPES[self.precision]).to(memory_format=torch.channels_last)
-            self._plain = EightBit(network)
-
-    def for_planes(self, color: ColorTags) -> Engine:
-        recoding = Recoding.of(color.matrix, color.full_range).to(self.device)
-        engine = TorchEngine(
-            self._renewing.network,
-            device=self.device,
-            precision=self.precision,
-            layout=Planes(recoding),
-        )
-        engine.notes = self.notes
-        return engine
-
-    def _own(self, network: nn.Module) -> nn.Module:
-        return copy.deepcopy(network).eval().requires_grad_(False).to(self.device)
-
-    def use_half_the_cores(self) -> None:
-        # Of this thread; and the default of threads that first use PyTorch after this.
-        torch.set_num_threads(self._threads // 2)
-
-    @contextmanager
-    def _folded_with(self, statistics: Moments) -> Iterator[FoldedNetwork]:
-        """A network folded with these: one that is, or else one that nobody uses."""
-        with self._folding:
-            chosen = min(
-                range(len(self._folded)),
-                key=lambda i: (self._folded[i].statistics is not statistics, self._users[i]),
-            )
-            self._folded[chosen].fold(statistics)
-            self._users[chosen] += 1
-        try:
-            yield self._folded[chosen]
-        finally:
-            with self._folding:
-                self._users[chosen] -= 1
-
-    @torch.inference_mode()
-    def _stylize(self, frames: np.ndarray) -> np.ndarray:
-        if not self.carries:
-            return self._in_batches(frames, self._plain)
-        alone = [self._refresh(frame[None], self._start, 1.0)[0] for frame in frames]
-        return np.concatenate(alone)
-
-    @torch.inference_mode()
-    def _carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
-        with self._folded_with(statistics) as folded:
-            return self._in_batches(frames, folded)
-
-    @torch.inference_mode()
-    def _refresh(
-        self, frame: np.ndarray, statistics: Moments, weight: float
-    ) -> tuple[np.ndarray, Moments]:
-        renewed: list[Moments] = []
-
-        def refresh(frames: Tensor) -> Tensor:
-            stylized, moments = self._renewing(frames, statistics, weight)
-            renewed.append(moments)
-            return stylized
-
-        with self._refreshing:
-            return self._in_batches(frame, refresh), renewed[0]
-
-    def _in_batches(self, frames: np.ndarray, stylize: Callable[[Tensor], Tensor]) -> np.ndarray:
-        """Through `stylize` in batches the device has memory for.
-
-        Batches are for GPUs: on the CPU a frame of four takes about as long as one alone (640x360:
-        6.0 against 6.2 ms).
-        """
-        stylized: list[np.ndarray] = []
-        while (done := sum(map(len, stylized))) < len(frames):
-            part = torch.from_numpy(frames[done : done + self._batch])
-            try:
-                stylized.append(stylize(part.to(self.device)).cpu().numpy())
-            except torch.cuda.OutOfMemoryError:
-                self._use_less_memory(len(part))
-        return stylized[0] if len(stylized) == 1 else np.concatenate(stylized)
-
-    def _use_less_memory(self, batch: int) -> None:
-        torch.cuda.empty_cache()
-        if batch == 1:
-            raise EngineError(
-                f"one frame does not fit into the memory of {self.device}; "
-                "use a smaller --size, or --device cpu"
-            ) from None
-        self._batch = batch // 2
-        self.notes.append(f"{self.device} ran out of memory: batches of {self._batch} from here on")
-
-
-class OnnxEngine(Engine):
-    """ONNX Runtime on the CPU or a CUDA device, in float32.
-
-    Carried statistics are inputs here, applied beside the convolutions: 18 ms at 640x360 where
-    those of each frame take 21. Folded into the weights it would be 14, but then every refresh
-    would need a new session (20 ms; seconds on a GPU).
-    """
-
-    name, precision = "onnxruntime", "fp32"
-
-    def __init__(self, network: nn.Module, *, device: str = "cpu") -> None:
-        super().__init__(_smallest(network))
-        self.device = device
-        self.carries = isinstance(network, TransformNet)
-        self.replace(network)
-        if self.carries:
-            self._start = neutral(self._carried.get_inputs()[1].shape[0])
-
-    def replace(self, network: nn.Module) -> None:
-        self._own = _session(network, "own", self.device)
-        if self.carries:
-            self._carried = _session(network, "carried", self.device)
-            self._renewed = _session(network, "renewed", self.device)
-
-    def _stylize(self, frames: np.ndarray) -> np.ndarray:
-        return _run(self._own, frames=frames)[0]
-
-    def _carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
-        mean, variance = (x.numpy() for x in statistics)
-        return _run(self._carried, frames=frames, mean=mean, variance=variance)[0]
-
-    def _refresh(
-        self, frame: np.ndarray, statistics: Moments, weight: float
-    ) -> tuple[np.ndarray, Moments]:
-        mean, variance = (x.numpy() for x in statistics)
-        stylized, *renewed = _run(
-            self._renewed, frames=frame, mean=mean, variance=variance, weight=np.float32(weight)
-        )
-        return stylized, Moments(*(torch.from_numpy(x) for x in renewed))
-
-
-def _run(session: Any, **inputs: Any) -> list[np.ndarray]:
-    return session.run(None, {name: np.asarray(x, order="C") for name, x in inputs.items()})
-
-
-def _session(network: nn.Module, statistics: NormStatistics, device: str) -> Any:
-    """A session that runs where it was told to. ONNX Runtime itself would fall back in silence."""
-    import onnxruntime
-
-    from export.onnx_graph import build_model
-
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
-    options = onnxruntime.SessionOptions()
-    # Said outright, since threads it counts itself it also pins to cores, where other stages run.
-    options.intra_op_num_threads = torch.get_num_threads()
-    # Nor may idle threads spin: what PyTorch, the decoder or the encoder does next would take up to
-    # six times as long (measured with two cores), and ONNX Runtime itself gains nothing.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    onnxruntime.set_default_logger_severity(4)  # a provider that fails is told below, in one line
-    if provider in onnxruntime.get_available_providers():
-        model = build_model(network, statistics).SerializeToString()
-        session = onnxruntime.InferenceSession(model, options, providers=[provider])
-        if provider in session.get_providers():
-            return session
-    raise EngineError(
-        f"ONNX Runtime has no working {provider} here; install onnxruntime-gpu with the CUDA and "
-        "cuDNN that it names, or use --engine torch"
-    )
-
-
 def open_engine(
-    network: nn.Module,
+    network: nn.Module | Weights,
     *,
     engine: str = "auto",
     device: str = "auto",
@@ -338,43 +135,81 @@ def open_engine(
 ) -> Engine:
     """An engine for `network`; "auto" is what is fastest on this machine.
 
-    network: TransformNet or ClassicNet, float32, on the CPU; it is copied. engine: "torch",
-    "onnxruntime" or "auto", which times both at `size` (height, width) and says so in `.reason`.
-    device: "cpu" or "cuda". precision: "fp32", "bf16" or "fp16".
+    network: TransformNet or ClassicNet, float32, on the CPU, which is copied; or the weights of
+    one. engine: "torch", "onnxruntime" or "auto", which times both at `size` (height, width), the
+    first time on a machine, and says so in `.reason`. device: "cpu" or "cuda". precision: "fp32",
+    "bf16" or "fp16".
     Raises EngineError for what this machine does not have.
     """
     device = _device(device)
-    if engine == "torch":
-        return TorchEngine(network, device=device, precision=_precision(precision, device))
-    if engine == "onnxruntime":
-        if precision not in ("auto", "fp32"):
-            raise EngineError(
-                f"ONNX Runtime runs in fp32 here, not {precision}; use --engine torch"
-            )
-        return OnnxEngine(network, device=device)
-    if engine != "auto":
+    if engine not in ("torch", "onnxruntime", "auto"):
         raise EngineError(f"no engine {engine!r}; there are torch, onnxruntime and auto")
-    chosen: Engine = TorchEngine(network, device=device, precision=_precision(precision, device))
-    if precision not in ("auto", "fp32"):
+    if engine == "onnxruntime" and precision not in ("auto", "fp32"):
+        raise EngineError(f"ONNX Runtime runs in fp32 here, not {precision}; use --engine torch")
+    if engine == "auto" and precision not in ("auto", "fp32"):
+        chosen = _torch_engine(network, device, precision)
         chosen.reason = f"only torch runs in {precision}"
         return chosen
-    return _faster(chosen, network, size)
+    if engine == "auto":
+        return _fastest(network, device, precision, size)
+    if engine == "torch":
+        return _torch_engine(network, device, precision)
+    return _onnx_engine(network, device, precision)
 
 
-def _faster(ours: Engine, network: nn.Module, size: tuple[int, int]) -> Engine:
-    """`ours` or ONNX Runtime, whichever is faster at this size, with the reason."""
-    try:
-        other = OnnxEngine(network, device=ours.device)
-    except (EngineError, ImportError) as error:
-        ours.reason = f"the only one that works here ({error})"
-        return ours
-    speeds = {engine: 1 / min(seconds_a_frame(engine, size)) for engine in (ours, other)}
-    winner, loser = sorted(speeds, key=lambda engine: -speeds[engine])
+def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+    from realtime.torch_engine import TorchEngine, native
+
+    return TorchEngine(network, device=device, precision=native(precision, device))
+
+
+def _onnx_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+    from realtime.onnx_engine import OnnxEngine
+
+    return OnnxEngine(network, device=device)
+
+
+_OPENERS: dict[str, Callable[[nn.Module | Weights, str, str], Engine]] = {
+    "torch": _torch_engine,
+    "onnxruntime": _onnx_engine,
+}
+
+
+def _fastest(
+    network: nn.Module | Weights, device: str, precision: str, size: tuple[int, int]
+) -> Engine:
+    """Whichever was the faster one on this machine; both are timed where that is not known."""
+    kind = network.form if isinstance(network, Weights) else type(network).__name__
+    known = known_speeds.recall(kind, device, precision)
+    if known is not None:
+        try:
+            chosen = _OPENERS[known.engine](network, device, precision)
+        except (EngineError, ImportError):
+            pass  # it is gone: look again
+        else:
+            chosen.reason = f"{known.reason}, when last measured"
+            return chosen
+    opened: dict[Engine, float] = {}
+    refused = ""
+    for opener in _OPENERS.values():
+        try:
+            engine = opener(network, device, precision)
+        except (EngineError, ImportError) as error:
+            refused = str(error)
+        else:
+            opened[engine] = 1 / min(seconds_a_frame(engine, size))
+    if not opened:
+        raise EngineError(refused)
+    winner, *losers = sorted(opened, key=lambda engine: -opened[engine])
+    if not losers:
+        winner.reason = f"the only one that works here ({refused})"
+        return winner
     height, width = size
-    winner.reason = (
-        f"{speeds[winner]:.0f} fps at {width}x{height}; "
-        f"{loser.name} {loser.precision} {speeds[loser]:.0f}"
+    winner.reason = f"{opened[winner]:.0f} fps at {width}x{height}; " + "; ".join(
+        f"{loser.name} {loser.precision} {opened[loser]:.0f}" for loser in losers
     )
+    found = known_speeds.Known(winner.name, winner.reason)
+    known_speeds.remember(kind, device, precision, found=found)
     return winner
 
 
@@ -397,41 +232,13 @@ def seconds_a_frame(engine: Engine, size: tuple[int, int], *, repeats: int = 3) 
     return seconds[1:]
 
 
-def precisions(device: str) -> list[str]:
-    """What PyTorch computes in natively on "cpu" or "cuda", fastest first."""
-    if device == "cuda":
-        return ["fp16", *(["bf16"] if torch.cuda.is_bf16_supported() else []), "fp32"]
-    # Asked of the processor, since oneDNN does bf16 on older ones too, by slow emulation.
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
-        return ["bf16", "fp32"]
-    return ["fp32"]
-
-
 def _device(wanted: str) -> str:
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise EngineError(
-            "no CUDA device is to be had here: check nvidia-smi and that this PyTorch is a CUDA "
-            f"build (it is {torch.__version__}), or use --device cpu"
-        )
-    if wanted not in ("cpu", "cuda"):
+    if wanted not in ("cpu", "cuda", "auto"):
         raise EngineError(f"no device {wanted!r}; there are cpu, cuda and auto")
-    return wanted
-
-
-def _precision(wanted: str, device: str) -> str:
-    native = precisions(device)
     if wanted == "auto":
-        return native[0]
-    if wanted not in native:
+        return "cuda" if cuda_devices() else "cpu"
+    if wanted == "cuda" and not cuda_devices():
         raise EngineError(
-            f"this {device} does not compute in {wanted}; it does in {' and '.join(native)}"
+            "no CUDA device is to be had here: check that nvidia-smi shows one, or use --device cpu"
         )
     return wanted
-
-
-def _smallest(network: nn.Module) -> int:
-    """Px a side that reflection by the network's margin needs."""
-    assert isinstance(network, TransformNet | ClassicNet)
-    return network.MARGIN + network.STRIDE

@@ -4,17 +4,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from models.moments import Moments
 from realtime.cuts import color_histogram, is_cut
-from realtime.engines import Engine
+from realtime.engines import Engine, Statistics
 from realtime.frame import ColorTags, Frame
 from realtime.pixels import rgb_of, with_color_of
-from realtime.steady import FlowBlend, Hold
 from realtime.threads import side_by_side
+
+if TYPE_CHECKING:
+    from realtime import steady
 
 # How often the carried statistics are measured, and how far they then move. PSNR in dB against
 # every frame's own statistics, on eight real clips (webcam to spinning dancer; in bf16, which alone
@@ -37,7 +38,7 @@ class Run(NamedTuple):
 
 
 Steadiness = Literal["off", "hold", "flow"]
-Painted = tuple[np.ndarray, Moments | None]  # (N, H, W, 3), and the statistics it has
+Painted = tuple[np.ndarray, Statistics | None]  # (N, H, W, 3), and the statistics it has
 
 
 class Stylizer:
@@ -69,8 +70,13 @@ class Stylizer:
     ) -> None:
         self.engine, self.keep_color, self.steadiness = engine, keep_color, steadiness
         self.carry = carry and engine.carries
-        self._hold = Hold() if steadiness == "hold" else None
-        self._blend = FlowBlend() if steadiness == "flow" else None
+        self._hold: steady.Hold | None = None
+        self._blend: steady.FlowBlend | None = None
+        if steadiness != "off":  # OpenCV loads for nothing else here
+            from realtime.steady import FlowBlend, Hold
+
+            self._hold = Hold() if steadiness == "hold" else None
+            self._blend = FlowBlend() if steadiness == "flow" else None
         self._remembers = self.carry or steadiness != "off"
         # Whether frames may come as planes; they go out as they came. Others are made RGB first.
         self.takes_planes = (
@@ -80,7 +86,7 @@ class Stylizer:
         self._stylized = self._in_turn
         if ahead and self.carry and engine.side_by_side:
             self._stylized = self._side_by_side
-        self._statistics: Moments | None = None
+        self._statistics: Statistics | None = None
         self._histogram: np.ndarray | None = None
         self._shape: tuple[int, ...] = ()
         self._age = 0  # frames that the statistics have served for
@@ -174,7 +180,7 @@ class Stylizer:
                 yield run, painted.result()[0]
         self._statistics = refreshed.result()[1]
 
-    def _paint(self, run: Run, statistics: Moments | None) -> Painted:
+    def _paint(self, run: Run, statistics: Statistics | None) -> Painted:
         images = np.stack([frame.image for frame in run.frames])
         color = run.frames[0].color
         engine = self.engine if color is None else self._planar[color]

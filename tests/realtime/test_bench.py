@@ -11,7 +11,7 @@ from models.classic import ClassicNet
 from models.errors import SourceError
 from models.transform_net import FORMS, TransformNet
 from realtime import bench
-from realtime.engines import precisions
+from realtime.torch_engine import precisions
 from tests.media import make_clip
 
 

@@ -1,5 +1,8 @@
 """All engines keep the same contract, and agree."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,16 +12,13 @@ from hypothesis import strategies as st
 from models.classic import ClassicNet
 from models.errors import EngineError
 from models.moments import Moments, neutral
+from models.styles import Weights
 from models.transform_net import FORMS, TransformNet
-from realtime import engines
-from realtime.engines import (
-    Engine,
-    IdentityEngine,
-    OnnxEngine,
-    TorchEngine,
-    open_engine,
-    precisions,
-)
+from realtime import engines, known_speeds
+from realtime.engines import Engine, IdentityEngine, open_engine
+from realtime.onnx_engine import OnnxEngine
+from realtime.torch_engine import TorchEngine, precisions
+from tests.media import make_clip
 from tests.pictures import make_pictures
 
 # Levels that two engines may differ by. float32: rounding on the other side. bf16: eight bits of
@@ -56,7 +56,7 @@ def test_any_size_and_batch(name, height, width, count):
     if engine.carries:
         first, statistics = engine.refresh(frames[:1], None, 0.5)
         assert first.shape == frames[:1].shape and first.dtype == np.uint8
-        assert torch.isfinite(statistics.variance).all()
+        assert np.isfinite(np.asarray(statistics.variance)).all()
         carried = engine.carry(frames, statistics)
         assert carried.shape == frames.shape and carried.dtype == np.uint8
 
@@ -111,14 +111,39 @@ def test_the_classic_network_runs_without_carrying():
     assert np.abs(ours(frames).astype(int) - other(frames)).max() <= 1
 
 
-def test_auto_says_why():
+@pytest.fixture
+def nothing_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(known_speeds, "user_cache_path", lambda name: tmp_path / name)
+
+
+def test_auto_says_why(nothing_known):
     engine = open_engine(make_network(), device="cpu", size=(48, 64))
     assert engine.precision in precisions("cpu")
     other = {"torch": "onnxruntime", "onnxruntime": "torch"}[engine.name]  # whichever was slower
     assert "fps at 64x48" in engine.reason and other in engine.reason
 
 
+def test_auto_measures_once(nothing_known, monkeypatch):
+    first = open_engine(make_network(), device="cpu", size=(48, 64))
+    monkeypatch.setattr(engines, "seconds_a_frame", None)
+    again = open_engine(make_network(), device="cpu", size=(720, 1280))
+    assert (again.name, again.precision) == (first.name, first.precision)
+    assert again.reason == f"{first.reason}, when last measured"
+
+
+def test_an_engine_that_is_gone_is_looked_for_anew(nothing_known, monkeypatch):
+    def gone(*_: object) -> Engine:
+        raise EngineError("it does not work here any more")
+
+    known = known_speeds.Known("onnxruntime", "it was faster")
+    known_speeds.remember("TransformNet", "cpu", "auto", found=known)
+    monkeypatch.setitem(engines._OPENERS, "onnxruntime", gone)
+    engine = open_engine(make_network(), device="cpu", size=(48, 64))
+    assert engine.name == "torch" and "any more" in engine.reason
+
+
 def test_auto_takes_whichever_is_faster(monkeypatch):
+    monkeypatch.setattr(known_speeds, "recall", lambda *case: None)
     for slow, chosen in (("torch", "onnxruntime"), ("onnxruntime", "torch")):
         seconds = lambda engine, size, slow=slow: [2.0 if engine.name == slow else 1.0]  # noqa: E731
         monkeypatch.setattr(engines, "seconds_a_frame", seconds)
@@ -144,6 +169,32 @@ def test_an_engine_asked_for_is_the_engine():
 def test_what_is_not_to_be_had_is_an_error_with_advice(options, message):
     with pytest.raises(EngineError, match=message):
         open_engine(make_network(), **options)
+
+
+def test_weights_are_as_good_as_the_network():
+    network = make_network()
+    arrays = {name: value.numpy() for name, value in network.state_dict().items()}
+    weights, frames = Weights(network.form_name, arrays), make_pictures(1, 40, 50)
+    for kind in (OnnxEngine, TorchEngine):
+        ours, theirs = kind(weights), kind(network)
+        assert np.array_equal(ours(frames), theirs(frames))
+        painted, statistics = ours.refresh(frames, None, 1.0)
+        assert np.array_equal(painted, theirs.refresh(frames, None, 1.0)[0])
+        assert np.abs(ours.carry(frames, statistics).astype(int) - painted).max() <= 1
+
+
+def test_onnx_runtime_paints_without_pytorch(tmp_path):
+    """PyTorch takes longer to load than all else until the first frame; OpenCV is next."""
+    program = """
+import sys
+from realtime.cli import app
+app(sys.argv[1:], standalone_mode=False)
+assert not {"torch", "cv2"} & set(sys.modules), "loaded for nothing"
+"""
+    clip, target = make_clip(tmp_path / "in.mp4", size=(48, 64)), tmp_path / "out.mp4"
+    painting = [str(clip), str(target), "--style", "great_wave", "--engine", "onnxruntime"]
+    subprocess.run([sys.executable, "-c", program, "video", *painting], check=True)
+    assert target.stat().st_size > 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")

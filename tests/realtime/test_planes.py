@@ -15,11 +15,12 @@ from models.transform_net import TransformNet
 from realtime import stylize_video
 from realtime.batcher import batched
 from realtime.cuts import color_histogram, is_cut
-from realtime.engines import OnnxEngine, TorchEngine
 from realtime.frame import ColorTags, Frame
+from realtime.onnx_engine import OnnxEngine
 from realtime.pixels import planar_video_frame, planes_color, to_planes, to_video_frame
 from realtime.sources import VideoFile
 from realtime.stylizer import REFRESH_EVERY, Stylizer
+from realtime.torch_engine import TorchEngine
 from tests.media import make_clip, numbered_picture
 from tests.pictures import make_pictures
 
