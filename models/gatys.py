@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.errors import WeightsError
 from models.gatys_losses import Moments
 from models.gatys_objective import MARGIN, Losses, Objective, Weights, painting_moments, regions_of
-from models.loss_network import LossNetwork, load_loss_network
+from models.loss_network import CompactNetwork, LossNetwork, load_loss_network
 from models.losses import STYLE_LAYERS
 
 MIN_SIDE = 16  # px: relu5_1 needs four poolings
@@ -134,8 +135,8 @@ def paint(
     (1, 3, H, W), where like_mask, (1, 1, H, W) in [0, 1], is 1; None: everywhere.
 
     Yields after every step; the last `Progress` has the result at content's size. The same
-    arguments on the same machine give the same result. Raises WeightsError, and ValueError for
-    a picture that is too small or a layer that the loss network has not.
+    arguments on the same machine give the same result. Raises WeightsError, also for a layer that
+    the loss network has not, and ValueError for a picture that is too small.
     """
     if min(content.shape[-2:]) < MIN_SIDE:
         raise ValueError(f"expected a picture of {MIN_SIDE} px a side or more")
@@ -184,8 +185,14 @@ def paint(
 
 
 def open_network(settings: Settings, device: str) -> LossNetwork:
-    """The frozen loss network that the settings name. Raises WeightsError, ValueError."""
+    """The frozen loss network that the settings name. Raises WeightsError."""
     network = load_loss_network(settings.loss_network, device=device, teacher=settings.teacher)
+    there = network.heads if isinstance(network, CompactNetwork) else network.convs
+    if missing := [n for n in (*settings.content_layers, *settings.style_layers) if n not in there]:
+        raise WeightsError(
+            f"the loss network {settings.loss_network} has no {', '.join(missing)}: "
+            f"take of {', '.join(there)}, or another loss network"
+        )
     if settings.pooling == "average":
         network.pool = F.avg_pool2d
     if settings.precision == "fp32":
