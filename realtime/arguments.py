@@ -35,6 +35,19 @@ def parse_time(text: str) -> Fraction:
     return hours * 3600 + minutes * 60 + seconds
 
 
+def parse_interval(text: str) -> Fraction:
+    """ "2s", "2" or "1:30" in seconds."""
+    seconds = parse_time(text.strip().removesuffix("s"))
+    if seconds <= 0:
+        raise ValueError(f"expected an interval above zero, such as 2s; got {text!r}")
+    return seconds
+
+
+def parse_times(text: str) -> tuple[Fraction, ...]:
+    """ "0:03,0:07.5" in seconds, in order."""
+    return tuple(sorted({parse_time(part) for part in text.split(",")}))
+
+
 def parse_rate(text: str) -> Fraction:
     """ "30", "29.97" or "30000/1001" in frames a second."""
     try:

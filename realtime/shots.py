@@ -23,7 +23,7 @@ from realtime.tracking import Track, reduced
 
 Reason = Literal["begins", "cut", "view", "every", "at", "intra", "memory"]
 _SIDE = 144  # px: how much of the view is left needs no more
-_STILL_SEEN = 0.5  # of a picture, that can be followed back to the last keyframe
+_STILL_SEEN = 0.65  # of a picture, that can be followed back to the last keyframe
 _LEAST_SECONDS = Fraction(1, 2)  # between keyframes by the view: water and smoke never stay
 _MEMORY = 1 << 30  # bytes that the frames between two keyframes may take
 

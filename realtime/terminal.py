@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -149,11 +149,21 @@ class Bar:
             self._frames_before += int(task.completed)
             self._progress.remove_task(self._file)
 
+    def stage(self, name: str, unit: str = "fps") -> Callable[[int, int | None, float], None]:
+        """A bar in place of the last one, for the next stage of one piece of work."""
+        if self._file is not None:
+            self._progress.remove_task(self._file)
+        self._file = self._progress.add_task(name, total=None, fps="")
+        return lambda done, total, rate: self.tell(done, total, f"{rate:.1f} {unit}")
+
     def advance(self, done: int, total: int | None, fps: float) -> None:
         """Move on: frames done of this file, how many it has, frames a second."""
+        self.tell(done, total, f"{fps:.1f} fps")
+
+    def tell(self, done: int, total: int | None, words: str) -> None:
+        """Move on: steps done of this file, how many it has, what there is to say beside them."""
         assert self._file is not None, "there is a file in hand"
-        rate = f"{fps:.1f} fps"
-        self._progress.update(self._file, completed=done, total=total, fps=rate)
+        self._progress.update(self._file, completed=done, total=total, fps=words)
         if self._all is not None:
             self._progress.update(self._all, completed=self._frames_before + done)
 
