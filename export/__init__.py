@@ -3,7 +3,10 @@
 from importlib import import_module
 from typing import Any
 
-_WHERE = {"export_onnx": "export.onnx_graph", "check_parity": "export.parity"}
+_WHERE = {
+    "export_onnx": "export.onnx_file",
+    "check_parity": "export.parity",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,14 +1,18 @@
-"""A style network as an ONNX graph: uint8 pictures in, uint8 pictures out, of any size.
+"""A style network as an ONNX graph: pictures in, pictures of the same size out, any size.
 
-Built node by node from the network's trace. PyTorch's own exporter takes 8 s for this network and
-proves from its example that height and width are multiples of 8, which they need not be; this
-takes 0.1 s and pads inside the graph. Scaling, padding, cropping and rounding are part of it, so
-the file is usable from any language without knowing any of them.
+Built node by node from the network's trace. Scaling, padding (small pictures too), cropping and
+rounding are part of it, so the file is usable from any language without knowing any of them.
+
+PyTorch's own exporter (torch.onnx.export, dynamo=True) was tried again with torch 2.15. It agrees
+at all sizes now, where an earlier one proved from its example that they are multiples of 8. But it
+takes more than a hundred times as long; leaves 111 nodes where there are 81 here, eight of them
+Reshapes around instance norms; names the output's axes by a formula of 60 letters, since it cannot
+see that they are the input's; and refuses named dimensions with limits. So this stays.
 """
 
 import operator
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,11 +22,10 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import fx, nn
 
+from export.contract import FRAMES, OPSET, STYLISED, WEIGHTS, Layout, Shape
 from models.errors import EngineError
 from models.layers import reflect_pad
 
-OPSET = 20
-FRAMES, STYLIZED = "frames", "stylized"
 MEAN, VARIANCE, WEIGHT = "mean", "variance", "weight"
 NEW_MEAN, NEW_VARIANCE = "new_mean", "new_variance"
 
@@ -32,22 +35,41 @@ NEW_MEAN, NEW_VARIANCE = "new_mean", "new_variance"
 NormStatistics = Literal["own", "carried", "renewed"]
 
 
-def export_onnx(network: nn.Module, path: str | Path) -> Path:
-    """Write `network` to `path` as ONNX and return the path.
+@dataclass(frozen=True)
+class Mixture:
+    """Networks of one form to be mixed while the graph runs, by its input `weights` (styles,).
 
-    network: a TransformNet or ClassicNet. The graph has one input, `frames`, and one output,
-    `stylized`, both (N, H, W, 3) uint8 RGB with N, H and W free (H and W at least the network's
-    MARGIN + STRIDE).
+    Each weight is a style's share, from 0; what they lack to 1 is the trunk's, which gives the
+    picture back, and more than 1 in all is scaled to 1. So equal weights are an equal blend, and
+    smaller ones a weaker style. strength: the styles' share where the weights come to 1.
     """
-    path = Path(path)
-    onnx.save(build_model(network), path)
-    return path
+
+    styles: Sequence[nn.Module]
+    trunk: nn.Module
+    strength: float = 1.0
 
 
-def build_model(network: nn.Module, statistics: NormStatistics = "own") -> onnx.ModelProto:
-    """The graph itself, checked."""
-    module = fx.GraphModule(network, _Tracer().trace(network))
-    builder = _Builder(module, statistics)
+def build_model(
+    network: nn.Module | Mixture,
+    statistics: NormStatistics = "own",
+    *,
+    layout: Layout = "nhwc-uint8",
+    static: Shape | None = None,
+    opset: int = OPSET,
+    half: bool = False,
+) -> onnx.ModelProto:
+    """The graph, checked.
+
+    network: a TransformNet or ClassicNet, float32. Input `frames` and output `stylised` are
+    (N, H, W, 3) uint8 RGB, or with "nchw-float" (N, 3, H, W) float32 in [0, 1]. N, H and W are
+    free, H and W at least 16, unless `static` fixes all three: then no shape is computed at run
+    time. half: float16 inside, but for the picture's own statistics and its last scaling.
+    """
+    plain = network.styles[0] if isinstance(network, Mixture) else network
+    module = fx.GraphModule(plain, _Tracer().trace(plain))
+    builder = _Builder(module, statistics, layout, static, opset, half)
+    if isinstance(network, Mixture):
+        builder.mix(network)
     builder.run("images")
     model = builder.model()
     onnx.checker.check_model(model, full_check=True)
@@ -59,22 +81,45 @@ class _Tracer(fx.Tracer):
         super().__init__(autowrap_functions=(reflect_pad,))
 
 
-class _Size(str):
-    """The name of a value that counts pixels: int64 of shape (1,). Other names are of pictures."""
+@dataclass(frozen=True)
+class _Side:
+    """Height (axis 0) or width (1) of the pictures, plus some pixels."""
+
+    axis: int
+    more: int = 0
+
+    def __add__(self, pixels: int) -> "_Side":
+        return replace(self, more=self.more + pixels)
+
+    __radd__ = __add__
 
 
 class _Builder(fx.Interpreter):
     """Runs a trace on names: every operation adds its ONNX nodes and returns the result's name."""
 
-    def __init__(self, module: fx.GraphModule, statistics: NormStatistics) -> None:
+    def __init__(
+        self,
+        module: fx.GraphModule,
+        statistics: NormStatistics,
+        layout: Layout,
+        static: Shape | None,
+        opset: int,
+        half: bool,
+    ) -> None:
         super().__init__(module)
-        self.statistics = statistics
+        self.extra_traceback = False  # an error's would take 20 s, to load what looks for its place
+        self.statistics, self.layout, self.static = statistics, layout, static
+        self.opset, self.half = opset, half
         self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
+        self.known: dict[object, str] = {}  # nodes and constants, so that none is there twice
+        self.halves: set[str] = set()  # names of values in float16; the other pictures are float32
+        self.weights: dict[str, onnx.TensorProto] = {}
+        self.mixed: dict[str, str] = {}  # parameters that are computed, by their own names
+        self.styles = 0  # of a mixture
         self.renewed: list[tuple[str, str]] = []  # names of mean and variance, (C,)
         self.channels = 0  # of all the norms so far
         self.functions: dict[Callable, Callable] = {
-            getattr: lambda value, name: value,  # .shape, taken apart by getitem
+            getattr: lambda value, name: self._sides(),  # .shape[-2:] of the pictures
             operator.getitem: self._getitem,
             operator.add: lambda a, b: self._arithmetic("Add", a, b),
             operator.sub: lambda a, b: self._arithmetic("Sub", a, b),
@@ -91,12 +136,14 @@ class _Builder(fx.Interpreter):
     # What the interpreter asks for, one method a kind of node.
 
     def placeholder(self, target: Any, args: Any, kwargs: Any) -> str:
+        if self.layout == "nchw-float":
+            return FRAMES
         pixels = self._add("Cast", FRAMES, to=TensorProto.FLOAT)
         picture = self._add("Transpose", pixels, perm=[0, 3, 1, 2])
         return self._arithmetic("Mul", picture, 1 / 255)
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> str:
-        return self._weight(self.fetch_attr(target), target)
+        return self._parameter(target)
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         if target not in self.functions:
@@ -119,32 +166,87 @@ class _Builder(fx.Interpreter):
         raise EngineError(f"no ONNX form is known for {module}; add it to export/onnx_graph.py")
 
     def output(self, target: Any, args: Any, kwargs: Any) -> None:
-        levels = self._add("Clip", self._arithmetic("Mul", args[0], 255.0), *self._floats(0, 255))
+        picture = self._single(args[0])
+        if self.layout == "nchw-float":
+            self.nodes[-1].output[0] = STYLISED
+            assert self.nodes[-1].name == picture, "the last node gives the picture"
+            return
+        levels = self._add("Clip", self._arithmetic("Mul", picture, 255.0), *self._floats(0, 255))
         rounded = self._add("Cast", self._add("Round", levels), to=TensorProto.UINT8)
-        self._add("Transpose", rounded, perm=[0, 2, 3, 1], name=STYLIZED)
+        self._add("Transpose", rounded, perm=[0, 2, 3, 1], name=STYLISED)
 
     # Nodes, weights and the model around them.
 
     def _add(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+        key = (kind, inputs, repr(attributes))
+        if name is None and key in self.known:
+            return self.known[key]
         name = name or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
+        self.known[key] = name
+        if kind != "Cast" and inputs[0] in self.halves:
+            self.halves.add(name)
         return name
 
-    def _weight(self, value: torch.Tensor | np.ndarray, name: str | None = None) -> str:
-        array = value.detach().cpu().float().numpy() if isinstance(value, torch.Tensor) else value
-        name = name or f"constant_{len(self.weights)}"
-        if name not in {weight.name for weight in self.weights}:
-            self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
+    def _constant(self, value: np.ndarray) -> str:
+        key = (str(value.dtype), value.shape, value.tobytes())
+        if key not in self.known:
+            name = self.known[key] = f"constant_{len(self.known)}"
+            self.weights[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return self.known[key]
 
     def _floats(self, *values: float) -> list[str]:
-        return [self._weight(np.array(value, np.float32)) for value in values]
+        return [self._constant(np.array(value, np.float32)) for value in values]
 
     def _integers(self, *values: int) -> str:
-        return self._weight(np.array(values, np.int64))
+        return self._constant(np.array(values, np.int64))
+
+    def _parameter(self, target: str, *, half: bool = False) -> str:
+        """The name of a parameter of the network, in float16 where asked."""
+        if target in self.mixed:
+            return self._halved(self.mixed[target]) if half else self.mixed[target]
+        if target not in self.weights:
+            array = self.fetch_attr(target).detach().cpu().float().numpy()
+            array = array.astype(np.float16) if half else array
+            self.weights[target] = numpy_helper.from_array(np.ascontiguousarray(array), target)
+        return target
+
+    def _halved(self, name: str) -> str:
+        if name in self.halves:
+            return name
+        name = self._add("Cast", name, to=TensorProto.FLOAT16)
+        self.halves.add(name)
+        return name
+
+    def _single(self, name: str) -> str:
+        return self._add("Cast", name, to=TensorProto.FLOAT) if name in self.halves else name
+
+    def mix(self, mixture: Mixture) -> None:
+        """Every parameter as the sum of those of all networks, times the shares in `weights`.
+
+        One product of the shares (1, styles + 1) with all parameters (styles + 1, P), taken apart.
+        """
+        states = [network.state_dict() for network in (*mixture.styles, mixture.trunk)]
+        stacked = torch.stack([torch.cat([v.flatten() for v in s.values()]) for s in states])
+        self.styles = len(mixture.styles)
+        total = self._add("ReduceSum", WEIGHTS, keepdims=1)
+        most = self._add("Max", total, *self._floats(1))
+        shares = self._add("Div", WEIGHTS, most)
+        if mixture.strength < 1:
+            shares = self._add("Mul", shares, *self._floats(mixture.strength))
+        rest = self._add("Sub", *self._floats(1), self._add("ReduceSum", shares, keepdims=1))
+        shares = self._add("Concat", shares, rest, axis=0)
+        mixed = self._add("MatMul", shares, self._constant(stacked.float().numpy()))
+        sizes = self._integers(*(value.numel() for value in states[0].values()))
+        parts = [f"mixed.{name}" for name in states[0]]
+        self.nodes.append(helper.make_node("Split", [mixed, sizes], parts, "parts", axis=0))
+        for (name, value), part in zip(states[0].items(), parts, strict=True):
+            self.mixed[name] = self._add("Reshape", part, self._integers(*value.shape))
 
     def model(self) -> onnx.ModelProto:
-        inputs, outputs = [_picture_info(FRAMES)], [_picture_info(STYLIZED)]
+        inputs, outputs = [self._picture_info(FRAMES)], [self._picture_info(STYLISED)]
+        if self.styles:
+            inputs.append(_numbers_info(WEIGHTS, [self.styles]))
         if self.statistics != "own":
             inputs += [_numbers_info(name, [self.channels]) for name in (MEAN, VARIANCE)]
         if self.statistics == "renewed":
@@ -153,46 +255,85 @@ class _Builder(fx.Interpreter):
             means, variances = zip(*self.renewed, strict=True)
             self._add("Concat", *means, axis=0, name=NEW_MEAN)
             self._add("Concat", *variances, axis=0, name=NEW_VARIANCE)
-        graph = helper.make_graph(self.nodes, "impasto", inputs, outputs, self.weights)
-        opset = [helper.make_opsetid("", OPSET)]
-        return helper.make_model(graph, opset_imports=opset, ir_version=10, producer_name="impasto")
+        weights = list(self.weights.values())
+        graph = helper.make_graph(self.nodes, "impasto", inputs, outputs, weights)
+        opset = [helper.make_opsetid("", self.opset)]
+        oldest = helper.find_min_ir_version_for(opset)
+        return helper.make_model(
+            graph, opset_imports=opset, ir_version=oldest, producer_name="impasto"
+        )
+
+    def _picture_info(self, name: str) -> onnx.ValueInfoProto:
+        n, height, width = self.static or ("n", "height", "width")
+        if self.layout == "nchw-float":
+            return _numbers_info(name, [n, 3, height, width])
+        return helper.make_tensor_value_info(name, TensorProto.UINT8, [n, height, width, 3])
+
+    # Sizes: numbers where they are fixed, else computed from the shape of `frames`.
+
+    def _sides(self) -> tuple[int | _Side, int | _Side]:
+        return self.static[1:] if self.static else (_Side(axis=0), _Side(axis=1))
+
+    def _size(self) -> str:
+        """Height and width of the pictures, (2,) int64."""
+        first = 2 if self.layout == "nchw-float" else 1
+        shape = self._add("Shape", FRAMES)
+        return self._add("Slice", shape, self._integers(first), self._integers(first + 2))
+
+    def _reflect_pad(self, x: str, stride: int, margin: int) -> str:
+        """The last row and column repeated up to margin + stride, as engines do; then mirrored."""
+        smallest = margin + stride
+        begins = [0, 0, margin, margin]
+        if self.static:
+            enlarged = [max(side, smallest) for side in self.static[1:]]
+            lack = [e - side for e, side in zip(enlarged, self.static[1:], strict=True)]
+            ends = [margin + -(e + 2 * margin) % stride for e in enlarged]
+            if any(lack):
+                x = self._add("Pad", x, self._integers(0, 0, 0, 0, 0, 0, *lack), mode="edge")
+            return self._add("Pad", x, self._integers(*begins, 0, 0, *ends), mode="reflect")
+        size = self._size()
+        large = self._add("Max", size, self._integers(smallest, smallest))
+        lacking = self._add("Sub", large, size)
+        pads = self._add("Concat", self._integers(0, 0, 0, 0, 0, 0), lacking, axis=0)
+        x = self._add("Pad", x, pads, mode="edge")
+        # -(large + 2 * margin) % stride; the rest has the divisor's sign, as in Python
+        spare = self._add("Sub", self._integers(-2 * margin % stride), large)
+        spare = self._add("Mod", spare, self._integers(stride))
+        after = self._add("Add", spare, self._integers(margin))
+        pads = self._add("Concat", self._integers(*begins, 0, 0), after, axis=0)
+        return self._add("Pad", x, pads, mode="reflect")
+
+    def _getitem(self, value: Any, index: Any) -> Any:
+        if isinstance(value, tuple):  # height and width, or variance and mean
+            return value[index]
+        _, rows, columns = index
+        starts = self._integers(*(side.start or 0 for side in (rows, columns)))
+        ends = [np.iinfo(np.int64).max if s.stop is None else s.stop for s in (rows, columns)]
+        last = self._limits(*ends)
+        return self._add("Slice", value, starts, last, self._integers(2, 3))
+
+    def _limits(self, bottom: int | _Side, right: int | _Side) -> str:
+        """Where rows and columns end, (2,) int64."""
+        if isinstance(bottom, _Side) and isinstance(right, _Side):
+            assert (bottom.axis, right.axis) == (0, 1), "rows end by height, columns by width"
+            size, more = self._size(), (bottom.more, right.more)
+            return self._add("Add", size, self._integers(*more)) if any(more) else size
+        assert isinstance(bottom, int) and isinstance(right, int), "both fixed, or neither"
+        return self._integers(bottom, right)
 
     # Operations.
 
-    def _getitem(self, value: Any, index: Any) -> Any:
-        if isinstance(value, tuple):  # variance and mean
-            return value[index]
-        if isinstance(index, slice):  # .shape[-2:]
-            return value
-        if isinstance(index, int):  # height or width of a picture
-            shape = self._add("Shape", value)
-            return _Size(self._add("Gather", shape, self._integers(2 + index), axis=0))
-        _, rows, columns = index
-        end = np.iinfo(np.int64).max
-        starts = [self._as_size(s.start or 0) for s in (rows, columns)]
-        ends = [self._as_size(end if s.stop is None else s.stop) for s in (rows, columns)]
-        first, last = (self._add("Concat", *names, axis=0) for names in (starts, ends))
-        return self._add("Slice", value, first, last, self._integers(2, 3))
-
-    def _as_size(self, value: int | str) -> str:
-        return value if isinstance(value, str) else self._integers(value)
-
-    def _arithmetic(self, kind: str, a: Any, b: Any) -> str:
-        if isinstance(a, _Size) or isinstance(b, _Size):
-            return _Size(self._add(kind, self._as_size(a), self._as_size(b)))
+    def _arithmetic(self, kind: str, a: Any, b: Any) -> Any:
+        if not isinstance(a, str) and not isinstance(b, str):  # sizes
+            assert kind == "Add", "sizes are only added to"
+            return a + b
         names = [x if isinstance(x, str) else self._floats(x)[0] for x in (a, b)]
+        if not all(name in self.halves for name in names):
+            names = [self._single(name) for name in names]
         return self._add(kind, *names)
 
-    def _reflect_pad(self, x: str, stride: int, margin: int) -> str:
-        size = self._add("Slice", self._add("Shape", x), self._integers(2), self._integers(4))
-        spare = self._add("Neg", self._add("Add", size, self._integers(2 * margin)))
-        spare = self._add("Mod", spare, self._integers(stride))  # of the divisor's sign, as Python
-        ends = self._add("Add", spare, self._integers(margin))
-        begins = self._integers(0, 0, margin, margin, 0, 0)
-        return self._add("Pad", x, self._add("Concat", begins, ends, axis=0), mode="reflect")
-
     def _interpolate(self, x: str, *, scale_factor: float, mode: str, **_: Any) -> str:
-        scales = self._weight(np.array([1, 1, scale_factor, scale_factor], np.float32))
+        scales = self._constant(np.array([1, 1, scale_factor, scale_factor], np.float32))
         return self._add(
             "Resize",
             *(x, "", scales),
@@ -202,10 +343,12 @@ class _Builder(fx.Interpreter):
         )
 
     def _convolution(self, conv: nn.Conv2d | nn.ConvTranspose2d, target: str, x: str) -> str:
-        inputs = [x, self._weight(conv.weight, f"{target}.weight")]
+        inputs = [self._halved(x) if self.half else x]
+        inputs.append(self._parameter(f"{target}.weight", half=self.half))
         if conv.bias is not None:
-            inputs.append(self._weight(conv.bias, f"{target}.bias"))
+            inputs.append(self._parameter(f"{target}.bias", half=self.half))
         attributes: dict[str, Any] = {
+            "kernel_shape": conv.kernel_size,
             "strides": conv.stride,
             "pads": (*conv.padding, *conv.padding),
             "dilations": conv.dilation,
@@ -220,8 +363,9 @@ class _Builder(fx.Interpreter):
     # Norms, and where their statistics come from.
 
     def _norm(self, norm: nn.InstanceNorm2d, target: str, x: str) -> str:
-        weight = self._weight(norm.weight, f"{target}.weight")
-        bias = self._weight(norm.bias, f"{target}.bias")
+        half = x in self.halves
+        weight = self._parameter(f"{target}.weight", half=half)
+        bias = self._parameter(f"{target}.bias", half=half)
         if self.statistics == "own":
             return self._add("InstanceNormalization", x, weight, bias, epsilon=norm.eps)
         mean, variance = self._statistics_for(x, norm.num_features)
@@ -242,7 +386,7 @@ class _Builder(fx.Interpreter):
         given = [self._add("Slice", name, *limits) for name in (MEAN, VARIANCE)]
         if self.statistics == "renewed":
             axes = self._integers(0, 2, 3)
-            here = [self._add("Squeeze", name, axes) for name in self._measure(x)]
+            here = [self._add("Squeeze", name, axes) for name in self._measure(self._single(x))]
             changes = [self._add("Sub", new, old) for new, old in zip(here, given, strict=True)]
             steps = [self._add("Mul", change, WEIGHT) for change in changes]
             given = [self._add("Add", old, step) for old, step in zip(given, steps, strict=True)]
@@ -251,16 +395,15 @@ class _Builder(fx.Interpreter):
 
     def _measure(self, x: str) -> tuple[str, str]:
         """Mean and variance of each picture's channels, (N, C, 1, 1)."""
-        axes = self._integers(2, 3)
-        mean = self._add("ReduceMean", x, axes, keepdims=1)
-        square = self._add("ReduceMean", self._add("Mul", x, x), axes, keepdims=1)
-        variance = self._add("Sub", square, self._add("Mul", mean, mean))
-        return mean, self._add("Max", variance, *self._floats(0))
+        mean = self._mean(x)
+        rest = self._add("Sub", x, mean)
+        return mean, self._mean(self._add("Mul", rest, rest))
+
+    def _mean(self, x: str) -> str:
+        if self.opset < 18:
+            return self._add("ReduceMean", x, axes=[2, 3], keepdims=1)
+        return self._add("ReduceMean", x, self._integers(2, 3), keepdims=1)
 
 
-def _numbers_info(name: str, shape: list[int]) -> onnx.ValueInfoProto:
+def _numbers_info(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-
-def _picture_info(name: str) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.UINT8, ["n", "height", "width", 3])

@@ -3,7 +3,6 @@
 Exit codes: 0; 1 the work failed; 2 bad arguments; 130 stopped by Ctrl-C.
 """
 
-import dataclasses
 import functools
 import sys
 import traceback as tracebacks
@@ -14,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from models.errors import EngineError, ImpastoError, WeightsError
+from export import contract
+from models.errors import EngineError, ImpastoError, SourceError, WeightsError
 from realtime import arguments, options
 from realtime.batch import VIDEO_EXTENSIONS, Job, find_jobs
 from realtime.terminal import complain, counted, say, show_findings, show_json, show_table
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 # The class of every usage error; some versions of typer carry their own click, others import it.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+MOST_CALIBRATING = 64  # pictures of a folder: more change the measured ranges little, and take time
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -391,153 +392,122 @@ def styles(
             say(f"{sheet}: {len(known)} styles")
 
 
-@command(example="impasto keyframes holiday.mp4 painting.jpg keyframes/ --video painted.mp4")
-def keyframes(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A video.")],
-    painting: Annotated[
-        Path | None, typer.Argument(metavar="PAINTING", help="The picture to paint like.")
+@command(example="impasto export great_wave great_wave.onnx --fp16")
+def export(
+    style: Annotated[
+        str | None,
+        typer.Argument(metavar="STYLE", help="A name, a blend, or a .safetensors file."),
     ] = None,
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="The folder that keyframes are kept in.")
+    target: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="The .onnx file to write.")
     ] = None,
-    video: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Carry the paint through the whole video.")
-    ] = None,
-    every: Annotated[
+    strength: options.Strength = 1.0,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive", help="Leave the styles of a blend apart, with their weights an input."
+        ),
+    ] = False,
+    layout: Annotated[
+        Literal["nhwc-uint8", "nchw-float"],
+        typer.Option(help="nchw-float: the bare network, (N, 3, H, W) from 0 to 1."),
+    ] = "nhwc-uint8",
+    static: Annotated[
         Any,
         typer.Option(
-            parser=options.typed(arguments.parse_interval),
-            metavar="TIME",
-            help="Take one every 2s, and where scenes begin; else where the view has changed.",
+            parser=options.typed(contract.parse_static),
+            metavar="NxHxW",
+            help="One fixed shape, such as 1x720x1280, for TensorRT and phones; else any.",
         ),
     ] = None,
-    at: Annotated[
-        Any,
+    opset: Annotated[
+        int,
         typer.Option(
-            parser=options.typed(arguments.parse_times),
-            metavar="TIMES",
-            help="Take these: 0:03,0:07.",
+            min=contract.OLDEST_OPSET,
+            max=contract.NEWEST_OPSET,
+            help="Of the ONNX operators; older ones load in older programs.",
         ),
-    ] = None,
-    intra: Annotated[bool, typer.Option("--intra", help="Take the codec's intra frames.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the keyframes; paint nothing.")
+    ] = contract.OPSET,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Half precision, for GPUs; in and out as before.")
     ] = False,
-    sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also put the keyframes on one picture.")
-    ] = None,
-    size: options.Size = None,
-    start: options.Time = None,
-    end: options.Time = None,
-    preset: Annotated[
-        Literal["default", "gatys2016", "johnson2016"],
-        typer.Option(help="How to paint: what looks best, or as published."),
-    ] = "default",
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Of the optimisation; else the preset's.")
-    ] = None,
-    style_weight: Annotated[
-        float | None, typer.Option(min=0, help="Against the content's; else the preset's.")
-    ] = None,
-    style_scale: Annotated[
-        float | None, typer.Option(min=0.05, max=8, help="Size of the strokes; else the preset's.")
-    ] = None,
-    fill: Annotated[
-        str,
-        typer.Option(
-            help="What paints where no keyframe reaches: a style, a .safetensors file, content "
-            "(the video itself, recoloured), or nearest."
-        ),
-    ] = "nearest",
-    teach: Annotated[
-        bool, typer.Option("--teach", help="Teach a style the keyframes first; it then fills in.")
-    ] = False,
-    save_style: Annotated[
+    int8: Annotated[bool, typer.Option("--int8", help="Convolutions in 8 bits.")] = False,
+    calibrate: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep what --teach taught, as a style (.safetensors)."),
+        typer.Option(
+            metavar="FOLDER", help="With --int8: pictures like those to come; else rendered ones."
+        ),
     ] = None,
-    alone: Annotated[
-        bool, typer.Option("--alone", help="With --teach: the style alone paints the video.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on: use the keyframes that are in OUT.")
-    ] = False,
-    device: options.Device = "auto",
-    codec: options.Codec = None,
-    crf: options.Crf = None,
-    bitrate: options.BitRate = None,
-    bit_depth: options.BitDepth = 8,
+    show: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show what an exported file is, and stop.")
+    ] = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Paint a video's keyframes as Gatys et al. do, and carry the paint through the video."""
-    if sum((every is not None, at is not None, intra)) > 1:
-        raise typer.BadParameter("Give one of --every, --at and --intra.")
-    if start is not None and end is not None and start >= end:
-        raise typer.BadParameter("--start must come before --end.")
-    if not dry_run and (painting is None or folder is None):
-        raise typer.BadParameter("Give a PAINTING and a folder OUT, or --dry-run.")
-    if (alone or save_style is not None) and not teach:
-        raise typer.BadParameter("--alone and --save-style go with --teach.")
-    if alone and video is None:
-        raise typer.BadParameter("--alone says how a --video is painted: give both.")
-    if crf is not None and bitrate is not None:
-        raise typer.BadParameter("Give either --crf or --bitrate: the one decides the other.")
-    if fill not in ("nearest", "content"):
-        from realtime.choice import qualities_of
+    """Write a style as ONNX, for other programs; checked against PyTorch before it is there."""
+    if show is not None:
+        from export.about import read_about
 
-        qualities_of(fill)  # an unknown style is told before anything heavy is loaded
-    from realtime.keyframing import Film, Order, Shots, choose, work
-    from realtime.shots import Rule
-    from realtime.terminal import progress_bar
+        about = read_about(show)
+        if json:
+            show_json(about)
+        else:
+            for name, value in about.items():
+                show_findings(name, value)
+        return
+    if style is None or target is None:
+        raise typer.BadParameter("Give a STYLE and an OUT file, or --show FILE.")
+    if fp16 and int8:
+        raise typer.BadParameter("Give either --fp16 or --int8.")
+    if interactive and int8:
+        raise typer.BadParameter("--interactive goes with --fp16, not --int8: it mixes weights.")
+    if calibrate is not None and not int8:
+        raise typer.BadParameter("--calibrate is for --int8: give both.")
+    from models.styles import mixture_of
+    from realtime.atomic import Target
 
-    film = Film(source, size, start, end)
-    order = Order(
-        film=film,
-        painting=painting,
-        folder=folder,
-        video=video,
-        sheet=sheet,
-        fill=fill,
-        teach=teach,
-        save_style=save_style,
-        alone=alone,
-        resume=resume,
-        overwrite=overwrite,
-        device=device,
-        encoding={"codec": codec, "crf": crf, "bitrate": bitrate, "bit_depth": bit_depth},
-        preset=preset,
-        changes={"steps": steps, "style_weight": style_weight, "style_scale": style_scale},
-    )
-    order.check()
-    shots = Shots()
-    notes: list[str] = []
-    figures: dict[str, Any] = {}
-    tell = notes.append if json else say
+    mixture_of(style, strength=strength)  # an unknown style is told before anything heavy is loaded
+    file = Target(target, overwrite=overwrite)
     try:
-        with progress_bar() as bar:
-            rule = Rule(every, at or (), intra)
-            shots = choose(film, rule, bar.stage("looking for keyframes"))
-            if not dry_run:
-                figures = work(order, shots, tell, bar.stage)
-            elif sheet is not None:
-                order.write_sheet(shots)
-    except KeyboardInterrupt:
-        painting_began = shots.frames and not dry_run
-        kept = f"what is painted is kept in {folder}: go on with --resume"
-        complain(f"stopped; {kept if painting_began else 'nothing was painted yet'}")
-        raise typer.Exit(130) from None
-    rows = [dataclasses.asdict(keyframe) for keyframe in shots.keyframes]
-    if json:
-        show_json({"frames": shots.frames, "keyframes": rows, "notes": notes, **figures})
-    elif dry_run:
-        columns = ("frame", "seconds", "shot", "chosen")
-        show_table(
-            columns,
-            [(r["number"], f"{r['time']:.2f}", r["shot"], r["reason"]) for r in rows],
+        size = 360 if static is None else static[1:]
+        pictures = None if calibrate is None else read_pictures(calibrate, size=size)
+        from export import export_onnx
+        from export.parity import rows_of
+
+        differences: list[Any] = []
+        export_onnx(
+            style,
+            file.partial,
+            strength=strength,
+            interactive=interactive,
+            layout=layout,
+            static=static,
+            opset=opset,
+            precision="fp16" if fp16 else "int8" if int8 else "fp32",
+            calibration=pictures,
+            on_difference=differences.append,
         )
-        say(f"{counted(len(rows), 'keyframe')} of {counted(shots.frames, 'frame')}")
+        file.commit()
+    except BaseException:
+        file.discard()
+        raise
+    if json:
+        show_json({"file": target, "checks": [found.figures() for found in differences]})
+        return
+    columns, rows = rows_of(differences)
+    show_table(columns, rows)
+    say(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch as above")
+
+
+def read_pictures(folder: Path, *, size: int | tuple[int, int]) -> list[Any]:
+    """The first pictures of a folder, each (1, H, W, 3) uint8 RGB, to calibrate with."""
+    from realtime.stills import PICTURE_SUFFIXES, read_picture
+
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        raise SourceError(f"no pictures in {folder}; expected {' '.join(sorted(PICTURE_SUFFIXES))}")
+    return [read_picture(path, size=size)[None] for path in found[:MOST_CALIBRATING]]
 
 
 @command(example="impasto bench --quick")

@@ -1,15 +1,20 @@
-"""The exported graph computes what the network does, at any size."""
+"""The exported graph computes what the network does, at any size, and says where it does not."""
+
+import math
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
-from export import check_parity, export_onnx
+from export import check_parity
 from export.onnx_graph import build_model
+from export.parity import Difference, open_session
 from models.classic import ClassicNet
+from models.eight_bit import EightBit
 from models.errors import EngineError, ParityError
 from models.folding import FoldedNetwork, RenewingNetwork
 from models.transform_net import FORMS, TransformNet
@@ -17,6 +22,7 @@ from tests.pictures import make_pictures
 from tests.reference import measure
 
 NETWORKS = {form: lambda form=form: TransformNet(form) for form in FORMS} | {"classic": ClassicNet}
+SMALL = ((1, 64, 96), (3, 61, 83), (1, 16, 16))
 
 
 def make(name: str) -> nn.Module:
@@ -25,23 +31,87 @@ def make(name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_pytorch_and_onnx_runtime_agree(name, tmp_path):
+def test_pytorch_and_onnx_runtime_agree(name):
     network = make(name)
-    path = export_onnx(network, tmp_path / "style.onnx")
-    assert check_parity(network, path) <= 1
-    model = onnx.load(path)
-    ((frames,), (stylized,)) = model.graph.input, model.graph.output
-    for info in (frames, stylized):
+    model = build_model(network)
+    found = list(check_parity(network, model.SerializeToString(), shapes=SMALL))
+    assert [(f.shape, f.frames) for f in found] == [
+        (shape, kind) for shape in SMALL for kind in ("rendered", "random")
+    ]
+    assert max(f.max for f in found) <= 1
+    ((frames,), (stylised,)) = model.graph.input, model.graph.output
+    assert (frames.name, stylised.name) == ("frames", "stylised")
+    for info in (frames, stylised):
         assert info.type.tensor_type.elem_type == onnx.TensorProto.UINT8
         sizes = [d.dim_param or d.dim_value for d in info.type.tensor_type.shape.dim]
         assert sizes == ["n", "height", "width", 3]
 
 
-def test_another_network_is_found_out(tmp_path):
-    path = export_onnx(make("fast"), tmp_path / "style.onnx")
+@settings(max_examples=12, deadline=None)  # how long one takes depends on what else runs
+@given(batch=st.integers(1, 3), height=st.integers(16, 70), width=st.integers(16, 70))
+def test_any_size_agrees(agreeing, batch, height, width):
+    network, session = agreeing
+    frames = make_pictures(batch, height, width)
+    (got,) = session.run(["stylised"], {"frames": frames})
+    # By another way than the check's own: the engines' rule, row after row by hand.
+    rows = [min(i, height - 1) for i in range(max(height, 24))]
+    columns = [min(i, width - 1) for i in range(max(width, 24))]
+    with torch.inference_mode():
+        expected = EightBit(network)(torch.from_numpy(frames[:, rows][:, :, columns])).numpy()
+    assert got.shape == frames.shape
+    assert np.abs(expected[:, :height, :width].astype(int) - got).max() <= 1  # rounding
+
+
+@pytest.fixture(scope="module")
+def agreeing():
+    network = make("fast")
+    return network, open_session(build_model(network).SerializeToString())
+
+
+def test_another_network_is_found_out():
+    model = build_model(make("fast")).SerializeToString()
     torch.manual_seed(1)
-    with pytest.raises(ParityError, match="grey levels"):
-        check_parity(TransformNet("fast").eval(), path)
+    with pytest.raises(ParityError, match=r"grey levels, .* on rendered frames of 1x64x96"):
+        list(check_parity(TransformNet("fast").eval(), model, shapes=SMALL))
+
+
+def difference(**figures: float) -> Difference:
+    found = {"max": 0.0, "mean": 0.0, "psnr": math.inf, "within_two": 1.0} | figures
+    return Difference(frames="random", shape=(1, 16, 16), **found)
+
+
+@pytest.mark.parametrize(
+    "precision, within, beyond",
+    [
+        ("fp32", {"max": 1.0}, {"max": 2.0}),
+        ("fp16", {"max": 9.0, "within_two": 0.9991}, {"within_two": 0.998}),
+        ("int8", {"max": 90.0, "psnr": 30.1}, {"psnr": 29.9}),
+    ],
+)
+def test_limits(precision, within, beyond):
+    assert difference(**within).fault(precision) is None
+    assert difference(**beyond).fault(precision)
+
+
+def test_figures_are_those_of_numpy():
+    class Brighter(TransformNet):
+        def forward(self, images):
+            return images + 3 / 255
+
+    class Same(TransformNet):
+        def forward(self, images):
+            return images * 1.0
+
+    model = build_model(Same("fast")).SerializeToString()
+    (found, _) = check_parity(Brighter("fast"), model, precision="int8", shapes=((1, 16, 16),))
+    assert found.max == 3 and 2.5 < found.mean <= 3 and found.within_two < 0.2
+    # All pixels but the saturated ones are off by three: 10 log10(255^2 / 9), or a little more.
+    assert 38.58 < found.psnr < 39.5
+
+
+def test_a_graph_that_cannot_run_is_told():
+    with pytest.raises(EngineError, match="does not load the graph"):
+        open_session(b"no graph")
 
 
 @torch.inference_mode()
@@ -49,11 +119,11 @@ def test_carried_statistics_are_inputs():
     network = make("fast")
     frames = make_pictures(2, 61, 83)
     statistics = measure(network, torch.from_numpy(frames[:1]))
-    (stylized,) = run(network, "carried", frames, statistics)
+    (stylised,) = run(network, "carried", frames, statistics)
     folded = FoldedNetwork(network, torch.float32)
     folded.fold(statistics)
     expected = folded(torch.from_numpy(frames)).numpy()
-    assert np.abs(expected.astype(int) - stylized).max() <= 1  # rounding on the other side
+    assert np.abs(expected.astype(int) - stylised).max() <= 1  # rounding on the other side
 
 
 @torch.inference_mode()
@@ -62,20 +132,18 @@ def test_renewed_statistics_are_outputs(weight):
     network = make("fast")
     frames = make_pictures(1, 61, 83)
     statistics = measure(network, torch.from_numpy(make_pictures(1, 40, 40, seed=3)))
-    stylized, mean, variance = run(
+    stylised, mean, variance = run(
         network, "renewed", frames, statistics, weight=np.array(weight, np.float32)
     )
     renewing = RenewingNetwork(network, torch.float32)
     expected, renewed = renewing(torch.from_numpy(frames), statistics, weight)
-    assert np.abs(expected.numpy().astype(int) - stylized).max() <= 1  # as above
+    assert np.abs(expected.numpy().astype(int) - stylised).max() <= 1  # as above
     np.testing.assert_allclose(mean, renewed.mean, atol=1e-3)
     np.testing.assert_allclose(variance, renewed.variance, atol=1e-3, rtol=1e-3)
 
 
 def run(network, kind, frames, statistics, **more) -> list[np.ndarray]:
-    session = onnxruntime.InferenceSession(
-        build_model(network, kind).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = open_session(build_model(network, kind).SerializeToString())
     mean, variance = (x.numpy() for x in statistics)
     return session.run(None, {"frames": frames, "mean": mean, "variance": variance, **more})
 
