@@ -73,7 +73,8 @@ def export_onnx(
     half = precision == "fp16"
     model = build_model(graph_of, layout=layout, static=static, opset=opset, half=half)
     if precision == "int8":
-        model = quantize(model, _calibrating(calibration, layout, static))
+        frames = _calibrating(calibration, layout, static)
+        model = quantize(model, frames, symmetric=static is not None)  # fixed: for TensorRT
     sign(model, about, layout, precision)
     data = model.SerializeToString()
     for sample in samples:

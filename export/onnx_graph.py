@@ -4,10 +4,11 @@ Built node by node from the network's trace. Scaling, padding (small pictures to
 rounding are part of it, so the file is usable from any language without knowing any of them.
 
 PyTorch's own exporter (torch.onnx.export, dynamo=True) was tried again with torch 2.15. It agrees
-at all sizes now, where an earlier one proved from its example that they are multiples of 8. But it
-takes more than a hundred times as long; leaves 111 nodes where there are 81 here, eight of them
-Reshapes around instance norms; names the output's axes by a formula of 60 letters, since it cannot
-see that they are the input's; and refuses named dimensions with limits. So this stays.
+at all sizes now, where an earlier one proved from its example that they are multiples of 8, and its
+graph runs as fast (62 ms against 69 at 640x360 on one busy core; it does not pad small pictures).
+But it takes more than a hundred times as long to make; has 111 nodes where there are 81 here, eight
+of them Reshapes around instance norms; names the output's axes by a formula of 60 letters, since it
+cannot see that they are the input's; and refuses named dimensions with limits. So this stays.
 """
 
 import operator

@@ -46,7 +46,8 @@ def test_operators(network):
 
 
 def test_eight_bit_operators(network):
-    model = quantize(build_model(network, static=(1, 32, 48)), [make_pictures(1, 32, 48)])
+    plain = build_model(network, static=(1, 32, 48))
+    model = quantize(plain, [make_pictures(1, 32, 48)], symmetric=True)
     assert {n.op_type for n in model.graph.node} == PICTURE | EIGHT_BIT
     kinds = {w.name: w.data_type for w in model.graph.initializer}
     convolutions = [n for n in model.graph.node if n.op_type == "Conv"]
