@@ -51,10 +51,10 @@ class Settings:
     pooling: Literal["max", "average"] = "max"
     content_layers: Mapping[str, float] = field(default_factory=lambda: _equal(["relu4_2"]))
     style_layers: Mapping[str, float] = field(default_factory=lambda: _equal(STYLE_LAYERS))
-    style_loss: Literal["gram", "wasserstein"] = "gram"
+    style_loss: Literal["gram", "wasserstein"] = "wasserstein"
     content_weight: float = 1.0
-    style_weight: float = 20.0
-    tv_weight: float = 0.1
+    style_weight: float = 10.0
+    tv_weight: float = 2.0
     tv_form: Literal["squared", "root"] = "squared"
     start: Literal["content", "noise", "style"] = "content"
     seed: int = 0
@@ -78,6 +78,7 @@ PRESETS: dict[str, Settings] = {
     "gatys2016": Settings(
         loss_network="vgg19",
         pooling="average",
+        style_loss="gram",
         style_layers={
             "relu1_1": 4.0,
             "relu2_1": 185.0,
@@ -96,6 +97,8 @@ PRESETS: dict[str, Settings] = {
         loss_network="vgg16",
         content_layers=_equal(["relu3_3"]),
         style_layers=_equal(["relu1_2", "relu2_2", "relu3_3", "relu4_3"]),
+        style_loss="gram",
+        style_weight=20.0,
         steps=500,
         history=20,
         levels=1,

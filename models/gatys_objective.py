@@ -131,7 +131,7 @@ class Objective:
             return {}
         # Without heads: style goes through them piece by piece (`feature_sums`).
         trunk = LossNetwork.forward(self.network, image[..., top:bottom, left:right], layers)
-        return {layer: f[self._core(window, f)] for layer, f in trunk.items()}
+        return {layer: f[self._core(window, stride_of(layer))] for layer, f in trunk.items()}
 
     def _mapped(self, features: dict[str, Tensor], layer: str) -> Tensor:
         """A layer's features as the network gives them, float32."""
@@ -141,10 +141,9 @@ class Objective:
         return f.float()
 
     @staticmethod
-    def _core(window: Window, features: Tensor) -> Any:
-        """Where the core lies in the features of what is seen."""
+    def _core(window: Window, stride: int) -> Any:
+        """Where the core lies in the features of what is seen, at a layer of this stride."""
         (top, bottom, left, right), (y0, y1, x0, x1) = window
-        stride = round((bottom - top) / features.shape[-2])
         rows = slice((y0 - top) // stride, None if y1 == bottom else (y1 - top) // stride)
         columns = slice((x0 - left) // stride, None if x1 == right else (x1 - left) // stride)
         return (..., rows, columns)
