@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,11 +21,12 @@ from realtime.atomic import Target
 from realtime.frame import Frame
 from realtime.pictures import write_picture
 from realtime.shots import Keyframe, Shots
+from realtime.steady import fetch
 from realtime.stills import read_picture
 from realtime.tracking import Track, enlarged, reduced
 
 # What a keyframe of the same shot weighs (Ruder et al. 2016); see `models.gatys.paint`.
-LIKE_WEIGHT = 50.0
+LIKE_WEIGHT = 500.0
 _RECIPE = 1  # grows when the same settings give another picture than before
 
 OnStep = Callable[[int, int], None]  # steps done, steps in all
@@ -113,7 +115,6 @@ def paint_keyframes(
     settings: Settings,
     folder: Folder,
     *,
-    like_weight: float = LIKE_WEIGHT,
     device: str = "cpu",
     on_step: OnStep = lambda done, total: None,
 ) -> Iterator[Painted]:
@@ -122,12 +123,13 @@ def paint_keyframes(
     frames: all of the film that `shots` was found in, RGB. painting: one or more, (H, W, 3) uint8.
     The first keyframe of a shot begins as the settings say. A later one begins with the last,
     warped along the motion, and is held to it where the motion can be trusted (Ruder, Dosovitskiy
-    and Brox 2016, eqs. 6 and 7), so at its full size only: at smaller ones, what the last one was
-    painted with would be lost. Raises SourceError, SinkError and WeightsError.
+    and Brox 2016, eqs. 6 and 7). It goes through all sizes as the first does: at its full size
+    only, what has come into view hardly left the look of the film. Raises SourceError, SinkError
+    and WeightsError.
     """
     wanted = {keyframe.pts: keyframe for keyframe in shots.keyframes}
     styles = [StyleImage(tensor_of(image)) for image in painting]
-    recipe = _digest(_RECIPE, asdict(settings), like_weight, *painting)
+    recipe = _digest(_RECIPE, asdict(settings), LIKE_WEIGHT, *painting)
     track: Track | None = None
     last: np.ndarray | None = None
     origin = ""
@@ -144,13 +146,8 @@ def paint_keyframes(
             image = found = folder.find(keyframe, origin)
             if image is None:
                 content = tensor_of(frame.image)
-                if track is None or last is None:
-                    image = _painted(content, styles, settings, device, on_step)
-                else:
-                    flow, trust = track.registered()
-                    image = _repainted(
-                        content, styles, settings, last, flow, trust, like_weight, device, on_step
-                    )
+                more = {} if track is None or last is None else _agreeing(content, last, track)
+                image = _painted(content, styles, settings, device, on_step, **more)
                 note = {
                     "origin": origin,
                     "frame": keyframe.number,
@@ -185,37 +182,14 @@ def _painted(
     return image_of(progress.image)
 
 
-def _repainted(
-    content: Tensor,
-    styles: list[StyleImage],
-    settings: Settings,
-    last: np.ndarray,
-    flow: np.ndarray,
-    trust: np.ndarray,
-    like_weight: float,
-    device: str,
-    on_step: OnStep,
-) -> np.ndarray:
-    """A later keyframe of a shot."""
-    import cv2
-
-    from realtime.steady import fetch
-
+def _agreeing(content: Tensor, last: np.ndarray, track: Track) -> dict[str, Any]:
+    """What makes a painting agree with the last one, which `track` has followed to it."""
+    flow, trust = track.registered()
     size = last.shape[:2]
     warped = tensor_of(fetch(last, enlarged(flow, size), cv2.INTER_CUBIC))
     mask = torch.from_numpy(cv2.resize(trust, size[::-1]))[None, None]
-    alone = replace(settings, levels=1, steps=max(1, settings.steps // settings.levels))
-    return _painted(
-        content,
-        styles,
-        alone,
-        device,
-        on_step,
-        start=mask * warped + (1 - mask) * content,
-        like=warped,
-        like_mask=mask,
-        like_weight=like_weight,
-    )
+    start = mask * warped + (1 - mask) * content
+    return {"start": start, "like": warped, "like_mask": mask, "like_weight": LIKE_WEIGHT}
 
 
 def tensor_of(image: np.ndarray) -> Tensor:
