@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from pathlib import Path
 
 MIN_SIDE, MAX_SIDE = 16, 16384  # px
 
@@ -75,3 +76,37 @@ def parse_bit_depth(text: str | int) -> int:
     if str(text) not in ("8", "10"):
         raise ValueError(f"expected 8 or 10; got {text!r}")
     return int(text)
+
+
+def parse_layers(text: str) -> dict[str, float]:
+    """ "relu3_1:0.5,relu4_1" as weights by layer of the loss network, 1 where none is given."""
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"(relu[1-5]_[1-4])(?::(\d+(?:\.\d*)?|\.\d+))?", part.strip())
+        if not match:
+            raise ValueError(f"expected layers such as relu3_1:0.5,relu4_1; got {text!r}")
+        found[match[1]] = float(match[2] or 1)
+    if not any(found.values()):
+        raise ValueError(f"expected a layer with a weight above zero; got {text!r}")
+    return found
+
+
+def parse_paintings(text: str) -> list[tuple[Path, float]]:
+    """ "wave.jpg", or "wave.jpg:0.6+scream.jpg:0.4", as files with weights above zero.
+
+    A file of just that name goes before its parts.
+    """
+    if Path(text).exists():
+        return [(Path(text), 1.0)]
+    found = []
+    for part in (part.strip() for part in text.split("+")):
+        match = re.fullmatch(r"(.+):(\d+(?:\.\d*)?|\.\d+)", part)
+        name, weight = (
+            (match[1], float(match[2])) if match and not Path(part).exists() else (part, 1)
+        )
+        if not name or not weight > 0:
+            raise ValueError(
+                f"expected paintings such as wave.jpg or wave.jpg:0.6+scream.jpg:0.4; got {text!r}"
+            )
+        found.append((Path(name), float(weight)))
+    return found

@@ -18,7 +18,15 @@ from export import contract
 from models.errors import EngineError, ImpastoError, SourceError, WeightsError
 from realtime import arguments, options
 from realtime.batch import VIDEO_EXTENSIONS, Job, find_jobs
-from realtime.terminal import complain, counted, say, show_findings, show_json, show_table
+from realtime.terminal import (
+    complain,
+    counted,
+    progress_bar,
+    say,
+    show_findings,
+    show_json,
+    show_table,
+)
 from realtime.work import OnProgress, finish, work_through
 
 app = typer.Typer(
@@ -354,6 +362,183 @@ def image(
     finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)
 
 
+@command(example="impasto paint holiday.jpg great_wave.jpg painted.png")
+def paint(
+    content: Annotated[
+        Path, typer.Argument(metavar="CONTENT", help="The picture to paint. A folder: see --study.")
+    ],
+    style: options.Paintings,
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A .png, .jpg, .webp, .tif or .bmp file.")
+    ],
+    preset: Annotated[
+        Literal["default", "gatys2016", "johnson2016"],
+        typer.Option(help="All settings at once; the options below change single ones."),
+    ] = "default",
+    size: options.Size = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=100_000, help="Over all levels.")] = None,
+    style_weight: Annotated[
+        float | None, typer.Option(min=0, help="More of the painting, less of the picture.")
+    ] = None,
+    content_weight: Annotated[float | None, typer.Option(min=0)] = None,
+    tv_weight: Annotated[float | None, typer.Option(min=0, help="Smoothness.")] = None,
+    tv_form: Annotated[Literal["squared", "root"] | None, typer.Option()] = None,
+    style_scale: Annotated[
+        float | None,
+        typer.Option(min=0.05, max=20, help="Size of the strokes; 1: both as large."),
+    ] = None,
+    style_loss: Annotated[
+        Literal["gram", "wasserstein"] | None, typer.Option(help="How style is compared.")
+    ] = None,
+    style_layers: options.Layers = None,
+    content_layers: options.Layers = None,
+    loss_network: Annotated[
+        Literal["compact", "vgg16", "vgg19"] | None,
+        typer.Option(help="What compares; the others are downloaded at first use."),
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Use the Oxford VGG-19 in this .safetensors file."),
+    ] = None,
+    pooling: Annotated[Literal["max", "average"] | None, typer.Option()] = None,
+    start: Annotated[
+        str, typer.Option(metavar="START", help="content, noise, style, or a picture.")
+    ] = "",
+    seed: Annotated[int | None, typer.Option(min=0, help="Of --start noise.")] = None,
+    optimizer: Annotated[Literal["lbfgs", "adam"] | None, typer.Option()] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=1e-5, max=1, help="Of adam.")] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Leave a level when 10 steps gain less than this share."),
+    ] = None,
+    levels: Annotated[
+        int | None, typer.Option(min=1, max=8, help="Sizes to go through, each twice the last.")
+    ] = None,
+    mask: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="White where a painting goes; once for each, or once for two (black: the second).",
+        ),
+    ] = None,
+    colors: Annotated[
+        Literal["painting", "luminance", "recolored"],
+        typer.Option(
+            help="luminance: paint the brightness only. recolored: the painting takes on the "
+            "picture's colours first."
+        ),
+    ] = "painting",
+    every: Annotated[
+        int, typer.Option(min=0, metavar="STEPS", help="Keep snapshots, OUT.0050.png ...")
+    ] = 0,
+    curves: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the losses to this .png, and list them as .csv."),
+    ] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Look on in a window.")] = False,
+    study: Annotated[
+        Literal["content", "texture", "weight", "start", "grid"] | None,
+        typer.Option(
+            help="A sheet of pictures instead: by content layer, by style layers, by style "
+            "weight, by start, or contents by styles (folders)."
+        ),
+    ] = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Paint one picture in the style of another by optimisation: slow, and the best there is.
+
+    Ctrl-C keeps the picture so far.
+    """
+    if preview:
+        import realtime.window  # noqa: F401  # before anything loads PyAV: see there
+    if teacher is not None and loss_network is not None:
+        raise typer.BadParameter("Give either --loss-network or --teacher.")
+    if study is not None and (preview or every or curves or mask or colors != "painting"):
+        raise typer.BadParameter("--study makes its own sheet and curves: leave such options.")
+    if mask and len(mask) != len(style) and (len(mask), len(style)) != (1, 2):
+        raise typer.BadParameter("Give a --mask for each painting, or one for two paintings.")
+    from realtime import paint as painting
+
+    given = {
+        "steps": steps,
+        "style_weight": style_weight,
+        "content_weight": content_weight,
+        "tv_weight": tv_weight,
+        "tv_form": tv_form,
+        "style_scale": style_scale,
+        "style_loss": style_loss,
+        "style_layers": style_layers,
+        "content_layers": content_layers,
+        "loss_network": "oxford" if teacher else loss_network,
+        "teacher": teacher,
+        "pooling": pooling,
+        "start": start if start in ("content", "noise", "style") else None,
+        "seed": seed,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "tolerance": tolerance,
+        "levels": levels,
+    }
+    settings = painting.settings_of(preset, given)
+    where = painting.device_of(device)
+    tell: Callable[[str], None] = (lambda line: None) if json else say
+    if study is not None:
+        from realtime.study import write_study
+
+        with progress_bar() as bar, bar.file(target.name):
+            rows = write_study(
+                study,
+                content,
+                style,
+                target,
+                settings,
+                size=size,
+                device=where,
+                overwrite=overwrite,
+                say=tell,
+                on_progress=lambda done, total: bar.tell(done, total, ""),
+            )
+        if json:
+            show_json({"study": study, "target": target, "pictures": rows})
+        else:
+            tell(f"{target}: {len(rows)} pictures")
+        return
+    job = painting.Job(
+        content=content,
+        styles=style,
+        target=target,
+        settings=settings,
+        masks=mask or [],
+        size=size,
+        colors=colors,
+        start=Path(start) if start and given["start"] is None else None,
+        every=every,
+        curves=curves,
+        overwrite=overwrite,
+        device=where,
+    )
+    with progress_bar() as bar, bar.file(target.name), painting.watching(job, preview) as watcher:
+
+        def show(now: Any) -> None:
+            losses = f"content {now.content:.3f}, style {now.style:.4f}, total {now.total:.3f}"
+            bar.tell(now.step, now.steps, losses)
+
+        report = painting.paint_picture(job, say=tell, on_progress=show, watcher=watcher)
+    if json:
+        show_json(painting.figures(report))
+    elif not report.stopped:
+        say(
+            f"{report.target}: {report.steps} steps in {report.seconds:.1f} s, content "
+            f"{report.content:.3f}, style {report.style:.4f}"
+        )
+    if report.stopped:
+        complain(f"stopped; the picture so far is kept as {report.target}")
+        raise typer.Exit(130)
+
+
 @command(example="impasto styles --sheet styles.png --on holiday.jpg")
 def styles(
     sheet: Annotated[
@@ -391,6 +576,124 @@ def styles(
         write_sheet(sheet, list(known), on=on, overwrite=overwrite)
         if not json:
             say(f"{sheet}: {len(known)} styles")
+
+
+@command(example="impasto export great_wave great_wave.onnx --fp16")
+def export(
+    style: Annotated[
+        str | None,
+        typer.Argument(metavar="STYLE", help="A name, a blend, or a .safetensors file."),
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="The .onnx file to write.")
+    ] = None,
+    strength: options.Strength = 1.0,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive", help="Leave the styles of a blend apart, with their weights an input."
+        ),
+    ] = False,
+    layout: Annotated[
+        Literal["nhwc-uint8", "nchw-float"],
+        typer.Option(help="nchw-float: the bare network, (N, 3, H, W) from 0 to 1."),
+    ] = "nhwc-uint8",
+    static: Annotated[
+        Any,
+        typer.Option(
+            parser=options.typed(contract.parse_static),
+            metavar="NxHxW",
+            help="One fixed shape, such as 1x720x1280, for TensorRT and phones; else any.",
+        ),
+    ] = None,
+    opset: Annotated[
+        int,
+        typer.Option(
+            min=contract.OLDEST_OPSET,
+            max=contract.NEWEST_OPSET,
+            help="Of the ONNX operators; older ones load in older programs.",
+        ),
+    ] = contract.OPSET,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Half precision, for GPUs; in and out as before.")
+    ] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Convolutions in 8 bits.")] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="With --int8: pictures like those to come; else rendered ones."
+        ),
+    ] = None,
+    show: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show what an exported file is, and stop.")
+    ] = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Write a style as ONNX, for other programs; checked against PyTorch before it is there."""
+    if show is not None:
+        from export.about import read_about
+
+        about = read_about(show)
+        if json:
+            show_json(about)
+        else:
+            for name, value in about.items():
+                show_findings(name, value)
+        return
+    if style is None or target is None:
+        raise typer.BadParameter("Give a STYLE and an OUT file, or --show FILE.")
+    if fp16 and int8:
+        raise typer.BadParameter("Give either --fp16 or --int8.")
+    if interactive and int8:
+        raise typer.BadParameter("--interactive goes with --fp16, not --int8: it mixes weights.")
+    if calibrate is not None and not int8:
+        raise typer.BadParameter("--calibrate is for --int8: give both.")
+    from models.styles import mixture_of
+    from realtime.atomic import Target
+
+    mixture_of(style, strength=strength)  # an unknown style is told before anything heavy is loaded
+    file = Target(target, overwrite=overwrite)
+    try:
+        size = 360 if static is None else static[1:]
+        pictures = None if calibrate is None else read_pictures(calibrate, size=size)
+        from export import export_onnx
+        from export.parity import rows_of
+
+        differences: list[Any] = []
+        export_onnx(
+            style,
+            file.partial,
+            strength=strength,
+            interactive=interactive,
+            layout=layout,
+            static=static,
+            opset=opset,
+            precision="fp16" if fp16 else "int8" if int8 else "fp32",
+            calibration=pictures,
+            on_difference=differences.append,
+        )
+        file.commit()
+    except BaseException:
+        file.discard()
+        raise
+    if json:
+        show_json({"file": target, "checks": [found.figures() for found in differences]})
+        return
+    columns, rows = rows_of(differences)
+    show_table(columns, rows)
+    say(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch as above")
+
+
+def read_pictures(folder: Path, *, size: int | tuple[int, int]) -> list[Any]:
+    """The first pictures of a folder, each (1, H, W, 3) uint8 RGB, to calibrate with."""
+    from realtime.stills import PICTURE_SUFFIXES, read_picture
+
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        raise SourceError(f"no pictures in {folder}; expected {' '.join(sorted(PICTURE_SUFFIXES))}")
+    return [read_picture(path, size=size)[None] for path in found[:MOST_CALIBRATING]]
 
 
 @command(example="impasto keyframes holiday.mp4 painting.jpg keyframes/ --video painted.mp4")
@@ -542,124 +845,6 @@ def keyframes(
         say(f"{counted(len(rows), 'keyframe')} of {counted(shots.frames, 'frame')}")
 
 
-@command(example="impasto export great_wave great_wave.onnx --fp16")
-def export(
-    style: Annotated[
-        str | None,
-        typer.Argument(metavar="STYLE", help="A name, a blend, or a .safetensors file."),
-    ] = None,
-    target: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="The .onnx file to write.")
-    ] = None,
-    strength: options.Strength = 1.0,
-    interactive: Annotated[
-        bool,
-        typer.Option(
-            "--interactive", help="Leave the styles of a blend apart, with their weights an input."
-        ),
-    ] = False,
-    layout: Annotated[
-        Literal["nhwc-uint8", "nchw-float"],
-        typer.Option(help="nchw-float: the bare network, (N, 3, H, W) from 0 to 1."),
-    ] = "nhwc-uint8",
-    static: Annotated[
-        Any,
-        typer.Option(
-            parser=options.typed(contract.parse_static),
-            metavar="NxHxW",
-            help="One fixed shape, such as 1x720x1280, for TensorRT and phones; else any.",
-        ),
-    ] = None,
-    opset: Annotated[
-        int,
-        typer.Option(
-            min=contract.OLDEST_OPSET,
-            max=contract.NEWEST_OPSET,
-            help="Of the ONNX operators; older ones load in older programs.",
-        ),
-    ] = contract.OPSET,
-    fp16: Annotated[
-        bool, typer.Option("--fp16", help="Half precision, for GPUs; in and out as before.")
-    ] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="Convolutions in 8 bits.")] = False,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="With --int8: pictures like those to come; else rendered ones."
-        ),
-    ] = None,
-    show: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Show what an exported file is, and stop.")
-    ] = None,
-    overwrite: options.Overwrite = False,
-    json: options.Json = False,
-    traceback: options.Traceback = False,
-) -> None:
-    """Write a style as ONNX, for other programs; checked against PyTorch before it is there."""
-    if show is not None:
-        from export.about import read_about
-
-        about = read_about(show)
-        if json:
-            show_json(about)
-        else:
-            for name, value in about.items():
-                show_findings(name, value)
-        return
-    if style is None or target is None:
-        raise typer.BadParameter("Give a STYLE and an OUT file, or --show FILE.")
-    if fp16 and int8:
-        raise typer.BadParameter("Give either --fp16 or --int8.")
-    if interactive and int8:
-        raise typer.BadParameter("--interactive goes with --fp16, not --int8: it mixes weights.")
-    if calibrate is not None and not int8:
-        raise typer.BadParameter("--calibrate is for --int8: give both.")
-    from models.styles import mixture_of
-    from realtime.atomic import Target
-
-    mixture_of(style, strength=strength)  # an unknown style is told before anything heavy is loaded
-    file = Target(target, overwrite=overwrite)
-    try:
-        size = 360 if static is None else static[1:]
-        pictures = None if calibrate is None else read_pictures(calibrate, size=size)
-        from export import export_onnx
-        from export.parity import rows_of
-
-        differences: list[Any] = []
-        export_onnx(
-            style,
-            file.partial,
-            strength=strength,
-            interactive=interactive,
-            layout=layout,
-            static=static,
-            opset=opset,
-            precision="fp16" if fp16 else "int8" if int8 else "fp32",
-            calibration=pictures,
-            on_difference=differences.append,
-        )
-        file.commit()
-    except BaseException:
-        file.discard()
-        raise
-    if json:
-        show_json({"file": target, "checks": [found.figures() for found in differences]})
-        return
-    columns, rows = rows_of(differences)
-    show_table(columns, rows)
-    say(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch as above")
-
-
-def read_pictures(folder: Path, *, size: int | tuple[int, int]) -> list[Any]:
-    """The first pictures of a folder, each (1, H, W, 3) uint8 RGB, to calibrate with."""
-    from realtime.stills import PICTURE_SUFFIXES, read_picture
-
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-    if not found:
-        raise SourceError(f"no pictures in {folder}; expected {' '.join(sorted(PICTURE_SUFFIXES))}")
-    return [read_picture(path, size=size)[None] for path in found[:MOST_CALIBRATING]]
-
-
 @command(example="impasto bench --quick")
 def bench(
     style: Annotated[
@@ -675,6 +860,9 @@ def bench(
     ] = False,
     live: Annotated[
         bool, typer.Option("--live", help="The live path instead, from a generated camera.")
+    ] = False,
+    gatys: Annotated[
+        bool, typer.Option("--gatys", help="Painting by optimisation instead: 512x512, 300 steps.")
     ] = False,
     size: Annotated[
         Any,
@@ -705,6 +893,8 @@ def bench(
     from realtime.bench import CLIP
     from realtime.bench import bench as measure
 
+    if live and gatys:
+        raise typer.BadParameter("Give either --live or --gatys.")
     if live:
         from realtime.bench_live import bench_live
         from realtime.terminal import show_live
@@ -719,6 +909,20 @@ def bench(
         raise EngineError("no CUDA device is to be had here: use --device cpu")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if gatys:
+        from realtime.paint_bench import bench_gatys, tables
+
+        found = bench_gatys(
+            style, device=device, say=lambda part: None if json else say(f"measuring {part} ...")
+        )
+        if json:
+            show_json(found)
+            return
+        for columns, rows in tables(found):
+            show_table(columns, rows)
+        show_findings("limit", found["limit"])
+        show_findings("machine", found["machine"])
+        return
     if clip is None and CLIP.is_file():
         clip = CLIP
     figures = measure(
@@ -771,6 +975,13 @@ def eval(
         Path | None,
         typer.Option(metavar="FILE", help="Judge by the Oxford VGG-19 in this .safetensors file."),
     ] = None,
+    gatys_steps: Annotated[
+        bool,
+        typer.Option(
+            "--gatys-steps",
+            help="How many steps of L-BFGS each --picture, painted in one pass, is worth (slow).",
+        ),
+    ] = False,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
@@ -783,6 +994,8 @@ def eval(
         raise typer.BadParameter("Give a --picture, a --clip, or both, to judge by.")
     if teacher is not None and loss_network != "compact":
         raise typer.BadParameter("Give either --loss-network or --teacher.")
+    if gatys_steps and (painting is None or not pictures):
+        raise typer.BadParameter("--gatys-steps needs a --painting and a --picture.")
     from realtime.choice import Choice
 
     choice = Choice(style, strength, quality, engine, device, precision)
@@ -800,6 +1013,15 @@ def eval(
         teacher=teacher,
         say=lambda line: None if json else say(line),
     )
+    if gatys_steps:
+        from realtime.paint_bench import steps_of_pictures
+
+        network = "oxford" if teacher else loss_network
+        worth = steps_of_pictures(choice, pictures, painting, network, teacher)
+        for row, steps in zip(figures["pictures"], worth, strict=True):
+            row["gatys_steps"] = steps
+            if not json:
+                say(f"{row['picture'].name}: one pass is worth {steps or 'over 300'} L-BFGS steps")
     if json:
         show_json(figures)
     else:

@@ -64,6 +64,22 @@ Size = Annotated[
         help="Short side in pixels (720), or width and height (1280x720).",
     ),
 ]
+Paintings = Annotated[
+    Any,  # of list[tuple[Path, float]]
+    typer.Argument(
+        parser=typed(arguments.parse_paintings),
+        metavar="STYLE",
+        help="A painting, or several: wave.jpg:0.6+scream.jpg:0.4.",
+    ),
+]
+Layers = Annotated[
+    Any,  # of dict[str, float] | None
+    typer.Option(
+        parser=typed(arguments.parse_layers),
+        metavar="LAYERS",
+        help="With weights, such as relu3_1:0.5,relu4_1.",
+    ),
+]
 KeepColor = Annotated[
     bool, typer.Option("--keep-color", help="Paint the luminance only; keep the colours.")
 ]
@@ -76,7 +92,8 @@ Steadiness = Annotated[
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
 Engine = Annotated[
-    Literal["auto", "torch", "onnxruntime"], typer.Option(help="auto: the faster one here.")
+    Literal["auto", "torch", "onnxruntime", "openvino"],
+    typer.Option(help="auto: the fastest one here."),
 ]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the network's arithmetic.")

@@ -1,7 +1,8 @@
 """How fast Gatys optimisation is on this machine, and where its time goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
@@ -10,11 +11,13 @@ from torch import Tensor
 from models.gatys import PRESETS, Progress, Settings, StyleImage, paint
 from realtime.bench import limit, machine, memory_mb
 from realtime.choice import Choice, Painter
-from realtime.paint import as_tensor
+from realtime.paint import as_tensor, read_styles
 from realtime.sheet import seascape
+from realtime.stills import ImageFolder, read_picture
 
 # One size, Gram matrices, no tiles: the work that published figures are for.
 PLAIN = replace(PRESETS["default"], levels=1, style_loss="gram", style_weight=20.0)
+_JUDGED_SIDE = 256  # px, short
 _COARSE_TO_FINE = replace(PLAIN, levels=3)
 
 
@@ -133,3 +136,26 @@ def steps_that_equal(
         if total <= goal:
             return step
     return None
+
+
+def steps_of_pictures(
+    choice: Choice,
+    pictures: Sequence[Path],
+    painting: Path,
+    loss_network: str = "compact",
+    teacher: Path | None = None,
+) -> list[int | None]:
+    """`steps_that_equal` for each picture, at a short side of 256 px as in Johnson et al. 2016.
+
+    pictures: files and folders of them, as for `impasto eval`. Raises SourceError, WeightsError.
+    """
+    painter = Painter(choice, say=lambda reason: None, moving=False)
+    style = read_styles([(painting, 1.0)], ())[0].image
+    settings = replace(PLAIN, loss_network=loss_network, teacher=teacher)
+    files = [Path(f) for p in pictures for f in (ImageFolder(p).paths if p.is_dir() else [p])]
+    found = []
+    for file in files:
+        picture = read_picture(file, size=_JUDGED_SIDE)
+        painted = as_tensor(painter.paint(picture))
+        found.append(steps_that_equal(painted, as_tensor(picture), style, settings=settings))
+    return found
