@@ -1013,7 +1013,7 @@ def eval(
         teacher=teacher,
         say=lambda line: None if json else say(line),
     )
-    if gatys_steps:
+    if gatys_steps and painting is not None:
         from realtime.paint_bench import steps_of_pictures
 
         network = "oxford" if teacher else loss_network

@@ -11,6 +11,7 @@ from torch import Tensor
 from models.gatys import PRESETS, Progress, Settings, StyleImage, paint
 from realtime.bench import limit, machine, memory_mb
 from realtime.choice import Choice, Painter
+from realtime.evaluate import Table
 from realtime.paint import as_tensor, read_styles
 from realtime.sheet import seascape
 from realtime.stills import ImageFolder, read_picture
@@ -91,10 +92,10 @@ def timed(
     }
 
 
-def tables(figures: dict[str, Any]) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+def tables(figures: dict[str, Any]) -> list[Table]:
     """The same for reading: columns and rows."""
     columns = ("settings", "seconds", "of processors", "steps/s", "content", "style", "same after")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in ("plain", "coarse_to_fine", "default"):
         row = figures[name]
         same = row["seconds_to_same"]
