@@ -9,6 +9,7 @@ import os
 import platform
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from fractions import Fraction
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,9 +27,9 @@ from torch import nn
 from models.classic import ClassicNet
 from models.errors import EngineError, SourceError
 from models.transform_net import FORMS, TransformNet
+from realtime.doctor import version_of
 from realtime.engines import Engine, open_engine
 from realtime.frame import Frame
-from realtime.onnx_engine import OnnxEngine
 from realtime.stylizer import REFRESH_EVERY, Stylizer
 from realtime.torch_engine import DTYPES, TorchEngine, precisions
 
@@ -130,10 +131,9 @@ def _engines(network: nn.Module, device: str) -> list[Engine]:
     engines: list[Engine] = [
         TorchEngine(network, device=device, precision=precision) for precision in precisions(device)
     ]
-    try:
-        engines.append(OnnxEngine(network, device=device))
-    except EngineError:  # no such provider here: then there is nothing to time
-        return engines
+    for name in ("onnxruntime", "openvino"):
+        with suppress(EngineError):  # it is not here: then there is nothing to time
+            engines.append(open_engine(network, engine=name, device=device))
     return engines
 
 
@@ -251,6 +251,7 @@ def machine(device: str) -> Figures:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "onnxruntime": onnxruntime.__version__,
+        "openvino": version_of("openvino"),
         "av": av.__version__,
         "numpy": np.__version__,
     }

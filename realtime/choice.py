@@ -60,6 +60,8 @@ class Painter:
     _size: tuple[int, int] | None = None  # that `_engine` was opened for
     _said: set[str] = field(default_factory=set)
 
+    paints = True  # see `stylizer.Stylizer`
+
     @property
     def takes_planes(self) -> bool:
         """Whether frames had better come as planes: see `stylizer.Stylizer`."""

@@ -57,7 +57,8 @@ def stylize_video(
 
     stylizer: from an iterator of batches (lists of Frame) to an iterator of frames: as many, in
     the same order and of the same size. Frames are RGB; planes only where it has an attribute
-    `takes_planes` that is true, and where neither decoder nor encoder would convert them.
+    `takes_planes` that is true, and where neither decoder nor encoder would convert them. With an
+    attribute `paints` that is true, chroma may be repeated on the way to RGB, which is quicker.
     size, start (seconds), end, hwaccel: see `sources.VideoFile`. frame_rate: drop or repeat frames
     by their time, to this even rate. codec, crf, preset, bitrate, bit_depth, overwrite: see
     `sinks.VideoWriter`. batch_size: frames a batch.
@@ -107,6 +108,7 @@ def stylize_video(
                 and getattr(stylizer, "takes_planes", False)
                 and writer.takes_planes(source.planes)
             )
+            source.quick = getattr(stylizer, "paints", False)
             watch = _Watch(stylizer, info.frame_count, on_progress)
             depth = 2 * batch_size
             with Prefetch(frames, depth) as decoded, Background(writer, depth) as encoded:

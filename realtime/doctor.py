@@ -23,7 +23,9 @@ PACKAGES = (
     "safetensors",
     "onnx",
     "onnxscript",
+    "openvino",
 )
+_OPTIONAL = {"openvino"}
 _EITHER = {"onnxruntime-gpu", "onnxruntime"}  # one is enough
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "bf16")
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
@@ -58,7 +60,8 @@ def examine() -> dict[str, Any]:
 
 def _problems(report: dict[str, Any]) -> list[str]:
     packages, found = report["packages"], []
-    missing = [name for name in PACKAGES if packages[name] is None and name not in _EITHER]
+    needed = [name for name in PACKAGES if name not in _EITHER | _OPTIONAL]
+    missing = [name for name in needed if packages[name] is None]
     if not any(packages[name] for name in _EITHER):
         missing.append("onnxruntime")
     found += [f"{name} is not installed: install impasto again" for name in missing]

@@ -136,25 +136,17 @@ def open_engine(
     """An engine for `network`; "auto" is what is fastest on this machine.
 
     network: TransformNet or ClassicNet, float32, on the CPU, which is copied; or the weights of
-    one. engine: "torch", "onnxruntime" or "auto", which times both at `size` (height, width), the
-    first time on a machine, and says so in `.reason`. device: "cpu" or "cuda". precision: "fp32",
-    "bf16" or "fp16".
+    one. engine: "torch", "onnxruntime", "openvino" or "auto", which times all that are installed at
+    `size` (height, width), the first time on a machine, and says so in `.reason`. device: "cpu" or
+    "cuda". precision: "fp32", "bf16" or "fp16".
     Raises EngineError for what this machine does not have.
     """
     device = _device(device)
-    if engine not in ("torch", "onnxruntime", "auto"):
-        raise EngineError(f"no engine {engine!r}; there are torch, onnxruntime and auto")
-    if engine == "onnxruntime" and precision not in ("auto", "fp32"):
-        raise EngineError(f"ONNX Runtime runs in fp32 here, not {precision}; use --engine torch")
-    if engine == "auto" and precision not in ("auto", "fp32"):
-        chosen = _torch_engine(network, device, precision)
-        chosen.reason = f"only torch runs in {precision}"
-        return chosen
     if engine == "auto":
         return _fastest(network, device, precision, size)
-    if engine == "torch":
-        return _torch_engine(network, device, precision)
-    return _onnx_engine(network, device, precision)
+    if engine not in _OPENERS:
+        raise EngineError(f"no engine {engine!r}; there are {', '.join(_OPENERS)} and auto")
+    return _OPENERS[engine](network, device, precision)
 
 
 def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
@@ -166,19 +158,32 @@ def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> 
 def _onnx_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
     from realtime.onnx_engine import OnnxEngine
 
+    if precision not in ("auto", "fp32"):
+        raise EngineError(f"ONNX Runtime runs in fp32 here, not {precision}; use --engine torch")
     return OnnxEngine(network, device=device)
+
+
+def _openvino_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+    if device != "cpu":
+        raise EngineError("OpenVINO runs on the CPU here; use --device cpu, or --engine torch")
+    try:
+        from realtime.openvino_engine import OpenVinoEngine
+    except ImportError:
+        raise EngineError("OpenVINO is not installed: pip install 'impasto[openvino]'") from None
+    return OpenVinoEngine(network, precision=precision)
 
 
 _OPENERS: dict[str, Callable[[nn.Module | Weights, str, str], Engine]] = {
     "torch": _torch_engine,
     "onnxruntime": _onnx_engine,
+    "openvino": _openvino_engine,
 }
 
 
 def _fastest(
     network: nn.Module | Weights, device: str, precision: str, size: tuple[int, int]
 ) -> Engine:
-    """Whichever was the faster one on this machine; both are timed where that is not known."""
+    """Whichever was the fastest on this machine; all are timed where that is not known."""
     kind = network.form if isinstance(network, Weights) else type(network).__name__
     known = known_speeds.recall(kind, device, precision)
     if known is not None:

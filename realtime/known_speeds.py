@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from platformdirs import user_cache_path
 
+_ENGINES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino")
+
 
 class Known(NamedTuple):
     """What was found."""
@@ -43,7 +45,7 @@ def remember(*case: str, found: Known) -> None:
 
 def _path(case: tuple[str, ...]) -> Path:
     machine = (platform.machine(), _processor(), str(_cores()), *case)
-    versions = (_version(name) for name in ("impasto", "torch", "onnxruntime", "onnxruntime-gpu"))
+    versions = (_version(name) for name in ("impasto", *_ENGINES))
     name = sha256("\n".join([*machine, *versions]).encode()).hexdigest()[:16]
     return user_cache_path("impasto") / "speeds" / f"{name}.json"
 

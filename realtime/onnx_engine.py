@@ -100,7 +100,7 @@ def _session(network: nn.Module | Weights, statistics: Statistics, device: str) 
     if provider in onnxruntime.get_available_providers():
         if device == "cuda":
             onnxruntime.preload_dlls()  # CUDA and cuDNN as PyTorch's own wheels bring them
-        model = _model(network, statistics)
+        model = graph_of(network, statistics)
         session = onnxruntime.InferenceSession(model, options, providers=[provider])
         if provider in session.get_providers():
             return session
@@ -110,7 +110,8 @@ def _session(network: nn.Module | Weights, statistics: Statistics, device: str) 
     )
 
 
-def _model(network: nn.Module | Weights, statistics: Statistics) -> bytes:
+def graph_of(network: nn.Module | Weights, statistics: Statistics) -> bytes:
+    """The ONNX graph of a network."""
     if isinstance(network, Weights):
         from export.templates import filled
 

@@ -55,6 +55,7 @@ class VideoFile:
     """
 
     as_planes = False
+    quick = False  # convert to RGB by repeating chroma: see `pixels.to_rgb`
 
     def __init__(
         self,
@@ -111,7 +112,8 @@ class VideoFile:
                     assert self.planes is not None
                     image = to_planes(frame, self.planes, size=size, scaler=self._scaler)
                 else:
-                    image = turned(to_rgb(frame, size=size, scaler=self._scaler), self._matrix)
+                    rgb = to_rgb(frame, size=size, scaler=self._scaler, quick=self.quick)
+                    image = turned(rgb, self._matrix)
             except av.FFmpegError as error:
                 raise SourceError(
                     f"cannot convert the {frame.format.name} of {self.path}: {error.strerror}"

@@ -59,6 +59,8 @@ class Stylizer:
     level: frames are computed apart, but sums may run in another order.
     """
 
+    paints = True  # what comes out is a painting: details of the frames' colours are lost in it
+
     def __init__(
         self,
         engine: Engine,

@@ -1,6 +1,7 @@
 """What the benchmark reports, never how fast."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -28,15 +29,22 @@ def figures(tmp_path_factory) -> dict:
     return figures
 
 
+# An extra; bf16 where PyTorch has it too.
+OPENVINO = [("openvino", precisions("cpu")[0])] if find_spec("openvino") else []
+
+
 def test_every_network_on_every_engine(figures):
     rows = figures["networks"]
     native = precisions("cpu")
     for form in FORMS:
         found = {(r["engine"], r["precision"], r["folded"]) for r in rows if r["network"] == form}
-        kinds = [("torch", precision) for precision in native] + [("onnxruntime", "fp32")]
+        kinds = [("torch", precision) for precision in native] + [
+            ("onnxruntime", "fp32"),
+            *OPENVINO,
+        ]
         assert found == {(*kind, folded) for kind in kinds for folded in (True, False)}
     classic = [r for r in rows if r["network"] == "classic"]
-    assert len(classic) == len(native) + 1 and not any(r["folded"] for r in classic)
+    assert len(classic) == len(native) + 1 + len(OPENVINO) and not any(r["folded"] for r in classic)
     for row in rows:
         assert (row["width"], row["height"]) == (64, 48)
         assert row["fps"] > 0 and row["ms_min"] <= row["ms"] <= row["ms_max"]
