@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import EngineError, SourceError
+from models.errors import EngineError, SinkError, SourceError
 from models.gatys import MIN_SIDE, PRESETS, Progress, Settings, StyleImage, memory_needed, paint
 from models.gatys_color import luminance, luminance_matched, recolored, with_colors_of
 from realtime.atomic import Target, partial_path
@@ -81,8 +81,8 @@ def paint_picture(
 
     say: is given a line before the work begins. On KeyboardInterrupt, or when the watcher says so,
     the picture so far is written as NAME.partial.EXT, which `Report.target` then names, with
-    `stopped` true. Raises SourceError, SinkError, WeightsError, and ValueError for settings that do
-    not fit each other.
+    `stopped` true. Raises SourceError, SinkError, WeightsError, EngineError where memory is short, and
+    ValueError for masks that are too few.
     """
     _claim(job)
     picture = read_content(job.content, job.size, alpha=holds_alpha(job.target))
@@ -121,12 +121,20 @@ def paint_picture(
         if latest is None:
             raise
         stopped = True
+    except (MemoryError, RuntimeError) as error:  # PyTorch's own are RuntimeErrors of many wordings
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        raise EngineError(
+            f"{width}x{height} needs more memory than there is: ask for less with --size"
+        ) from error
     assert latest is not None, "there is one step at least"
     target = job.target
     if stopped:
         target = partial_path(job.target)
-        # Not through a Target: that would write NAME.partial.partial.EXT on the way.
-        target.write_bytes(encoded_picture(finished(latest), target.suffix))
+        try:  # not through a Target, which would write NAME.partial.partial.EXT on the way
+            target.write_bytes(encoded_picture(finished(latest), target.suffix))
+        except OSError as error:
+            raise SinkError(f"cannot write {target}: {error.strerror}") from error
     else:
         write_picture(target, finished(latest), overwrite=job.overwrite)
     if job.curves is not None:
