@@ -81,8 +81,8 @@ def paint_picture(
 
     say: is given a line before the work begins. On KeyboardInterrupt, or when the watcher says so,
     the picture so far is written as NAME.partial.EXT, which `Report.target` then names, with
-    `stopped` true. Raises SourceError, SinkError, WeightsError, EngineError where memory is short, and
-    ValueError for masks that are too few.
+    `stopped` true. Raises SourceError, SinkError, WeightsError, EngineError where memory is short,
+    and ValueError for masks that are too few.
     """
     _claim(job)
     picture = read_content(job.content, job.size, alpha=holds_alpha(job.target))
