@@ -24,7 +24,7 @@ from realtime.tracking import Track, enlarged, reduced
 
 _SOFT = 2.0  # px: how soft the masks of trust are, at the size of the flow
 _FINE = 1.5  # px: what is finer is what averaging two paintings loses
-_MOST_GAIN = 1.7
+_MOST_GAIN = 2.0
 _NEAR = 0.04  # share of the picture's width within which what fills in takes the tone around it
 
 
@@ -135,7 +135,7 @@ def _fetched(key: np.ndarray, flow: np.ndarray, trust: np.ndarray, nearness: flo
     # Bicubic: bilinear softens what it moves by parts of a pixel.
     image = fetch(key, enlarged(flow, (height, width)), cv2.INTER_CUBIC)
     # Eroded first, so that softness does not reach into what cannot be trusted.
-    soft = cv2.GaussianBlur(cv2.erode(trust, np.ones((5, 5), np.uint8)), (0, 0), _SOFT)
+    soft = cv2.GaussianBlur(cv2.erode(trust, np.ones((3, 3), np.uint8)), (0, 0), _SOFT)
     return Source(image, cv2.resize(soft, (width, height)), nearness)
 
 
@@ -143,7 +143,7 @@ def composed(sources: list[Source], filled: np.ndarray) -> tuple[np.ndarray, flo
     """One picture of all: (H, W, 3) uint8, and the share that is not filled in.
 
     Of two sources the nearer counts more, and the one that can be trusted much more: weights are
-    nearness times squared trust. filled: (H, W, 3) uint8, shown where no source is trusted.
+    the squares of nearness times trust. filled: (H, W, 3) uint8, shown where no source is trusted.
     """
     if not sources:
         return filled, 0.0
@@ -163,7 +163,7 @@ def _blended(first: Source, second: Source) -> np.ndarray:
     Averaging strokes that do not quite agree takes away the finest contrast; it is amplified, place
     by place, to the energy that the sources have there, weighted alike.
     """
-    weights = [s.nearness * s.trust * s.trust + np.float32(1e-4) for s in (first, second)]
+    weights = [(s.nearness * s.trust) ** 2 + np.float32(1e-4) for s in (first, second)]
     total = weights[0] + weights[1]
     weights = [weight / total for weight in weights]
     blended = cv2.blendLinear(first.image, second.image, *weights)

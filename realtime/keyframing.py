@@ -81,6 +81,8 @@ class Order:
         """Raise SourceError or SinkError for what would fail only when much is done."""
         if self.painting is not None:
             read_picture(self.painting)
+        if self.save_style is not None and self.save_style.suffix != ".safetensors":
+            raise SinkError(f"{self.save_style} must end in .safetensors, to be a style")
         for path in (self.video, self.sheet, self.save_style):
             if path is not None:
                 Target(path, overwrite=self.overwrite).discard()
@@ -321,8 +323,6 @@ def teach_style(
     from models.teach import teach
     from models.train import save_network
 
-    if target.suffix != ".safetensors":
-        raise SinkError(f"{target} must end in .safetensors, to be a style")
     file = Target(target, overwrite=overwrite)
     try:
         pairs = [

@@ -20,6 +20,7 @@ _REGISTER_EVERY = 4  # frames
 _PULL = 0.3  # of the drift that is seen, taken back each time
 _FAR = 3.0  # px: a direct flow further off than this is more likely wrong than the chain is
 _SMOOTH = 12.0  # px: drift varies slowly over a picture, errors of the flow do not
+_MOST_STRETCH = 0.5  # px a pixel: a zoom of half as much again
 _RECOVERY = 0.5  # of trust, a frame; its loss is believed at once
 
 
@@ -73,6 +74,7 @@ class Track:
         if self._followed % _REGISTER_EVERY == 0:
             self._draw_to_direct()
         trust = likeness(self._key, image, self._from_key, self.to_key)
+        trust[_stretched(self.to_key)] = 0
         self.trust = np.minimum(trust, seen + _RECOVERY * (trust - seen).clip(0))
 
     def registered(self) -> tuple[np.ndarray, np.ndarray]:
@@ -110,6 +112,15 @@ class Track:
         return self._estimator.calc(
             first, second, np.empty(0) if initial is None else initial.copy()
         )
+
+
+def _stretched(flow: np.ndarray) -> np.ndarray:
+    """Where neighbours come from places so far apart, or so near, that paint would smear: bool."""
+    shear = np.zeros(flow.shape[:2], bool)
+    for part in cv2.split(flow):
+        for slope in np.gradient(part):
+            shear |= np.abs(slope) > _MOST_STRETCH
+    return shear
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -365,6 +365,11 @@ class TestCommand:
             "a file, not a folder": (["CLIP", "PAINTING", "PAINTING"], 1, "painting.png"),
             "sound only": (["SOUND", "PAINTING", "KEYS"], 1, "sound.mp4"),
             "too small": (["SMALL", "PAINTING", "KEYS"], 1, "too small"),
+            "no style's name": (
+                ["CLIP", "PAINTING", "KEYS", "--teach", "--save-style", "a.pt"],
+                1,
+                ".safetensors",
+            ),
             "no such style": (["CLIP", "PAINTING", "KEYS", "--fill", "nobody"], 1, "nobody"),
         }.values(),
     )
