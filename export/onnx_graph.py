@@ -67,10 +67,19 @@ def build_model(
     time. half: float16 inside, but for the picture's own statistics and its last scaling.
     """
     plain = network.styles[0] if isinstance(network, Mixture) else network
-    module = fx.GraphModule(plain, _Tracer().trace(plain))
-    builder = _Builder(module, statistics, layout, static, opset, half)
+    builder = GraphBuilder(traced(plain), statistics, layout, static, opset, half)
     if isinstance(network, Mixture):
         builder.mix(network)
+    return finished(builder)
+
+
+def traced(network: nn.Module) -> fx.GraphModule:
+    """What a `GraphBuilder` runs."""
+    return fx.GraphModule(network, _Tracer().trace(network))
+
+
+def finished(builder: "GraphBuilder") -> onnx.ModelProto:
+    """Run a builder: the graph, checked."""
     builder.run("images")
     model = builder.model()
     onnx.checker.check_model(model, full_check=True)
@@ -95,7 +104,7 @@ class _Side:
     __radd__ = __add__
 
 
-class _Builder(fx.Interpreter):
+class GraphBuilder(fx.Interpreter):
     """Runs a trace on names: every operation adds its ONNX nodes and returns the result's name."""
 
     def __init__(

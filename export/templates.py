@@ -2,9 +2,10 @@
 
     python -m export.templates
 
-writes them anew into graphs/, from export.onnx_graph; a test says when that is due.
+writes them anew into graphs/, from export.byte_graph; a test says when that is due.
 """
 
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -16,25 +17,33 @@ from models.styles import Weights
 
 GRAPHS = Path(__file__).parent / "graphs"
 Statistics = Literal["own", "carried", "renewed"]  # see export.onnx_graph.NormStatistics
+KINDS: tuple[tuple[str, Statistics, bool], ...] = tuple(
+    product(FORMS, ("own", "carried", "renewed"), (False, True))
+)
 
 
-def filled(weights: Weights, statistics: Statistics) -> bytes:
-    """The graph of a network with these weights: what `build_model` makes of the network itself."""
-    model = onnx.load(_path(weights.form, statistics))
+def filled(
+    weights: Weights, statistics: Statistics, *, planes: dict[str, np.ndarray] | None = None
+) -> bytes:
+    """The graph of a network with these weights: what `build_byte_model` makes of the network.
+
+    planes: the weights that `byte_graph.from_rgb` gives, where planes are to come out.
+    """
+    model = onnx.load(path_of(weights.form, statistics, planes is not None))
+    arrays = weights.arrays | (planes or {})
     for tensor in model.graph.initializer:
-        if tensor.name in weights.arrays:
-            array = np.ascontiguousarray(weights.arrays[tensor.name], np.float32)
-            tensor.raw_data = array.tobytes()
+        if tensor.name in arrays:
+            tensor.raw_data = np.ascontiguousarray(arrays[tensor.name], np.float32).tobytes()
     return model.SerializeToString()
 
 
-def template(form: str, statistics: Statistics) -> onnx.ModelProto:
+def template(form: str, statistics: Statistics, planes: bool) -> onnx.ModelProto:
     """The graph of a form, its weights left out."""
-    from export.onnx_graph import build_model
+    from export.byte_graph import build_byte_model
     from models.transform_net import TransformNet
 
     network = TransformNet(form).eval()
-    model = build_model(network, statistics)
+    model = build_byte_model(network, statistics, planes=planes)
     names = set(network.state_dict())
     for tensor in model.graph.initializer:
         if tensor.name in names:
@@ -42,16 +51,16 @@ def template(form: str, statistics: Statistics) -> onnx.ModelProto:
     return model
 
 
+def path_of(form: str, statistics: Statistics, planes: bool) -> Path:
+    """Where a template is."""
+    return GRAPHS / f"{form}.{statistics}{'.planes' if planes else ''}.onnx"
+
+
 def write() -> None:
     """Write all of them."""
     GRAPHS.mkdir(exist_ok=True)
-    for form in FORMS:
-        for statistics in ("own", "carried", "renewed"):
-            _path(form, statistics).write_bytes(template(form, statistics).SerializeToString())
-
-
-def _path(form: str, statistics: str) -> Path:
-    return GRAPHS / f"{form}.{statistics}.onnx"
+    for kind in KINDS:
+        path_of(*kind).write_bytes(template(*kind).SerializeToString())
 
 
 if __name__ == "__main__":

@@ -13,15 +13,8 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-# Luma's weights of red and blue, by matrix of ITU-T H.273.
-_LUMA = {
-    1: (0.2126, 0.0722),
-    4: (0.30, 0.11),
-    5: (0.299, 0.114),
-    6: (0.299, 0.114),
-    7: (0.212, 0.087),
-    9: (0.2627, 0.0593),
-}
+from models.colors import ycc_to_rgb
+
 CHANNELS = 6  # of a place
 
 
@@ -34,15 +27,8 @@ class Recoding(NamedTuple):
     @classmethod
     def of(cls, matrix: int, full_range: bool) -> Self:
         """By matrix of ITU-T H.273 (1: BT.709, 6: BT.601 ...) and range. KeyError: not known."""
-        red, blue = _LUMA[matrix]
-        green = 1 - red - blue
-        cr, cb = 2 * (1 - red), 2 * (1 - blue)  # red - luma is `cr` times Cr in -1/2..1/2
-        to_rgb = torch.tensor([[1, 0, cr], [1, -cb * blue / green, -cr * red / green], [1, cb, 0]])
-        luma, chroma, black = (255, 255, 0) if full_range else (219, 224, 16)
-        return cls(
-            to_rgb * torch.tensor([255 / luma, 255 / chroma, 255 / chroma]),
-            torch.tensor([black, 128.0, 128.0]),
-        )
+        to_rgb, zero = ycc_to_rgb(matrix, full_range)
+        return cls(torch.from_numpy(to_rgb), torch.from_numpy(zero))
 
     def to(self, device: torch.device | str) -> "Recoding":
         return Recoding(self.to_rgb.to(device), self.zero.to(device))

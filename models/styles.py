@@ -98,6 +98,12 @@ def load_weights(spec: str, *, strength: float = 1.0, quality: str = "fast") -> 
     return Weights(form, arrays)
 
 
+def weights_of(network: "TransformNet") -> Weights:
+    """The opposite of `network_of`."""
+    state = network.state_dict()
+    return Weights(network.form_name, {name: x.float().numpy() for name, x in state.items()})
+
+
 def network_of(weights: Weights) -> "TransformNet":
     """The network itself."""
     import torch

@@ -10,8 +10,10 @@ import numpy as np
 
 from models import forms
 from models.errors import EngineError
-from models.styles import Weights
+from models.styles import Weights, weights_of
 from realtime.engines import Engine
+from realtime.frame import ColorTags
+from realtime.pixels import planar_video_frame, to_rgb
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,11 +40,17 @@ class OnnxEngine(Engine):
 
     name, precision = "onnxruntime", "fp32"
 
-    def __init__(self, network: nn.Module | Weights, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        network: nn.Module | Weights,
+        *,
+        device: str = "cpu",
+        color: ColorTags | None = None,
+    ) -> None:
         super().__init__(smallest=forms.MARGIN + forms.STRIDE)
-        self.device = device
+        self.device, self.color = device, color
         self.network = network
-        self.carries = isinstance(network, Weights) or type(network).__name__ == "TransformNet"
+        self.carries = self.reads_planes = is_ours(network)
         if self.carries:
             (channels,) = self._renewed.get_inputs()[1].shape  # and is there a provider?
             self._start = Norms(np.zeros(channels, np.float32), np.ones(channels, np.float32))
@@ -52,32 +60,34 @@ class OnnxEngine(Engine):
         for session in ("_own", "_carried", "_renewed"):
             self.__dict__.pop(session, None)
 
+    def for_planes(self, color: ColorTags) -> Engine:
+        return OnnxEngine(self.network, device=self.device, color=color)
+
     # Made when first needed: a film does without the first, a picture without the others.
 
     @cached_property
     def _own(self) -> Any:
-        return _session(self.network, "own", self.device)
+        return _session(graph_of(self.network, "own", self.color), self.device)
 
     @cached_property
     def _carried(self) -> Any:
-        return _session(self.network, "carried", self.device)
+        return _session(graph_of(self.network, "carried", self.color), self.device)
 
     @cached_property
     def _renewed(self) -> Any:
-        return _session(self.network, "renewed", self.device)
+        return _session(graph_of(self.network, "renewed", self.color), self.device)
 
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
-        return _run(self._own, frames=frames)[0]
+        return _run(self._own, frames=as_rgb(frames, self.color))[0]
 
     def _carry(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
-        return _run(self._carried, frames=frames, **statistics._asdict())[0]
+        return _run(self._carried, frames=as_rgb(frames, self.color), **statistics._asdict())[0]
 
     def _refresh(
         self, frame: np.ndarray, statistics: Norms, weight: float
     ) -> tuple[np.ndarray, Norms]:
-        stylized, *renewed = _run(
-            self._renewed, frames=frame, weight=np.float32(weight), **statistics._asdict()
-        )
+        given = {"frames": as_rgb(frame, self.color), "weight": np.float32(weight)}
+        stylized, *renewed = _run(self._renewed, **given, **statistics._asdict())
         return stylized, Norms(*renewed)
 
 
@@ -85,7 +95,7 @@ def _run(session: Any, **inputs: Any) -> list[np.ndarray]:
     return session.run(None, {name: np.asarray(x, order="C") for name, x in inputs.items()})
 
 
-def _session(network: nn.Module | Weights, statistics: Statistics, device: str) -> Any:
+def _session(model: bytes, device: str) -> Any:
     """A session that runs where it was told to. ONNX Runtime itself would fall back in silence."""
     import onnxruntime
 
@@ -100,7 +110,6 @@ def _session(network: nn.Module | Weights, statistics: Statistics, device: str) 
     if provider in onnxruntime.get_available_providers():
         if device == "cuda":
             onnxruntime.preload_dlls()  # CUDA and cuDNN as PyTorch's own wheels bring them
-        model = graph_of(network, statistics)
         session = onnxruntime.InferenceSession(model, options, providers=[provider])
         if provider in session.get_providers():
             return session
@@ -110,12 +119,32 @@ def _session(network: nn.Module | Weights, statistics: Statistics, device: str) 
     )
 
 
-def graph_of(network: nn.Module | Weights, statistics: Statistics) -> bytes:
-    """The ONNX graph of a network."""
+def is_ours(network: nn.Module | Weights) -> bool:
+    """Whether it is a network whose statistics can be carried."""
+    return isinstance(network, Weights) or type(network).__name__ == "TransformNet"
+
+
+def as_rgb(frames: np.ndarray, color: ColorTags | None) -> np.ndarray:
+    """What graphs read: (N, H, W, 3), made of planes where `color` says that these are some."""
+    if color is None:
+        return frames
+    return np.stack([to_rgb(planar_video_frame(planes, color), quick=True) for planes in frames])
+
+
+def graph_of(
+    network: nn.Module | Weights, statistics: Statistics, color: ColorTags | None = None
+) -> bytes:
+    """The ONNX graph of a network, from RGB to RGB, or to planes of these colours."""
+    from export.from_rgb import from_rgb
+
+    planes = None if color is None else from_rgb(color.matrix, color.full_range)
     if isinstance(network, Weights):
         from export.templates import filled
 
-        return filled(network, statistics)
+        return filled(network, statistics, planes=planes)
+    if is_ours(network):
+        weights = weights_of(network)  # type: ignore[arg-type]
+        return graph_of(weights, statistics, color)
     from export.onnx_graph import build_model
 
     return build_model(network, statistics).SerializeToString()

@@ -12,7 +12,8 @@ from models import forms
 from models.errors import EngineError
 from models.styles import Weights
 from realtime.engines import Engine
-from realtime.onnx_engine import Norms, graph_of
+from realtime.frame import ColorTags
+from realtime.onnx_engine import Norms, as_rgb, graph_of, is_ours
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _HINTS = {"bf16": "bf16", "fp32": "f32"}
 _SHAPES_KEPT = 4  # compiled graphs; each is for one size of frame
+_sharing = threading.local()  # whether a thread has all of the cores, or shares them
 
 
 class OpenVinoEngine(Engine):
@@ -35,12 +37,18 @@ class OpenVinoEngine(Engine):
 
     name, device = "openvino", "cpu"
 
-    def __init__(self, network: nn.Module | Weights, *, precision: str = "auto") -> None:
+    def __init__(
+        self,
+        network: nn.Module | Weights,
+        *,
+        precision: str = "auto",
+        color: ColorTags | None = None,
+    ) -> None:
         super().__init__(smallest=forms.MARGIN + forms.STRIDE)
         self._core = openvino.Core()
         self.precision = _native(self._core, precision)
-        self.carries = isinstance(network, Weights) or type(network).__name__ == "TransformNet"
-        self.side_by_side = self.carries
+        self.color = color
+        self.carries = self.reads_planes = self.side_by_side = is_ours(network)
         self._compiling = threading.Lock()
         self.replace(network)
         if self.carries:
@@ -48,13 +56,19 @@ class OpenVinoEngine(Engine):
             self._start = Norms(np.zeros(channels, np.float32), np.ones(channels, np.float32))
 
     def replace(self, network: nn.Module | Weights) -> None:
+        self.network = network
         kinds: list[Statistics] = ["own", "carried", "renewed"] if self.carries else ["own"]
-        self._models = {kind: self._core.read_model(graph_of(network, kind)) for kind in kinds}
+        self._models = {
+            kind: self._core.read_model(graph_of(network, kind, self.color)) for kind in kinds
+        }
         self._compiled: dict[tuple[Statistics, tuple[int, ...], int], Any] = {}
         self._threads = threading.local()  # each with requests of its own, for it runs one at once
 
+    def for_planes(self, color: ColorTags) -> Engine:
+        return OpenVinoEngine(self.network, precision=self.precision, color=color)
+
     def use_half_the_cores(self) -> None:
-        self._threads.streams = 2
+        _sharing.streams = 2  # of this thread, whatever engine it calls
 
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
         return self._each("own", frames)
@@ -65,6 +79,7 @@ class OpenVinoEngine(Engine):
     def _refresh(
         self, frame: np.ndarray, statistics: Norms, weight: float
     ) -> tuple[np.ndarray, Norms]:
+        frame = as_rgb(frame, self.color)
         request = self._request("renewed", frame.shape)
         given = {"frames": frame, "weight": np.float32(weight), **statistics._asdict()}
         stylized, *renewed = request.infer(_contiguous(given)).values()
@@ -72,6 +87,7 @@ class OpenVinoEngine(Engine):
 
     def _each(self, kind: Statistics, frames: np.ndarray, **given: np.ndarray) -> np.ndarray:
         """Frame by frame: on a CPU several at once take as long as one after the other."""
+        frames = as_rgb(frames, self.color)
         request = self._request(kind, (1, *frames.shape[1:]))
         painted = [
             next(iter(request.infer(_contiguous({"frames": frame[None], **given})).values()))
@@ -81,7 +97,7 @@ class OpenVinoEngine(Engine):
 
     def _request(self, kind: Statistics, shape: tuple[int, ...]) -> Any:
         """This thread's own, of the graph for this shape."""
-        streams = getattr(self._threads, "streams", 1)
+        streams = getattr(_sharing, "streams", 1)
         key = (kind, shape, streams)
         requests = self._threads.__dict__.setdefault("requests", {})
         if key not in requests:
@@ -100,7 +116,11 @@ class OpenVinoEngine(Engine):
             self._compiled.pop(next(iter(self._compiled)))
         model = self._models[kind].clone()
         model.reshape({"frames": list(shape)})
-        hints = {"INFERENCE_PRECISION_HINT": _HINTS[self.precision], "NUM_STREAMS": streams}
+        hints = {
+            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            "NUM_STREAMS": streams,
+            "ENABLE_CPU_PINNING": False,  # decoder and encoder work on the same cores
+        }
         return self._core.compile_model(model, "CPU", hints)
 
 

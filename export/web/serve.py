@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -61,12 +62,9 @@ def main() -> int:
         return 1
     query = f"?model={quote(style.name)}" if style else ""
     print(f"http://localhost:{server.server_port}/{query}  (Ctrl-C to stop)", flush=True)
-    try:
+    with server, suppress(KeyboardInterrupt):
         server.serve_forever()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        server.server_close()
+    return 0
 
 
 if __name__ == "__main__":

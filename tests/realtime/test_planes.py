@@ -15,8 +15,8 @@ from models.transform_net import TransformNet
 from realtime import stylize_video
 from realtime.batcher import batched
 from realtime.cuts import color_histogram, is_cut
+from realtime.engines import open_engine
 from realtime.frame import ColorTags, Frame
-from realtime.onnx_engine import OnnxEngine
 from realtime.pixels import planar_video_frame, planes_color, to_planes, to_video_frame
 from realtime.sources import VideoFile
 from realtime.stylizer import REFRESH_EVERY, Stylizer
@@ -166,13 +166,33 @@ def test_batches_make_no_difference(engine, ahead):
     assert np.abs(one.astype(int) - four).max() <= 1
 
 
-def test_an_engine_that_reads_rgb_gets_rgb(engine):
+def test_who_needs_rgb_gets_rgb(engine):
     frames = framed(make_pictures(REFRESH_EVERY + 2, *SIZE))
-    onnx = Stylizer(OnnxEngine(TransformNet("fast").eval()))
-    for stylizer in (onnx, Stylizer(engine, keep_color=True), Stylizer(engine, carry=False)):
+    for options in ({"keep_color": True}, {"carry": False}, {"steadiness": "hold"}):
+        stylizer = Stylizer(engine, **options)
         assert not stylizer.takes_planes
         painted = list(stylizer(batched(frames, 1)))
         assert all(f.color is None and f.image.shape == (*SIZE, 3) for f in painted)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("color", [BT709, ColorTags(matrix=6, full_range=True)])
+def test_engines_agree_on_planes(engine, name, color):
+    """But at the border, where they see other mirrors, and but for cut-off fractions of colours."""
+    if name == "openvino":
+        pytest.importorskip("openvino")
+    frames = np.stack([frame.image for frame in framed(make_pictures(2, 96, 128), color)])
+    network = engine._renewing.network
+    other = open_engine(network, engine=name, device="cpu", precision="fp32")
+    painted = []
+    for planar in (engine.for_planes(color), other.for_planes(color)):
+        first, statistics = planar.refresh(frames[:1], None, 1.0)
+        carried = planar.carry(frames, statistics)
+        assert first.shape == (1, 144, 128) and carried.shape == frames.shape
+        assert np.abs(carried[:1].astype(int) - first).max() <= 1
+        painted.append(carried[:, 24:72, 24:104].astype(float))  # luma
+    error = painted[0] - painted[1]
+    assert 10 * np.log10(255**2 / np.square(error).mean()) > 30
 
 
 def test_pictures_below_the_networks_smallest_are_enlarged(engine):

@@ -1,0 +1,27 @@
+"""From Y'CbCr to RGB, by the matrices of ITU-T H.273."""
+
+import numpy as np
+
+# Luma's weights of red and blue, by matrix.
+_LUMA = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
+
+
+def ycc_to_rgb(matrix: int, full_range: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The map rgb = to_rgb @ (ycc - black) of 8-bit numbers: (3, 3) and (3,) float32.
+
+    matrix: of ITU-T H.273 (1: BT.709, 6: BT.601 ...). KeyError: one that is not known.
+    """
+    red, blue = _LUMA[matrix]
+    green = 1 - red - blue
+    cr, cb = 2 * (1 - red), 2 * (1 - blue)  # red - luma is `cr` times Cr in -1/2..1/2
+    to_rgb = np.array([[1, 0, cr], [1, -cb * blue / green, -cr * red / green], [1, cb, 0]])
+    luma, chroma, black = (255, 255, 0) if full_range else (219, 224, 16)
+    scale = np.array([255 / luma, 255 / chroma, 255 / chroma])
+    return (to_rgb * scale).astype(np.float32), np.array([black, 128, 128], np.float32)
