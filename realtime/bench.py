@@ -8,14 +8,11 @@ import copy
 import os
 import platform
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from fractions import Fraction
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any
 
 import av
@@ -27,6 +24,7 @@ from torch import nn
 from models.classic import ClassicNet
 from models.errors import EngineError, SourceError
 from models.transform_net import FORMS, TransformNet
+from realtime.bench_convert import convert_in_new_process
 from realtime.doctor import version_of
 from realtime.engines import Engine, open_engine
 from realtime.frame import Frame
@@ -102,7 +100,7 @@ def time_networks(size: tuple[int, int], *, device: str, rounds: int) -> list[Fi
                         "multiply_adds_per_pixel": round(macs),
                     }
                 )
-                cases.append(_stylizing(engine, size, folded=folded))
+                cases.append(stylizing(engine, size, folded=folded))
     for row, seconds in zip(rows, in_turns(cases, rounds), strict=True):
         row |= {
             "fps": 1 / median(seconds),
@@ -137,7 +135,7 @@ def _engines(network: nn.Module, device: str) -> list[Engine]:
     return engines
 
 
-def _stylizing(engine: Engine, size: tuple[int, int], *, folded: bool) -> Callable[[], int]:
+def stylizing(engine: Engine, size: tuple[int, int], *, folded: bool) -> Callable[[], int]:
     """A video of one frame over and over, as long as it takes to come round to the next refresh."""
     stylizer = Stylizer(engine, carry=folded, ahead=False)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
@@ -188,55 +186,6 @@ def limit(precision: str, device: str) -> Figures:
         "matmul_gflops": matmul,
         "convolution_gflops": conv2d,
     }
-
-
-def convert_in_new_process(clip: Path, style: str, device: str) -> Figures:
-    """Convert `clip` as `impasto video` does, and say where the time went."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_convert, clip, style, device, time()).result()
-
-
-def _convert(clip: Path, style: str, device: str, began: float) -> Figures:
-    from models.styles import load_style
-    from realtime.convert import stylize_video
-    from realtime.sources import VideoFile
-
-    with VideoFile(clip) as source:
-        size = source.info.height, source.info.width
-    engine = open_engine(load_style(style), device=device, size=size)
-    ready = time() - began
-    with TemporaryDirectory() as folder:
-        report = stylize_video(clip, Path(folder) / clip.name, Stylizer(engine))
-    alone = [_stylizing(engine, size, folded=engine.carries)]
-    frames = report.frames
-    return {
-        "clip": clip.name,
-        "width": size[1],
-        "height": size[0],
-        "frames": frames,
-        "engine": engine.name,
-        "precision": engine.precision,
-        "reason": engine.reason,
-        "fps": frames / report.seconds,
-        "network_fps": 1 / median(in_turns(alone, 9)[0]),
-        "first_frame_s": ready + report.first_frame_s,
-        "decode_ms": 1e3 * report.decode_s / frames,
-        "stylize_ms": 1e3 * report.stylize_s / frames,
-        "encode_ms": 1e3 * report.encode_s / frames,
-        "peak_memory_mb": memory_mb("VmHWM"),
-    }
-
-
-def memory_mb(field: str) -> float | None:
-    """Memory of this process by Linux's own name for it: VmRSS now, VmHWM at most. None elsewhere.
-
-    Not getrusage, which counts what the process was forked from too.
-    """
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return int(fields[field].split()[0]) * 1024 / 1e6
 
 
 def machine(device: str) -> Figures:

@@ -8,10 +8,11 @@ from statistics import median
 from time import process_time
 from typing import Any
 
-from realtime.bench import machine, memory_mb
+from realtime.bench import machine
 from realtime.cameras import open_live
 from realtime.controls import Controls
 from realtime.live import NoWindow, Painter, Readouts, run_live
+from realtime.memory import memory_mb
 from realtime.pace import Pace
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from models.gatys import PRESETS, Progress, Settings, StyleImage, paint
-from realtime.bench import limit, machine, memory_mb
+from realtime.bench import limit, machine
 from realtime.choice import Choice, Painter
 from realtime.evaluate import Table
+from realtime.memory import memory_mb
 from realtime.paint import as_tensor, read_styles
 from realtime.sheet import seascape
 from realtime.stills import ImageFolder, read_picture

@@ -73,7 +73,8 @@ def show_speeds(figures: dict[str, Any]) -> None:
             f"{whole['clip']} from end to end: {whole['fps']:.1f} fps, "
             f"{whole['fps'] / whole['network_fps']:.0%} of the network alone "
             f"({whole['network_fps']:.1f} fps, {whole['engine']} {whole['precision']}); "
-            f"first frame after {whole['first_frame_s']:.1f} s"
+            f"first frame after {whole['first_frame_s']:.1f} s, "
+            f"{whole['steady_fps']:.1f} fps from it on"
         )
         parts = {part: f"{whole[part + '_ms']:.1f} ms" for part in ("decode", "stylize", "encode")}
         say("busy a frame: " + ", ".join(f"{part} {time}" for part, time in parts.items()))

@@ -60,7 +60,15 @@ def test_limit_conversion_and_machine(figures):
         64,
         48,
     )
-    for name in ("fps", "network_fps", "first_frame_s", "decode_ms", "stylize_ms", "encode_ms"):
+    for name in (
+        "fps",
+        "steady_fps",
+        "network_fps",
+        "first_frame_s",
+        "decode_ms",
+        "stylize_ms",
+        "encode_ms",
+    ):
         assert whole[name] > 0
     assert figures["machine"]["torch"] == torch.__version__
     assert json.loads(json.dumps(figures)) == figures
