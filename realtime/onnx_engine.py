@@ -10,7 +10,7 @@ import numpy as np
 
 from models import forms
 from models.errors import EngineError
-from models.styles import Weights, weights_of
+from models.styles import Weights, network_of, weights_of
 from realtime.engines import Engine
 from realtime.frame import ColorTags
 from realtime.pixels import planar_video_frame, to_rgb
@@ -50,7 +50,8 @@ class OnnxEngine(Engine):
         super().__init__(smallest=forms.MARGIN + forms.STRIDE)
         self.device, self.color = device, color
         self.network = network
-        self.carries = self.reads_planes = is_ours(network)
+        self.carries = is_ours(network)
+        self.reads_planes = self.carries and device == "cpu"
         if self.carries:
             (channels,) = self._renewed.get_inputs()[1].shape  # and is there a provider?
             self._start = Norms(np.zeros(channels, np.float32), np.ones(channels, np.float32))
@@ -67,15 +68,25 @@ class OnnxEngine(Engine):
 
     @cached_property
     def _own(self) -> Any:
-        return _session(graph_of(self.network, "own", self.color), self.device)
+        return self._session("own")
 
     @cached_property
     def _carried(self) -> Any:
-        return _session(graph_of(self.network, "carried", self.color), self.device)
+        return self._session("carried")
 
     @cached_property
     def _renewed(self) -> Any:
-        return _session(graph_of(self.network, "renewed", self.color), self.device)
+        return self._session("renewed")
+
+    def _session(self, kind: Statistics) -> Any:
+        if self.device == "cpu":
+            return _session(graph_of(self.network, kind, self.color), self.device)
+        # GPUs have no operators on bytes: those would go back to the CPU. PyTorch builds this one.
+        from export.onnx_graph import build_model
+
+        network = self.network
+        network = network_of(network) if isinstance(network, Weights) else network
+        return _session(build_model(network, kind).SerializeToString(), self.device)
 
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
         return _run(self._own, frames=as_rgb(frames, self.color))[0]
