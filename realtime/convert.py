@@ -72,7 +72,7 @@ def stylize_video(
     """
     began = perf_counter()
     target = Path(target_path)
-    _refuse_to_replace_the_source(Path(source_path), target)
+    refuse_to_replace_the_source(Path(source_path), target)
     with VideoFile(source_path, size=size, start=start, end=end, hwaccel=hwaccel) as source:
         first = source.start_time + Fraction(str(start or 0))
         last = None if end is None else source.start_time + Fraction(str(end))
@@ -155,7 +155,8 @@ class _Watch:
                 self._on_progress(done, self._total, fps)
 
 
-def _refuse_to_replace_the_source(source: Path, target: Path) -> None:
+def refuse_to_replace_the_source(source: Path, target: Path) -> None:
+    """Raise SinkError if writing `target` would destroy what is read."""
     for written in (target, partial_path(target)):
         if written.exists() and source.exists() and os.path.samefile(source, written):
             raise SinkError(f"{written} is the video to be read: choose another name to write to")

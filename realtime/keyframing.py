@@ -22,10 +22,12 @@ from models.styles import known_styles, load_style
 from realtime.atomic import Target
 from realtime.carry import Carry
 from realtime.choice import Choice, Painter
-from realtime.convert import Report, stylize_video
+from realtime.codecs import encoding_for
+from realtime.convert import Report, refuse_to_replace_the_source, stylize_video
 from realtime.evaluate import Judge
 from realtime.frame import Frame
 from realtime.keyframes import Folder, Painted, paint_keyframes, tensor_of
+from realtime.pictures import PICTURE_EXTENSIONS, write_picture
 from realtime.pipeline import Stylize
 from realtime.pixels import resized
 from realtime.recolor import recoloring
@@ -79,8 +81,15 @@ class Order:
 
     def check(self) -> None:
         """Raise SourceError or SinkError for what would fail only when much is done."""
+        with self.film.open() as file:
+            size = (file.info.height, file.info.width)
         if self.painting is not None:
             read_picture(self.painting)
+        if self.video is not None:
+            refuse_to_replace_the_source(self.film.path, self.video)
+            encoding_for(self.video, size, **self.encoding)
+        if self.sheet is not None and self.sheet.suffix.lower() not in PICTURE_EXTENSIONS:
+            raise SinkError(f"{self.sheet} must be a picture: use {', '.join(PICTURE_EXTENSIONS)}")
         if self.save_style is not None and self.save_style.suffix != ".safetensors":
             raise SinkError(f"{self.save_style} must end in .safetensors, to be a style")
         for path in (self.video, self.sheet, self.save_style):
@@ -352,7 +361,6 @@ def write_sheet(
     overwrite: bool,
 ) -> None:
     """A contact sheet of the keyframes: painted, or as they are without a folder."""
-    from realtime.pictures import write_picture
     from realtime.sheet import contact_sheet
 
     found = []

@@ -33,6 +33,10 @@ INNER = {
     "steady": set(),
     "controls": set(),
     "overlay": {"controls"},
+    "tracking": {"steady"},
+    "recolor": set(),
+    "shots": {"containers", "cuts", "frame", "tracking"},
+    "carry": {"batcher", "frame", "pipeline", "recolor", "steady", "tracking"},
 }
 HEAVY = ("torch", "torchvision", "cv2", "onnxruntime", "onnx", "av", "numpy", "scenedetect")
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -212,6 +213,15 @@ def clip(tmp_path: Path) -> Path:
     return make_clip(tmp_path / "in.mp4", frames=6, audio=["eng"])
 
 
+@pytest.fixture(scope="module")
+def painted_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The clip, and a folder with its keyframes: to be copied, not changed."""
+    root = tmp_path_factory.mktemp("keyframes")
+    clip = make_clip(root / "in.mp4", frames=6, audio=["eng"])
+    painted(clip, Folder(root / "out"))
+    return clip, root / "out"
+
+
 def painted(clip: Path, folder: Folder, settings: Settings = QUICK) -> list[Painted]:
     frames = [Frame(f.image, f.pts, f.time_base) for f in VideoFile(clip)]
     keys = [Keyframe(n, frames[n].pts, n / 25, 0, "every") for n in (0, 4)]
@@ -220,25 +230,33 @@ def painted(clip: Path, folder: Folder, settings: Settings = QUICK) -> list[Pain
 
 
 class TestPainting:
-    def test_pictures_and_notes_are_kept(self, clip: Path, tmp_path: Path) -> None:
-        done = painted(clip, Folder(tmp_path / "out"))
-        assert [p.path.name for p in done] == ["keyframe_000000.png", "keyframe_000004.png"]
-        for one in done:
-            assert read_picture(one.path).shape == (*SIZE, 3) and not one.reused
-            note = json.loads(one.path.with_suffix(".json").read_text())
-            assert note["settings"]["steps"] == 2 and note["frame"] == one.keyframe.number
-        assert len(list((tmp_path / "out").iterdir())) == 4
+    def test_pictures_and_notes_are_kept(self, painted_once: tuple[Path, Path]) -> None:
+        _, folder = painted_once
+        pictures = sorted(folder.glob("*.png"))
+        assert [p.name for p in pictures] == ["keyframe_000000.png", "keyframe_000004.png"]
+        for picture, number in zip(pictures, (0, 4), strict=True):
+            assert read_picture(picture).shape == (*SIZE, 3)
+            note = json.loads(picture.with_suffix(".json").read_text())
+            assert note["settings"]["steps"] == 2 and note["frame"] == number
+        assert len(list(folder.iterdir())) == 4
 
-    def test_what_is_there_is_used_again(self, clip: Path, tmp_path: Path) -> None:
-        first = painted(clip, Folder(tmp_path / "out"))
-        before = [one.path.read_bytes() for one in first]
-        first[1].path.with_suffix(".json").unlink()  # as if stopped between its two files
+    def test_what_is_there_is_used_again(
+        self, painted_once: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        clip, folder = painted_once
+        copytree(folder, tmp_path / "out")
+        before = [path.read_bytes() for path in sorted(folder.glob("*.png"))]
+        (tmp_path / "out" / "keyframe_000004.json").unlink()  # stopped between its two files
         again = painted(clip, Folder(tmp_path / "out", resume=True))
         assert [one.reused for one in again] == [True, False]
         assert [one.path.read_bytes() for one in again] == before  # same input, same picture
 
-    def test_other_settings_are_not_taken_for_the_same(self, clip: Path, tmp_path: Path) -> None:
-        before = [p.path.read_bytes() for p in painted(clip, Folder(tmp_path / "out"))]
+    def test_other_settings_are_not_taken_for_the_same(
+        self, painted_once: tuple[Path, Path], tmp_path: Path
+    ) -> None:
+        clip, folder = painted_once
+        copytree(folder, tmp_path / "out")
+        before = [path.read_bytes() for path in sorted(folder.glob("*.png"))]
         other = Settings(steps=2, levels=1, style_weight=3.0)
         with pytest.raises(SinkError, match="another film, painting or setting"):
             painted(clip, Folder(tmp_path / "out", resume=True), other)
@@ -257,13 +275,13 @@ class TestPainting:
     def test_a_later_one_stays_near_the_last(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        still = texture(64, 64)
+        still = texture(48, 48)
         frames = frames_of([still] * 3)
         shots = Shots([Keyframe(n, n, 0.0, 0, "every") for n in (0, 2)], {0}, 3)
         settings = Settings(steps=12, levels=1, start="noise")
 
         def apart(folder: str) -> float:
-            styles = [texture(64, 64, 8)]
+            styles = [texture(48, 48, 8)]
             done = list(paint_keyframes(frames, shots, styles, settings, Folder(tmp_path / folder)))
             first, second = (read_picture(p.path).astype(float) for p in done)
             return float(np.abs(first - second).mean())
@@ -370,6 +388,17 @@ class TestCommand:
                 1,
                 ".safetensors",
             ),
+            "not a video's name": (
+                ["CLIP", "PAINTING", "KEYS", "--video", "x.png"],
+                1,
+                "the kind of video",
+            ),
+            "onto what is read": (
+                ["CLIP", "PAINTING", "KEYS", "--overwrite", "--video", "CLIP"],
+                1,
+                "is the video to be read",
+            ),
+            "not a sheet's name": (["CLIP", "--dry-run", "--sheet", "s.xyz"], 1, "a picture"),
             "no such style": (["CLIP", "PAINTING", "KEYS", "--fill", "nobody"], 1, "nobody"),
         }.values(),
     )
@@ -398,6 +427,7 @@ class TestCommand:
             names["SMALL"] = make_clip(tmp_path / "small.mp4", size=(8, 64), frames=2)
         ran = impasto("keyframes", *(names.get(word, word) for word in arguments))
         assert ran.code == code and says in ran.error_line
+        assert not list(tmp_path.rglob("keyframe_*"))  # told before anything is painted
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a Linux device")
     def test_full_disk(self, clip: Path, painting: Path, tmp_path: Path, impasto: Impasto) -> None:
