@@ -22,9 +22,10 @@ from realtime.recolor import UNCHANGED, Recoloring, recoloring
 from realtime.steady import fetch
 from realtime.tracking import Track, enlarged, reduced
 
-_SOFT = 2.0  # px: how soft the masks of trust are, at the size of the flow
-_FINE = 1.5  # px: what is finer is what averaging two paintings loses
+_SOFT = 1.0  # px: how soft the masks of trust are, at the size of the flow
+_FINE = 1.5  # px: what is finer is what moving a painting, and averaging two, loses
 _MOST_GAIN = 2.0
+_SHARP = 6  # power of nearness: what is half way takes both, all else little of the further one
 _NEAR = 0.04  # share of the picture's width within which what fills in takes the tone around it
 
 
@@ -36,6 +37,18 @@ class _Held:
     small: np.ndarray  # the original, reduced
     to_key: np.ndarray | None = None  # the flow to the keyframe before, at that size
     trust: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A painted keyframe."""
+
+    image: np.ndarray  # (H, W, 3) uint8
+    energy: np.ndarray  # (H, W) float32
+
+    @classmethod
+    def of(cls, image: np.ndarray) -> _Key:
+        return cls(image, _energy(image))
 
 
 class Carry:
@@ -58,7 +71,7 @@ class Carry:
     ) -> None:
         self._keyframes, self._painted, self._cuts = set(keyframes), painted, set(cuts)
         self._fill, self._most_held = fill, most_held
-        self._key: np.ndarray | None = None  # the keyframe before, painted
+        self._key: _Key | None = None  # the keyframe before
         self._track: Track | None = None  # from it
         self._colors: Recoloring | None = None  # of what fills in, at it
         self._since = 0  # frames since it
@@ -73,12 +86,12 @@ class Carry:
                 yield from self._release(held)
                 self._key = self._track = None
             if frame.pts in self._keyframes:
-                key = self._painted(frame.pts)
-                colors = recoloring(filled.image, key)
+                key = _Key.of(self._painted(frame.pts))
+                colors = recoloring(filled.image, key.image)
                 yield from self._release(held, key, small, colors)
                 self._key, self._track, self._colors = key, Track(small), colors
                 self._since = 0
-                yield replace(frame, image=key)
+                yield replace(frame, image=key.image)
                 continue
             waiting = _Held(filled, small)
             self._since += 1
@@ -93,7 +106,7 @@ class Carry:
     def _release(
         self,
         held: list[_Held],
-        key: np.ndarray | None = None,
+        key: _Key | None = None,
         small: np.ndarray | None = None,
         colors: Recoloring | None = None,
     ) -> Iterator[Frame]:
@@ -126,51 +139,51 @@ class Source:
     """A keyframe as it would look in another frame."""
 
     image: np.ndarray  # (H, W, 3) uint8
+    energy: np.ndarray  # (H, W) float32: of its finest detail, before it was moved
     trust: np.ndarray  # (H, W) float32
     nearness: float  # 1 at the keyframe, 0 at the other one
 
 
-def _fetched(key: np.ndarray, flow: np.ndarray, trust: np.ndarray, nearness: float) -> Source:
-    height, width = key.shape[:2]
+def _fetched(key: _Key, flow: np.ndarray, trust: np.ndarray, nearness: float) -> Source:
+    height, width = key.image.shape[:2]
+    large = enlarged(flow, (height, width))
     # Bicubic: bilinear softens what it moves by parts of a pixel.
-    image = fetch(key, enlarged(flow, (height, width)), cv2.INTER_CUBIC)
-    # Eroded first, so that softness does not reach into what cannot be trusted.
-    soft = cv2.GaussianBlur(cv2.erode(trust, np.ones((3, 3), np.uint8)), (0, 0), _SOFT)
-    return Source(image, cv2.resize(soft, (width, height)), nearness)
+    image = fetch(key.image, large, cv2.INTER_CUBIC)
+    soft = cv2.GaussianBlur(trust, (0, 0), _SOFT)
+    return Source(image, fetch(key.energy, large), cv2.resize(soft, (width, height)), nearness)
 
 
 def composed(sources: list[Source], filled: np.ndarray) -> tuple[np.ndarray, float]:
     """One picture of all: (H, W, 3) uint8, and the share that is not filled in.
 
-    Of two sources the nearer counts more, and the one that can be trusted much more: weights are
-    the squares of nearness times trust. filled: (H, W, 3) uint8, shown where no source is trusted.
+    Of two sources the nearer counts much more, and so does the one that can be trusted. Moving and
+    averaging take away the finest contrast; it is amplified, place by place, to what the keyframes
+    have there. filled: (H, W, 3) uint8, shown where no source is trusted.
     """
     if not sources:
         return filled, 0.0
-    image, cover = sources[0].image, sources[0].trust
+    image, energy, cover = sources[0].image, sources[0].energy, sources[0].trust
     if len(sources) == 2:
-        image = _blended(*sources)
+        weights = [s.nearness**_SHARP * s.trust**2 + np.float32(1e-6) for s in sources]
+        total = weights[0] + weights[1]
+        weights = [weight / total for weight in weights]
+        image = cv2.blendLinear(image, sources[1].image, *weights)
+        energy = weights[0] * energy + weights[1] * sources[1].energy
         cover = 1 - (1 - cover) * (1 - sources[1].trust)
+    image = _amplified(image, np.sqrt((energy + 1) / (_energy(image) + 1)).clip(1, _MOST_GAIN))
     share = float(cover.mean())
     if cover.min() < 0.996:  # or one level of a picture in black and white is not moved
+        # A network's strokes are as fine as it makes them; in all they get the keyframes' contrast.
+        gain = np.sqrt((energy.mean() + 1) / (_energy(filled).mean() + 1))
+        filled = _amplified(filled, np.full_like(cover, gain.clip(1 / _MOST_GAIN, _MOST_GAIN)))
         image = cv2.blendLinear(image, _in_tone(filled, image, cover), cover, 1 - cover)
     return image, share
 
 
-def _blended(first: Source, second: Source) -> np.ndarray:
-    """Two sources where both are trusted, with the contrast that each of them has.
-
-    Averaging strokes that do not quite agree takes away the finest contrast; it is amplified, place
-    by place, to the energy that the sources have there, weighted alike.
-    """
-    weights = [(s.nearness * s.trust) ** 2 + np.float32(1e-4) for s in (first, second)]
-    total = weights[0] + weights[1]
-    weights = [weight / total for weight in weights]
-    blended = cv2.blendLinear(first.image, second.image, *weights)
-    wanted = sum(w * _energy(s.image) for w, s in zip(weights, (first, second), strict=True))
-    gain = np.sqrt((wanted + 1) / (_energy(blended) + 1)).clip(1, _MOST_GAIN)
-    soft = cv2.GaussianBlur(blended, (0, 0), _FINE)
-    detail = cv2.subtract(blended, soft, dtype=cv2.CV_32F) * gain[..., None]
+def _amplified(image: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 with its finest detail multiplied by `gain`, (H, W) float32."""
+    soft = cv2.GaussianBlur(image, (0, 0), _FINE)
+    detail = cv2.subtract(image, soft, dtype=cv2.CV_32F) * gain[..., None]
     return cv2.add(soft, detail, dtype=cv2.CV_8U)
 
 

@@ -20,7 +20,7 @@ _REGISTER_EVERY = 4  # frames
 _PULL = 0.3  # of the drift that is seen, taken back each time
 _FAR = 3.0  # px: a direct flow further off than this is more likely wrong than the chain is
 _SMOOTH = 12.0  # px: drift varies slowly over a picture, errors of the flow do not
-_MOST_STRETCH = 0.5  # px a pixel: a zoom of half as much again
+_MOST_STRETCH = 1.0  # px a pixel: a zoom to twice the size
 _RECOVERY = 0.5  # of trust, a frame; its loss is believed at once
 
 

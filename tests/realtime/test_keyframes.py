@@ -194,7 +194,9 @@ class TestCarry:
     def test_what_no_source_knows_is_filled_in_softly(self) -> None:
         image = np.full((40, 60, 3), 180, np.uint8)
         trust = np.tile(np.linspace(1, 0, 60, dtype=np.float32), (40, 1))
-        out, share = composed([Source(image, trust, 1.0)], np.full_like(image, 60))
+        out, share = composed(
+            [Source(image, np.zeros_like(trust), trust, 1.0)], np.full_like(image, 60)
+        )
         assert share == pytest.approx(0.5, abs=0.01)
         # The tone of what fills in was moved to what lies around: there is no seam to be seen.
         assert np.abs(np.diff(out[..., 0].astype(int), axis=1)).max() <= 5
