@@ -280,7 +280,7 @@ class TestPainting:
         still = texture(48, 48)
         frames = frames_of([still] * 3)
         shots = Shots([Keyframe(n, n, 0.0, 0, "every") for n in (0, 2)], {0}, 3)
-        settings = Settings(steps=12, levels=1, start="noise")
+        settings = Settings(steps=8, levels=1, start="noise")
 
         def apart(folder: str) -> float:
             styles = [texture(48, 48, 8)]
@@ -290,7 +290,7 @@ class TestPainting:
 
         held = apart("held")
         monkeypatch.setattr(keyframes_module, "LIKE_WEIGHT", 0.0)
-        # Less than half is not to be had: 12 steps leave the first one unfinished.
+        # Less than half is not to be had: 8 steps leave the first one unfinished.
         assert held < 0.7 * apart("free")
 
 
