@@ -68,8 +68,8 @@ class Objective:
 
     Content is mean over layers of ||F - P||^2 / ||P||^2, style the mean over regions and layers of
     ||G - A||^2 / ||A||^2 or what `weights.style_loss` names: 0 is equal, 1 is as bad as nothing.
-    Dividing by the target's own energy makes one setting hold for all pictures, sizes, layers and
-    networks; the gradient of each loss then has the same part in the whole at every size.
+    Dividing by the target's own energy frees the weights of the scale of features and of the number
+    of places. The balance still moves somewhat with size: models/README.md has the figures.
 
     content: (1, 3, H, W) in [0, 1]. like, like_mask: see `models.gatys.paint`. tile: px, the side
     of what is seen at once; None: all.
