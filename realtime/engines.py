@@ -1,12 +1,12 @@
-"""What turns a batch of pictures into stylised ones: PyTorch, ONNX Runtime, identity, called alike.
+"""What turns a batch of pictures into stylised ones: engines, all of them called alike.
 
 An engine takes and gives (N, H, W, 3) uint8 RGB, any N, H and W. Called as a function it looks at
 each picture alone. A video is stylised with `carry`: the norm statistics that one frame needs come
 from the frames before it (see models.folding), which is faster and steadier. They go in and come
 out; an engine keeps nothing between frames but weights already folded.
 
-Each of the two real ones lives in a module of its own, loaded when it is wanted: PyTorch alone
-takes longer to load than everything else until the first frame.
+PyTorch, ONNX Runtime and OpenVINO have a module each, loaded when it is wanted: PyTorch alone takes
+longer to load than everything else until the first frame.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ class Engine(ABC):
     def for_planes(self, color: ColorTags) -> Engine:
         """An engine of the same network, for frames that are planes of these colours.
 
-        It takes and gives (N, 3 H / 2, W) uint8 (see models.planes), so that nothing converts from
-        and to RGB: the weights of the first layer and the last do. Chroma is read as it is stored,
-        one sample for 2x2 pixels.
+        It takes and gives (N, 3 H / 2, W) uint8 (see models.planes), H and W even. What it gives is
+        never RGB, and with PyTorch neither is what it reads: the weights of the last layer and the
+        first convert. Chroma is read as it is stored, one sample for 2x2 pixels.
         """
         raise EngineError(f"the {self.name} engine reads RGB only")
 
