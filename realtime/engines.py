@@ -139,9 +139,21 @@ def open_engine(
     one. engine: "torch", "onnxruntime", "openvino" or "auto", which times all that are installed at
     `size` (height, width), the first time on a machine, and says so in `.reason`. device: "cpu" or
     "cuda". precision: "fp32", "bf16" or "fp16".
-    Raises EngineError for what this machine does not have.
+    Raises EngineError for what this machine does not have. A GPU that nobody asked for and that
+    does not work is told in `.notes`.
     """
-    device = _device(device)
+    device, asked = _device(device), device
+    if asked == "auto" and device == "cuda":
+        try:
+            return open_engine(
+                network, engine=engine, device="cuda", precision=precision, size=size
+            )
+        except EngineError as error:
+            chosen = open_engine(
+                network, engine=engine, device="cpu", precision=precision, size=size
+            )
+            chosen.notes.append(f"the GPU is not used: {error}")
+            return chosen
     if engine == "auto":
         return _fastest(network, device, precision, size)
     if engine not in _OPENERS:

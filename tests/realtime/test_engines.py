@@ -207,6 +207,16 @@ assert not {"torch", "cv2"} & set(sys.modules), "loaded for nothing"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+@pytest.mark.parametrize("engine", ["auto", "torch", "onnxruntime"])
+def test_a_gpu_that_nothing_can_use_is_left_alone_unless_asked_for(engine, monkeypatch):
+    monkeypatch.setattr(engines, "cuda_devices", lambda: 1)
+    opened = open_engine(make_network(), engine=engine, size=(48, 64))
+    assert opened.device == "cpu" and "the GPU is not used" in opened.notes[0]
+    with pytest.raises(EngineError):
+        open_engine(make_network(), engine=engine, device="cuda", size=(48, 64))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_cuda_without_a_gpu():
     with pytest.raises(EngineError, match="--device cpu"):
         open_engine(make_network(), device="cuda")
