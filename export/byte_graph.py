@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import fx
 
-from export.contract import FRAMES, OPSET, STYLISED
+from export.contract import FRAMES, OPSET, STYLISED, NormStatistics
 from export.from_rgb import CHROMA, LUMA, from_rgb
-from export.onnx_graph import GraphBuilder, NormStatistics, finished, traced
+from export.onnx_graph import GraphBuilder, finished, traced
 from models.forms import MARGIN
 from models.transform_net import TransformNet
 

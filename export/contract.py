@@ -9,6 +9,11 @@ Layout = Literal["nhwc-uint8", "nchw-float"]
 Precision = Literal["fp32", "fp16", "int8"]
 Shape = tuple[int, int, int]  # batch, height, width
 
+# Where the norms have their statistics from: each picture itself; the inputs `mean` and `variance`
+# (C,); or these moved towards those of the one picture by `weight` (a number from 0 to 1), layer by
+# layer as in models.folding, and put out again.
+NormStatistics = Literal["own", "carried", "renewed"]
+
 # The default loads in ONNX Runtime 1.12 (2022) and TensorRT 8.6, and a newer one gains nothing. The
 # oldest is what 8-bit weights with a scale for each channel need; the newest is what was tested.
 OPSET, OLDEST_OPSET, NEWEST_OPSET = 17, 13, 23

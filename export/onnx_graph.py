@@ -14,7 +14,7 @@ cannot see that they are the input's; and refuses named dimensions with limits. 
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,17 +23,12 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import fx, nn
 
-from export.contract import FRAMES, OPSET, STYLISED, WEIGHTS, Layout, Shape
+from export.contract import FRAMES, OPSET, STYLISED, WEIGHTS, Layout, NormStatistics, Shape
 from models.errors import EngineError
 from models.layers import reflect_pad
 
 MEAN, VARIANCE, WEIGHT = "mean", "variance", "weight"
 NEW_MEAN, NEW_VARIANCE = "new_mean", "new_variance"
-
-# Where the norms have their statistics from: each picture itself; the inputs `mean` and `variance`
-# (C,); or these moved towards those of the one picture by `weight` (a number from 0 to 1), layer by
-# layer as in models.folding, and put out again.
-NormStatistics = Literal["own", "carried", "renewed"]
 
 
 @dataclass(frozen=True)

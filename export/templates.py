@@ -7,23 +7,22 @@ writes them anew into graphs/, from export.byte_graph; a test says when that is 
 
 from itertools import product
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
 
+from export.contract import NormStatistics
 from models.forms import FORMS
 from models.styles import Weights
 
 GRAPHS = Path(__file__).parent / "graphs"
-Statistics = Literal["own", "carried", "renewed"]  # see export.onnx_graph.NormStatistics
-KINDS: tuple[tuple[str, Statistics, bool], ...] = tuple(
+KINDS: tuple[tuple[str, NormStatistics, bool], ...] = tuple(
     product(FORMS, ("own", "carried", "renewed"), (False, True))
 )
 
 
 def filled(
-    weights: Weights, statistics: Statistics, *, planes: dict[str, np.ndarray] | None = None
+    weights: Weights, statistics: NormStatistics, *, planes: dict[str, np.ndarray] | None = None
 ) -> bytes:
     """The graph of a network with these weights: what `build_byte_model` makes of the network.
 
@@ -37,7 +36,7 @@ def filled(
     return model.SerializeToString()
 
 
-def template(form: str, statistics: Statistics, planes: bool) -> onnx.ModelProto:
+def template(form: str, statistics: NormStatistics, planes: bool) -> onnx.ModelProto:
     """The graph of a form, its weights left out."""
     from export.byte_graph import build_byte_model
     from models.transform_net import TransformNet
@@ -51,7 +50,7 @@ def template(form: str, statistics: Statistics, planes: bool) -> onnx.ModelProto
     return model
 
 
-def path_of(form: str, statistics: Statistics, planes: bool) -> Path:
+def path_of(form: str, statistics: NormStatistics, planes: bool) -> Path:
     """Where a template is."""
     return GRAPHS / f"{form}.{statistics}{'.planes' if planes else ''}.onnx"
 

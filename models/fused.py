@@ -76,11 +76,11 @@ class FusedConv(nn.Module):
         deviation: Tensor,
         read: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
     ) -> Tensor:
-        """As `fold`, of a first layer that takes the mean from the picture (3,), and divides by its
-        deviation.
+        """As `fold`, of a first layer that also standardises the picture.
 
-        read: the weights and the mean, for pictures in another form. Returns that mean: the caller
-        puts it around the picture, since it is this that is nothing, and not zero.
+        mean, deviation: (3,) float32, of red, green and blue in 0..255. read: makes of weight and
+        mean those for pictures in another form (`layouts.Layout.read`). Returns that mean,
+        (channels,): the caller puts it around the picture, since it is this that counts as zero.
         """
         weight = self.plain_weight * (scale.view(-1, 1, 1, 1) / deviation.view(1, -1, 1, 1))
         weight, mean = read(weight, mean)

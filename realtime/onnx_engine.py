@@ -18,7 +18,7 @@ from realtime.pixels import planar_video_frame, to_rgb
 if TYPE_CHECKING:
     from torch import nn
 
-    from export.templates import Statistics
+    from export.contract import NormStatistics
 
 
 class Norms(NamedTuple):
@@ -36,6 +36,7 @@ class OnnxEngine(Engine):
     would need a new session (20 ms; seconds on a GPU).
 
     network: the weights of a network of ours; or a network, for which PyTorch is there already.
+    color: frames are planes of these colours (see `Engine.for_planes`); None: RGB.
     """
 
     name, precision = "onnxruntime", "fp32"
@@ -78,7 +79,7 @@ class OnnxEngine(Engine):
     def _renewed(self) -> Any:
         return self._session("renewed")
 
-    def _session(self, kind: Statistics) -> Any:
+    def _session(self, kind: NormStatistics) -> Any:
         if self.device == "cpu":
             return _session(graph_of(self.network, kind, self.color), self.device)
         # GPUs have no operators on bytes: those would go back to the CPU. PyTorch builds this one.
@@ -143,7 +144,7 @@ def as_rgb(frames: np.ndarray, color: ColorTags | None) -> np.ndarray:
 
 
 def graph_of(
-    network: nn.Module | Weights, statistics: Statistics, color: ColorTags | None = None
+    network: nn.Module | Weights, statistics: NormStatistics, color: ColorTags | None = None
 ) -> bytes:
     """The ONNX graph of a network, from RGB to RGB, or to planes of these colours."""
     from export.from_rgb import from_rgb

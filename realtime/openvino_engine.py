@@ -18,7 +18,7 @@ from realtime.onnx_engine import Norms, as_rgb, graph_of, is_ours
 if TYPE_CHECKING:
     from torch import nn
 
-    from export.templates import Statistics
+    from export.contract import NormStatistics
 
 _HINTS = {"bf16": "bf16", "fp32": "f32"}
 _SHAPES_KEPT = 4  # compiled graphs; each is for one size of frame
@@ -29,10 +29,11 @@ class OpenVinoEngine(Engine):
     """OpenVINO on the CPU, in bf16 where that is native, else in float32.
 
     A frame is one call, so nothing waits for Python between layers. Graphs are compiled for one
-    size of frame, in 0.1 to 0.2 s: for frames of any size it takes twice as long to paint them.
+    size of frame, in 0.1 to 0.4 s: for frames of any size it takes twice as long to paint them.
     Statistics folded into the weights as constants gain nothing over those given as inputs.
 
     network: the weights of a network of ours; or a network, for which PyTorch is there already.
+    color: frames are planes of these colours (see `Engine.for_planes`); None: RGB.
     """
 
     name, device = "openvino", "cpu"
@@ -57,11 +58,11 @@ class OpenVinoEngine(Engine):
 
     def replace(self, network: nn.Module | Weights) -> None:
         self.network = network
-        kinds: list[Statistics] = ["own", "carried", "renewed"] if self.carries else ["own"]
+        kinds: list[NormStatistics] = ["own", "carried", "renewed"] if self.carries else ["own"]
         self._models = {
             kind: self._core.read_model(graph_of(network, kind, self.color)) for kind in kinds
         }
-        self._compiled: dict[tuple[Statistics, tuple[int, ...], int], Any] = {}
+        self._compiled: dict[tuple[NormStatistics, tuple[int, ...], int], Any] = {}
         self._threads = threading.local()  # each with requests of its own, for it runs one at once
 
     def for_planes(self, color: ColorTags) -> Engine:
@@ -85,7 +86,7 @@ class OpenVinoEngine(Engine):
         stylized, *renewed = request.infer(_contiguous(given)).values()
         return stylized, Norms(*renewed)
 
-    def _each(self, kind: Statistics, frames: np.ndarray, **given: np.ndarray) -> np.ndarray:
+    def _each(self, kind: NormStatistics, frames: np.ndarray, **given: np.ndarray) -> np.ndarray:
         """Frame by frame: on a CPU several at once take as long as one after the other."""
         frames = as_rgb(frames, self.color)
         request = self._request(kind, (1, *frames.shape[1:]))
@@ -95,7 +96,7 @@ class OpenVinoEngine(Engine):
         ]
         return painted[0] if len(painted) == 1 else np.concatenate(painted)
 
-    def _request(self, kind: Statistics, shape: tuple[int, ...]) -> Any:
+    def _request(self, kind: NormStatistics, shape: tuple[int, ...]) -> Any:
         """This thread's own, of the graph for this shape."""
         streams = getattr(_sharing, "streams", 1)
         key = (kind, shape, streams)
@@ -110,7 +111,7 @@ class OpenVinoEngine(Engine):
             requests[key] = compiled.create_infer_request()
         return requests[key]
 
-    def _compile(self, kind: Statistics, shape: tuple[int, ...], streams: int) -> Any:
+    def _compile(self, kind: NormStatistics, shape: tuple[int, ...], streams: int) -> Any:
         """`streams` frames at once share the cores."""
         if len(self._compiled) >= 3 * _SHAPES_KEPT:
             self._compiled.pop(next(iter(self._compiled)))
