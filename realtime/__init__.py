@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-_WHERE = {"stylize_video": "realtime.convert", "Report": "realtime.convert"}
+_WHERE = {"stylize_video": "realtime.files.convert", "Report": "realtime.files.convert"}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from realtime.cuts import color_histogram, is_cut
-from realtime.engines import Engine, Statistics
+from realtime.engines.engine import Engine, Statistics
 from realtime.frame import ColorTags, Frame
 from realtime.pixels import rgb_of, with_color_of
 from realtime.threads import side_by_side

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models import styles
-from realtime.cli import main
+from realtime.cli.main import main
 from tests.display import Display, virtual_display
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime.files.upright import swaps_sides, turned
 from realtime.frame import ColorTags
 from realtime.pixels import (
     bit_depth_of,
@@ -19,7 +20,6 @@ from realtime.pixels import (
     to_video_frame,
     with_color_of,
 )
-from realtime.upright import swaps_sides, turned
 
 KR_KB = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
 COLORS = [(0, 0, 0), (255, 255, 255), (200, 30, 60), (20, 180, 90), (40, 50, 230), (128, 128, 128)]

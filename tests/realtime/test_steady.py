@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.flow import occlusion_mask, warp
 from models.moments import Moments
 from realtime.batcher import batched
-from realtime.engines import IdentityEngine
+from realtime.engines.engine import IdentityEngine
 from realtime.frame import Frame
 from realtime.steady import SHARE, FlowBlend, Hold, fetch, noise_level, untrusted
 from realtime.stylizer import Stylizer

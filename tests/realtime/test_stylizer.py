@@ -13,11 +13,11 @@ from models.moments import Moments
 from models.transform_net import FORMS, TransformNet
 from realtime.batcher import batched
 from realtime.cuts import color_histogram, is_cut
-from realtime.engines import IdentityEngine
+from realtime.engines.engine import IdentityEngine
+from realtime.engines.onnx_engine import OnnxEngine
+from realtime.engines.torch_engine import TorchEngine
 from realtime.frame import Frame
-from realtime.onnx_engine import OnnxEngine
 from realtime.stylizer import REFRESH_EVERY, Stylizer
-from realtime.torch_engine import TorchEngine
 from tests.pictures import make_pictures
 
 

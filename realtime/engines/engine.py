@@ -1,0 +1,267 @@
+"""What turns a batch of pictures into stylised ones: engines, all of them called alike.
+
+An engine takes and gives (N, H, W, 3) uint8 RGB, any N, H and W. Called as a function it looks at
+each picture alone. A video is stylised with `carry`: the norm statistics that one frame needs come
+from the frames before it (see models.folding), which is faster and steadier. They go in and come
+out; an engine keeps nothing between frames but weights already folded.
+
+PyTorch, ONNX Runtime and OpenVINO have a module each, loaded when it is wanted: PyTorch alone takes
+longer to load than everything else until the first frame.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.errors import EngineError
+from models.styles import Weights
+from realtime.engines import known_speeds
+from realtime.engines.cuda import cuda_devices
+from realtime.frame import ColorTags
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Statistics = Any  # of norms; what an engine gives, the same engine takes
+
+
+class Engine(ABC):
+    """What all engines have in common: their names, and sizes below what a network can take."""
+
+    name: str
+    device: str
+    precision: str
+    reason: str = "as asked"  # why this engine, in a line
+    carries: bool = False  # whether `carry` and `refresh` are there
+    side_by_side: bool = False  # whether two threads may call it at once, and gain by it
+    reads_planes: bool = False  # whether `for_planes` is there
+
+    def __init__(self, smallest: int) -> None:
+        self.smallest = smallest  # px a side that it takes as it is; less is enlarged
+        self.notes: list[str] = []  # what a user should be told, a line each; may grow
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Stylise each picture by itself."""
+        height, width = frames.shape[1:3]
+        return self._stylize(self._enlarged(frames))[:, :height, :width]
+
+    def carry(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
+        """Stylise every frame with these norm statistics."""
+        height, width = frames.shape[1:3]
+        return self._carry(self._enlarged(frames), statistics)[:, :height, :width]
+
+    def refresh(
+        self, frame: np.ndarray, statistics: Statistics | None, weight: float
+    ) -> tuple[np.ndarray, Statistics]:
+        """Stylise one frame, (1, H, W, 3), with `statistics` moved towards its own by `weight`.
+
+        Returns these too. None: the frame's own alone, as for the first of a scene.
+        """
+        height, width = frame.shape[1:3]
+        if statistics is None:
+            statistics, weight = self._start, 1.0
+        stylized, renewed = self._refresh(self._enlarged(frame), statistics, weight)
+        return stylized[:, :height, :width], renewed
+
+    @abstractmethod
+    def replace(self, network: nn.Module | Weights) -> None:
+        """Paint with `network`, of the same kind and form, from the next frame on.
+
+        Statistics of the one before say nothing about it: the next call is `refresh` with None.
+        Not while another thread is using the engine. PyTorch only takes over the weights; ONNX
+        Runtime builds its sessions anew.
+        """
+
+    def for_planes(self, color: ColorTags) -> Engine:
+        """An engine of the same network, for frames that are planes of these colours.
+
+        It takes and gives (N, 3 H / 2, W) uint8 (see models.planes), H and W even. What it gives is
+        never RGB, and with PyTorch neither is what it reads: the weights of the last layer and the
+        first convert. Chroma is read as it is stored, one sample for 2x2 pixels.
+        """
+        raise EngineError(f"the {self.name} engine reads RGB only")
+
+    def use_half_the_cores(self) -> None:  # noqa: B027  (nothing to do is an answer)
+        """Called on each of two threads that are to work side by side."""
+
+    def _enlarged(self, frames: np.ndarray) -> np.ndarray:
+        """With the last row and column repeated up to the network's smallest size."""
+        lack = [max(0, self.smallest - size) for size in frames.shape[1:3]]
+        if not any(lack):
+            return frames
+        return np.pad(frames, ((0, 0), (0, lack[0]), (0, lack[1]), (0, 0)), mode="edge")
+
+    @abstractmethod
+    def _stylize(self, frames: np.ndarray) -> np.ndarray: ...
+
+    _start: Statistics
+
+    def _carry(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
+        raise EngineError(f"the {self.name} engine carries no statistics for this network")
+
+    def _refresh(
+        self, frame: np.ndarray, statistics: Statistics, weight: float
+    ) -> tuple[np.ndarray, Statistics]:
+        raise EngineError(f"the {self.name} engine carries no statistics for this network")
+
+
+class IdentityEngine(Engine):
+    """Gives every picture back: what the rest of the program costs without a network."""
+
+    name, device, precision = "identity", "cpu", "uint8"
+
+    def __init__(self) -> None:
+        super().__init__(smallest=1)
+
+    def replace(self, network: nn.Module | Weights) -> None:
+        pass
+
+    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+        return frames.copy()
+
+
+def open_engine(
+    network: nn.Module | Weights,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    size: tuple[int, int] = (360, 640),
+) -> Engine:
+    """An engine for `network`; "auto" is what is fastest on this machine.
+
+    network: TransformNet or ClassicNet, float32, on the CPU, which is copied; or the weights of
+    one. engine: "torch", "onnxruntime", "openvino" or "auto", which times all that are installed at
+    `size` (height, width), the first time on a machine, and says so in `.reason`. device: "cpu" or
+    "cuda". precision: "fp32", "bf16" or "fp16".
+    Raises EngineError for what this machine does not have. A GPU that nobody asked for and that
+    does not work is told in `.notes`.
+    """
+    device, asked = _device(device), device
+    if asked == "auto" and device == "cuda":
+        try:
+            return open_engine(
+                network, engine=engine, device="cuda", precision=precision, size=size
+            )
+        except EngineError as error:
+            chosen = open_engine(
+                network, engine=engine, device="cpu", precision=precision, size=size
+            )
+            chosen.notes.append(f"the GPU is not used: {error}")
+            return chosen
+    if engine == "auto":
+        return _fastest(network, device, precision, size)
+    if engine not in _OPENERS:
+        raise EngineError(f"no engine {engine!r}; there are {', '.join(_OPENERS)} and auto")
+    return _OPENERS[engine](network, device, precision)
+
+
+def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+    from realtime.engines.torch_engine import TorchEngine, native
+
+    return TorchEngine(network, device=device, precision=native(precision, device))
+
+
+def _onnx_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+    from realtime.engines.onnx_engine import OnnxEngine
+
+    if precision not in ("auto", "fp32"):
+        raise EngineError(f"ONNX Runtime runs in fp32 here, not {precision}; use --engine torch")
+    return OnnxEngine(network, device=device)
+
+
+def _openvino_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+    if device != "cpu":
+        raise EngineError("OpenVINO runs on the CPU here; use --device cpu, or --engine torch")
+    try:
+        from realtime.engines.openvino_engine import OpenVinoEngine
+    except ImportError:
+        raise EngineError("OpenVINO is not installed: pip install 'impasto[openvino]'") from None
+    return OpenVinoEngine(network, precision=precision)
+
+
+_OPENERS: dict[str, Callable[[nn.Module | Weights, str, str], Engine]] = {
+    "torch": _torch_engine,
+    "onnxruntime": _onnx_engine,
+    "openvino": _openvino_engine,
+}
+
+
+_ROUNDS = 3
+
+
+def _fastest(
+    network: nn.Module | Weights, device: str, precision: str, size: tuple[int, int]
+) -> Engine:
+    """Whichever was the fastest on this machine; all are timed where that is not known."""
+    kind = network.form if isinstance(network, Weights) else type(network).__name__
+    known = known_speeds.recall(kind, device, precision)
+    if known is not None:
+        try:
+            chosen = _OPENERS[known.engine](network, device, precision)
+        except (EngineError, ImportError):
+            pass  # it is gone: look again
+        else:
+            chosen.reason = f"{known.reason}, when last measured"
+            return chosen
+    seconds: dict[Engine, list[float]] = {}
+    refused = ""
+    for opener in _OPENERS.values():
+        try:
+            seconds[opener(network, device, precision)] = []
+        except (EngineError, ImportError) as error:
+            refused = str(error)
+    if not seconds:
+        raise EngineError(refused)
+    if len(seconds) > 1:
+        for _ in range(_ROUNDS):  # in turns: what else the machine does falls on all of them alike
+            for engine, times in seconds.items():
+                times += seconds_a_frame(engine, size, repeats=2)
+    winner, *losers = sorted(seconds, key=lambda engine: min(seconds[engine], default=0))
+    if not losers:
+        winner.reason = f"the only one that works here ({refused})"
+        return winner
+    height, width = size
+    fps = {engine: 1 / min(times) for engine, times in seconds.items()}
+    winner.reason = f"{fps[winner]:.0f} fps at {width}x{height}; " + "; ".join(
+        f"{loser.name} {loser.precision} {fps[loser]:.0f}" for loser in losers
+    )
+    found = known_speeds.Known(winner.name, winner.reason)
+    known_speeds.remember(kind, device, precision, found=found)
+    return winner
+
+
+def seconds_a_frame(engine: Engine, size: tuple[int, int], *, repeats: int = 3) -> list[float]:
+    """How long single frames of (height, width) take, as in a video, after a first one to warm up.
+
+    A GPU has finished when the frame is back on the host, so there is nothing else to wait for.
+    """
+    height, width = size
+    frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    statistics = engine.refresh(frame, None, 1.0)[1] if engine.carries else None
+    seconds = []
+    for _ in range(1 + repeats):
+        began = perf_counter()
+        if statistics is None:
+            engine(frame)
+        else:
+            engine.carry(frame, statistics)
+        seconds.append(perf_counter() - began)
+    return seconds[1:]
+
+
+def _device(wanted: str) -> str:
+    if wanted not in ("cpu", "cuda", "auto"):
+        raise EngineError(f"no device {wanted!r}; there are cpu, cuda and auto")
+    if wanted == "auto":
+        return "cuda" if cuda_devices() else "cpu"
+    if wanted == "cuda" and not cuda_devices():
+        raise EngineError(
+            "no CUDA device is to be had here: check that nvidia-smi shows one, or use --device cpu"
+        )
+    return wanted

@@ -1,0 +1,162 @@
+"""ONNX Runtime as an engine, on the CPU or a CUDA device. PyTorch is not loaded for it."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from models import forms
+from models.errors import EngineError
+from models.styles import Weights, network_of, weights_of
+from realtime.engines.engine import Engine
+from realtime.frame import ColorTags
+from realtime.pixels import planar_video_frame, to_rgb
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from export.contract import NormStatistics
+
+
+class Norms(NamedTuple):
+    """Mean and variance of every channel that is normed: (C,) float32."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+class OnnxEngine(Engine):
+    """ONNX Runtime on the CPU or a CUDA device, in float32.
+
+    Carried statistics are inputs here, applied beside the convolutions: 18 ms at 640x360 where
+    those of each frame take 21. Folded into the weights it would be 14, but then every refresh
+    would need a new session (20 ms; seconds on a GPU).
+
+    network: the weights of a network of ours; or a network, for which PyTorch is there already.
+    color: frames are planes of these colours (see `Engine.for_planes`); None: RGB.
+    """
+
+    name, precision = "onnxruntime", "fp32"
+
+    def __init__(
+        self,
+        network: nn.Module | Weights,
+        *,
+        device: str = "cpu",
+        color: ColorTags | None = None,
+    ) -> None:
+        super().__init__(smallest=forms.MARGIN + forms.STRIDE)
+        self.device, self.color = device, color
+        self.network = network
+        self.carries = is_ours(network)
+        self.reads_planes = self.carries and device == "cpu"
+        if self.carries:
+            (channels,) = self._renewed.get_inputs()[1].shape  # and is there a provider?
+            self._start = Norms(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+
+    def replace(self, network: nn.Module | Weights) -> None:
+        self.network = network
+        for session in ("_own", "_carried", "_renewed"):
+            self.__dict__.pop(session, None)
+
+    def for_planes(self, color: ColorTags) -> Engine:
+        return OnnxEngine(self.network, device=self.device, color=color)
+
+    # Made when first needed: a film does without the first, a picture without the others.
+
+    @cached_property
+    def _own(self) -> Any:
+        return self._session("own")
+
+    @cached_property
+    def _carried(self) -> Any:
+        return self._session("carried")
+
+    @cached_property
+    def _renewed(self) -> Any:
+        return self._session("renewed")
+
+    def _session(self, kind: NormStatistics) -> Any:
+        if self.device == "cpu":
+            return _session(graph_of(self.network, kind, self.color), self.device)
+        # GPUs have no operators on bytes: those would go back to the CPU. PyTorch builds this one.
+        from export.onnx_graph import build_model
+
+        network = self.network
+        network = network_of(network) if isinstance(network, Weights) else network
+        return _session(build_model(network, kind).SerializeToString(), self.device)
+
+    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+        return _run(self._own, frames=as_rgb(frames, self.color))[0]
+
+    def _carry(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
+        return _run(self._carried, frames=as_rgb(frames, self.color), **statistics._asdict())[0]
+
+    def _refresh(
+        self, frame: np.ndarray, statistics: Norms, weight: float
+    ) -> tuple[np.ndarray, Norms]:
+        given = {"frames": as_rgb(frame, self.color), "weight": np.float32(weight)}
+        stylized, *renewed = _run(self._renewed, **given, **statistics._asdict())
+        return stylized, Norms(*renewed)
+
+
+def _run(session: Any, **inputs: Any) -> list[np.ndarray]:
+    return session.run(None, {name: np.asarray(x, order="C") for name, x in inputs.items()})
+
+
+def _session(model: bytes, device: str) -> Any:
+    """A session that runs where it was told to. ONNX Runtime itself would fall back in silence."""
+    import onnxruntime
+
+    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
+    options = onnxruntime.SessionOptions()
+    # Said outright, since threads it counts itself it also pins to cores, where other stages run.
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
+    # Nor may idle threads spin: what PyTorch, the decoder or the encoder does next would take up to
+    # six times as long (measured with two cores), and ONNX Runtime itself gains nothing.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    onnxruntime.set_default_logger_severity(4)  # a provider that fails is told below, in one line
+    if provider in onnxruntime.get_available_providers():
+        if device == "cuda":
+            onnxruntime.preload_dlls()  # CUDA and cuDNN as PyTorch's own wheels bring them
+        session = onnxruntime.InferenceSession(model, options, providers=[provider])
+        if provider in session.get_providers():
+            return session
+    raise EngineError(
+        f"ONNX Runtime has no working {provider} here; install onnxruntime-gpu with the CUDA and "
+        "cuDNN that it names, or use --engine torch"
+    )
+
+
+def is_ours(network: nn.Module | Weights) -> bool:
+    """Whether it is a network whose statistics can be carried."""
+    return isinstance(network, Weights) or type(network).__name__ == "TransformNet"
+
+
+def as_rgb(frames: np.ndarray, color: ColorTags | None) -> np.ndarray:
+    """What graphs read: (N, H, W, 3), made of planes where `color` says that these are some."""
+    if color is None:
+        return frames
+    return np.stack([to_rgb(planar_video_frame(planes, color), quick=True) for planes in frames])
+
+
+def graph_of(
+    network: nn.Module | Weights, statistics: NormStatistics, color: ColorTags | None = None
+) -> bytes:
+    """The ONNX graph of a network, from RGB to RGB, or to planes of these colours."""
+    from export.from_rgb import from_rgb
+
+    planes = None if color is None else from_rgb(color.matrix, color.full_range)
+    if isinstance(network, Weights):
+        from export.templates import filled
+
+        return filled(network, statistics, planes=planes)
+    if is_ours(network):
+        weights = weights_of(network)  # type: ignore[arg-type]
+        return graph_of(weights, statistics, color)
+    from export.onnx_graph import build_model
+
+    return build_model(network, statistics).SerializeToString()

@@ -1,0 +1,162 @@
+"""A video file through a stylizer into another."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from time import perf_counter
+
+from models.errors import SinkError
+from realtime.atomic import partial_path
+from realtime.files.companions import Companions
+from realtime.files.sinks import VideoWriter
+from realtime.files.sources import VideoFile, at_frame_rate, info_at_frame_rate
+from realtime.frame import Frame
+from realtime.pipeline import Stylize, run
+from realtime.threads import Background, Prefetch
+
+Progress = Callable[[int, int | None, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a conversion."""
+
+    target: Path
+    frames: int  # written
+    lost: int  # of the source, that could not be decoded
+    seconds: float  # all of it, by the clock
+    first_frame_s: float  # from the start until the first stylised frame was handed to the encoder
+    decode_s: float  # busy, in a thread of its own
+    stylize_s: float  # busy, on the main thread
+    encode_s: float  # busy, in a thread of its own; with the sound
+    notes: tuple[str, ...]  # one line each, for the user
+
+
+def stylize_video(
+    source_path: str | Path,
+    target_path: str | Path,
+    stylizer: Stylize,
+    *,
+    size: int | tuple[int, int] | None = None,
+    frame_rate: Fraction | int | None = None,
+    start: float | Fraction | None = None,
+    end: float | Fraction | None = None,
+    batch_size: int = 1,
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    bitrate: int | None = None,
+    bit_depth: int = 8,
+    overwrite: bool = False,
+    hwaccel: str | None = None,
+    on_progress: Progress | None = None,
+) -> Report:
+    """Send every frame of a video file through `stylizer`, and all else in the file past it.
+
+    stylizer: from an iterator of batches (lists of Frame) to an iterator of frames: as many, in
+    the same order and of the same size. Frames are RGB; planes only where it has an attribute
+    `takes_planes` that is true, and where neither decoder nor encoder would convert them. With an
+    attribute `paints` that is true, chroma may be repeated on the way to RGB, which is quicker.
+    size, start (seconds), end, hwaccel: see `sources.VideoFile`. frame_rate: drop or repeat frames
+    by their time, to this even rate. codec, crf, preset, bitrate, bit_depth, overwrite: see
+    `sinks.VideoWriter`. batch_size: frames a batch.
+    on_progress: called on this thread after each frame with the frames done, how many are
+    expected (None: unknown) and the frames a second since the first, which may wait for an engine.
+
+    The target appears when it is complete. A damaged source is converted as far as it can be
+    decoded: `Report.lost` then counts the frames that are missing. KeyboardInterrupt leaves what
+    is done as NAME.partial.EXT, playable.
+    Raises SourceError, SinkError, and whatever the stylizer raises.
+    """
+    began = perf_counter()
+    target = Path(target_path)
+    refuse_to_replace_the_source(Path(source_path), target)
+    with VideoFile(source_path, size=size, start=start, end=end, hwaccel=hwaccel) as source:
+        first = source.start_time + Fraction(str(start or 0))
+        last = None if end is None else source.start_time + Fraction(str(end))
+        info = source.info
+        frames: Iterator[Frame] = iter(source)
+        if frame_rate is not None:
+            frames = at_frame_rate(
+                frames,
+                frame_rate,
+                start_time=first,
+                duration=source.info.duration,
+                is_whole=lambda: not source.lost,
+            )
+            info = info_at_frame_rate(info, frame_rate)
+        with (
+            Companions(source_path, start=first if start else None, end=last) as companions,
+            VideoWriter(
+                target,
+                info,
+                codec=codec,
+                crf=crf,
+                preset=preset,
+                bitrate=bitrate,
+                bit_depth=bit_depth,
+                companions=companions,
+                overwrite=overwrite,
+            ) as writer,
+        ):
+            if info.duration is not None:
+                writer.ends_at = first + info.duration
+            source.as_planes = (
+                source.planes is not None
+                and getattr(stylizer, "takes_planes", False)
+                and writer.takes_planes(source.planes)
+            )
+            source.quick = getattr(stylizer, "paints", False)
+            watch = _Watch(stylizer, info.frame_count, on_progress)
+            depth = 2 * batch_size
+            with Prefetch(frames, depth) as decoded, Background(writer, depth) as encoded:
+                running = perf_counter()
+                written = run(decoded, watch, encoded, batch_size=batch_size)
+                stylize_s = perf_counter() - running
+                stylize_s -= decoded.waited_seconds + encoded.waited_seconds
+            if source.lost:
+                writer.ends_at = None
+            lost, notes = source.lost, source.notes
+            finishing = perf_counter()
+            writer.close()
+            encode_s = encoded.busy_seconds + perf_counter() - finishing
+    return Report(
+        target=target,
+        frames=written,
+        lost=lost,
+        seconds=perf_counter() - began,
+        first_frame_s=watch.first_frame - began,
+        decode_s=decoded.busy_seconds,
+        stylize_s=stylize_s,
+        encode_s=encode_s,
+        notes=(*notes, *companions.notes, *writer.notes),
+    )
+
+
+class _Watch:
+    """A stylizer that counts what comes out of it."""
+
+    def __init__(self, stylizer: Stylize, total: int | None, on_progress: Progress | None) -> None:
+        self.first_frame = 0.0  # when it came
+        self._stylizer, self._total, self._on_progress = stylizer, total, on_progress
+
+    def __call__(self, batches: Iterator[list[Frame]]) -> Iterator[Frame]:
+        began = perf_counter()
+        for done, frame in enumerate(self._stylizer(batches), start=1):
+            now = perf_counter()
+            if done == 1:
+                self.first_frame = now
+            yield frame
+            del frame  # written: not to be held while the next is made
+            if self._on_progress is not None:
+                fps = 1 / (now - began) if done == 1 else (done - 1) / (now - self.first_frame)
+                self._on_progress(done, self._total, fps)
+
+
+def refuse_to_replace_the_source(source: Path, target: Path) -> None:
+    """Raise SinkError if writing `target` would destroy what is read."""
+    for written in (target, partial_path(target)):
+        if written.exists() and source.exists() and os.path.samefile(source, written):
+            raise SinkError(f"{written} is the video to be read: choose another name to write to")

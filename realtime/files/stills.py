@@ -1,0 +1,163 @@
+"""Pictures read from disk: one, or many as a source of frames."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Self
+
+import av
+import numpy as np
+
+from models.errors import SourceError
+from realtime.files.containers import MAX_PIXELS, MAX_SIDE
+from realtime.files.upright import UPRIGHT, DisplayMatrix, display_matrix, turned
+from realtime.frame import Frame, StreamInfo
+from realtime.pixels import fitted_size, to_rgb
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+_WHITE = 255  # transparent pictures are laid on paper
+_MAX_BYTES = 1 << 30
+# EXIF orientations 1 to 8.
+_ORIENTATIONS: tuple[DisplayMatrix, ...] = (
+    *(UPRIGHT, (-1, 0, 0, 1), (-1, 0, 0, -1), (1, 0, 0, -1)),
+    *((0, 1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0), (0, -1, 1, 0)),
+)
+
+
+def read_picture(
+    path: str | Path, *, size: int | tuple[int, int] | None = None, alpha: bool = False
+) -> np.ndarray:
+    """A PNG, JPEG, WebP, BMP or TIFF file as (H, W, 3) uint8 RGB, upright.
+
+    EXIF orientation is applied, transparency laid over white, 16 bits are rounded to 8. The kind
+    is told by the content, not the name. size: see `pixels.fitted_size`.
+    alpha: a picture with transparency comes as (H, W, 4), straight alpha, instead; the colour of
+    pixels that cannot be seen at all is white. Raises SourceError.
+    """
+    path = Path(path)
+    data = _bytes_of(path)
+    try:
+        with av.open(io.BytesIO(data), "r") as container:
+            stream = container.streams.video[0]
+            if max(stream.height, stream.width) > MAX_SIDE or (
+                stream.height * stream.width > MAX_PIXELS
+            ):
+                raise SourceError(
+                    f"{path} is {stream.width}x{stream.height}; "
+                    f"at most {MAX_SIDE} a side and {MAX_PIXELS // 10**6} megapixels can be read"
+                )
+            frame = next(container.decode(stream))
+            matrix = _exif_matrix(data) or display_matrix(frame)
+            image = turned(to_rgb(frame, background=None if alpha else _WHITE), matrix)
+            if image.shape[2] == 4:
+                image = _with_paper(image)
+            if size is None:
+                return image
+            channels = "rgb24" if image.shape[2] == 3 else "rgba"
+            upright = av.VideoFrame.from_numpy_buffer(image, format=channels)
+            height, width = image.shape[:2]
+            return to_rgb(upright, size=fitted_size(height, width, size), background=None)
+    except (av.FFmpegError, IndexError, StopIteration) as error:
+        raise SourceError(f"cannot read {path}: it is not a picture, or it is damaged") from error
+
+
+class ImageFolder:
+    """Pictures as the frames of a film, in the order of their names and numbers in them.
+
+    paths: a folder, or the files themselves in their order. The pictures are one size, or are
+    made so by `size` (see `pixels.fitted_size`). Frames come at `frame_rate`, from zero.
+    Raises SourceError, on opening or at the picture that cannot be read or is of another size.
+    """
+
+    def __init__(
+        self,
+        paths: str | Path | Iterable[str | Path],
+        *,
+        size: int | tuple[int, int] | None = None,
+        frame_rate: Fraction | int = 25,
+    ) -> None:
+        self.paths = _pictures_in(Path(paths)) if isinstance(paths, (str, Path)) else [*paths]
+        if not self.paths:
+            raise SourceError(f"no pictures in {paths}; expected {' '.join(PICTURE_SUFFIXES)}")
+        first = read_picture(self.paths[0], size=size)
+        # The second and later pictures follow the first, so that an int gives one size to all.
+        self._size = None if size is None else first.shape[:2]
+        rate = Fraction(frame_rate)
+        self.info = StreamInfo(
+            height=first.shape[0],
+            width=first.shape[1],
+            time_base=1 / rate,
+            frame_rate=rate,
+            frame_count=len(self.paths),
+            duration=len(self.paths) / rate,
+        )
+        self.notes: list[str] = []
+        self.lost = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        height, width = self.info.height, self.info.width
+        for index, path in enumerate(self.paths):
+            image = read_picture(path, size=self._size)
+            if image.shape[:2] != (height, width):
+                raise SourceError(
+                    f"expected pictures of {width}x{height} like the first, {path} is "
+                    f"{image.shape[1]}x{image.shape[0]}; ask for one size"
+                )
+            yield Frame(image, index, self.info.time_base)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing stays open between pictures."""
+
+
+def _with_paper(rgba: np.ndarray) -> np.ndarray:
+    """White where nothing is to be seen, whatever is stored there; (H, W, 3) if all is opaque."""
+    if rgba[..., 3].min() == 255:
+        return np.ascontiguousarray(rgba[..., :3])
+    return np.where(rgba[..., 3:] == 0, np.array((_WHITE, _WHITE, _WHITE, 0), np.uint8), rgba)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        if path.is_file() and path.stat().st_size > _MAX_BYTES:
+            raise SourceError(f"{path} is too large for a picture: over 1 GiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """Pictures in a folder, "frame10" after "frame9"."""
+    try:
+        found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES]
+    except OSError as error:
+        raise SourceError(f"cannot read {folder}: {error.strerror}") from error
+    return sorted(found, key=_with_numbers)
+
+
+def _with_numbers(path: Path) -> list[str | int]:
+    """Text and numbers by turns."""
+    parts = re.split(r"([0-9]+)", path.name)
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)]
+
+
+def _exif_matrix(jpeg: bytes) -> DisplayMatrix | None:
+    """The orientation in a JPEG's EXIF block (JEITA CP-3451), which PyAV does not tell in full."""
+    found = jpeg.find(b"Exif\0\0", 0, 1 << 16)
+    if found < 0 or not jpeg.startswith(b"\xff\xd8"):
+        return None
+    block = jpeg[found + 6 : found + (1 << 16)]
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(block[at : at + size], "little" if block[:2] == b"II" else "big")
+
+    table = number(4, 4)
+    for entry in range(number(table, 2)):
+        at = table + 2 + 12 * entry
+        if number(at, 2) == 0x0112 and 1 <= number(at + 8, 2) <= 8:
+            return _ORIENTATIONS[number(at + 8, 2) - 1]
+    return None

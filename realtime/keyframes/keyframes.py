@@ -1,0 +1,214 @@
+"""Keyframes of a film painted by optimisation, one after another, and kept in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.errors import SinkError, SourceError
+from models.gatys import MIN_SIDE, Settings, StyleImage, paint
+from realtime.atomic import Target
+from realtime.files.pictures import write_picture
+from realtime.files.stills import read_picture
+from realtime.frame import Frame
+from realtime.keyframes.shots import Keyframe, Shots
+from realtime.keyframes.tracking import Track, enlarged, reduced
+from realtime.steady import fetch
+
+# What a keyframe of the same shot weighs (Ruder et al. 2016); see `models.gatys.paint`.
+LIKE_WEIGHT = 500.0
+_RECIPE = 1  # grows when the same settings give another picture than before
+
+OnStep = Callable[[int, int], None]  # steps done, steps in all
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A keyframe that is done."""
+
+    keyframe: Keyframe
+    path: Path
+    seconds: float  # that it took
+    reused: bool  # from an earlier run
+
+
+class Folder:
+    """Where painted keyframes lie: for each a picture, and what it was painted from as JSON.
+
+    resume: use again what is there, if it was painted from the same frame with the same settings.
+    overwrite: replace what is there. Raises SinkError if the folder can be neither made nor used.
+    """
+
+    def __init__(self, path: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+        self.path, self.resume, self.overwrite = path, resume, overwrite
+        try:
+            path.mkdir(exist_ok=True)
+        except FileNotFoundError:
+            raise SinkError(f"there is no folder {path.parent} to make {path.name} in") from None
+        except OSError as error:
+            raise SinkError(f"cannot use {path} as a folder: {error.strerror}") from error
+        Target(path / "keyframe.json", overwrite=True).discard()  # told now, not when one is done
+
+    def picture(self, keyframe: Keyframe) -> Path:
+        return self.path / f"keyframe_{keyframe.number:06d}.png"
+
+    def check(self, keyframes: Iterable[Keyframe]) -> None:
+        """Raise SinkError if a keyframe would replace something, before any is painted."""
+        if self.overwrite or self.resume:
+            return
+        for keyframe in keyframes:
+            if (path := self.picture(keyframe)).exists():
+                raise SinkError(
+                    f"{path} exists: go on with it (--resume), replace it (--overwrite), "
+                    "or choose another folder"
+                )
+
+    def find(self, keyframe: Keyframe, origin: str) -> np.ndarray | None:
+        """The picture that is there, if it comes from `origin`. Raises SinkError if it does not."""
+        picture = self.picture(keyframe)
+        if not self.resume or not picture.exists():
+            return None
+        try:
+            note = json.loads(picture.with_suffix(".json").read_text())
+        except (OSError, ValueError):
+            note = {}  # stopped between the two files
+        if note.get("origin") == origin:
+            try:
+                return read_picture(picture)
+            except SourceError:
+                return None
+        if note and not self.overwrite:
+            raise SinkError(
+                f"{picture} was painted from another film, painting or setting: replace it "
+                "(--overwrite), or choose another folder"
+            )
+        return None
+
+    def keep(self, keyframe: Keyframe, image: np.ndarray, note: dict[str, Any]) -> None:
+        """Write both files, each of them whole. Raises SinkError."""
+        replaces = self.overwrite or self.resume
+        picture = self.picture(keyframe)
+        write_picture(picture, image, overwrite=replaces)
+        target = Target(picture.with_suffix(".json"), overwrite=True)
+        try:
+            target.partial.write_text(json.dumps(note, indent=2, default=str) + "\n")
+        except OSError as error:
+            target.discard()
+            raise SinkError(f"cannot write {target.path}: {error.strerror}") from error
+        target.commit()
+
+
+def paint_keyframes(
+    frames: Iterable[Frame],
+    shots: Shots,
+    painting: Sequence[np.ndarray],
+    settings: Settings,
+    folder: Folder,
+    *,
+    device: str = "cpu",
+    on_step: OnStep = lambda done, total: None,
+) -> Iterator[Painted]:
+    """Paint the keyframes of a film in order; each lies in `folder` when it is yielded.
+
+    frames: all of the film that `shots` was found in, RGB. painting: one or more, (H, W, 3) uint8.
+    The first keyframe of a shot begins as the settings say. A later one begins with the last,
+    warped along the motion, and is held to it where the motion can be trusted (Ruder, Dosovitskiy
+    and Brox 2016, eqs. 6 and 7). It goes through all sizes as the first does: at its full size
+    only, what has come into view hardly left the look of the film. Raises SourceError, SinkError
+    and WeightsError.
+    """
+    wanted = {keyframe.pts: keyframe for keyframe in shots.keyframes}
+    styles = [StyleImage(tensor_of(image)) for image in painting]
+    recipe = _digest(_RECIPE, asdict(settings), LIKE_WEIGHT, *painting)
+    track: Track | None = None
+    last: np.ndarray | None = None
+    origin = ""
+    for frame in frames:
+        if frame.pts in shots.cuts:
+            track = last = None
+            origin = ""
+        if track is not None:
+            track.follow(reduced(frame.image))
+        keyframe = wanted.pop(frame.pts, None)
+        if keyframe is not None:
+            origin = _digest(recipe, origin, frame.image)
+            began = perf_counter()
+            image = found = folder.find(keyframe, origin)
+            if image is None:
+                content = tensor_of(frame.image)
+                more = {} if track is None or last is None else _agreeing(content, last, track)
+                image = _painted(content, styles, settings, device, on_step, **more)
+                note = {
+                    "origin": origin,
+                    "frame": keyframe.number,
+                    "seconds": keyframe.time,
+                    "chosen": keyframe.reason,
+                    "settings": asdict(settings),
+                }
+                folder.keep(keyframe, image, note)
+            last, track = image, Track(reduced(frame.image))
+            seconds = perf_counter() - began
+            yield Painted(keyframe, folder.picture(keyframe), seconds, found is not None)
+        if not wanted:
+            return
+
+
+def _painted(
+    content: Tensor,
+    styles: list[StyleImage],
+    settings: Settings,
+    device: str,
+    on_step: OnStep,
+    **more: Any,
+) -> np.ndarray:
+    """One keyframe. Raises SourceError where it is too small."""
+    if min(content.shape[-2:]) < MIN_SIDE:
+        height, width = content.shape[-2:]
+        raise SourceError(
+            f"frames of {width}x{height} are too small to paint: {MIN_SIDE} px a side are needed"
+        )
+    for progress in paint(content, styles, settings, device=device, **more):
+        on_step(progress.step, progress.steps)
+    return image_of(progress.image)
+
+
+def _agreeing(content: Tensor, last: np.ndarray, track: Track) -> dict[str, Any]:
+    """What makes a painting agree with the last one, which `track` has followed to it."""
+    flow, trust = track.registered()
+    size = last.shape[:2]
+    warped = tensor_of(fetch(last, enlarged(flow, size), cv2.INTER_CUBIC))
+    mask = torch.from_numpy(cv2.resize(trust, size[::-1]))[None, None]
+    start = mask * warped + (1 - mask) * content
+    return {"start": start, "like": warped, "like_mask": mask, "like_weight": LIKE_WEIGHT}
+
+
+def tensor_of(image: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8 as (1, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+
+
+def image_of(tensor: Tensor) -> np.ndarray:
+    """(1, 3, H, W) in [0, 1] as (H, W, 3) uint8."""
+    levels = (tensor[0].float().clamp(0, 1) * 255).round().byte()
+    return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+def _digest(*parts: Any) -> str:
+    """SHA-256 of pictures and settings, in hexadecimal."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            found.update(repr(part.shape).encode() + np.ascontiguousarray(part).tobytes())
+        else:
+            found.update(json.dumps(part, sort_keys=True, default=str).encode())
+    return found.hexdigest()

@@ -1,0 +1,373 @@
+"""A film and a painting in; painted keyframes, and the film painted like them, out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.errors import SinkError
+from models.gatys import PRESETS, Settings
+from models.loss_network import load_loss_network
+from models.styles import known_styles, load_style
+from realtime.atomic import Target
+from realtime.engines.choice import Choice, Painter
+from realtime.files.codecs import encoding_for
+from realtime.files.convert import Report, refuse_to_replace_the_source, stylize_video
+from realtime.files.pictures import PICTURE_EXTENSIONS, write_picture
+from realtime.files.sources import VideoFile
+from realtime.files.stills import read_picture
+from realtime.frame import Frame
+from realtime.keyframes.carry import Carry
+from realtime.keyframes.keyframes import Folder, Painted, paint_keyframes, tensor_of
+from realtime.keyframes.recolor import recoloring
+from realtime.keyframes.shots import Keyframe, Rule, Shots, find_shots, intra_times, most_apart
+from realtime.measure.evaluate import Judge
+from realtime.pipeline import Stylize
+from realtime.pixels import resized
+
+OnProgress = Callable[[int, int | None, float], None]  # done, in all, a second
+_SHEET_SIDE = 180  # px: the short side of a picture on the contact sheet
+
+
+@dataclass(frozen=True)
+class Film:
+    """The part of a video that is painted, and its size; see `sources.VideoFile`."""
+
+    path: Path
+    size: int | tuple[int, int] | None = None
+    start: Fraction | None = None
+    end: Fraction | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[VideoFile]:
+        with VideoFile(self.path, size=self.size, start=self.start, end=self.end) as file:
+            yield file
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that is asked for, besides which keyframes."""
+
+    film: Film
+    painting: Path | None
+    folder: Path | None
+    video: Path | None = None
+    sheet: Path | None = None
+    fill: str = "nearest"
+    teach: bool = False
+    save_style: Path | None = None
+    alone: bool = False
+    resume: bool = False
+    overwrite: bool = False
+    device: str = "auto"
+    encoding: dict[str, Any] = field(default_factory=dict)
+    preset: str = "default"
+    changes: dict[str, Any] = field(default_factory=dict)  # of the preset; None: as it is
+
+    @property
+    def settings(self) -> Settings:
+        changes = {name: value for name, value in self.changes.items() if value is not None}
+        return replace(PRESETS[self.preset], **changes)
+
+    def check(self) -> None:
+        """Raise SourceError or SinkError for what would fail only when much is done."""
+        with self.film.open() as file:
+            size = (file.info.height, file.info.width)
+        if self.painting is not None:
+            read_picture(self.painting)
+        if self.video is not None:
+            refuse_to_replace_the_source(self.film.path, self.video)
+            encoding_for(self.video, size, **self.encoding)
+        if self.sheet is not None and self.sheet.suffix.lower() not in PICTURE_EXTENSIONS:
+            raise SinkError(f"{self.sheet} must be a picture: use {', '.join(PICTURE_EXTENSIONS)}")
+        if self.save_style is not None and self.save_style.suffix != ".safetensors":
+            raise SinkError(f"{self.save_style} must end in .safetensors, to be a style")
+        for path in (self.video, self.sheet, self.save_style):
+            if path is not None:
+                Target(path, overwrite=self.overwrite).discard()
+
+    def write_sheet(self, shots: Shots, folder: Folder | None = None) -> None:
+        """Of the keyframes: painted, or as they are without a folder."""
+        assert self.sheet is not None
+        write_sheet(self.sheet, self.film, shots, folder, overwrite=self.overwrite)
+
+
+def work(
+    order: Order,
+    shots: Shots,
+    say: Callable[[str], None],
+    stage: Callable[[str, str], OnProgress],
+) -> dict[str, Any]:
+    """Paint, teach and carry, as ordered; returns the figures.
+
+    say: is given a line for each thing done or chosen. stage: gives the progress of a named stage,
+    counted in a unit. Raises whatever a stage raises.
+    """
+    assert order.painting is not None and order.folder is not None, "only a dry run has none"
+    folder = Folder(order.folder, resume=order.resume, overwrite=order.overwrite)
+    folder.check(shots.keyframes)
+    device = "cuda" if order.device == "auto" and torch.cuda.is_available() else order.device
+    device = "cpu" if device == "auto" else device
+    rows = []
+    for painted in paint(
+        order.film,
+        shots,
+        order.painting,
+        order.settings,
+        folder,
+        device=device,
+        on_progress=stage("painting", "steps/s"),
+    ):
+        how = "was there" if painted.reused else f"{painted.seconds:.1f} s"
+        say(f"{painted.path}: {painted.keyframe.time:.2f} s into the video, {how}")
+        rows.append({"file": painted.path, "seconds": painted.seconds, "reused": painted.reused})
+    figures: dict[str, Any] = {"painted": rows}
+    if order.sheet is not None:
+        order.write_sheet(shots, folder)
+        say(f"{order.sheet}: {len(rows)} keyframes")
+    if order.video is None and not order.teach:
+        return figures
+    fill = order.fill
+    if fill == "nearest":
+        keyframe, picture = next(pictures_of(order.film, shots.keyframes))
+        stage("trying the styles", "")
+        fill, loss = nearest_fill(picture, read_picture(folder.picture(keyframe)), order.painting)
+        say(f"fill: {fill} (of what is installed the nearest to the painting, style {loss:.2f})")
+    with tempfile.TemporaryDirectory() as scratch:
+        if order.teach:
+            taught = order.save_style or Path(scratch) / "taught.safetensors"
+            parent = next(iter(known_styles())) if fill == "content" else fill
+            teach_style(
+                order.film,
+                shots,
+                folder,
+                parent,
+                taught,
+                overwrite=order.overwrite,
+                device=device,
+                on_progress=stage("teaching", "steps/s"),
+            )
+            fill = str(taught)
+            if order.save_style is not None:
+                say(f"{order.save_style}: a style, taught from {parent}")
+        if order.video is not None:
+            report, filled = carry(
+                order.film,
+                shots,
+                folder,
+                filling(fill, order.device, say),
+                order.video,
+                alone=order.alone,
+                encoding=order.encoding | {"overwrite": order.overwrite},
+                on_progress=stage("carrying", "fps"),
+            )
+            for note in report.notes:
+                say(f"{order.video.name}: {note}")
+            say(f"{order.video}: {report.frames} frames, {filled:.0%} of the picture filled in")
+            figures |= {"video": order.video, "frames_written": report.frames, "filled": filled}
+    return figures
+
+
+@dataclass
+class Pace:
+    """Tells how far a loop is, and how fast."""
+
+    tell: OnProgress
+    _began: float = field(default_factory=perf_counter)
+
+    def __call__(self, done: int, total: int | None) -> None:
+        self.tell(done, total, done / max(perf_counter() - self._began, 1e-6))
+
+
+def choose(film: Film, rule: Rule, on_progress: OnProgress) -> Shots:
+    """Look through the film for its keyframes. Raises SourceError."""
+    found = Shots()
+    with film.open() as file:
+        info = file.info
+        begin = film.start or Fraction(0)
+        bounded = Rule(rule.every, rule.at, rule.intra, most_apart(info.height, info.width))
+        pace = Pace(on_progress)
+        for found in find_shots(
+            file,
+            bounded,
+            start_time=file.start_time,
+            end=None if info.duration is None else begin + info.duration,
+            intra=intra_times(film.path) if rule.intra else (),
+        ):
+            pace(found.frames, info.frame_count)
+    return found
+
+
+def paint(
+    film: Film,
+    shots: Shots,
+    painting: Path,
+    settings: Settings,
+    folder: Folder,
+    *,
+    device: str = "cpu",
+    on_progress: OnProgress = lambda done, total, rate: None,
+) -> Iterator[Painted]:
+    """Paint the keyframes, as `paint_keyframes` does; on_progress counts the steps of them all."""
+    picture = read_picture(painting)
+    done, pace = 0, Pace(on_progress)
+
+    def on_step(step: int, steps: int) -> None:
+        pace(
+            done * settings.steps + step * settings.steps // steps, len(keyframes) * settings.steps
+        )
+
+    keyframes = shots.keyframes
+    with film.open() as file:
+        for painted in paint_keyframes(
+            file, shots, [picture], settings, folder, device=device, on_step=on_step
+        ):
+            done += 1
+            yield painted
+
+
+def carry(
+    film: Film,
+    shots: Shots,
+    folder: Folder,
+    fill: Stylize,
+    target: Path,
+    *,
+    alone: bool = False,
+    encoding: dict[str, Any],
+    on_progress: OnProgress,
+) -> tuple[Report, float]:
+    """Write the film, painted as its keyframes are; also gives the share that was filled in.
+
+    alone: `fill` paints all of it. encoding: of `convert.stylize_video`. Raises SourceError,
+    SinkError and what `fill` raises.
+    """
+    by_pts = {keyframe.pts: keyframe for keyframe in shots.keyframes}
+    with film.open() as file:
+        most_held = most_apart(file.info.height, file.info.width)
+
+    def painted(pts: int) -> np.ndarray:
+        return read_picture(folder.picture(by_pts[pts]))
+
+    carrying = Carry(by_pts, painted, shots.cuts, fill, most_held=most_held)
+    report = stylize_video(
+        film.path,
+        target,
+        fill if alone else carrying,
+        size=film.size,
+        start=film.start,
+        end=film.end,
+        on_progress=on_progress,
+        **encoding,
+    )
+    return report, 1.0 if alone else carrying.filled / max(report.frames, 1)
+
+
+# --- What fills in ----------------------------------------------------------------------------
+
+
+def unpainted(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
+    """The film as it is, where nothing better is known; its colours are matched by `Carry`."""
+    return chain.from_iterable(batches)
+
+
+def filling(style: str, device: str, say: Callable[[str], None]) -> Stylize:
+    """The painter of a style, or a style file, steady from frame to frame; or `unpainted`."""
+    if style == "content":
+        return unpainted
+    return Painter(Choice(style, device=device), say, steadiness="flow")
+
+
+def nearest_fill(picture: np.ndarray, painted: np.ndarray, painting: Path) -> tuple[str, float]:
+    """The shipped style, or "content", that comes nearest to a painting, and its style loss.
+
+    Each paints the picture of one keyframe and is given the colours of the painted one, as when
+    it fills in. picture, painted: (H, W, 3) uint8.
+    """
+    judge = Judge(load_loss_network("compact"), read_picture(painting))
+    found: dict[str, float] = {}
+    for style in ("content", *known_styles()):
+        painter = Painter(Choice(style, engine="torch"), lambda line: None, moving=False)
+        tried = picture if style == "content" else painter.paint(picture)
+        _, loss = judge.losses(recoloring(tried, painted)(tried), picture)
+        assert loss is not None
+        found[style] = loss
+    best = min(found, key=lambda style: found[style])
+    return best, found[best]
+
+
+def pictures_of(film: Film, keyframes: Sequence[Keyframe]) -> Iterator[tuple[Keyframe, np.ndarray]]:
+    """Each keyframe with its frame, unpainted, (H, W, 3) uint8."""
+    wanted = {keyframe.pts: keyframe for keyframe in keyframes}
+    with film.open() as file:
+        for frame in file:
+            if (keyframe := wanted.pop(frame.pts, None)) is not None:
+                yield keyframe, frame.image
+            if not wanted:
+                return
+
+
+def teach_style(
+    film: Film,
+    shots: Shots,
+    folder: Folder,
+    parent: str,
+    target: Path,
+    *,
+    overwrite: bool,
+    device: str = "cpu",
+    on_progress: OnProgress = lambda done, total, rate: None,
+) -> None:
+    """Fine-tune a style on the painted keyframes, and save it. Raises SinkError, WeightsError."""
+    from models.teach import teach
+    from models.train import save_network
+
+    file = Target(target, overwrite=overwrite)
+    try:
+        pairs = [
+            (tensor_of(image), tensor_of(read_picture(folder.picture(keyframe))))
+            for keyframe, image in pictures_of(film, shots.keyframes)
+        ]
+        taught = teach(load_style(parent), pairs, device=device, on_step=Pace(on_progress))
+        try:
+            save_network(taught, file.partial, parent=parent)
+        except OSError as error:
+            raise SinkError(f"cannot write {target}: {error}") from error
+        file.commit()
+    except BaseException:
+        file.discard()
+        raise
+
+
+# --- To be looked at --------------------------------------------------------------------------
+
+
+def write_sheet(
+    path: Path,
+    film: Film,
+    shots: Shots,
+    folder: Folder | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """A contact sheet of the keyframes: painted, or as they are without a folder."""
+    from realtime.painting.sheet import contact_sheet
+
+    found = []
+    for keyframe, image in pictures_of(film, shots.keyframes):
+        shown = image if folder is None else read_picture(folder.picture(keyframe))
+        height, width = shown.shape[:2]
+        scale = min(1.0, _SHEET_SIDE / min(height, width))
+        small = resized(shown, (max(1, round(scale * height)), max(1, round(scale * width))))
+        found.append((f"{keyframe.number}: {keyframe.time:.2f} s ({keyframe.reason})", small))
+    write_picture(path, contact_sheet(found, columns=4), overwrite=overwrite)

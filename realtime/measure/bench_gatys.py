@@ -1,0 +1,163 @@
+"""How fast Gatys optimisation is on this machine, and where its time goes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+from torch import Tensor
+
+from models.gatys import PRESETS, Progress, Settings, StyleImage, paint
+from realtime.engines.choice import Choice, Painter
+from realtime.files.stills import ImageFolder, read_picture
+from realtime.measure.bench import limit, machine
+from realtime.measure.evaluate import Table
+from realtime.memory import memory_mb
+from realtime.painting.paint import as_tensor, read_styles
+from realtime.painting.sheet import seascape
+
+# One size, Gram matrices, no tiles: the work that published figures are for.
+PLAIN = replace(PRESETS["default"], levels=1, style_loss="gram", style_weight=20.0)
+_JUDGED_SIDE = 256  # px, short
+_COARSE_TO_FINE = replace(PLAIN, levels=3)
+
+
+def bench_gatys(
+    style: str,
+    *,
+    side: int = 512,
+    steps: int = 300,
+    device: str = "cpu",
+    say: Callable[[str], None] = lambda part: None,
+) -> dict[str, Any]:
+    """Paint a seascape of `side` x `side` px; returns plain data, ready for JSON.
+
+    style: the shipped style that makes the painting, since none is shipped: the seascape mirrored
+    and painted. "plain": `steps` of L-BFGS at one size; "coarse_to_fine": as many on a pyramid,
+    and when its total first was that of the plain run's end; "default": the command's own settings.
+    A row: "seconds", "steps_per_second", "cpu_seconds", "content", "style", "total",
+    "seconds_to_same", "steps_to_same" (None: not reached). "limit": of a convolution just before
+    and after, as other work on the machine changes it.
+    """
+    content = seascape(side, side)
+    painting = Painter(Choice(style), say=lambda reason: None, moving=False).paint(
+        content[:, ::-1].copy()
+    )
+    pictures = as_tensor(content), as_tensor(painting)
+    before = limit("bf16", device)
+    figures: dict[str, Any] = {"side": side, "steps": steps}
+    goal: float | None = None
+    for name, settings in (
+        ("plain", PLAIN),
+        ("coarse_to_fine", _COARSE_TO_FINE),
+        ("default", PRESETS["default"]),
+    ):
+        say(name.replace("_", " "))
+        figures[name] = timed(*pictures, replace(settings, steps=steps), device, goal)
+        if name == "plain":
+            goal = figures[name]["total"]
+        elif name == "coarse_to_fine":
+            goal = None  # other losses: not to be compared
+    figures["limit"] = {
+        "convolution_gflops_before": before["convolution_gflops"],
+        "convolution_gflops_after": limit("bf16", device)["convolution_gflops"],
+    }
+    figures["peak_memory_mb"] = memory_mb("VmHWM")
+    figures["machine"] = machine(device)
+    return figures
+
+
+def timed(
+    content: Tensor, painting: Tensor, settings: Settings, device: str, goal: float | None
+) -> dict[str, Any]:
+    """One run, loading included, and when it came down to `goal` at full size."""
+    size = tuple(content.shape[-2:])
+    began, cpu = perf_counter(), process_time()
+    reached: tuple[float, int] | None = None
+    now: Progress | None = None
+    for now in paint(content, [StyleImage(painting)], settings, device=device):
+        if reached is None and goal is not None and now.size == size and now.total <= goal:
+            reached = perf_counter() - began, now.step
+    assert now is not None
+    seconds = perf_counter() - began
+    return {
+        "seconds": seconds,
+        "cpu_seconds": process_time() - cpu,
+        "steps_per_second": now.step / seconds,
+        "content": now.content,
+        "style": now.style,
+        "total": now.total,
+        "seconds_to_same": reached and reached[0],
+        "steps_to_same": reached and reached[1],
+    }
+
+
+def tables(figures: dict[str, Any]) -> list[Table]:
+    """The same for reading: columns and rows."""
+    columns = ("settings", "seconds", "of processors", "steps/s", "content", "style", "same after")
+    rows: list[tuple[str, ...]] = []
+    for name in ("plain", "coarse_to_fine", "default"):
+        row = figures[name]
+        same = row["seconds_to_same"]
+        rows.append(
+            (
+                name.replace("_", " "),
+                f"{row['seconds']:.1f}",
+                f"{row['cpu_seconds']:.1f}",
+                f"{row['steps_per_second']:.2f}",
+                f"{row['content']:.3f}",
+                f"{row['style']:.4f}",
+                "" if same is None else f"{same:.1f} s, {row['steps_to_same']} steps",
+            )
+        )
+    return [(columns, rows)]
+
+
+def steps_that_equal(
+    painted: Tensor,
+    content: Tensor,
+    painting: Tensor,
+    *,
+    settings: Settings = PLAIN,
+    most: int = 300,
+    device: str = "cpu",
+) -> int | None:
+    """The number of L-BFGS steps that come to the objective of a picture painted in one pass.
+
+    All (1, 3, H, W) in [0, 1]. Johnson et al. 2016, section 4.1: 50 to 100. None: over `most`.
+    """
+
+    def totals(start: Tensor | None, steps: int) -> Any:
+        changed = replace(settings, steps=steps, levels=1)
+        styles = [StyleImage(painting)]
+        return (now.total for now in paint(content, styles, changed, start=start, device=device))
+
+    goal = next(totals(painted, 1))
+    for step, total in enumerate(totals(None, most)):  # each before its step
+        if total <= goal:
+            return step
+    return None
+
+
+def steps_of_pictures(
+    choice: Choice,
+    pictures: Sequence[Path],
+    painting: Path,
+    loss_network: str = "compact",
+    teacher: Path | None = None,
+) -> list[int | None]:
+    """`steps_that_equal` for each picture, at a short side of 256 px as in Johnson et al. 2016.
+
+    pictures: files and folders of them, as for `impasto eval`. Raises SourceError, WeightsError.
+    """
+    painter = Painter(choice, say=lambda reason: None, moving=False)
+    style = read_styles([(painting, 1.0)], ())[0].image
+    settings = replace(PLAIN, loss_network=loss_network, teacher=teacher)
+    files = [Path(f) for p in pictures for f in (ImageFolder(p).paths if p.is_dir() else [p])]
+    found = []
+    for file in files:
+        picture = read_picture(file, size=_JUDGED_SIDE)
+        painted = as_tensor(painter.paint(picture))
+        found.append(steps_that_equal(painted, as_tensor(picture), style, settings=settings))
+    return found

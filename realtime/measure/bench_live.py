@@ -1,0 +1,88 @@
+"""The whole live path, from a generated camera into no window: what is shown, and how late.
+
+A benchmark, never a timed test.
+"""
+
+from fractions import Fraction
+from statistics import median
+from time import process_time
+from typing import Any
+
+from realtime.live.cameras import open_live
+from realtime.live.controls import Controls
+from realtime.live.loop import NoWindow, Painter, Readouts, run_live
+from realtime.live.pace import Pace
+from realtime.measure.bench import machine
+from realtime.memory import memory_mb
+
+
+class _Scale(NoWindow):
+    """Looks at nothing but the process, when the first frame comes and with every 30th."""
+
+    def __init__(self) -> None:
+        self.rss_mb: list[float | None] = []
+        self.cpu_began = 0.0
+        self._shown = 0
+
+    def show(self, *_: object, **__: object) -> None:
+        if not self._shown:
+            self.cpu_began = process_time()
+        if self._shown % 30 == 0:
+            self.rss_mb.append(memory_mb("VmRSS"))
+        self._shown += 1
+
+
+def bench_live(
+    style: str,
+    *,
+    size: tuple[int, int] = (720, 1280),
+    fps: int = 30,
+    seconds: float = 60.0,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Paint a generated camera of `size` (height, width) at `fps` for `seconds`; plain data.
+
+    "shown_fps": of paintings that came to where the window would be; "dropped": frames that were
+    stale before their turn; "delay_ms": from capture to there; "working_scale": painted at so much
+    of the height and width, and that once a second; "cpu_seconds": of all cores, while it showed;
+    "rss_mb": memory, after the first tenth (when all is loaded) and at the end, None where the
+    system does not tell. Raises WeightsError and EngineError.
+    """
+    screen = _Scale()
+    paint = Painter([style], Controls(readouts=False), Pace(fps), device=device)
+    with open_live("test", size=size, frame_rate=Fraction(fps)) as source:
+        readouts = run_live(source, screen, paint, fps=fps, seconds=seconds)
+    assert paint.engine is not None
+    return {
+        "width": size[1],
+        "height": size[0],
+        "target_fps": fps,
+        "seconds": seconds,
+        "engine": paint.engine.name,
+        "precision": paint.engine.precision,
+        **shown(readouts, fps),
+        "cpu_seconds": round(process_time() - screen.cpu_began, 1),
+        "rss_mb": {
+            "start": screen.rss_mb[len(screen.rss_mb) // 10],
+            "end": screen.rss_mb[-1],
+        },
+        "machine": machine(paint.engine.device),
+    }
+
+
+def shown(readouts: Readouts, fps: int) -> dict[str, Any]:
+    """What the read-outs say of the whole time, or its last ten minutes."""
+    whole, scales = readouts.whole, list(readouts.scales)
+    return {
+        "shown_fps": round(whole.fps, 2),
+        "dropped": readouts.dropped,
+        "delay_ms": {
+            name: round(whole.delay_ms(share), 1)
+            for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))
+        },
+        "working_scale": {
+            "min": min(scales),
+            "median": median(scales),
+            "each_second": scales[::fps],
+        },
+    }

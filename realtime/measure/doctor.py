@@ -1,0 +1,244 @@
+"""What this machine has: devices, encoders, cameras, weights; tried, not just looked up."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from models.errors import ImpastoError
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "av",
+    "numpy",
+    "opencv-python",
+    "safetensors",
+    "onnx",
+    "onnxscript",
+    "openvino",
+)
+_OPTIONAL = {"openvino"}
+_EITHER = {"onnxruntime-gpu", "onnxruntime"}  # one is enough
+_CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "bf16")
+_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+OK = "ok"
+
+
+def examine() -> dict[str, Any]:
+    """Everything there is to know, as plain data.
+
+    What can be tried is "ok", or else the reason why not, in one line. "problems" lists what keeps
+    `impasto video` from working as it should; it is empty on a healthy machine.
+    """
+    packages = {name: version_of(name) for name in PACKAGES}
+    report: dict[str, Any] = {
+        "impasto": version_of("impasto"),
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "packages": packages,
+        "cpu": _cpu(),
+        "memory_gib": _memory_gib(),
+        "gpus": _or_reason(_gpus),
+        "onnxruntime": _or_reason(_providers),
+        "opencv": _or_reason(_opencv),
+        "encoders": _or_reason(_encoders),
+        "decoding_devices": _or_reason(_decoding_devices),
+        "cameras": _or_reason(_cameras),
+        "styles": _or_reason(_styles),
+    }
+    report["problems"] = _problems(report)
+    return report
+
+
+def _problems(report: dict[str, Any]) -> list[str]:
+    packages, found = report["packages"], []
+    needed = [name for name in PACKAGES if name not in _EITHER | _OPTIONAL]
+    missing = [name for name in needed if packages[name] is None]
+    if not any(packages[name] for name in _EITHER):
+        missing.append("onnxruntime")
+    found += [f"{name} is not installed: install impasto again" for name in missing]
+    for part in ("gpus", "onnxruntime", "encoders", "styles"):
+        if isinstance(report[part], str):
+            found.append(f"{part}: {report[part]}")
+    encoders, providers, styles = report["encoders"], report["onnxruntime"], report["styles"]
+    if isinstance(encoders, dict) and encoders["h264"] != OK:
+        found.append(f"H.264 cannot be written: {encoders['h264']}")
+    if isinstance(providers, dict) and providers["CPUExecutionProvider"] != OK:
+        found.append(f"ONNX Runtime does not run: {providers['CPUExecutionProvider']}")
+    if isinstance(styles, dict):
+        for qualities in styles.values():
+            found += [why for why in qualities.values() if why != OK]
+        if not styles:
+            found.append("no style is installed: install impasto again")
+    return found
+
+
+def _or_reason(examine_one: Callable[[], Any]) -> Any:
+    """Its answer, or why there is none: a doctor does not faint at what it finds."""
+    try:
+        return examine_one()
+    except Exception as error:
+        return _line(error)
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def version_of(package: str) -> str | None:
+    """The version of an installed distribution; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> dict[str, Any]:
+    """Name, cores, and what is there of the instructions that make bfloat16 and int8 fast."""
+    name, flags = platform.processor() or platform.machine(), []
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        fields = dict(part.split(":", 1) for part in lines if ":" in part)
+        fields = {key.strip(): value.strip() for key, value in fields.items()}
+        name = fields.get("model name", name)
+        there = fields.get("flags", fields.get("Features", "")).split()
+        flags = [flag for flag in _CPU_FLAGS if flag in there]
+    elif sys.platform == "darwin":
+        ask = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        name = subprocess.run(ask, capture_output=True, text=True).stdout.strip() or name
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"name": name, "cores": usable, "flags": flags}
+
+
+def _memory_gib() -> float | None:
+    """The machine's memory; None where the system does not say."""
+    try:
+        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return round(size / 2**30, 1)
+
+
+def _gpus() -> list[dict[str, Any]]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    found = []
+    for index in range(torch.cuda.device_count()):
+        gpu = torch.cuda.get_device_properties(index)
+        found.append(
+            {
+                "name": gpu.name,
+                "memory_gib": round(gpu.total_memory / 2**30, 1),
+                "compute_capability": f"{gpu.major}.{gpu.minor}",
+            }
+        )
+    return found
+
+
+def _providers() -> dict[str, str]:
+    """ONNX Runtime lists what it was built with, and falls back in silence: so run each one."""
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    names = ("x", "y")
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in names)
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", [x], [y])
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+    onnxruntime.set_default_logger_severity(4)  # it would print its own reasons in colour
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    answers = {}
+    for provider in _PROVIDERS:
+        if provider not in onnxruntime.get_available_providers():
+            answers[provider] = "this build of ONNX Runtime is without it"
+            continue
+        session = onnxruntime.InferenceSession(model, options, providers=[provider])
+        loaded = provider in session.get_providers()
+        answers[provider] = OK if loaded else "did not load: no such device, driver or library"
+    return answers
+
+
+def _opencv() -> str:
+    import_module("cv2")  # fails where libGL is missing
+    return OK
+
+
+def _encoders() -> dict[str, str]:
+    """Every codec that can be asked for, opened once."""
+    from realtime.files.codecs import CODECS
+
+    return {name: _opened(name) for name in CODECS}
+
+
+def _opened(codec: str) -> str:
+    from fractions import Fraction
+
+    import av
+
+    from realtime.files.codecs import CODECS, CONTAINERS, encoding_for
+
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints to the terminal by itself: errors only
+    extension = next(ext for ext, kind in CONTAINERS.items() if codec in kind.codecs)
+    depth = min(CODECS[codec].pixel_formats)
+    try:
+        encoding = encoding_for(Path(f"probe{extension}"), (256, 256), codec=codec, bit_depth=depth)
+        context: Any = av.CodecContext.create(encoding.encoder, "w")
+        context.height = context.width = 256
+        context.pix_fmt, context.options = encoding.pixel_format, encoding.options
+        context.time_base = Fraction(1, 30)
+        context.open()
+    except (ImpastoError, av.FFmpegError) as error:
+        needs = CODECS[codec].needs
+        return f"did not open: it needs {needs}" if needs else f"did not open: {_line(error)}"
+    return OK
+
+
+def _decoding_devices() -> dict[str, str]:
+    """Kinds of device this FFmpeg can decode on, tried with H.264."""
+    import av
+    from av.codec.hwaccel import HWAccel, hwdevices_available
+
+    answers = {}
+    for kind in hwdevices_available():
+        try:
+            HWAccel(kind, allow_software_fallback=False).create(av.Codec("h264", "r"))
+            answers[kind] = OK
+        except av.FFmpegError as error:
+            answers[kind] = f"did not open: {error.strerror}"
+        except RuntimeError:  # what PyAV raises where the decoder knows no such device
+            answers[kind] = "not for H.264, in this FFmpeg"
+    return answers
+
+
+def _cameras() -> list[str]:
+    from realtime.live.cameras import list_cameras
+
+    return [f"{camera.number}: {camera.name} ({camera.device})" for camera in list_cameras()]
+
+
+def _styles() -> dict[str, dict[str, str]]:
+    """Each style's networks, by quality: whether the file is the one the table describes."""
+    from models.styles import known_styles, load_style
+
+    answers: dict[str, dict[str, str]] = {}
+    for name, style in known_styles().items():
+        answers[name] = {}
+        for quality in style.files:
+            try:
+                load_style(name, quality=quality)
+                answers[name][quality] = OK
+            except ImpastoError as error:
+                answers[name][quality] = _line(error)
+    return answers

@@ -1,0 +1,337 @@
+"""What a style is worth: content and style loss on pictures, and how steady clips come out.
+
+The figures stand together, since each alone can be bought with the others: a blur is the steadiest
+output, the input itself has no content loss.
+
+- content: mean((F - P)^2) / mean(P^2) at relu4_2, pictures shrunk to short side 256;
+- style: mean over relu1_1 ... relu5_1 of ||G - A||^2 / ||A||^2, the painting at long side 512;
+- E_warp: root mean square, in [0, 1], between a frame and an earlier one carried along by the
+  motion of the input, where that can be trusted (`models.flow`); averaged over the clip. Short
+  term: against the frame before. Long term: against the first frame of the shot.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.errors import SourceError
+from models.flow import occlusion_mask, warping_error
+from models.loss_network import LossNetwork, load_loss_network
+from models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
+from models.photos import resize_long_side, resize_short_side
+from realtime.cuts import color_histogram, is_cut
+from realtime.engines.choice import Choice, Painter
+from realtime.files.sources import VideoFile
+from realtime.files.stills import ImageFolder, read_picture
+from realtime.frame import Frame
+from realtime.stylizer import Steadiness
+
+PICTURE_SIDE = 384  # px, short: what pictures are painted at
+_JUDGED_SIDE, _PAINTING_SIDE = 256, 512  # px, short and long
+_EVERY = 6  # frames: how often a clip's content and style loss are taken
+
+MODES: tuple[Steadiness, ...] = ("off", "hold", "flow")
+
+Table = tuple[Sequence[str], list[tuple[str, ...]]]  # columns, rows
+Flow = tuple[np.ndarray, np.ndarray]  # (H, W, 2) floating, pixels; (H, W) bool, to be trusted
+
+
+class Motion(Protocol):
+    """Knows the flow from frame `later` of a clip to frame `earlier`, and where to trust it."""
+
+    def __call__(self, later: int, earlier: int) -> Flow: ...
+
+
+@dataclass(frozen=True)
+class WarpingError:
+    """E_warp of a clip; None where no two frames belong to one shot."""
+
+    short_term: float | None
+    long_term: float | None
+
+
+class Judge:
+    """Content and style loss of painted pictures.
+
+    painting: (H, W, 3) uint8, or None: then there is no style loss. The network is frozen.
+    """
+
+    def __init__(self, network: LossNetwork, painting: np.ndarray | None) -> None:
+        self._network = network
+        self._device = next(network.parameters()).device
+        self._targets: dict[str, Tensor] = {}
+        if painting is not None:
+            small = resize_long_side(_tensor(painting)[0], _PAINTING_SIDE)[None]
+            self._targets = self._grams(self._see(small, STYLE_LAYERS))
+
+    @torch.inference_mode()
+    def losses(self, painted: np.ndarray, original: np.ndarray) -> tuple[float, float | None]:
+        """(content, style) of one picture; both (H, W, 3) uint8."""
+        layers = (CONTENT_LAYER, *(STYLE_LAYERS if self._targets else ()))
+        seen = self._see(resize_short_side(_tensor(painted), _JUDGED_SIDE), layers)
+        small = resize_short_side(_tensor(original), _JUDGED_SIDE)
+        target = self._see(small, [CONTENT_LAYER])[CONTENT_LAYER]
+        content = content_loss(seen[CONTENT_LAYER], target).item()
+        if not self._targets:
+            return content, None
+        return content, style_loss(self._grams(seen), self._targets).item()
+
+    def mean_losses(
+        self, painted: Sequence[np.ndarray], originals: Sequence[np.ndarray]
+    ) -> tuple[float, float | None]:
+        """Averaged over pictures."""
+        contents, styles = zip(*map(self.losses, painted, originals), strict=True)
+        return _mean(contents), _mean(styles) if self._targets else None
+
+    @torch.inference_mode()
+    def _see(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        return self._network(image.to(self._device), layers)
+
+    def _grams(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+
+
+class EstimatedMotion:
+    """Flow estimated from the frames (H, W, 3) uint8 themselves, by OpenCV's DIS.
+
+    At full resolution, four times as fine as what `realtime.steady` blends with: judged by its
+    own flow, blending would look better than it is (0.33 instead of 0.41 on a runner).
+    """
+
+    def __init__(self, frames: Sequence[np.ndarray]) -> None:
+        self._grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+        self._estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._estimator.setFinestScale(0)
+        self._known: dict[tuple[int, int], Flow] = {}
+
+    def __call__(self, later: int, earlier: int) -> Flow:
+        if (later, earlier) not in self._known:
+            first, last = self._grey[earlier], self._grey[later]
+            forward, backward = (
+                self._estimator.calc(*pair, np.empty(0))  # empty: no flow to begin with
+                for pair in ((first, last), (last, first))
+            )
+            hidden = occlusion_mask(_flow_tensor(forward), _flow_tensor(backward))[0, 0]
+            self._known[later, earlier] = backward, ~hidden.numpy()
+        return self._known[later, earlier]
+
+
+def evaluate(
+    choice: Choice,
+    *,
+    pictures: Sequence[Path] = (),
+    clips: Sequence[Path] = (),
+    painting: Path | None = None,
+    side: int = 288,
+    frames: int = 30,
+    loss_network: str = "compact",
+    teacher: Path | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """All figures as plain data, ready for JSON.
+
+    side, frames: what clips are cut down to (px of the short side). loss_network, teacher: see
+    `load_loss_network`. say: is given a line for each automatic choice, and for what is left out.
+    "pictures" has the rows of `evaluate_pictures`, "clips" those of `evaluate_clip`, with "clip",
+    "frames", "width" and "height"; "notes" what was said. Raises SourceError, WeightsError and
+    EngineError.
+    """
+    notes: list[str] = []
+
+    def note(line: str) -> None:
+        if line not in notes:  # pictures and clips are mostly painted alike
+            notes.append(line)
+            say(line)
+
+    seen = None if painting is None else read_picture(painting)
+    read = [(path, read_clip(path, size=side, frames=frames)) for path in clips]
+    stills = read_pictures(pictures)
+    if seen is None:
+        note("style loss: left out, as it is the distance from a painting (--painting FILE)")
+    judge = Judge(load_loss_network(loss_network, teacher=teacher), seen)
+    still = Painter(choice, note, moving=False)
+    picture_rows = evaluate_pictures(stills, still.paint, judge)
+    film = Painter(choice, note)
+
+    def paint(images: Sequence[np.ndarray], mode: Steadiness) -> list[np.ndarray]:
+        film.steadiness = mode
+        batches = ([Frame(image, k, Fraction(1))] for k, image in enumerate(images))
+        return [frame.image for frame in film(batches)]
+
+    clip_rows = []
+    for path, images in read:
+        height, width = images[0].shape[:2]
+        about = {"clip": path, "frames": len(images), "width": width, "height": height}
+        clip_rows += [about | row for row in evaluate_clip(images, paint, judge)]
+    return {
+        "style": choice.style,
+        "strength": choice.strength,
+        "loss_network": loss_network,
+        "painting": painting,
+        "pictures": picture_rows,
+        "clips": clip_rows,
+        "notes": notes,
+    }
+
+
+def tables(figures: dict[str, Any]) -> list[Table]:
+    """The same figures for reading: columns and rows, of the pictures and of the clips."""
+
+    def shown(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f}"
+
+    found: list[Table] = []
+    table: list[tuple[str, ...]]
+    if rows := figures["pictures"]:
+        table = [(row["picture"].name, shown(row["content"]), shown(row["style"])) for row in rows]
+        if len(rows) > 1:
+            styles = [row["style"] for row in rows if row["style"] is not None]
+            mean = shown(_mean(styles)) if styles else ""
+            table.append(("mean", shown(_mean([row["content"] for row in rows])), mean))
+        found.append((("picture", "content", "style"), table))
+    if rows := figures["clips"]:
+        columns = ["clip", "steadiness", "E_warp", "of input", "ratio"]
+        columns += ["to first", "of input", "ratio", "content", "style"]
+        keys = ["e_warp", "input_e_warp", "ratio", "e_warp_first", "input_e_warp_first"]
+        keys += ["ratio_first", "content", "style"]
+        table = [
+            (row["clip"].name, row["steadiness"], *(shown(row[key]) for key in keys))
+            for row in rows
+        ]
+        found.append((columns, table))
+    return found
+
+
+def shot_starts(frames: Sequence[np.ndarray]) -> list[int]:
+    """For each frame, the number of the first one of its shot."""
+    starts: list[int] = []
+    before: np.ndarray | None = None
+    for number, frame in enumerate(frames):
+        histogram = color_histogram(Frame(frame, number, Fraction(1)))
+        cut = before is None or is_cut(before, histogram)
+        starts.append(number if cut else starts[-1])
+        before = histogram
+    return starts
+
+
+def warping_error_of(
+    frames: Sequence[np.ndarray], motion: Motion, starts: Sequence[int]
+) -> WarpingError:
+    """E_warp of frames (H, W, 3) uint8, painted or not, under the motion of the input.
+
+    motion: estimated, or exact where it is known. starts: see `shot_starts`.
+    """
+
+    def error(later: int, earlier: int) -> float:
+        flow, trusted = motion(later, earlier)
+        mask = torch.from_numpy(trusted)[None, None]
+        pictures = _tensor(frames[earlier]), _tensor(frames[later])
+        return warping_error(*pictures, _flow_tensor(flow), mask).item()
+
+    following = [number for number, start in enumerate(starts) if number > start]
+    if not following:
+        return WarpingError(None, None)
+    return WarpingError(
+        short_term=_mean([error(number, number - 1) for number in following]),
+        long_term=_mean([error(number, starts[number]) for number in following]),
+    )
+
+
+def read_clip(path: Path, *, size: int, frames: int) -> list[np.ndarray]:
+    """The first frames of a video file or a folder of pictures, at this short side (px).
+
+    Raises SourceError, also where there are fewer than two.
+    """
+    source = ImageFolder(path, size=size) if path.is_dir() else VideoFile(path, size=size)
+    with source:
+        images = [frame.image for frame in islice(source, frames)]
+    if len(images) < 2:
+        raise SourceError(f"{path} has one frame only: steadiness needs two or more")
+    return images
+
+
+def read_pictures(paths: Iterable[Path]) -> list[tuple[Path, np.ndarray]]:
+    """Pictures, and all those in folders, at the size they are painted at. Raises SourceError."""
+    files = [file for p in paths for file in (ImageFolder(p).paths if p.is_dir() else [p])]
+    return [(Path(file), read_picture(file, size=PICTURE_SIDE)) for file in files]
+
+
+def evaluate_pictures(
+    pictures: Iterable[tuple[Path, np.ndarray]],
+    paint: Callable[[np.ndarray], np.ndarray],
+    judge: Judge,
+) -> list[dict[str, Any]]:
+    """A row for each picture: "picture", "content", "style" (None without a painting)."""
+    rows = []
+    for path, picture in pictures:
+        content, style = judge.losses(paint(picture), picture)
+        rows.append({"picture": path, "content": content, "style": style})
+    return rows
+
+
+def evaluate_clip(
+    frames: Sequence[np.ndarray],
+    paint: Callable[[Sequence[np.ndarray], Steadiness], Sequence[np.ndarray]],
+    judge: Judge,
+    *,
+    modes: Sequence[Steadiness] = MODES,
+    motion: Motion | None = None,
+) -> list[dict[str, Any]]:
+    """A row for each mode of steadiness, of one clip.
+
+    frames: (H, W, 3) uint8. paint: gives as many, painted in a mode. motion: None estimates it.
+
+    A row: "steadiness"; "e_warp" and "e_warp_first" (short and long term) of the output,
+    "input_e_warp" and "input_e_warp_first", "ratio" and "ratio_first" of output to input;
+    "content" and "style", of every sixth frame. None where there is nothing to say.
+    """
+    motion, starts = motion or EstimatedMotion(frames), shot_starts(frames)
+    own = warping_error_of(frames, motion, starts)
+    rows = []
+    for mode in modes:
+        painted = paint(frames, mode)
+        found = warping_error_of(painted, motion, starts)
+        # The last of each six: by then, what a mode blends has settled.
+        chosen = range(min(_EVERY, len(frames)) - 1, len(frames), _EVERY)
+        content, style = judge.mean_losses(
+            [painted[k] for k in chosen], [frames[k] for k in chosen]
+        )
+        row = {
+            "steadiness": mode,
+            "e_warp": found.short_term,
+            "input_e_warp": own.short_term,
+            "ratio": _ratio(found.short_term, own.short_term),
+            "e_warp_first": found.long_term,
+            "input_e_warp_first": own.long_term,
+            "ratio_first": _ratio(found.long_term, own.long_term),
+            "content": content,
+            "style": style,
+        }
+        rows.append(row)
+    return rows
+
+
+def _ratio(output: float | None, own: float | None) -> float | None:
+    return output / own if output is not None and own else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
+
+
+def _tensor(image: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8 as (1, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+
+
+def _flow_tensor(flow: np.ndarray) -> Tensor:
+    """(H, W, 2) as (1, 2, H, W) float32."""
+    return torch.from_numpy(flow).permute(2, 0, 1)[None].float()

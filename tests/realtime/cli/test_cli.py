@@ -1,0 +1,427 @@
+"""The command from end to end: what it writes, what it says, and how it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from realtime.cli.terminal import show_speeds
+from realtime.engines.choice import choose_quality
+from realtime.files.pictures import write_picture
+from realtime.files.stills import read_picture
+from tests.media import make_clip, numbered_picture
+from tests.realtime.conftest import Impasto
+
+ROOT = Path(__file__).parents[3]
+COMMANDS = ("video", "live", "image", "styles", "bench", "eval", "doctor")
+
+
+def frame_count(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with av.open(str(path)) as container:
+        return container.streams.video[0].height, container.streams.video[0].width
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "in.mp4", frames=10, audio=["eng"])
+
+
+class TestHelp:
+    def test_lists_the_commands(self, impasto: Impasto) -> None:
+        ran = impasto("--help")
+        assert ran.code == 0 and ran.err == ""
+        assert all(command in ran.out for command in COMMANDS)
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_has_an_example(self, command: str, impasto: Impasto) -> None:
+        ran = impasto(command, "--help")
+        assert ran.code == 0 and f"Example: impasto {command}" in ran.out
+
+    def test_no_arguments_is_help(self, impasto: Impasto) -> None:
+        ran = impasto()
+        assert ran.code == 2 and "Usage: impasto" in ran.out
+
+    def test_version(self, impasto: Impasto) -> None:
+        assert impasto("--version").out.startswith("impasto ")
+
+
+class TestVideo:
+    def test_converts(self, clip: Path, library: Path, impasto: Impasto) -> None:
+        out = clip.with_name("out.mp4")
+        ran = impasto("video", clip, out, "--style", "dawn")
+        assert ran.code == 0 and ran.err == ""
+        assert frame_count(out) == 10 and size_of(out) == size_of(clip)
+        with av.open(str(out)) as container:
+            assert container.streams.audio[0].metadata["language"] == "eng"
+        assert "quality: fast (the only one of this style)" in ran.out
+        assert "engine: " in ran.out and f"{out}: 10 frames" in ran.out
+
+    def test_options_reach_the_file(self, clip: Path, style: Path, impasto: Impasto) -> None:
+        out = clip.with_name("out.mkv")
+        chosen = (
+            "--size 96x72 --fps 50 --start 0:00.2 --end 0.3 --codec hevc --bit-depth 10 --crf 30"
+        )
+        ran = impasto("video", clip, out, "--style", style, *chosen.split())
+        assert (ran.code, ran.err) == (0, "")
+        assert size_of(out) == (72, 96) and frame_count(out) == 5
+        with av.open(str(out)) as container:
+            stream = container.streams.video[0]
+            assert stream.codec_context.name == "hevc" and stream.format.name == "yuv420p10le"
+
+    def test_keep_color(self, clip: Path, style: Path, tmp_path: Path, impasto: Impasto) -> None:
+        from fractions import Fraction
+
+        from realtime.files.sources import VideoFile
+
+        for name, options in (("painted", []), ("kept", ["--keep-color"])):
+            out = tmp_path / f"{name}.mp4"
+            impasto("video", clip, out, "--style", style, "--crf", 1, "--end", 0.05, *options)
+
+        def chroma(path: Path) -> np.ndarray:
+            with VideoFile(path, end=Fraction(1, 20)) as source:
+                image = next(iter(source)).image.astype(float)
+            return image - image.mean(axis=2, keepdims=True)
+
+        kept, painted = (
+            np.abs(chroma(tmp_path / f"{name}.mp4") - chroma(clip)).mean()
+            for name in ("kept", "painted")
+        )
+        assert kept < 0.5 * painted
+
+    def test_batches_change_nothing(self, clip: Path, style: Path, impasto: Impasto) -> None:
+        files = [clip.with_name(f"{n}.mkv") for n in (1, 4)]
+        for n, path in zip((1, 4), files, strict=True):
+            # one engine for both: the automatic choice may fall differently from run to run
+            same = ("--engine", "torch", "--precision", "fp32")
+            assert impasto("video", clip, path, "--style", style, "--batch", n, *same).code == 0
+        frames = []
+        for path in files:
+            with av.open(str(path)) as container:
+                frames.append([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+        differences = np.abs(np.subtract(*(np.asarray(f, np.int16) for f in frames)))
+        assert differences.mean() < 0.1  # float32 may add up in another order
+
+    @pytest.mark.parametrize("option", [["--strength", "0.5"], ["--style", "dawn:0.6+dusk:0.4"]])
+    def test_mixes(self, option: list[str], clip: Path, library: Path, impasto: Impasto) -> None:
+        ran = impasto("video", clip, clip.with_name("o.mp4"), "--style", "dawn", *option)
+        assert (ran.code, ran.err) == (0, "")
+
+    def test_into_a_folder(self, clip: Path, style: Path, tmp_path: Path, impasto: Impasto) -> None:
+        folder = tmp_path / "out"
+        folder.mkdir()
+        assert impasto("video", clip, folder, "--style", style).code == 0
+        assert [p.name for p in folder.iterdir()] == ["in.mp4"]
+
+    def test_tiny_and_odd(self, style: Path, tmp_path: Path, impasto: Impasto) -> None:
+        clip = make_clip(tmp_path / "in.mkv", size=(9, 15), pix_fmt="yuv444p", frames=3)
+        assert impasto("video", clip, tmp_path / "out.mkv", "--style", style).code == 0
+        assert size_of(tmp_path / "out.mkv") == (9, 15)
+
+    def test_json(self, clip: Path, library: Path, impasto: Impasto) -> None:
+        out = clip.with_name("out.mp4")
+        ran = impasto("video", clip, out, "--style", "dawn", "--json")
+        report = json.loads(ran.out)
+        assert ran.code == 0 and ran.err == ""
+        (row,) = report["files"]
+        assert row["frames"] == 10 and row["lost"] == 0 and row["error"] is None
+        assert row["target"] == str(out) and row["fps"] > 0
+        assert [line.split(":")[0] for line in report["chosen"]] == ["quality", "engine"]
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+    def test_a_name_that_is_not_text(
+        self, clip: Path, style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        source = clip.rename(tmp_path / os.fsdecode(b"\xff.mp4"))
+        out = tmp_path / os.fsdecode(b"\xfe \xf6.mp4")
+        ran = impasto("video", source, out, "--style", style)
+        assert (ran.code, ran.err) == (0, "") and out.exists()
+        assert "\\udcfe" in ran.out
+
+    def test_overwrite(self, clip: Path, style: Path, impasto: Impasto) -> None:
+        out = clip.with_name("out.mp4")
+        out.write_bytes(b"old")
+        assert impasto("video", clip, out, "--style", style, "--overwrite").code == 0
+        assert frame_count(out) == 10
+
+    def test_traceback_shows_all(self, clip: Path, style: Path, impasto: Impasto) -> None:
+        out = clip.with_name("no") / "out.mp4"
+        ran = impasto("video", clip, out, "--style", style, "--traceback")
+        assert ran.code == 1 and ran.err.startswith("Traceback") and "SinkError" in ran.err
+
+    def test_a_bug_is_one_line(
+        self, clip: Path, style: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*arguments: object, **options: object) -> None:
+            raise ZeroDivisionError("by nothing")
+
+        monkeypatch.setattr("realtime.files.convert.stylize_video", broken)
+        ran = impasto("video", clip, clip.with_name("out.mp4"), "--style", style)
+        assert ran.code == 1
+        assert "ZeroDivisionError: by nothing" in ran.error_line
+        assert "--traceback" in ran.error_line
+
+
+class TestSeveral:
+    @pytest.fixture
+    def clips(self, tmp_path: Path) -> Iterator[Path]:
+        folder = tmp_path / "clips"
+        (folder / "deep").mkdir(parents=True)
+        make_clip(folder / "b.mkv", frames=3)
+        make_clip(folder / "a.mp4", frames=4, size=(32, 48))
+        make_clip(folder / "deep" / "a.mp4", frames=2)
+        (folder / "notes.txt").write_text("not a video")
+        yield folder
+
+    def test_a_folder(self, clips: Path, style: Path, tmp_path: Path, impasto: Impasto) -> None:
+        out = tmp_path / "out"
+        ran = impasto("video", clips, out, "--style", style)
+        assert (ran.code, ran.err) == (0, "")
+        assert {p.name: frame_count(p) for p in out.iterdir()} == {"a.mp4": 4, "b.mkv": 3}
+        assert ran.out.endswith("2 of 2 files are done\n")
+
+    def test_a_choice_is_told_once(
+        self, clips: Path, style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        make_clip(clips / "wide.mp4", frames=1, size=(48, 96))
+        ran = impasto("video", clips, tmp_path / "out", "--style", style, "--engine", "torch")
+        assert ran.out.count("engine: ") == 1 and ran.out.count("quality: ") == 1
+        assert "wide.mp4: 1 frame in" in ran.out
+
+    def test_a_pattern(self, clips: Path, style: Path, tmp_path: Path, impasto: Impasto) -> None:
+        out = tmp_path / "out"
+        assert impasto("video", clips / "**" / "*.mp4", out, "--style", style).code == 0
+        assert frame_count(out / "a.mp4") == 4 and frame_count(out / "deep" / "a.mp4") == 2
+
+    def test_json_has_a_row_for_each(
+        self, clips: Path, style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        (clips / "c.mp4").write_text("not a video either")
+        ran = impasto("video", clips, tmp_path / "out", "--style", style, "--json")
+        rows = json.loads(ran.out)["files"]
+        assert ran.code == 1
+        assert [Path(row["source"]).name for row in rows] == ["a.mp4", "b.mkv", "c.mp4"]
+        assert [row["error"] is None for row in rows] == [True, True, False]
+
+
+class TestImage:
+    @pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.webp", "out.tif", "out.bmp"])
+    def test_paints_one(self, name: str, library: Path, tmp_path: Path, impasto: Impasto) -> None:
+        write_picture(tmp_path / "in.png", numbered_picture(3, (47, 65)))
+        ran = impasto("image", tmp_path / "in.png", tmp_path / name, "--style", "dawn")
+        assert (ran.code, ran.err) == (0, "")
+        assert read_picture(tmp_path / name).shape == (47, 65, 3)
+
+    @pytest.mark.parametrize("name", ["out.png", "out.webp", "out.tiff", "out.jpg"])
+    @pytest.mark.parametrize("size", [(), ("--size", "24x32")])
+    def test_transparency_is_kept_where_it_can_be(
+        self, name: str, size: tuple[str, ...], style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        picture = np.dstack([numbered_picture(3), np.full((48, 64), 255, np.uint8)])
+        picture[:, :32, 3] = 0
+        write_picture(tmp_path / "in.png", picture)
+        out = tmp_path / name
+        assert impasto("image", tmp_path / "in.png", out, "--style", style, *size).code == 0
+        back = read_picture(out, alpha=True)
+        if name == "out.jpg":
+            assert back.shape[2] == 3
+            return
+        middle = back.shape[1] // 2  # where resizing blurs the edge
+        assert (back[:, : middle - 3, 3] == 0).all() and (back[:, middle + 3 :, 3] == 255).all()
+        assert (back[:, : middle - 3, :3] == 255).all()
+        assert back[:, middle + 3 :, :3].std() > 1
+
+    def test_a_folder(self, style: Path, tmp_path: Path, impasto: Impasto) -> None:
+        source, out = tmp_path / "in", tmp_path / "out"
+        source.mkdir()
+        write_picture(source / "a.png", numbered_picture(1, (40, 40)))
+        write_picture(source / "b.jpg", numbered_picture(2, (32, 64)))
+        ran = impasto("image", source, out, "--style", style, "--size", "24", "--json")
+        sizes = [(row["width"], row["height"]) for row in json.loads(ran.out)["files"]]
+        assert ran.code == 0 and sizes == [(24, 24), (48, 24)]
+        assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.jpg"]
+
+    def test_the_same_picture_each_time(
+        self, style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        source, out = tmp_path / "in", tmp_path / "out"
+        source.mkdir()
+        for name, number in (("a.png", 1), ("b.png", 200), ("c.png", 1)):
+            write_picture(source / name, numbered_picture(number))
+        assert impasto("image", source, out, "--style", style).code == 0
+        a, b, c = (read_picture(out / name) for name in ("a.png", "b.png", "c.png"))
+        assert (a == c).all() and (a != b).any()
+
+
+class TestStyles:
+    def test_lists(self, library: Path, impasto: Impasto) -> None:
+        ran = impasto("styles")
+        assert ran.code == 0 and "dawn" in ran.out and "The dusk" in ran.out
+
+    def test_json(self, library: Path, impasto: Impasto) -> None:
+        rows = json.loads(impasto("styles", "--json").out)
+        assert [row["name"] for row in rows] == ["dawn", "dusk"]
+
+    def test_sheet(self, library: Path, tmp_path: Path, impasto: Impasto) -> None:
+        write_picture(tmp_path / "in.png", numbered_picture(5, (72, 128)))
+        sheet = tmp_path / "sheet.png"
+        ran = impasto("styles", "--sheet", sheet, "--on", tmp_path / "in.png")
+        assert (ran.code, ran.err) == (0, "")
+        height, width = read_picture(sheet).shape[:2]
+        assert width > 2 * 128 and height > 72
+        ran = impasto("styles", "--sheet", sheet)
+        assert ran.code == 1 and "exists" in ran.error_line
+
+    def test_on_needs_a_sheet(self, impasto: Impasto) -> None:
+        assert impasto("styles", "--on", "a.png").code == 2
+
+
+class TestDoctor:
+    def test_a_healthy_machine(self, library: Path, impasto: Impasto) -> None:
+        ran = impasto("doctor", "--json")
+        found = json.loads(ran.out)
+        assert ran.code == 0 and found["problems"] == []
+        assert found["encoders"]["h264"] == "ok" and found["cpu"]["cores"] >= 1
+        assert found["styles"] == {"dawn": {"fast": "ok"}, "dusk": {"fast": "ok"}}
+        assert "h264: ok" in impasto("doctor").out
+
+    def test_damaged_weights_are_a_problem(
+        self, library: Path, tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from models import styles
+
+        for path in library.iterdir():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+        os.truncate(tmp_path / "dusk.safetensors", 1000)
+        monkeypatch.setattr(styles, "WEIGHTS", tmp_path)
+        ran = impasto("doctor", "--json")
+        (problem,) = json.loads(ran.out)["problems"]
+        assert ran.code == 1 and "dusk.safetensors is damaged" in problem
+
+
+class TestBench:
+    def test_missing_clip(self, library: Path, tmp_path: Path, impasto: Impasto) -> None:
+        ran = impasto("bench", "--clip", tmp_path / "gone.mp4")
+        assert ran.code == 1 and "gone.mp4" in ran.error_line
+
+    def test_unknown_style(self, library: Path, impasto: Impasto) -> None:
+        ran = impasto("bench", "--style", "dwan")
+        assert ran.code == 1 and "did you mean dawn" in ran.error_line
+
+    def test_figures_are_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        at = {"engine": "torch", "precision": "bf16", "width": 640, "height": 360}
+        times = {"ms": 10.0, "ms_min": 9.0, "ms_max": 12.5}
+        figures = {
+            "networks": [
+                {"network": "fast", "folded": True, "fps": 100.0, **at, **times},
+                {"network": "classic", "folded": False, "fps": 4.0, **at, **times},
+            ],
+            "limit": {"bf16": {"matmul_gflops": 200.0, "convolution_gflops": 150.0}},
+            "machine": {"cores": 2},
+        }
+        show_speeds(figures)
+        told = capsys.readouterr().out
+        assert "25.0" in told and "10.0 (9.0 to 12.5)" in told and "200 gflops" in told
+        assert "no conversion was timed" in told
+        conversion = {"clip": "a.mp4", "fps": 80.0, "network_fps": 100.0, "first_frame_s": 2.5}
+        conversion["steady_fps"] = 85.0
+        spent = {"decode_ms": 1.0, "stylize_ms": 9.0, "encode_ms": 2.0, "peak_memory_mb": 900}
+        show_speeds(figures | {"end_to_end": {**conversion, **spent, **at}})
+        told = capsys.readouterr().out
+        assert "80.0 fps, 80% of the network alone" in told and "85.0 fps from it on" in told
+
+
+class TestQuality:
+    def never(self, quality: str) -> float:
+        raise AssertionError("there is nothing to measure")
+
+    def test_as_asked(self) -> None:
+        assert choose_quality(["fast", "fine"], "fine", fps_of=self.never)[0] == "fine"
+
+    def test_the_only_one(self) -> None:
+        assert choose_quality(["fine"], "auto", fps_of=self.never)[0] == "fine"
+
+    def test_a_file_decides_for_itself(self) -> None:
+        assert choose_quality([], "auto", fps_of=self.never) == ("fast", "the file decides")
+
+    def test_pictures_may_take_their_time(self) -> None:
+        chosen = choose_quality(["fast", "fine"], "auto", fps_of=self.never, moving=False)
+        assert chosen[0] == "fine"
+
+    @pytest.mark.parametrize("fps, quality", [(29, "fast"), (30, "fine"), (90, "fine")])
+    def test_fine_where_it_holds_thirty(self, fps: float, quality: str) -> None:
+        chosen, reason = choose_quality(["fast", "fine"], "auto", fps_of=lambda q: fps)
+        assert chosen == quality and f"{fps} fps" in reason
+
+
+class TestProcess:
+    """A few runs as a user's: in a process of their own."""
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "realtime", *map(str, arguments)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def test_converts(self, clip: Path, style: Path) -> None:
+        out = clip.with_name("out.mp4")
+        with self.start("video", clip, out, "--style", style) as process:
+            printed, errors = process.communicate()
+        assert (process.returncode, errors) == (0, "")
+        assert f"{out}: 10 frames" in printed
+
+    def test_no_bar_without_a_terminal_and_no_chatter_of_encoders(
+        self, clip: Path, style: Path
+    ) -> None:
+        for codec in ("av1", "hevc"):
+            out = clip.with_name(f"{codec}.mkv")
+            with self.start("video", clip, out, "--style", style, "--codec", codec) as process:
+                _, errors = process.communicate()
+            assert (process.returncode, errors) == (0, "")
+
+    def test_error(self, tmp_path: Path, style: Path) -> None:
+        missing = tmp_path / "missing.mp4"
+        with self.start("video", missing, tmp_path / "out.mp4", "--style", style) as process:
+            printed, errors = process.communicate()
+        assert (process.returncode, printed) == (1, "")
+        assert errors == f"impasto: {missing} does not exist; check the name\n"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent in another way there")
+    def test_ctrl_c_keeps_what_is_done(self, tmp_path: Path, style: Path) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (20, 96, 128, 3), np.uint8)
+        clip = make_clip(
+            tmp_path / "in.mp4", frames=800, size=(96, 128), picture=lambda n, _: noise[n % 20]
+        )
+        out, partial = tmp_path / "out.mp4", tmp_path / "out.partial.mp4"
+        # A child inherits an ignored SIGINT, which a shell sets for what it runs in the background.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = self.start("video", clip, out, "--style", style)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        with process:
+            while not partial.exists() or partial.stat().st_size < 100_000:
+                try:
+                    process.wait(0.02)
+                except subprocess.TimeoutExpired:
+                    continue
+                pytest.fail(f"it ended by itself: {process.communicate()}")
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate()
+        assert process.returncode == 130
+        assert errors == f"impasto: stopped; what was done is kept as {partial}\n"
+        assert not out.exists() and 0 < frame_count(partial) < 800

@@ -1,0 +1,291 @@
+"""All engines keep the same contract, and agree."""
+
+import subprocess
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.classic import ClassicNet
+from models.errors import EngineError
+from models.moments import Moments, neutral
+from models.styles import Weights
+from models.transform_net import FORMS, TransformNet
+from realtime.engines import engine as engines
+from realtime.engines import known_speeds
+from realtime.engines.engine import Engine, IdentityEngine, open_engine
+from realtime.engines.onnx_engine import OnnxEngine
+from realtime.engines.torch_engine import TorchEngine, precisions
+from tests.media import make_clip
+from tests.pictures import make_pictures
+
+# Levels that two engines may differ by. float32: rounding on the other side. bf16: eight bits of
+# mantissa through 15 layers, in single pixels.
+LEVELS = {"fp32": 1, "bf16": 16, "uint8": 0}
+
+
+def make_network() -> TransformNet:
+    torch.manual_seed(0)
+    return TransformNet(next(iter(FORMS))).eval()
+
+
+def make_engines() -> dict[str, Engine]:
+    network = make_network()
+    made = {f"torch-{p}": TorchEngine(network, precision=p) for p in precisions("cpu")}
+    made |= {"onnxruntime": OnnxEngine(network), "identity": IdentityEngine()}
+    with suppress(ImportError):
+        from realtime.engines.openvino_engine import OpenVinoEngine
+
+        made |= {f"openvino-{p}": OpenVinoEngine(network, precision=p) for p in ("auto", "fp32")}
+    return made
+
+
+ENGINES = make_engines()
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request) -> Engine:
+    return ENGINES[request.param]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(1, 70), width=st.integers(1, 70), count=st.integers(1, 3))
+def test_any_size_and_batch(name, height, width, count):
+    engine = ENGINES[name]
+    frames = make_pictures(count, height, width)
+    stylized = engine(frames)
+    assert stylized.shape == frames.shape and stylized.dtype == np.uint8
+    if engine.carries:
+        first, statistics = engine.refresh(frames[:1], None, 0.5)
+        assert first.shape == frames[:1].shape and first.dtype == np.uint8
+        assert np.isfinite(np.asarray(statistics.variance)).all()
+        carried = engine.carry(frames, statistics)
+        assert carried.shape == frames.shape and carried.dtype == np.uint8
+
+
+def test_what_goes_in_stays_as_it_was(engine):
+    frames = make_pictures(1, 40, 50)
+    before = frames.copy()
+    stylized = engine(frames)
+    stylized[:] = 0
+    assert np.array_equal(frames, before)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_batch_is_its_frames_one_by_one(engine, count):
+    frames = make_pictures(count, 45, 62)
+    alone = np.concatenate([engine(frame[None]) for frame in frames])
+    assert np.abs(engine(frames).astype(int) - alone).max() <= LEVELS[engine.precision]
+    if engine.carries:
+        _, statistics = engine.refresh(frames[:1], None, 1.0)
+        together = engine.carry(frames, statistics)
+        alone = np.concatenate([engine.carry(frame[None], statistics) for frame in frames])
+        assert np.abs(together.astype(int) - alone).max() <= 1  # sums in another order
+
+
+@pytest.mark.parametrize("name", [name for name in ENGINES if name != "identity"])
+def test_engines_agree_with_the_reference(name):
+    engine, reference = ENGINES[name], ENGINES["torch-fp32"]
+    frames = make_pictures(2, 61, 83)
+    allowed = LEVELS[engine.precision]
+    assert np.abs(engine(frames).astype(int) - reference(frames)).max() <= allowed
+    _, statistics = engine.refresh(frames[:1], None, 0.3)
+    carried = engine.carry(frames, statistics)
+    expected = reference.carry(frames, reference.refresh(frames[:1], None, 0.3)[1])
+    assert np.abs(carried.astype(int) - expected).max() <= allowed
+    # With its own statistics, a carried frame is the frame by itself.
+    assert np.abs(carried[0].astype(int) - reference(frames[:1])[0]).max() <= allowed
+
+
+def test_identity_gives_every_picture_back():
+    frames = make_pictures(2, 5, 7)
+    assert np.array_equal(IdentityEngine()(frames), frames)
+    with pytest.raises(EngineError, match="identity"):
+        IdentityEngine().carry(frames, neutral(3))
+
+
+def test_the_classic_network_runs_without_carrying():
+    torch.manual_seed(0)
+    network = ClassicNet().eval()
+    ours, other = TorchEngine(network), OnnxEngine(network)
+    assert not ours.carries and not other.carries
+    frames = make_pictures(1, 20, 47)
+    assert np.abs(ours(frames).astype(int) - other(frames)).max() <= 1
+
+
+@pytest.fixture
+def nothing_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(known_speeds, "user_cache_path", lambda name: tmp_path / name)
+
+
+def test_auto_says_why(nothing_known):
+    engine = open_engine(make_network(), device="cpu", size=(48, 64))
+    assert engine.precision in precisions("cpu")
+    others = {"torch", "onnxruntime"} - {engine.name}  # whichever were slower
+    assert "fps at 64x48" in engine.reason and all(name in engine.reason for name in others)
+
+
+def test_auto_measures_once(nothing_known, monkeypatch):
+    first = open_engine(make_network(), device="cpu", size=(48, 64))
+    monkeypatch.setattr(engines, "seconds_a_frame", None)
+    again = open_engine(make_network(), device="cpu", size=(720, 1280))
+    assert (again.name, again.precision) == (first.name, first.precision)
+    assert again.reason == f"{first.reason}, when last measured"
+
+
+def test_an_engine_that_is_gone_is_looked_for_anew(nothing_known, monkeypatch):
+    def gone(*_: object) -> Engine:
+        raise EngineError("it does not work here any more")
+
+    known = known_speeds.Known("onnxruntime", "it was faster")
+    known_speeds.remember("TransformNet", "cpu", "auto", found=known)
+    monkeypatch.setitem(engines._OPENERS, "onnxruntime", gone)
+    engine = open_engine(make_network(), device="cpu", size=(48, 64))
+    assert engine.name in ("torch", "openvino")
+
+
+def test_auto_takes_whichever_is_faster(monkeypatch):
+    monkeypatch.setattr(known_speeds, "recall", lambda *case: None)
+    for fastest in ("torch", "onnxruntime"):
+        seconds = lambda engine, size, repeats, name=fastest: [1 + (engine.name != name)]  # noqa: E731
+        monkeypatch.setattr(engines, "seconds_a_frame", seconds)
+        assert open_engine(make_network(), device="cpu", size=(48, 64)).name == fastest
+
+
+def test_an_engine_asked_for_is_the_engine():
+    network = make_network()
+    for name in ("torch", "onnxruntime"):
+        engine = open_engine(network, engine=name, device="cpu", precision="fp32")
+        assert (engine.name, engine.precision, engine.reason) == (name, "fp32", "as asked")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "tensorflow"}, "torch, onnxruntime, openvino and auto"),
+        ({"device": "tpu"}, "cpu, cuda and auto"),
+        ({"device": "cpu", "engine": "torch", "precision": "fp16"}, "does not compute in fp16"),
+        ({"device": "cpu", "engine": "onnxruntime", "precision": "bf16"}, "--engine torch"),
+    ],
+)
+def test_what_is_not_to_be_had_is_an_error_with_advice(options, message):
+    with pytest.raises(EngineError, match=message):
+        open_engine(make_network(), **options)
+
+
+def test_weights_are_as_good_as_the_network():
+    network = make_network()
+    arrays = {name: value.numpy() for name, value in network.state_dict().items()}
+    weights, frames = Weights(network.form_name, arrays), make_pictures(1, 40, 50)
+    for name in [key for key in engines._OPENERS if key != "openvino" or find_spec(key)]:
+        ours, theirs = (open_engine(n, engine=name, device="cpu") for n in (weights, network))
+        assert np.array_equal(ours(frames), theirs(frames))
+        painted, _ = ours.refresh(frames, None, 1.0)
+        assert np.array_equal(painted, theirs.refresh(frames, None, 1.0)[0])
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_both_paint_without_pytorch(tmp_path, engine):
+    """PyTorch takes longer to load than all else until the first frame; OpenCV is next."""
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+    program = """
+import sys
+from realtime.cli.main import app
+app(sys.argv[1:], standalone_mode=False)
+assert not {"torch", "cv2"} & set(sys.modules), "loaded for nothing"
+"""
+    clip, target = make_clip(tmp_path / "in.mp4", size=(48, 64)), tmp_path / "out.mp4"
+    painting = [str(clip), str(target), "--style", "great_wave", "--engine", engine]
+    subprocess.run([sys.executable, "-c", program, "video", *painting], check=True)
+    assert target.stat().st_size > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+@pytest.mark.parametrize("engine", ["auto", "torch", "onnxruntime"])
+def test_a_gpu_that_nothing_can_use_is_left_alone_unless_asked_for(engine, monkeypatch):
+    monkeypatch.setattr(engines, "cuda_devices", lambda: 1)
+    opened = open_engine(make_network(), engine=engine, size=(48, 64))
+    assert opened.device == "cpu" and "the GPU is not used" in opened.notes[0]
+    with pytest.raises(EngineError):
+        open_engine(make_network(), engine=engine, device="cuda", size=(48, 64))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_cuda_without_a_gpu():
+    with pytest.raises(EngineError, match="--device cpu"):
+        open_engine(make_network(), device="cuda")
+    with pytest.raises(EngineError, match="CUDAExecutionProvider"):
+        OnnxEngine(make_network(), device="cuda")
+
+
+class _Crowded(torch.nn.Module):
+    """Stands for a folded network on a device with memory for so many frames."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self.statistics: Moments | None = None
+
+    def fold(self, statistics: Moments) -> None:
+        self.statistics = statistics
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        if len(frames) > self.room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return frames
+
+
+@pytest.mark.parametrize("kind", ["torch", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("make", [make_network, ClassicNet])
+def test_a_replaced_network_paints_as_if_it_had_been_there(kind, make):
+    frames = make_pictures(2, 48, 56)
+    first, other = make().eval(), make().eval()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(0.8).add_(0.01)
+    if kind == "openvino":
+        pytest.importorskip("openvino")
+    engine, fresh = (
+        open_engine(network, engine=kind, device="cpu", precision="fp32")
+        for network in (first, other)
+    )
+    engine(frames)
+    engine.replace(other)
+    assert np.array_equal(engine(frames), fresh(frames))
+    if engine.carries:
+        stylized, statistics = engine.refresh(frames[:1], None, 1.0)
+        assert np.array_equal(stylized, fresh.refresh(frames[:1], None, 1.0)[0])
+        assert np.array_equal(engine.carry(frames, statistics), fresh.carry(frames, statistics))
+
+
+def test_out_of_memory_means_smaller_batches():
+    engine = TorchEngine(make_network())
+    frames = make_pictures(8, 40, 40)
+    _, statistics = engine.refresh(frames[:1], None, 1.0)
+    engine.carry(frames, statistics)
+    engine._folded = [_Crowded(room=3)]
+    assert np.array_equal(engine.carry(frames, statistics), frames)
+    assert [note.partition(":")[0] for note in engine.notes] == ["cpu ran out of memory"] * 2
+    engine._folded = [_Crowded(room=0)]
+    with pytest.raises(EngineError, match="smaller --size"):
+        engine.carry(frames, statistics)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_cuda_agrees_with_the_cpu(precision):
+    frames = make_pictures(3, 61, 83)
+    ours, reference = TorchEngine(make_network(), device="cuda", precision=precision), ENGINES
+    expected = reference["torch-fp32"](frames)
+    # TF32 convolutions and fp16 keep eleven bits of mantissa
+    assert np.abs(ours(frames).astype(int) - expected).max() <= 4
+    _, statistics = ours.refresh(frames[:1], None, 0.5)
+    assert np.abs(ours.carry(frames[:1], statistics).astype(int) - expected[:1]).max() <= 4

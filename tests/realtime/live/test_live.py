@@ -1,0 +1,231 @@
+"""The live loop, with a real network and generated cameras; no window, or a screen that looks."""
+
+import json
+import threading
+from fractions import Fraction
+from time import monotonic
+
+import numpy as np
+import pytest
+
+from models.errors import SourceError
+from realtime.cli.main import main
+from realtime.files.sources import VideoFile
+from realtime.frame import Frame
+from realtime.live.cameras import open_live
+from realtime.live.controls import Controls
+from realtime.live.loop import NoWindow, Outputs, Painter, paint_newest, run_live
+from realtime.live.outputs import BestEffort
+from realtime.live.pace import SCALES, Pace
+from tests.pictures import make_pictures
+
+
+def painter(style_files, controls=None, pace=None, **given) -> Painter:
+    return Painter(style_files, controls or Controls(), pace or Pace(30), engine="torch", **given)
+
+
+def frame(height=96, width=128, seed=0, pts=0) -> Frame:
+    return Frame(make_pictures(1, height, width, seed=seed)[0], pts, Fraction(1, 1_000_000))
+
+
+def slow_down(pace: Pace) -> None:
+    """As if every frame took a second."""
+    now = monotonic()
+    for tenths in range(100):
+        pace.tell(now + tenths / 10, 1.0)
+    assert pace.scale == SCALES[-1]
+
+
+class Until:
+    """A screen that does something to the controls when frame number so-and-so is shown."""
+
+    def __init__(self, **at) -> None:
+        self.acts = {int(number[1:]): act for number, act in at.items()}
+        self.shown: list[np.ndarray] = []
+        self.lines: list[list[str]] = []
+
+    def show(self, original, stylized, controls, *, style_name, lines) -> None:
+        assert original.shape == stylized.shape
+        self.shown.append(stylized)
+        self.lines.append(list(lines))
+        for number in [n for n in self.acts if n <= len(self.shown)]:
+            self.acts.pop(number)(controls)
+
+
+def quit_it(controls: Controls) -> None:
+    controls.quit = True
+
+
+def test_paintings_are_as_large_as_their_frames_whatever_the_scale(style_files):
+    controls, pace = Controls(), Pace(30)
+    paint = painter(style_files, controls, pace)
+    assert paint(frame()).image.shape == (96, 128, 3)
+    controls.stroke = 1.5
+    larger = paint(frame())
+    assert larger.image.shape == (96, 128, 3) and larger.scale == pytest.approx(1 / 1.5, abs=0.01)
+    slow_down(pace)
+    smallest = paint(frame(50, 67))
+    assert smallest.image.shape == (50, 67, 3)
+
+
+def test_a_pinned_size_is_kept(style_files):
+    pace = Pace(30)
+    paint = painter(style_files, pace=pace, size=(48, 64))
+    slow_down(pace)
+    assert paint(frame(128, 160)).scale == pytest.approx(64 / 128)  # no smaller than is worth it
+    assert painter(style_files, pace=pace, size=(80, 100))(frame(160, 200)).scale == 0.5
+
+
+def test_the_painting_follows_the_controls(style_files):
+    controls = Controls()
+    paint = painter(style_files, controls)
+    plain = paint(frame()).image
+    controls.keep_color = True
+    kept = paint(frame()).image.astype(int) - frame().image
+    assert np.abs(kept[..., 0] - kept[..., 2]).mean() < 3 < np.abs(plain.astype(int) - kept).mean()
+    controls.keep_color, controls.style = False, 1
+    seen = {paint(frame()).image.tobytes()}
+    ends = monotonic() + 60
+    while len(seen) < 4:  # on its way to the other style, through several mixtures
+        assert monotonic() < ends, "the style did not change"
+        seen.add(paint(frame()).image.tobytes())
+
+
+def test_frozen_and_too_fast_frames_are_not_painted(style_files):
+    controls = Controls()
+    paint = painter(style_files, controls)
+    frames = [frame(pts=number * 10_000) for number in range(60)]  # 100 a second
+    assert 18 <= len(list(paint_newest(iter(frames), paint, 30.0))) <= 20
+    controls.frozen = True
+    assert list(paint_newest(iter(frames), paint, 30.0)) == []
+
+
+def test_shows_counts_and_stops(style_files):
+    before = threading.active_count()
+    screen = Until(n5=quit_it)
+    with open_live("test", size=(96, 128), frame_rate=Fraction(30)) as source:
+        readouts = run_live(source, screen, painter(style_files), fps=30.0)
+    assert len(screen.shown) >= 5
+    assert 1 <= readouts.whole.count <= len(screen.shown)
+    assert readouts.whole.delay_ms(0.5) > 0
+    assert any("128x96" in line for line in screen.lines[0])
+    assert threading.active_count() == before
+
+
+def test_a_file_ends_by_itself_and_time_runs_out(style_files, tmp_path):
+    with open_live("lavfi:testsrc2=size=128x96:rate=30:duration=0.5") as source:
+        readouts = run_live(source, NoWindow(), painter(style_files), fps=30.0, seconds=0.2)
+    assert readouts.whole.count >= 1
+
+
+class Broken:
+    """A camera that fails after some frames."""
+
+    epoch = 0.0
+
+    def __iter__(self):
+        yield frame()
+        raise SourceError("the camera is gone")
+
+
+def test_an_error_of_the_source_arrives(style_files):
+    before = threading.active_count()
+    with pytest.raises(SourceError, match="the camera is gone"):
+        run_live(Broken(), Until(), painter(style_files), fps=30.0)
+    assert threading.active_count() == before
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.pauses = 0
+
+    def write(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+    def pause(self) -> None:
+        self.pauses += 1
+
+    def close(self) -> None:
+        pass
+
+
+def test_outputs_get_what_the_controls_say(style_files):
+    stream, recording, pictures = Kept(), Kept(), Kept()
+
+    def record(controls):
+        controls.recording = True
+
+    def pause_and_snap(controls):
+        controls.recording, controls.snapshot = False, True
+
+    said: list[str] = []
+    sinks = [BestEffort(s, "sink", said.append, depth=1000) for s in (stream, recording, pictures)]
+    outputs = Outputs([sinks[0]], recorder=sinks[1], snapshots=sinks[2])
+    screen = Until(n3=record, n20=pause_and_snap, n40=quit_it)
+    with open_live("test", size=(96, 128), frame_rate=Fraction(30)) as source:
+        readouts = run_live(source, screen, painter(style_files), fps=30.0, outputs=outputs)
+    for sink in sinks:
+        sink.close()
+    assert said == []
+    assert len(stream.frames) == readouts.whole.count > len(recording.frames) >= 1
+    assert recording.pauses == 1 and len(pictures.frames) == 1
+    times = [f.pts for f in stream.frames]
+    assert times == sorted(set(times))
+
+
+def test_from_the_command_line_into_a_file(style_files, tmp_path, capsys):
+    target = tmp_path / "out.mp4"
+    arguments = [
+        "live",
+        "--style",
+        style_files[0],
+        "--camera",
+        "test",
+        "--no-window",
+        "--seconds",
+        "1",
+    ]
+    arguments += ["--capture", "160x120", "--record", str(target), "--engine", "torch"]
+    assert main([*arguments, "--snapshots", str(tmp_path)]) == 0
+    with VideoFile(target) as recorded:
+        frames = list(recorded)
+    assert len(frames) >= 2 and frames[0].image.shape == (120, 160, 3)
+    said = capsys.readouterr().out
+    assert "engine: torch" in said and "fps" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--camera", "7"], "camera"),
+        (["--camera", "no/such/file.mp4"], "no/such/file.mp4"),
+        (["--camera", "test", "--style", "great_vawe"], "great_wave"),
+        (["--camera", "test", "--stream", "gopher://x"], "address to stream to"),
+        (["--camera", "test", "--record", "no/such/folder/out.mp4"], "no/such/folder"),
+        (["--camera", "test", "--snapshots", "no/such"], "no folder"),
+    ],
+)
+def test_what_cannot_work_is_told_in_one_line(given, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["live", "--no-window", "--seconds", "1", *given]) == 1
+    told = capsys.readouterr().err.strip()
+    assert words in told and "\n" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cameras_are_listed(capsys):
+    assert main(["live", "--list-cameras"]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+def test_bench_live_has_the_promised_shape(style_files, capsys):
+    arguments = ["bench", "--live", "--style", style_files[0], "--size", "128x96", "--seconds", "1"]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["width"], found["height"], found["target_fps"]) == (128, 96, 30)
+    assert found["shown_fps"] > 0 and found["dropped"] >= 0
+    delay = found["delay_ms"]
+    assert 0 < delay["p50"] <= delay["p95"] <= delay["max"]
+    assert 0 < found["working_scale"]["min"] <= found["working_scale"]["median"] <= 1
+    assert set(found["rss_mb"]) == {"start", "end"}

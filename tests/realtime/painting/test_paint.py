@@ -1,0 +1,241 @@
+"""impasto paint: what it writes, what it keeps, and what it says to bad input."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.gatys import Settings
+from realtime.cli.arguments import parse_layers, parse_paintings
+from realtime.files.pictures import write_picture
+from realtime.files.stills import read_picture
+from realtime.painting.curves import drawn
+from realtime.painting.paint import Job, paint_picture, read_content, read_styles, snapshot_path
+from realtime.painting.study import cases_of
+from tests.pictures import make_pictures
+from tests.realtime.conftest import Impasto
+
+FAST = ("--size", 32, "--steps", 3)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """A picture, two paintings and a mask."""
+    found = {}
+    for seed, name in enumerate(("content", "wave", "scream")):
+        found[name] = tmp_path / f"{name}.png"
+        write_picture(found[name], make_pictures(1, 48, 64, seed=seed)[0])
+    found["mask"] = tmp_path / "mask.png"
+    mask = np.zeros((20, 30, 3), np.uint8)
+    mask[:, :15] = 255
+    write_picture(found["mask"], mask)
+    return found
+
+
+@pytest.fixture
+def job(files, tmp_path: Path) -> Job:
+    return Job(
+        files["content"],
+        [(files["wave"], 1.0)],
+        tmp_path / "out.png",
+        Settings(steps=6, levels=1),
+        size=32,
+    )
+
+
+def test_a_picture_with_snapshots_and_curves(files, tmp_path: Path, impasto: Impasto) -> None:
+    out, curves = tmp_path / "out.png", tmp_path / "losses.png"
+    styles = f"{files['wave']}:0.6+{files['scream']}:0.4"
+    more = ("--every", 2, "--curves", curves, "--mask", files["mask"], "--levels", 1)
+    ran = impasto("paint", files["content"], styles, out, *FAST, *more)
+    assert (ran.code, ran.err) == (0, "")
+    assert "42x32" in ran.out and "GiB of memory" in ran.out and f"{out}: 3 steps" in ran.out
+    assert read_picture(out).shape == (32, 42, 3)
+    assert read_picture(snapshot_path(out, 2)).shape == (32, 42, 3)
+    with curves.with_suffix(".csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [row["step"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["total"]) < float(rows[0]["total"])
+    assert read_picture(curves).std() > 0
+
+
+def test_json(files, tmp_path: Path, impasto: Impasto) -> None:
+    out = tmp_path / "out.jpg"
+    ran = impasto("paint", files["content"], files["wave"], out, *FAST, "--json")
+    found = json.loads(ran.out)
+    assert (ran.code, ran.err) == (0, "")
+    assert (found["steps"], found["width"], found["height"]) == (3, 42, 32)
+    assert found["stopped"] is False and found["style"] > 0 and out.exists()
+
+
+@pytest.mark.parametrize("colors", ["luminance", "recolored"])
+def test_colors_of_the_content_are_kept(colors, files, tmp_path: Path, impasto: Impasto) -> None:
+    grey = np.repeat(make_pictures(1, 48, 48, seed=7)[0][..., :1], 3, axis=2)
+    content, out = tmp_path / "grey.png", tmp_path / "out.png"
+    write_picture(content, grey)
+    options = ("--steps", 12, "--levels", 1, "--colors", colors)
+    assert impasto("paint", content, files["wave"], out, *options).code == 0
+    painted = read_picture(out).astype(int)
+    colorful = np.abs(painted - painted.mean(2, keepdims=True)).mean()
+    assert colorful < (1 if colors == "luminance" else 12)
+    assert np.abs(painted - grey).mean() > 1
+
+
+def test_transparency_is_kept(files, tmp_path: Path, impasto: Impasto) -> None:
+    picture = np.concatenate(
+        [make_pictures(1, 32, 32)[0], np.full((32, 32, 1), 128, np.uint8)], axis=2
+    )
+    picture[:8, :, 3] = 0
+    content, out = tmp_path / "glass.png", tmp_path / "out.png"
+    write_picture(content, picture)
+    assert impasto("paint", content, files["wave"], out, "--steps", 2).code == 0
+    assert np.array_equal(read_picture(out, alpha=True)[..., 3], picture[..., 3])
+    assert impasto("paint", content, files["wave"], out.with_suffix(".jpg"), "--steps", 2).code == 0
+
+
+def test_ctrl_c_keeps_the_picture_so_far(job: Job) -> None:
+    def stop(progress):
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    report = paint_picture(job, on_progress=stop)
+    assert report.stopped and report.steps == 3
+    assert report.target.name == "out.partial.png" and not job.target.exists()
+    assert read_picture(report.target).shape == (32, 42, 3)
+
+
+def test_ctrl_c_at_a_coarse_level_keeps_full_size(job: Job) -> None:
+    settings = replace(job.settings, levels=2, steps=4)
+    found = []
+
+    def stop(picture, progress):
+        found.append(picture.shape)
+        return False
+
+    report = paint_picture(replace(job, size=130, settings=settings), watcher=stop)
+    assert report.stopped and found == [(130, 174, 3)]
+    assert read_picture(report.target).shape == (130, 174, 3)
+
+
+def test_the_command_after_ctrl_c(
+    files, tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from realtime.cli.terminal import Bar
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bar, "tell", interrupted)
+    out = tmp_path / "out.png"
+    ran = impasto("paint", files["content"], files["wave"], out, *FAST)
+    assert ran.code == 130 and "out.partial.png" in ran.error_line
+    assert out.with_name("out.partial.png").exists() and not out.exists()
+
+
+def test_another_picture_to_start_from(files, tmp_path: Path, impasto: Impasto) -> None:
+    out = tmp_path / "out.png"
+    start = ("--start", files["scream"])
+    assert impasto("paint", files["content"], files["wave"], out, *FAST, *start).code == 0
+
+
+class TestBadInput:
+    def run(self, impasto: Impasto, *arguments: object, told: str, code: int = 1) -> None:
+        ran = impasto("paint", *arguments)
+        assert ran.code == code and told in ran.error_line
+
+    def test_one_pixel(self, files, tmp_path: Path, impasto: Impasto) -> None:
+        dot, out = tmp_path / "dot.png", tmp_path / "out.png"
+        write_picture(dot, np.full((1, 1, 3), 90, np.uint8))
+        self.run(impasto, dot, files["wave"], out, told="--size enlarges it")
+        self.run(impasto, files["content"], dot, out, told="too small to have a style")
+        assert impasto("paint", dot, files["wave"], out, *FAST).code == 0
+        assert read_picture(out).shape == (32, 32, 3)
+
+    def test_thirty_megapixels(self, tmp_path: Path) -> None:
+        large = tmp_path / "large.bmp"
+        write_picture(large, np.full((5000, 6000, 3), 90, np.uint8))
+        height, width, _ = read_content(large, None).shape
+        assert 900_000 < height * width <= 1_001_000
+        (style,) = read_styles([(large, 1.0)], ())
+        assert style.image.shape == (1, 3, 2500, 3000)
+
+    def test_files_that_are_none(self, files, tmp_path: Path, impasto: Impasto) -> None:
+        broken, out = tmp_path / "broken.jpg", tmp_path / "out.png"
+        broken.write_bytes(files["wave"].read_bytes()[:200])
+        self.run(impasto, broken, files["wave"], out, told="damaged")
+        self.run(impasto, files["content"], broken, out, told="damaged")
+        self.run(impasto, files["content"], tmp_path / "none.jpg", out, told="none.jpg")
+        assert not out.exists() and not list(tmp_path.glob("*.partial.*"))
+
+    def test_targets_that_cannot_be(self, files, tmp_path: Path, impasto: Impasto) -> None:
+        given = files["content"], files["wave"]
+        self.run(impasto, *given, tmp_path / "no" / "out.png", told="no folder")
+        self.run(impasto, *given, tmp_path / "out.txt", told="cannot write pictures")
+        before = files["scream"].read_bytes()
+        self.run(impasto, *given, files["scream"], told="exists")
+        curves = ("--curves", files["scream"])
+        self.run(impasto, *given, tmp_path / "out.png", *curves, told="exists")
+        assert files["scream"].read_bytes() == before
+
+    def test_arguments(self, files, tmp_path: Path, impasto: Impasto) -> None:
+        given = (files["content"], files["wave"], tmp_path / "out.png")
+        mask = ("--mask", files["mask"])
+        self.run(impasto, *given, *mask, *mask, told="--mask", code=2)
+        self.run(impasto, *given, "--style-layers", "conv9", told="relu3_1", code=2)
+        self.run(impasto, *given, "--content-layers", "relu3_3", told="no relu3_3")
+        self.run(impasto, given[0], "a.jpg:0", given[2], told="wave.jpg:0.6", code=2)
+        self.run(impasto, *given, "--study", "start", "--preview", told="--study", code=2)
+        self.run(impasto, *given, "--teacher", files["wave"], told="safetensors")
+
+
+def test_paintings_and_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse_paintings("a.jpg:0.6 + b+c.png:2") == [
+        (Path("a.jpg"), 0.6),
+        (Path("b"), 1.0),
+        (Path("c.png"), 2.0),
+    ]
+    Path("b+c.png:2").touch()
+    assert parse_paintings("b+c.png:2") == [(Path("b+c.png:2"), 1.0)]
+    assert parse_layers("relu3_1:.5, relu4_1") == {"relu3_1": 0.5, "relu4_1": 1.0}
+    with pytest.raises(ValueError, match="above zero"):
+        parse_layers("relu3_1:0")
+
+
+class TestStudies:
+    @pytest.mark.parametrize(("study", "count"), [("content", 6), ("start", 3), ("weight", 4)])
+    def test_a_sheet_and_its_curves(
+        self, study, count, files, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        out = tmp_path / "sheet.png"
+        given = (files["content"], files["wave"], out, "--size", 16, "--steps", 2)
+        ran = impasto("paint", *given, "--study", study, "--json")
+        assert (ran.code, ran.err) == (0, "")
+        rows = json.loads(ran.out)["pictures"]
+        assert len(rows) == count and len({row["name"] for row in rows}) == count
+        assert read_picture(out).shape[1] > 22 * min(count, 5)
+        with (tmp_path / "sheet.curves.csv").open() as table:
+            assert len(list(csv.DictReader(table))) == 2 * count
+
+    def test_texture_is_of_style_alone(self, files) -> None:
+        cases = cases_of("texture", files["content"], [(files["wave"], 1.0)], Settings(), 32)
+        assert len(cases) == 10
+        assert all(c.settings.content_weight == 0 for c in cases)
+        assert [len(c.settings.style_layers) for c in cases] == [1] * 5 + [1, 2, 3, 4, 5]
+
+    def test_a_grid_of_folders(self, files, tmp_path: Path) -> None:
+        folder = tmp_path / "contents"
+        folder.mkdir()
+        for seed in range(2):
+            write_picture(folder / f"{seed}.png", make_pictures(1, 40, 40 + seed, seed=seed)[0])
+        styles = [(files["wave"], 1.0), (files["scream"], 1.0)]
+        cases = cases_of("grid", folder, styles, Settings(), 32)
+        assert [case.name for case in cases] == ["0, wave", "0, scream", "1, wave", "1, scream"]
+        assert {case.content.shape for case in cases} == {(32, 32, 3)}
+
+
+def test_curves_of_nothing_can_be_drawn() -> None:
+    assert drawn({"zero": ([1, 2], [0.0, 0.0])}).shape == (540, 960, 3)
