@@ -1,0 +1,148 @@
+"""`impasto video` and `impasto image`: files in, painted files out."""
+
+from typing import Any
+
+import typer
+
+from realtime.cli import options
+from realtime.cli.app import command
+from realtime.cli.jobs import VIDEO_EXTENSIONS, Job, find_jobs
+from realtime.cli.terminal import (
+    complain,
+    counted,
+    say,
+)
+from realtime.cli.work import OnProgress, finish, work_through
+
+
+@command(example="impasto video holiday.mp4 painted.mp4 --style great_wave")
+def video(
+    source: options.VideoIn,
+    target: options.VideoOut,
+    style: options.Style,
+    strength: options.Strength = 1.0,
+    quality: options.Quality = "auto",
+    size: options.Size = None,
+    fps: options.FrameRate = None,
+    start: options.Time = None,
+    end: options.Time = None,
+    keep_color: options.KeepColor = False,
+    steadiness: options.Steadiness = "off",
+    batch: options.Batch = 1,
+    device: options.Device = "auto",
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    codec: options.Codec = None,
+    crf: options.Crf = None,
+    preset: options.Preset = None,
+    bitrate: options.BitRate = None,
+    bit_depth: options.BitDepth = 8,
+    hwaccel: options.HwAccel = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Convert a video; sound, times, subtitles and all else in it are kept."""
+    if start is not None and end is not None and start >= end:
+        raise typer.BadParameter("--start must come before --end.")
+    if crf is not None and bitrate is not None:
+        raise typer.BadParameter("Give either --crf or --bitrate: the one decides the other.")
+    from realtime.atomic import partial_path
+    from realtime.engines.choice import Choice, Painter
+    from realtime.files.codecs import CONTAINERS
+    from realtime.files.convert import stylize_video
+    from realtime.files.sources import VideoFile
+
+    choice = Choice(style, strength, quality, engine, device, precision)
+    choice.check()
+    jobs = find_jobs(
+        source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
+    )
+    reasons: list[str] = []
+    painter = Painter(
+        choice, reasons.append if json else say, keep_color=keep_color, steadiness=steadiness
+    )
+
+    def convert(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
+        try:
+            report = stylize_video(
+                job.source,
+                job.target,
+                painter,
+                size=size,
+                frame_rate=fps,
+                start=start,
+                end=end,
+                batch_size=batch,
+                codec=codec,
+                crf=crf,
+                preset=preset,
+                bitrate=bitrate,
+                bit_depth=bit_depth,
+                overwrite=overwrite,
+                hwaccel=hwaccel,
+                on_progress=on_progress,
+            )
+        except KeyboardInterrupt:
+            partial = partial_path(job.target)
+            kept = f"what was done is kept as {partial}" if partial.exists() else "nothing is kept"
+            complain(f"stopped; {kept}")
+            raise typer.Exit(130) from None
+        rate = report.frames / report.seconds
+        frames = counted(report.frames, "frame")
+        line = f"{job.target}: {frames} in {report.seconds:.1f} s, {rate:.1f} fps"
+        figures = {name: getattr(report, name) for name in report.__slots__} | {"fps": rate}
+        return line, figures | {"notes": [*report.notes, *painter.notes()]}
+
+    def count(job: Job) -> int:
+        with VideoFile(job.source, start=start, end=end) as file:
+            return file.info.frame_count or 0
+
+    rows = work_through(jobs, convert, count=count, quiet=json)
+    finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)
+
+
+@command(example="impasto image holiday.jpg painted.png --style starry_night")
+def image(
+    source: options.PictureIn,
+    target: options.PictureOut,
+    style: options.Style,
+    strength: options.Strength = 1.0,
+    quality: options.Quality = "auto",
+    size: options.Size = None,
+    keep_color: options.KeepColor = False,
+    device: options.Device = "auto",
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Paint one picture, or a folder of them. JPEG, PNG, WebP, BMP and TIFF; alpha is kept."""
+    import numpy as np
+
+    from realtime.atomic import Target
+    from realtime.engines.choice import Choice, Painter
+    from realtime.files.pictures import PICTURE_EXTENSIONS, holds_alpha, write_picture
+    from realtime.files.stills import PICTURE_SUFFIXES, read_picture
+
+    choice = Choice(style, strength, quality, engine, device, precision)
+    choice.check()
+    jobs = find_jobs(
+        source, target, readable=PICTURE_SUFFIXES, writable=PICTURE_EXTENSIONS, otherwise=".png"
+    )
+    reasons: list[str] = []
+    say_reason = reasons.append if json else say
+    painter = Painter(choice, say_reason, keep_color=keep_color, moving=False)
+
+    def paint(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
+        picture = read_picture(job.source, size=size, alpha=holds_alpha(job.target))
+        Target(job.target, overwrite=overwrite).discard()  # told now, not when it is painted
+        painted, alpha = painter.paint(picture[..., :3]), picture[..., 3:]
+        write_picture(job.target, np.concatenate([painted, alpha], axis=2), overwrite=overwrite)
+        height, width = painted.shape[:2]
+        figures = {"width": width, "height": height, "notes": painter.notes()}
+        return f"{job.target}: {width}x{height}", figures
+
+    rows = work_through(jobs, paint, count=lambda job: 1, quiet=json)
+    finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)

@@ -1,0 +1,137 @@
+"""`impasto export`: a style to ONNX."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from export import contract
+from models.errors import SourceError
+from realtime.cli import options
+from realtime.cli.app import command
+from realtime.cli.terminal import (
+    say,
+    show_findings,
+    show_json,
+    show_table,
+)
+
+MOST_CALIBRATING = 64  # pictures of a folder: more change the measured ranges little, and take time
+
+
+@command(example="impasto export great_wave great_wave.onnx --fp16")
+def export(
+    style: Annotated[
+        str | None,
+        typer.Argument(metavar="STYLE", help="A name, a blend, or a .safetensors file."),
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="The .onnx file to write.")
+    ] = None,
+    strength: options.Strength = 1.0,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive", help="Leave the styles of a blend apart, with their weights an input."
+        ),
+    ] = False,
+    layout: Annotated[
+        Literal["nhwc-uint8", "nchw-float"],
+        typer.Option(help="nchw-float: the bare network, (N, 3, H, W) from 0 to 1."),
+    ] = "nhwc-uint8",
+    static: Annotated[
+        Any,
+        typer.Option(
+            parser=options.typed(contract.parse_static),
+            metavar="NxHxW",
+            help="One fixed shape, such as 1x720x1280, for TensorRT and phones; else any.",
+        ),
+    ] = None,
+    opset: Annotated[
+        int,
+        typer.Option(
+            min=contract.OLDEST_OPSET,
+            max=contract.NEWEST_OPSET,
+            help="Of the ONNX operators; older ones load in older programs.",
+        ),
+    ] = contract.OPSET,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Half precision, for GPUs; in and out as before.")
+    ] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Convolutions in 8 bits.")] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="With --int8: pictures like those to come; else rendered ones."
+        ),
+    ] = None,
+    show: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show what an exported file is, and stop.")
+    ] = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Write a style as ONNX, for other programs; checked against PyTorch before it is there."""
+    if show is not None:
+        from export.about import read_about
+
+        about = read_about(show)
+        if json:
+            show_json(about)
+        else:
+            for name, value in about.items():
+                show_findings(name, value)
+        return
+    if style is None or target is None:
+        raise typer.BadParameter("Give a STYLE and an OUT file, or --show FILE.")
+    if fp16 and int8:
+        raise typer.BadParameter("Give either --fp16 or --int8.")
+    if interactive and int8:
+        raise typer.BadParameter("--interactive goes with --fp16, not --int8: it mixes weights.")
+    if calibrate is not None and not int8:
+        raise typer.BadParameter("--calibrate is for --int8: give both.")
+    from models.styles import mixture_of
+    from realtime.atomic import Target
+
+    mixture_of(style, strength=strength)  # an unknown style is told before anything heavy is loaded
+    file = Target(target, overwrite=overwrite)
+    try:
+        size = 360 if static is None else static[1:]
+        pictures = None if calibrate is None else read_pictures(calibrate, size=size)
+        from export import export_onnx
+        from export.parity import rows_of
+
+        differences: list[Any] = []
+        export_onnx(
+            style,
+            file.partial,
+            strength=strength,
+            interactive=interactive,
+            layout=layout,
+            static=static,
+            opset=opset,
+            precision="fp16" if fp16 else "int8" if int8 else "fp32",
+            calibration=pictures,
+            on_difference=differences.append,
+        )
+        file.commit()
+    except BaseException:
+        file.discard()
+        raise
+    if json:
+        show_json({"file": target, "checks": [found.figures() for found in differences]})
+        return
+    columns, rows = rows_of(differences)
+    show_table(columns, rows)
+    say(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch as above")
+
+
+def read_pictures(folder: Path, *, size: int | tuple[int, int]) -> list[Any]:
+    """The first pictures of a folder, each (1, H, W, 3) uint8 RGB, to calibrate with."""
+    from realtime.files.stills import PICTURE_SUFFIXES, read_picture
+
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not found:
+        raise SourceError(f"no pictures in {folder}; expected {' '.join(sorted(PICTURE_SUFFIXES))}")
+    return [read_picture(path, size=size)[None] for path in found[:MOST_CALIBRATING]]

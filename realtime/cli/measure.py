@@ -1,0 +1,215 @@
+"""`impasto bench`, `impasto eval` and `impasto doctor`: figures of this machine and of styles."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from models.errors import EngineError, WeightsError
+from realtime.cli import arguments, options
+from realtime.cli.app import command
+from realtime.cli.terminal import (
+    say,
+    show_findings,
+    show_json,
+    show_table,
+)
+
+
+@command(example="impasto bench --quick")
+def bench(
+    style: Annotated[
+        str | None, typer.Option(help="What the clip is converted with; else the first installed.")
+    ] = None,
+    clip: Annotated[
+        Path | None,
+        typer.Option(metavar="VIDEO", help="What is converted; else the sample, where it is."),
+    ] = None,
+    device: options.Device = "auto",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="640x360 and few rounds: under a minute.")
+    ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="The live path instead, from a generated camera.")
+    ] = False,
+    gatys: Annotated[
+        bool, typer.Option("--gatys", help="Painting by optimisation instead: 512x512, 300 steps.")
+    ] = False,
+    size: Annotated[
+        Any,
+        typer.Option(
+            parser=options.typed(arguments.parse_width_and_height),
+            metavar="WxH",
+            help="With --live: of the camera.",
+        ),
+    ] = "1280x720",
+    fps: Annotated[
+        int, typer.Option(min=1, max=240, help="With --live: of the camera, and to be shown.")
+    ] = 30,
+    seconds: Annotated[float, typer.Option(min=1, help="With --live: how long.")] = 60.0,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Measure the speed here: our network, the classic one, and the machine's own limit."""
+    from models.styles import known_styles
+    from realtime.cli.terminal import show_speeds
+    from realtime.engines.choice import qualities_of
+
+    style = style or next(iter(known_styles()), None)
+    if style is None:
+        raise WeightsError("no style is installed: install impasto again, or give --style FILE")
+    qualities_of(style)  # an unknown style is told before anything heavy is loaded
+    import torch
+
+    from realtime.measure.bench import CLIP
+    from realtime.measure.bench import bench as measure
+
+    if live and gatys:
+        raise typer.BadParameter("Give either --live or --gatys.")
+    if live:
+        from realtime.cli.terminal import show_live
+        from realtime.measure.bench_live import bench_live
+
+        found = bench_live(style, size=size, fps=fps, seconds=seconds, device=device)
+        if json:
+            show_json(found)
+        else:
+            show_live(found)
+        return
+    if device == "cuda" and not torch.cuda.is_available():
+        raise EngineError("no CUDA device is to be had here: use --device cpu")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if gatys:
+        from realtime.measure.bench_gatys import bench_gatys, tables
+
+        found = bench_gatys(
+            style, device=device, say=lambda part: None if json else say(f"measuring {part} ...")
+        )
+        if json:
+            show_json(found)
+            return
+        for columns, rows in tables(found):
+            show_table(columns, rows)
+        show_findings("limit", found["limit"])
+        show_findings("machine", found["machine"])
+        return
+    if clip is None and CLIP.is_file():
+        clip = CLIP
+    figures = measure(
+        style,
+        clip=clip,
+        device=device,
+        quick=quick,
+        say=lambda part: None if json else say(f"measuring {part} ..."),
+    )
+    if json:
+        show_json(figures)
+    else:
+        show_speeds(figures)
+
+
+@command(
+    example="impasto eval --style great_wave --picture photos/ --clip walk.mp4 "
+    "--painting great_wave.jpg"
+)
+def eval(
+    style: options.Style,
+    picture: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PICTURE", help="To paint and judge; may be repeated, or a folder."),
+    ] = None,
+    clip: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="CLIP",
+            help="A video, or a folder of its frames, for steadiness; may be repeated.",
+        ),
+    ] = None,
+    painting: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What the style comes from; else no style loss."),
+    ] = None,
+    strength: options.Strength = 1.0,
+    quality: options.Quality = "auto",
+    side: Annotated[
+        int, typer.Option(min=64, max=2160, help="Short side that clips are painted at, in pixels.")
+    ] = 288,
+    frames: Annotated[
+        int, typer.Option(min=2, max=600, help="Of each clip, from its beginning.")
+    ] = 30,
+    loss_network: Annotated[
+        Literal["compact", "vgg16", "vgg19"],
+        typer.Option(help="What judges; the others are downloaded at first use."),
+    ] = "compact",
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Judge by the Oxford VGG-19 in this .safetensors file."),
+    ] = None,
+    gatys_steps: Annotated[
+        bool,
+        typer.Option(
+            "--gatys-steps",
+            help="How many steps of L-BFGS each --picture, painted in one pass, is worth (slow).",
+        ),
+    ] = False,
+    device: options.Device = "auto",
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """Judge a style: content and style loss, and the steadiness of clips, off, hold and flow."""
+    pictures, clips = picture or [], clip or []
+    if not pictures and not clips:
+        raise typer.BadParameter("Give a --picture, a --clip, or both, to judge by.")
+    if teacher is not None and loss_network != "compact":
+        raise typer.BadParameter("Give either --loss-network or --teacher.")
+    if gatys_steps and (painting is None or not pictures):
+        raise typer.BadParameter("--gatys-steps needs a --painting and a --picture.")
+    from realtime.engines.choice import Choice
+
+    choice = Choice(style, strength, quality, engine, device, precision)
+    choice.check()
+    from realtime.measure.evaluate import evaluate, tables
+
+    figures = evaluate(
+        choice,
+        pictures=pictures,
+        clips=clips,
+        painting=painting,
+        side=side,
+        frames=frames,
+        loss_network="oxford" if teacher else loss_network,
+        teacher=teacher,
+        say=lambda line: None if json else say(line),
+    )
+    if gatys_steps and painting is not None:
+        from realtime.measure.bench_gatys import steps_of_pictures
+
+        network = "oxford" if teacher else loss_network
+        worth = steps_of_pictures(choice, pictures, painting, network, teacher)
+        for row, steps in zip(figures["pictures"], worth, strict=True):
+            row["gatys_steps"] = steps
+            if not json:
+                say(f"{row['picture'].name}: one pass is worth {steps or 'over 300'} L-BFGS steps")
+    if json:
+        show_json(figures)
+    else:
+        for columns, rows in tables(figures):
+            show_table(columns, rows)
+
+
+@command(example="impasto doctor --json")
+def doctor(json: options.Json = False, traceback: options.Traceback = False) -> None:
+    """Show what this machine has: devices, encoders, cameras, weights. Exit 1 if amiss."""
+    from realtime.measure.doctor import examine
+
+    found = examine()
+    if json:
+        show_json(found)
+    else:
+        for name, value in found.items():
+            show_findings(name, value)
+    if found["problems"]:
+        raise typer.Exit(1)

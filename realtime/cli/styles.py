@@ -1,0 +1,54 @@
+"""`impasto styles`: what is installed; a contact sheet."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.errors import WeightsError
+from realtime.cli import options
+from realtime.cli.app import command
+from realtime.cli.terminal import (
+    say,
+    show_json,
+    show_table,
+)
+
+
+@command(example="impasto styles --sheet styles.png --on holiday.jpg")
+def styles(
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Also paint one picture in every style, side by side."),
+    ] = None,
+    on: Annotated[
+        Path | None,
+        typer.Option(metavar="PICTURE", help="What to paint on the sheet, instead of a seascape."),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    traceback: options.Traceback = False,
+) -> None:
+    """List the styles that are installed, and make a contact sheet of them."""
+    if on is not None and sheet is None:
+        raise typer.BadParameter("--on says what is painted on a --sheet: give both.")
+    from models.styles import known_styles
+
+    known = known_styles()
+    if not known:
+        raise WeightsError("no style is installed: install impasto again")
+    if json:
+        show_json([vars(style) for style in known.values()])
+    else:
+        columns = ("style", "painting", "artist", "year", "licence", "quality")
+        rows = [
+            (s.name, s.painting, s.artist, s.year, s.licence, ", ".join(s.files))
+            for s in known.values()
+        ]
+        show_table(columns, rows)
+    if sheet is not None:
+        from realtime.painting.sheet import write_sheet
+
+        write_sheet(sheet, list(known), on=on, overwrite=overwrite)
+        if not json:
+            say(f"{sheet}: {len(known)} styles")
