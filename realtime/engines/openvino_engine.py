@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +51,8 @@ class OpenVinoEngine(Engine):
         self.precision = _native(self._core, precision)
         self.color = color
         self.carries = self.reads_planes = self.side_by_side = is_ours(network)
-        self._compiling = threading.Lock()
+        # A lock for each graph: the first two frames compile one each, at once.
+        self._compiling: dict[NormStatistics, threading.Lock] = defaultdict(threading.Lock)
         self.replace(network)
         if self.carries:
             (channels,) = self._models["renewed"].input("mean").shape
@@ -102,7 +104,7 @@ class OpenVinoEngine(Engine):
         key = (kind, shape, streams)
         requests = self._threads.__dict__.setdefault("requests", {})
         if key not in requests:
-            with self._compiling:
+            with self._compiling[kind]:
                 if key not in self._compiled:
                     self._compiled[key] = self._compile(kind, shape, streams)
                 compiled = self._compiled[key]

@@ -29,6 +29,7 @@ from realtime.pixels import (
     to_planes,
     to_rgb,
 )
+from realtime.threads import codec_threads
 
 Seconds = float | Fraction
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by H.273
@@ -71,6 +72,7 @@ class VideoFile:
         try:
             self._stream = video_stream(self._container, path)
             self._stream.thread_type = "AUTO"  # type: ignore[assignment]  # a name will do
+            self._stream.codec_context.thread_count = codec_threads()
             self._time_base = self._stream.time_base or Fraction(1, 1000)
             self.start_time = (self._stream.start_time or 0) * self._time_base
             start, end = _checked_range(start, end)
