@@ -13,13 +13,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.errors import WeightsError
-from models.gatys_losses import Moments
-from models.gatys_objective import MARGIN, Losses, Objective, Weights, painting_moments, regions_of
+from models.gatys_objective import (
+    MARGIN,
+    Losses,
+    Objective,
+    Region,
+    Weights,
+    painting_moments,
+    regions_of,
+)
 from models.loss_network import CompactNetwork, LossNetwork, load_loss_network
-from models.losses import STYLE_LAYERS
+from models.losses import STYLE_LAYERS, total_variation, total_variation_root
 
 MIN_SIDE = 16  # px: relu5_1 needs four poolings
 _COARSEST = 64  # px, short side of the smallest level
+_LEAST_ROUGHNESS = 1e-3  # total variation of a painting of one colour, which has none
 
 
 @dataclass(frozen=True)
@@ -163,14 +171,16 @@ def paint(
     detailed = start is not None or settings.start != "noise"
     done = 0
     for size, count in zip(sizes, steps, strict=True):
+        paintings = [_seen(style.image.to(device), settings, size) for style in styles]
         objective = Objective(
             network,
             resized(content, size),
-            regions_of([_seen(style, network, settings, size, device) for style in styles]),
+            _regions(network, styles, paintings, size, settings),
             weights,
             None if like is None else resized(like.to(device), size),
             None if like_mask is None else resized(like_mask.to(device), size),
             settings.tile,
+            _roughness(styles, paintings, settings),
         )
         image = enlarged(image, first, size) if done and detailed else resized(image, size)
         for step, losses, pixels in optimize(objective, image, count, settings):
@@ -274,25 +284,41 @@ def enlarged(image: Tensor, first: Tensor, size: tuple[int, int]) -> Tensor:
     return (resized(first, size) + changed).clamp(0, 1)
 
 
-def _seen(
-    style: StyleImage,
-    network: LossNetwork,
-    settings: Settings,
-    size: tuple[int, int],
-    device: str,
-) -> tuple[dict[str, Moments], float, Tensor | None]:
-    """A painting's moments, weight and mask for a picture of this size.
+def _seen(painting: Tensor, settings: Settings, size: tuple[int, int]) -> Tensor:
+    """A painting (1, 3, h, w) at the size that suits a picture of `size`.
 
     Its long side is the picture's times `style_scale`, but never more than its own, as enlarging
     would teach blur, nor so little that there is nothing to see.
     """
-    height, width = style.image.shape[-2:]
+    height, width = painting.shape[-2:]
     scale = min(1.0, settings.style_scale * max(size) / max(height, width))
     scale = max(scale, MIN_SIDE / min(height, width))
-    small = resized(style.image.to(device), (round(height * scale), round(width * scale)))
-    targets = painting_moments(network, small, list(settings.style_layers), settings.tile)
-    mask = None if style.mask is None else resized(style.mask.to(device), size)
-    return targets, style.weight, mask
+    return resized(painting, (round(height * scale), round(width * scale)))
+
+
+def _regions(
+    network: LossNetwork,
+    styles: Sequence[StyleImage],
+    paintings: Sequence[Tensor],
+    size: tuple[int, int],
+    settings: Settings,
+) -> list[Region]:
+    """What is wanted where in a picture of `size`, from the paintings as they are seen there."""
+    found = []
+    for style, painting in zip(styles, paintings, strict=True):
+        targets = painting_moments(network, painting, list(settings.style_layers), settings.tile)
+        mask = None if style.mask is None else resized(style.mask.to(painting.device), size)
+        found.append((targets, style.weight, mask))
+    return regions_of(found)
+
+
+def _roughness(
+    styles: Sequence[StyleImage], paintings: Sequence[Tensor], settings: Settings
+) -> float:
+    """The paintings' own total variation: the weighted mean, and never nothing."""
+    variation = total_variation if settings.tv_form == "squared" else total_variation_root
+    each = [s.weight * variation(p).item() for s, p in zip(styles, paintings, strict=True)]
+    return max(sum(each) / sum(style.weight for style in styles), _LEAST_ROUGHNESS)
 
 
 def _first(

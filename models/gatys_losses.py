@@ -157,8 +157,10 @@ class WassersteinLoss:
     def __init__(self, target: Moments) -> None:
         self.target = target
         covariance = self._covariance(target)
-        values, vectors = torch.linalg.eigh(covariance)
-        self._root = (vectors * values.clamp_min(0).sqrt().unsqueeze(1)) @ vectors.mT
+        # In float64: eigh does not converge in float32 for the singular matrices of few places.
+        values, vectors = torch.linalg.eigh(covariance[0].double())
+        kept = values > 1e-6 * values[-1]  # the others add nothing to the cross term
+        self._root = (vectors * values.clamp_min(0).sqrt())[:, kept].float()
         self._energy = (target.mean.square().sum() + _trace(covariance)).clamp_min(1e-12)
 
     @staticmethod
@@ -168,7 +170,7 @@ class WassersteinLoss:
     def __call__(self, found: Moments) -> Tensor:
         """A scalar; 0 where the moments are the painting's."""
         covariance = self._covariance(found)
-        product = self._root @ covariance @ self._root
+        product = self._root.T @ covariance @ self._root  # as D^1/2 C D^1/2, but never singular
         # The derivative needs the eigenvalues only, so equal ones do no harm. The floor keeps the
         # root's slope finite: features have fewer than C independent directions.
         floor = 1e-6 * self._energy

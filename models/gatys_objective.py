@@ -82,6 +82,7 @@ class Objective:
     like: Tensor | None = None
     like_mask: Tensor | None = None
     tile: int | None = None
+    roughness: float = 1.0
     _windows: list[Window] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -190,7 +191,7 @@ class Objective:
         style = style / max(share, 1e-12)
         variation = (
             total_variation if weights.total_variation_form == "squared" else total_variation_root
-        )(image)[0]
+        )(image)[0] / self.roughness
         total = (
             weights.content * content + weights.style * style + weights.total_variation * variation
         )

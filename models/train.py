@@ -35,6 +35,7 @@ from models.losses import (
     style_loss,
     temporal_loss,
     total_variation,
+    weave_loss,
 )
 from models.photos import crops, list_photos, read_photo, resize_long_side, resize_short_side
 from models.styles import load_network
@@ -58,6 +59,7 @@ class Recipe:
     style_weight: float = 5.0
     tv_weight: float = 0.5
     temporal_weight: float = 50.0
+    weave_weight: float = 1000.0  # of a pattern that repeats every other pixel
     range_weight: float = 10.0  # keeps the unclamped output near [0, 1]
     painting_side: int = 512  # px, long side, as seen by the loss network at 2/3 of full size
     seed: int = 1
@@ -98,7 +100,7 @@ def see_painting(path: Path, loss_network: LossNetwork, recipe: Recipe, device: 
 def style_losses(
     network: nn.Module, photos: Tensor, painting: Painting, recipe: Recipe, dice: torch.Generator
 ) -> dict[str, Tensor]:
-    """Content, style, smoothness, range and steadiness of one batch, each weighted.
+    """Content, style, smoothness, weave, range and steadiness of one batch, each weighted.
 
     Half of the batch is painted at 3/2 of its size and judged after shrinking back, which shapes
     what a viewer sees of the whole; the other half is judged pixel by pixel against the painting
@@ -130,6 +132,8 @@ def style_losses(
         "style": recipe.style_weight * style_loss(grams, targets).mean(),
         "tv": recipe.tv_weight
         * (total_variation(painted_large).mean() + total_variation(painted).mean()),
+        "weave": recipe.weave_weight
+        * (weave_loss(painted_large).mean() + weave_loss(painted).mean()),
         "range": recipe.range_weight * (judged - judged.clamp(0, 1)).square().mean(),
     }
     if recipe.temporal_weight:

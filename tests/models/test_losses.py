@@ -12,6 +12,7 @@ from models.losses import (
     temporal_loss,
     total_variation,
     total_variation_root,
+    weave_loss,
 )
 
 
@@ -75,6 +76,18 @@ def test_total_variation_of_a_ramp():
     ramp = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 3, 5, 4) / 10
     torch.testing.assert_close(total_variation(ramp), torch.tensor([0.01]))
     torch.testing.assert_close(total_variation_root(ramp), torch.tensor([0.1]), atol=1e-4, rtol=0)
+
+
+def test_weave_is_what_repeats_every_other_pixel():
+    """Stripes and checks of amplitude 0.1 have a mean square of 0.01; a ramp and an edge, none."""
+    y, x = torch.meshgrid(torch.arange(36.0), torch.arange(50.0), indexing="ij")
+    for weave in ((-1) ** x, (-1) ** y, (-1) ** (x + y)):
+        image = (0.5 + 0.1 * weave).expand(1, 3, -1, -1)
+        torch.testing.assert_close(weave_loss(image), torch.tensor([0.01]))
+    ramp = (x / 50 + y / 72).expand(1, 3, -1, -1)
+    assert weave_loss(ramp).item() < 1e-12
+    grain = torch.rand(1, 3, 320, 320, generator=torch.Generator().manual_seed(1))
+    assert weave_loss(grain).item() < grain.var().item() / 100
 
 
 def test_temporal_loss_counts_only_trusted_places():
