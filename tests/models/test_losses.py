@@ -87,7 +87,8 @@ def test_weave_is_what_repeats_every_other_pixel():
     ramp = (x / 50 + y / 72).expand(1, 3, -1, -1)
     assert weave_loss(ramp).item() < 1e-12
     grain = torch.rand(1, 3, 320, 320, generator=torch.Generator().manual_seed(1))
-    assert weave_loss(grain).item() < grain.var().item() / 100
+    # White noise is as strong at half the rate as anywhere; a mean over 256 places leaves 1/256.
+    assert weave_loss(grain).item() == pytest.approx(3 * grain.var().item() / 256, rel=0.15)
 
 
 def test_temporal_loss_counts_only_trusted_places():
