@@ -1,10 +1,12 @@
-"""The weights with which a graph gives a video codec's planes in place of RGB."""
+"""The weights with which a graph gives, or reads, a video codec's planes in place of RGB."""
 
 import numpy as np
 
 from models.colors import ycc_to_rgb
 
 LUMA, CHROMA = "planes.luma", "planes.chroma"  # 1x1 convolutions in export.byte_graph
+# rgb = TO_RGB @ (ycc - BLACK), and back, in 0..255; in export.gpu_graph
+TO_RGB, FROM_RGB, BLACK = "planes.to_rgb", "planes.from_rgb", "planes.black"
 
 
 def from_rgb(matrix: int, full_range: bool) -> dict[str, np.ndarray]:
@@ -21,3 +23,10 @@ def from_rgb(matrix: int, full_range: bool) -> dict[str, np.ndarray]:
         found[f"{part}.weight"] = (255 * weight)[..., None, None].astype(np.float32)
         found[f"{part}.bias"] = bias.astype(np.float32)
     return found
+
+
+def both_ways(matrix: int, full_range: bool) -> dict[str, np.ndarray]:
+    """The weights, by name, of a graph that reads planes of these colours too."""
+    to_rgb, black = ycc_to_rgb(matrix, full_range)
+    back = np.linalg.inv(to_rgb.astype(float)).astype(np.float32)
+    return from_rgb(matrix, full_range) | {TO_RGB: to_rgb, FROM_RGB: back, BLACK: black}

@@ -2,11 +2,12 @@
 
     python -m export.templates
 
-writes them anew into graphs/, from export.byte_graph; a test says when that is due.
+writes them anew into graphs/, from export.byte_graph and gpu_graph; a test says when that is due.
 """
 
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -16,19 +17,38 @@ from models.forms import FORMS
 from models.styles import Weights
 
 GRAPHS = Path(__file__).parent / "graphs"
-KINDS: tuple[tuple[str, NormStatistics, bool], ...] = tuple(
-    product(FORMS, ("own", "carried", "renewed"), (False, True))
+
+
+class Kind(NamedTuple):
+    """What tells one graph from another."""
+
+    form: str
+    statistics: NormStatistics
+    planes: bool = False  # come out; and go in, on a GPU
+    gpu: str = ""  # "fp32" or "fp16": made for one
+
+
+_KINDS: tuple[NormStatistics, ...] = ("own", "carried", "renewed")
+KINDS = tuple(
+    Kind(form, statistics, planes, gpu)
+    for form, statistics, planes, gpu in product(FORMS, _KINDS, (False, True), ("", "fp32", "fp16"))
+    if not gpu or statistics != "own"
 )
 
 
 def filled(
-    weights: Weights, statistics: NormStatistics, *, planes: dict[str, np.ndarray] | None = None
+    weights: Weights,
+    statistics: NormStatistics,
+    *,
+    planes: dict[str, np.ndarray] | None = None,
+    gpu: str = "",
 ) -> bytes:
     """The graph of a network with these weights: what `build_byte_model` makes of the network.
 
-    planes: the weights that `byte_graph.from_rgb` gives, where planes are to come out.
+    planes: the weights that `from_rgb` gives, where planes are to come out. gpu: "fp32" or "fp16"
+    for what `build_gpu_model` makes of it; planes are then those of `from_rgb.both_ways`.
     """
-    model = onnx.load(path_of(weights.form, statistics, planes is not None))
+    model = onnx.load(path_of(Kind(weights.form, statistics, planes is not None, gpu)))
     arrays = weights.arrays | (planes or {})
     for tensor in model.graph.initializer:
         if tensor.name in arrays:
@@ -36,13 +56,17 @@ def filled(
     return model.SerializeToString()
 
 
-def template(form: str, statistics: NormStatistics, planes: bool) -> onnx.ModelProto:
+def template(kind: Kind) -> onnx.ModelProto:
     """The graph of a form, its weights left out."""
     from export.byte_graph import build_byte_model
+    from export.gpu_graph import build_gpu_model
     from models.transform_net import TransformNet
 
-    network = TransformNet(form).eval()
-    model = build_byte_model(network, statistics, planes=planes)
+    network, half = TransformNet(kind.form).eval(), kind.gpu == "fp16"
+    if kind.gpu:
+        model = build_gpu_model(network, kind.statistics, planes=kind.planes, half=half)
+    else:
+        model = build_byte_model(network, kind.statistics, planes=kind.planes)
     names = set(network.state_dict())
     for tensor in model.graph.initializer:
         if tensor.name in names:
@@ -50,16 +74,17 @@ def template(form: str, statistics: NormStatistics, planes: bool) -> onnx.ModelP
     return model
 
 
-def path_of(form: str, statistics: NormStatistics, planes: bool) -> Path:
+def path_of(kind: Kind) -> Path:
     """Where a template is."""
-    return GRAPHS / f"{form}.{statistics}{'.planes' if planes else ''}.onnx"
+    parts = [kind.form, kind.statistics, *["planes"] * kind.planes, *[kind.gpu] * bool(kind.gpu)]
+    return GRAPHS / f"{'.'.join(parts)}.onnx"
 
 
 def write() -> None:
     """Write all of them."""
     GRAPHS.mkdir(exist_ok=True)
     for kind in KINDS:
-        path_of(*kind).write_bytes(template(*kind).SerializeToString())
+        path_of(kind).write_bytes(template(kind).SerializeToString())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from export.byte_graph import build_byte_model
-from export.from_rgb import from_rgb
+from export.from_rgb import both_ways, from_rgb
+from export.gpu_graph import build_gpu_model
 from export.onnx_graph import build_model
 from export.templates import KINDS, filled, path_of, template
 from models.forms import FORMS, shapes
@@ -25,16 +26,21 @@ def run(model: bytes, frames: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_files_are_as_the_builder_writes_them(kind):
-    assert onnx.load(path_of(*kind)) == template(*kind), "run python -m export.templates"
+    assert onnx.load(path_of(kind)) == template(kind), "run python -m export.templates"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_filled_is_built(kind):
-    form, statistics, planes = kind
+    form, statistics, planes, gpu = kind
     weights = load_weights("great_wave:0.5+starry_night:0.5", strength=0.8, quality=form)
-    colors = from_rgb(matrix=1, full_range=False) if planes else None
-    ours = onnx.load_from_string(filled(weights, statistics, planes=colors))
-    built = build_byte_model(network_of(weights), statistics, planes=planes)
+    color = {"matrix": 1, "full_range": False}
+    colors = (both_ways(**color) if gpu else from_rgb(**color)) if planes else None
+    ours = onnx.load_from_string(filled(weights, statistics, planes=colors, gpu=gpu))
+    network = network_of(weights)
+    if gpu:
+        built = build_gpu_model(network, statistics, planes=planes, half=gpu == "fp16")
+    else:
+        built = build_byte_model(network, statistics, planes=planes)
     assert ours.graph.node == built.graph.node
     for mine, theirs in zip(ours.graph.initializer, built.graph.initializer, strict=True):
         assert mine.name == theirs.name
