@@ -5,6 +5,7 @@
 writes them anew into graphs/, from export.byte_graph and gpu_graph; a test says when that is due.
 """
 
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +50,11 @@ def filled(
     for what `build_gpu_model` makes of it; planes are then those of `from_rgb.both_ways`.
     """
     model = onnx.load(path_of(Kind(weights.form, statistics, planes is not None, gpu)))
-    arrays = weights.arrays | (planes or {})
+    return fill(model, weights.arrays | (planes or {}))
+
+
+def fill(model: onnx.ModelProto, arrays: Mapping[str, np.ndarray]) -> bytes:
+    """A graph with these for its weights of the same names."""
     for tensor in model.graph.initializer:
         if tensor.name in arrays:
             tensor.raw_data = np.ascontiguousarray(arrays[tensor.name], np.float32).tobytes()

@@ -92,8 +92,8 @@ Steadiness = Annotated[
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
 Engine = Annotated[
-    Literal["auto", "torch", "onnxruntime", "openvino"],
-    typer.Option(help="auto: the fastest one here."),
+    Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"],
+    typer.Option(help="auto: the fastest one here, but tensorrt."),
 ]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the network's arithmetic.")

@@ -5,8 +5,8 @@ each picture alone. A video is stylised with `carry`: the norm statistics that o
 from the frames before it (see models.folding), which is faster and steadier. They go in and come
 out; an engine keeps nothing between frames but weights already folded.
 
-PyTorch, ONNX Runtime and OpenVINO have a module each, loaded when it is wanted: PyTorch alone takes
-longer to load than everything else until the first frame.
+PyTorch, ONNX Runtime (one for CPUs, one for GPUs) and OpenVINO have modules of their own, loaded
+when they are wanted: PyTorch alone takes longer to load than everything else until the first frame.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from models.errors import EngineError
 from models.styles import Weights
 from realtime.engines import known_speeds
-from realtime.engines.cuda import cuda_devices
+from realtime.engines.cuda import cuda_devices, cuda_name
 from realtime.frame import ColorTags
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ def open_engine(
     """An engine for `network`; "auto" is what is fastest on this machine.
 
     network: TransformNet or ClassicNet, float32, on the CPU, which is copied; or the weights of
-    one. engine: "torch", "onnxruntime", "openvino" or "auto", which times all that are installed at
-    `size` (height, width), the first time on a machine, and says so in `.reason`. device: "cpu" or
-    "cuda". precision: "fp32", "bf16" or "fp16".
+    one. engine: "torch", "onnxruntime", "openvino", "tensorrt" or "auto", which times all others
+    that are installed at `size` (height, width), the first time on a machine, and says so in
+    `.reason`. device: "cpu" or "cuda". precision: "fp32", "bf16" or "fp16".
     Raises EngineError for what this machine does not have. A GPU that nobody asked for and that
     does not work is told in `.notes`.
     """
@@ -156,9 +156,10 @@ def open_engine(
             return chosen
     if engine == "auto":
         return _fastest(network, device, precision, size)
-    if engine not in _OPENERS:
-        raise EngineError(f"no engine {engine!r}; there are {', '.join(_OPENERS)} and auto")
-    return _OPENERS[engine](network, device, precision)
+    openers = _OPENERS | _ON_REQUEST
+    if engine not in openers:
+        raise EngineError(f"no engine {engine!r}; there are {', '.join(openers)} and auto")
+    return openers[engine](network, device, precision)
 
 
 def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
@@ -170,9 +171,28 @@ def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> 
 def _onnx_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
     from realtime.engines.onnx_engine import OnnxEngine
 
+    if device == "cuda":
+        return _onnx_gpu_engine(network, "cuda", precision)
     if precision not in ("auto", "fp32"):
         raise EngineError(f"ONNX Runtime runs in fp32 here, not {precision}; use --engine torch")
-    return OnnxEngine(network, device=device)
+    return OnnxEngine(network)
+
+
+def _onnx_gpu_engine(network: nn.Module | Weights, provider: str, precision: str) -> Engine:
+    from realtime.engines.onnx_gpu import PRECISIONS, OnnxGpuEngine
+
+    if precision not in ("auto", *PRECISIONS):
+        raise EngineError(
+            f"ONNX Runtime runs in {' and '.join(PRECISIONS)} on a GPU here, not {precision}"
+        )
+    precision = PRECISIONS[0] if precision == "auto" else precision
+    return OnnxGpuEngine(network, provider=provider, precision=precision)
+
+
+def _tensorrt_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+    if device != "cuda":
+        raise EngineError("TensorRT wants an NVIDIA GPU, and --device cuda; use another --engine")
+    return _onnx_gpu_engine(network, "tensorrt", precision)
 
 
 def _openvino_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
@@ -190,6 +210,7 @@ _OPENERS: dict[str, Callable[[nn.Module | Weights, str, str], Engine]] = {
     "onnxruntime": _onnx_engine,
     "openvino": _openvino_engine,
 }
+_ON_REQUEST = {"tensorrt": _tensorrt_engine}  # it builds for minutes before it can be timed
 
 
 _ROUNDS = 3
@@ -200,7 +221,8 @@ def _fastest(
 ) -> Engine:
     """Whichever was the fastest on this machine; all are timed where that is not known."""
     kind = network.form if isinstance(network, Weights) else type(network).__name__
-    known = known_speeds.recall(kind, device, precision)
+    where = cuda_name() if device == "cuda" else device
+    known = known_speeds.recall(kind, where, precision)
     if known is not None:
         try:
             chosen = _OPENERS[known.engine](network, device, precision)
@@ -232,7 +254,7 @@ def _fastest(
         f"{loser.name} {loser.precision} {fps[loser]:.0f}" for loser in losers
     )
     found = known_speeds.Known(winner.name, winner.reason)
-    known_speeds.remember(kind, device, precision, found=found)
+    known_speeds.remember(kind, where, precision, found=found)
     return winner
 
 

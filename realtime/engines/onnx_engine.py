@@ -1,4 +1,4 @@
-"""ONNX Runtime as an engine, on the CPU or a CUDA device. PyTorch is not loaded for it."""
+"""ONNX Runtime as an engine, on the CPU. PyTorch is not loaded for it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from models import forms
-from models.errors import EngineError
-from models.styles import Weights, network_of, weights_of
+from models.styles import Weights, weights_of
 from realtime.engines.engine import Engine
 from realtime.frame import ColorTags
 from realtime.pixels import planar_video_frame, to_rgb
@@ -29,32 +28,24 @@ class Norms(NamedTuple):
 
 
 class OnnxEngine(Engine):
-    """ONNX Runtime on the CPU or a CUDA device, in float32.
+    """ONNX Runtime on the CPU, in float32.
 
     Carried statistics are inputs here, applied beside the convolutions: 18 ms at 640x360 where
     those of each frame take 21. Folded into the weights it would be 14, but then every refresh
-    would need a new session (20 ms; seconds on a GPU).
+    would need a new session (20 ms).
 
     network: the weights of a network of ours; or a network, for which PyTorch is there already.
     color: frames are planes of these colours (see `Engine.for_planes`); None: RGB.
     """
 
-    name, precision = "onnxruntime", "fp32"
+    name, device, precision = "onnxruntime", "cpu", "fp32"
 
-    def __init__(
-        self,
-        network: nn.Module | Weights,
-        *,
-        device: str = "cpu",
-        color: ColorTags | None = None,
-    ) -> None:
+    def __init__(self, network: nn.Module | Weights, *, color: ColorTags | None = None) -> None:
         super().__init__(smallest=forms.MARGIN + forms.STRIDE)
-        self.device, self.color = device, color
-        self.network = network
-        self.carries = is_ours(network)
-        self.reads_planes = self.carries and device == "cpu"
+        self.color, self.network = color, network
+        self.carries = self.reads_planes = is_ours(network)
         if self.carries:
-            (channels,) = self._renewed.get_inputs()[1].shape  # and is there a provider?
+            (channels,) = self._renewed.get_inputs()[1].shape
             self._start = Norms(np.zeros(channels, np.float32), np.ones(channels, np.float32))
 
     def replace(self, network: nn.Module | Weights) -> None:
@@ -63,7 +54,7 @@ class OnnxEngine(Engine):
             self.__dict__.pop(session, None)
 
     def for_planes(self, color: ColorTags) -> Engine:
-        return OnnxEngine(self.network, device=self.device, color=color)
+        return OnnxEngine(self.network, color=color)
 
     # Made when first needed: a film does without the first, a picture without the others.
 
@@ -80,14 +71,7 @@ class OnnxEngine(Engine):
         return self._session("renewed")
 
     def _session(self, kind: NormStatistics) -> Any:
-        if self.device == "cpu":
-            return _session(graph_of(self.network, kind, self.color), self.device)
-        # GPUs have no operators on bytes: those would go back to the CPU. PyTorch builds this one.
-        from export.onnx_graph import build_model
-
-        network = self.network
-        network = network_of(network) if isinstance(network, Weights) else network
-        return _session(build_model(network, kind).SerializeToString(), self.device)
+        return _session(graph_of(self.network, kind, self.color))
 
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
         return _run(self._own, frames=as_rgb(frames, self.color))[0]
@@ -107,28 +91,17 @@ def _run(session: Any, **inputs: Any) -> list[np.ndarray]:
     return session.run(None, {name: np.asarray(x, order="C") for name, x in inputs.items()})
 
 
-def _session(model: bytes, device: str) -> Any:
-    """A session that runs where it was told to. ONNX Runtime itself would fall back in silence."""
+def _session(model: bytes) -> Any:
     import onnxruntime
 
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
     options = onnxruntime.SessionOptions()
     # Said outright, since threads it counts itself it also pins to cores, where other stages run.
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
     # Nor may idle threads spin: what PyTorch, the decoder or the encoder does next would take up to
     # six times as long (measured with two cores), and ONNX Runtime itself gains nothing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    onnxruntime.set_default_logger_severity(4)  # a provider that fails is told below, in one line
-    if provider in onnxruntime.get_available_providers():
-        if device == "cuda":
-            onnxruntime.preload_dlls()  # CUDA and cuDNN as PyTorch's own wheels bring them
-        session = onnxruntime.InferenceSession(model, options, providers=[provider])
-        if provider in session.get_providers():
-            return session
-    raise EngineError(
-        f"ONNX Runtime has no working {provider} here; install onnxruntime-gpu with the CUDA and "
-        "cuDNN that it names, or use --engine torch"
-    )
+    onnxruntime.set_default_logger_severity(4)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def is_ours(network: nn.Module | Weights) -> bool:

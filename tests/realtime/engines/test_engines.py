@@ -168,7 +168,7 @@ def test_an_engine_asked_for_is_the_engine():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "tensorflow"}, "torch, onnxruntime, openvino and auto"),
+        ({"engine": "tensorflow"}, "torch, onnxruntime, openvino, tensorrt and auto"),
         ({"device": "tpu"}, "cpu, cuda and auto"),
         ({"device": "cpu", "engine": "torch", "precision": "fp16"}, "does not compute in fp16"),
         ({"device": "cpu", "engine": "onnxruntime", "precision": "bf16"}, "--engine torch"),
@@ -221,8 +221,8 @@ def test_a_gpu_that_nothing_can_use_is_left_alone_unless_asked_for(engine, monke
 def test_cuda_without_a_gpu():
     with pytest.raises(EngineError, match="--device cpu"):
         open_engine(make_network(), device="cuda")
-    with pytest.raises(EngineError, match="CUDAExecutionProvider"):
-        OnnxEngine(make_network(), device="cuda")
+    with pytest.raises(EngineError, match="--device cuda; use another"):
+        open_engine(make_network(), engine="tensorrt", device="cpu")
 
 
 class _Crowded(torch.nn.Module):

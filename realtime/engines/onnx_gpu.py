@@ -1,0 +1,342 @@
+"""ONNX Runtime as an engine on an NVIDIA GPU, by CUDA or TensorRT. PyTorch is not loaded for it."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+from collections.abc import Mapping
+from contextlib import redirect_stdout, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models import forms
+from models.errors import EngineError
+from models.styles import Weights, network_of, weights_of
+from realtime.engines.batches import Batches, RanOut
+from realtime.engines.engine import Engine
+from realtime.engines.onnx_engine import Norms, is_ours
+from realtime.frame import ColorTags
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from export.contract import NormStatistics
+
+PRECISIONS = ("fp16", "fp32")  # the fastest first
+_PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "cpu": "CPUExecutionProvider",  # for tests: the same graphs and the same bindings
+}
+_LAST = "body.out.conv.weight"  # the only convolution that is not normed
+_SHAPES_KEPT = 6  # sessions; each is for one shape of batch, and one kind of statistics
+_TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
+_FREE = {"rgb": ("n", "height", "width"), "planes": ("n", "rows", "width")}  # the graphs' own names
+
+
+class OnnxGpuEngine(Engine):
+    """ONNX Runtime by CUDA or TensorRT, in float16 or float32.
+
+    Every shape of batch has a session of its own, in which no size is left to be computed, and
+    tensors of its own on the GPU, where its CUDA graph finds them: a frame is copied in and out,
+    and nothing between. The first run of a shape, in which cuDNN tries its ways to convolve, comes
+    before its first frame. Call it from one thread: CUDA graphs of ONNX Runtime belong to one.
+
+    network: the weights of a network of ours; or a network, for which PyTorch is there already.
+    provider: "cuda" or "tensorrt". color: frames are planes of these colours (see
+    `Engine.for_planes`); None: RGB. options: of the provider, beside or instead of our own.
+    Raises EngineError where the provider does not load.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(
+        self,
+        network: nn.Module | Weights,
+        *,
+        provider: str = "cuda",
+        precision: str = "fp16",
+        color: ColorTags | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(smallest=forms.MARGIN + forms.STRIDE)
+        require(provider)
+        self.provider, self.precision, self.color = provider, precision, color
+        self.device = "cpu" if provider == "cpu" else "cuda"
+        if provider == "tensorrt":
+            self.name = "tensorrt"
+        self.carries = self.reads_planes = is_ours(network)
+        self._options = dict(options or {})
+        self._batches = Batches(self)
+        self.replace(network)
+        if self.carries:
+            channels = self._channels()
+            self._start = Norms(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+
+    def replace(self, network: nn.Module | Weights) -> None:
+        if self.carries and not isinstance(network, Weights):
+            network = weights_of(network)  # type: ignore[arg-type]
+        self.network = network
+        self._bound: dict[tuple[NormStatistics, tuple[int, ...]], Bound] = {}
+
+    def for_planes(self, color: ColorTags) -> Engine:
+        return OnnxGpuEngine(
+            self.network,
+            provider=self.provider,
+            precision=self.precision,
+            color=color,
+            options=self._options,
+        )
+
+    def on_device(self, frames: np.ndarray, statistics: Norms) -> Bound:
+        """What paints these frames again each time it is `run`, copying nothing: for measuring."""
+        bound = self._bound_for("carried", frames.shape)
+        bound.put(frames=frames, **statistics._asdict())
+        return bound
+
+    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+        return self._paint("own", frames)
+
+    def _carry(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
+        return self._paint("carried", frames, **statistics._asdict())
+
+    def _refresh(
+        self, frame: np.ndarray, statistics: Norms, weight: float
+    ) -> tuple[np.ndarray, Norms]:
+        renewed: list[np.ndarray] = []
+
+        def paint(frame: np.ndarray) -> np.ndarray:
+            given = {"frames": frame, "weight": np.float32(weight), **statistics._asdict()}
+            painted, *renewed[:] = self._run("renewed", given)
+            return painted
+
+        return self._batches(frame, paint), Norms(*renewed)
+
+    def _paint(
+        self, kind: NormStatistics, frames: np.ndarray, **statistics: np.ndarray
+    ) -> np.ndarray:
+        return self._batches(
+            frames, lambda part: self._run(kind, {"frames": part, **statistics})[0]
+        )
+
+    def _run(self, kind: NormStatistics, given: dict[str, Any]) -> list[np.ndarray]:
+        """The graph's outputs. Raises RanOut."""
+        frames = given["frames"]
+        try:
+            bound = self._bound_for(kind, frames.shape)
+            if lack := bound.shape[0] - len(frames):  # the end of a film
+                given["frames"] = np.concatenate([frames, np.repeat(frames[-1:], lack, axis=0)])
+            bound.put(**given)
+            bound.run()
+            painted, *others = bound.outputs()
+        except Exception as error:  # ONNX Runtime's own classes have no base of their own
+            if "memory" not in str(error).lower():
+                raise
+            self._bound.clear()
+            raise RanOut from None
+        return [painted[: len(frames)], *others]
+
+    def _bound_for(self, kind: NormStatistics, shape: tuple[int, ...]) -> Bound:
+        """The session for this shape, or for a few frames more, so that none is made for a rest."""
+        larger = [
+            key
+            for key in self._bound
+            if key[0] == kind and key[1][1:] == shape[1:] and shape[0] <= key[1][0] < 2 * shape[0]
+        ]
+        if larger:
+            return self._bound[min(larger)]
+        if len(self._bound) >= _SHAPES_KEPT:
+            self._bound.pop(next(iter(self._bound)))
+        bound = self._bound[kind, shape] = self._opened(kind, shape)
+        return bound
+
+    def _opened(self, kind: NormStatistics, shape: tuple[int, ...]) -> Bound:
+        model = self._graph(kind)
+        names = _FREE["rgb" if self.color is None else "planes"]
+        sides = dict(zip(names, shape, strict=False))
+        try:
+            return Bound(open_session(model, self._provider_options(), sides), shape, self.device)
+        except Exception as error:
+            graphs = {"cuda": "enable_cuda_graph", "tensorrt": "trt_cuda_graph_enable"}
+            option = graphs.get(self.provider, "")
+            if "memory" in str(error).lower() or self._options.get(option) == "0" or not option:
+                raise
+            self._options[option] = "0"
+            self.notes.append(f"no CUDA graphs in {self.name}: {_line(error)}")
+            return self._opened(kind, shape)
+
+    def _provider_options(self) -> list[tuple[str, dict[str, str]]]:
+        """The provider and what it is told; TensorRT leaves to CUDA what it cannot do."""
+        if self.provider == "cpu":
+            return [(_PROVIDERS["cpu"], {})]
+        cuda = {
+            "cudnn_conv_algo_search": "EXHAUSTIVE",
+            "cudnn_conv_use_max_workspace": "1",
+            "enable_cuda_graph": "1",
+        }
+        if self.provider == "cuda":
+            return [(_PROVIDERS["cuda"], cuda | self._options)]
+        from platformdirs import user_cache_path
+
+        folder = user_cache_path("impasto") / "tensorrt"
+        folder.mkdir(parents=True, exist_ok=True)
+        tensorrt = {
+            "trt_fp16_enable": "1" if self.precision == "fp16" else "0",
+            "trt_engine_cache_enable": "1",  # an engine takes minutes to build
+            "trt_engine_cache_path": str(folder),
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": str(folder),
+            "trt_cuda_graph_enable": "1",
+        }
+        providers = [(_PROVIDERS["tensorrt"], tensorrt | self._options)]
+        return [*providers, (_PROVIDERS["cuda"], cuda | {"enable_cuda_graph": "0"})]
+
+    def _graph(self, kind: NormStatistics) -> bytes:
+        half = self.precision == "fp16"
+        network = self.network
+        if kind == "own":  # single pictures, and networks that are not ours: PyTorch builds these
+            from export.onnx_graph import build_model
+
+            network = network_of(network) if isinstance(network, Weights) else network
+            return build_model(network, kind, half=half).SerializeToString()
+        assert isinstance(network, Weights)
+        from export.from_rgb import both_ways
+        from export.templates import fill, filled
+
+        colors = both_ways(self.color.matrix, self.color.full_range) if self.color else {}
+        if self.provider != "tensorrt":
+            return filled(network, kind, planes=colors or None, gpu=self.precision)
+        from export.gpu_graph import build_gpu_model
+
+        model = build_gpu_model(
+            network_of(network), kind, planes=bool(colors), half=half, fold=False
+        )
+        return fill(model, colors)
+
+    def _channels(self) -> int:
+        """How many are normed: of the picture, and of each layer."""
+        assert isinstance(self.network, Weights)
+        convolutions = {name: x for name, x in self.network.arrays.items() if x.ndim == 4}
+        return 3 + sum(len(x) for name, x in convolutions.items() if name != _LAST)
+
+
+class Bound:
+    """A session for one shape of frames, its inputs and outputs in place on the device."""
+
+    def __init__(self, session: Any, shape: tuple[int, ...], device: str) -> None:
+        import onnxruntime
+
+        self.shape, self._session, self._device = shape, session, device
+        self._binding = session.io_binding()
+        self._set: dict[str, Any] = {}  # what was last put in, of what seldom changes
+
+        def tensor(about: Any) -> Any:
+            sides = shape if about.name in ("frames", "stylised") else about.shape
+            value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
+                list(sides), _TYPES[about.type], device
+            )
+            value.update_inplace(np.zeros(sides, _TYPES[about.type]))
+            return value
+
+        self._inputs = {about.name: tensor(about) for about in session.get_inputs()}
+        self._outputs = [tensor(about) for about in session.get_outputs()]
+        for name, value in self._inputs.items():
+            value.update_inplace(
+                np.zeros(value.shape(), np.uint8 if name == "frames" else np.float32)
+            )
+            self._binding.bind_ortvalue_input(name, value)
+        for about, value in zip(session.get_outputs(), self._outputs, strict=True):
+            self._binding.bind_ortvalue_output(about.name, value)
+        self.run()  # warm: the search for algorithms, and where asked for the capture
+
+    def put(self, **given: Any) -> None:
+        """Copy inputs to the device, but for those that are there."""
+        for name, value in given.items():
+            if name != "frames" and self._set.get(name) is value:
+                continue
+            self._set[name] = value if name != "frames" else None
+            self._inputs[name].update_inplace(np.asarray(value, order="C"))
+
+    def run(self) -> None:
+        """Compute the outputs from what is on the device, and wait until they are there."""
+        self._session.run_with_iobinding(self._binding)
+
+    def outputs(self) -> list[np.ndarray]:
+        """Copies on the host."""
+        arrays = (value.numpy() for value in self._outputs)
+        return [array.copy() if self._device == "cpu" else array for array in arrays]
+
+
+def open_session(
+    model: bytes, providers: list[tuple[str, dict[str, str]]], sides: Mapping[str, int]
+) -> Any:
+    """A session in which the graph's free `sides` are these; no other provider steps in."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what fails is raised, and told in one line
+    for name, size in sides.items():
+        options.add_free_dimension_override_by_name(name, size)
+    session = onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    if providers[0][0] not in session.get_providers():
+        raise EngineError(f"ONNX Runtime does not run this graph with {providers[0][0]}")
+    return session
+
+
+def require(provider: str) -> None:
+    """Raise EngineError, and say why, unless a session runs with "cuda" or "tensorrt" here.
+
+    ONNX Runtime itself would only print something, and use the CPU.
+    """
+    import onnxruntime
+
+    name = _PROVIDERS[provider]
+    onnxruntime.set_default_logger_severity(4)
+    if name not in onnxruntime.get_available_providers():
+        reason = "this build of ONNX Runtime is without it"
+    else:
+        with redirect_stdout(io.StringIO()):  # it prints what it does not find
+            onnxruntime.preload_dlls()  # CUDA and cuDNN as PyTorch's own wheels bring them
+        if provider == "tensorrt":
+            with suppress(ImportError):
+                import_module("tensorrt")  # loads its libraries
+        try:
+            open_session(_probe(), [(name, {})], {})
+            return
+        except Exception as error:
+            reason = _missing_library(provider) or _line(error)
+    raise EngineError(
+        f"ONNX Runtime has no working {name} here ({reason}): "
+        f"pip install 'impasto[{provider}]', or use --engine torch"
+    )
+
+
+def _missing_library(provider: str) -> str:
+    """What the provider's own library says when it is loaded; "" if nothing."""
+    import onnxruntime
+
+    folder = Path(onnxruntime.__file__).parent / "capi"
+    for library in folder.glob(f"*onnxruntime_providers_{provider}.*"):
+        try:
+            ctypes.CDLL(str(library))
+        except OSError as error:
+            return _line(error)
+    return ""
+
+
+def _probe() -> bytes:
+    """The smallest graph that there is something to compute in."""
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", [x], [y])
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
