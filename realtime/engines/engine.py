@@ -39,6 +39,7 @@ class Engine(ABC):
     reason: str = "as asked"  # why this engine, in a line
     carries: bool = False  # whether `carry` and `refresh` are there
     side_by_side: bool = False  # whether two threads may call it at once, and gain by it
+    callers: int = 2  # how many do; one more than it computes at once has the next frame ready
     reads_planes: bool = False  # whether `for_planes` is there
 
     def __init__(self, smallest: int) -> None:
@@ -138,7 +139,8 @@ def open_engine(
     network: TransformNet or ClassicNet, float32, on the CPU, which is copied; or the weights of
     one. engine: "torch", "onnxruntime", "openvino", "tensorrt" or "auto", which times all others
     that are installed at `size` (height, width), the first time on a machine, and says so in
-    `.reason`. device: "cpu" or "cuda". precision: "fp32", "bf16" or "fp16".
+    `.reason`. device: "cpu" or "cuda". precision: "fp32", "bf16", "fp16", or "int8" (OpenVINO),
+    which "auto" never chooses.
     Raises EngineError for what this machine does not have. A GPU that nobody asked for and that
     does not work is told in `.notes`.
     """
@@ -165,7 +167,12 @@ def open_engine(
 def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
     from realtime.engines.torch_engine import TorchEngine, native
 
-    return TorchEngine(network, device=device, precision=native(precision, device))
+    precision = native(precision, device)
+    if device == "cuda":
+        from realtime.engines.torch_gpu import TorchGpuEngine
+
+        return TorchGpuEngine(network, precision=precision)
+    return TorchEngine(network, precision=precision)
 
 
 def _onnx_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
@@ -174,7 +181,8 @@ def _onnx_engine(network: nn.Module | Weights, device: str, precision: str) -> E
     if device == "cuda":
         return _onnx_gpu_engine(network, "cuda", precision)
     if precision not in ("auto", "fp32"):
-        raise EngineError(f"ONNX Runtime runs in fp32 here, not {precision}; use --engine torch")
+        other = "openvino" if precision == "int8" else "torch"
+        raise EngineError(f"ONNX Runtime runs in fp32 here, not {precision}; use --engine {other}")
     return OnnxEngine(network)
 
 

@@ -25,7 +25,7 @@ from models.classic import ClassicNet
 from models.errors import EngineError, SourceError
 from models.transform_net import FORMS, TransformNet
 from realtime.engines.engine import Engine, open_engine
-from realtime.engines.torch_engine import DTYPES, TorchEngine, precisions
+from realtime.engines.torch_engine import DTYPES, precisions
 from realtime.frame import Frame
 from realtime.measure.bench_convert import convert_in_new_process
 from realtime.measure.doctor import version_of
@@ -127,11 +127,12 @@ def in_turns(cases: list[Callable[[], int]], rounds: int) -> list[list[float]]:
 
 def _engines(network: nn.Module, device: str) -> list[Engine]:
     engines: list[Engine] = [
-        TorchEngine(network, device=device, precision=precision) for precision in precisions(device)
+        open_engine(network, engine="torch", device=device, precision=precision)
+        for precision in precisions(device)
     ]
-    for name in ("onnxruntime", "openvino"):
+    for name, precision in (("onnxruntime", "auto"), ("openvino", "auto"), ("openvino", "int8")):
         with suppress(EngineError):  # it is not here: then there is nothing to time
-            engines.append(open_engine(network, engine=name, device=device))
+            engines.append(open_engine(network, engine=name, precision=precision, device=device))
     return engines
 
 

@@ -27,7 +27,10 @@ PACKAGES = (
 )
 _OPTIONAL = {"openvino"}
 _EITHER = {"onnxruntime-gpu", "onnxruntime"}  # one is enough
-_CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "bf16")
+_CPU_FLAGS = (
+    *("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16"),
+    *("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"),  # products of bytes
+)
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 OK = "ok"
 

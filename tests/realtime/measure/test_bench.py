@@ -29,8 +29,8 @@ def figures(tmp_path_factory) -> dict:
     return figures
 
 
-# An extra; bf16 where PyTorch has it too.
-OPENVINO = [("openvino", precisions("cpu")[0])] if find_spec("openvino") else []
+# bf16 where PyTorch has it too; int8 for our own network.
+EXTRA = [("openvino", precisions("cpu")[0]), ("openvino", "int8")] if find_spec("openvino") else []
 
 
 def test_every_network_on_every_engine(figures):
@@ -40,11 +40,11 @@ def test_every_network_on_every_engine(figures):
         found = {(r["engine"], r["precision"], r["folded"]) for r in rows if r["network"] == form}
         kinds = [("torch", precision) for precision in native] + [
             ("onnxruntime", "fp32"),
-            *OPENVINO,
+            *EXTRA,
         ]
         assert found == {(*kind, folded) for kind in kinds for folded in (True, False)}
     classic = [r for r in rows if r["network"] == "classic"]
-    assert len(classic) == len(native) + 1 + len(OPENVINO) and not any(r["folded"] for r in classic)
+    assert len(classic) == len(native) + 1 + bool(EXTRA) and not any(r["folded"] for r in classic)
     for row in rows:
         assert (row["width"], row["height"]) == (64, 48)
         assert row["fps"] > 0 and row["ms_min"] <= row["ms"] <= row["ms_max"]

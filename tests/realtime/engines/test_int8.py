@@ -1,0 +1,58 @@
+"""int8 where it is asked for: near the network, statistics carried, and never in silence."""
+
+import numpy as np
+import pytest
+
+from models.classic import ClassicNet
+from models.errors import EngineError
+from models.styles import load_weights
+from realtime.engines.engine import open_engine
+from realtime.frame import ColorTags
+from tests.pictures import make_pictures
+
+COLOR = ColorTags(1, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return load_weights("great_wave")
+
+
+@pytest.mark.parametrize("planes", [False, True])
+def test_a_film_in_int8_is_nearly_the_film(weights, planes):
+    pytest.importorskip("openvino")
+    frames = make_pictures(4, 48, 64)
+    films = []
+    for precision in ("fp32", "int8"):
+        engine = open_engine(weights, engine="openvino", device="cpu", precision=precision)
+        assert engine.precision == precision and engine.carries and engine.side_by_side
+        if planes:
+            engine = engine.for_planes(COLOR)
+            assert engine.precision == precision
+        pictures = frames.reshape(4, 144, 64) if planes else frames
+        first, statistics = engine.refresh(pictures[:1], None, 1.0)
+        second, statistics = engine.refresh(pictures[1:2], statistics, 0.3)
+        films.append(np.concatenate([first, second, engine.carry(pictures[2:], statistics)]))
+    exact, near = np.array(films, float)
+    assert 10 * np.log10(255**2 / np.square(exact - near).mean()) > 35
+    assert near.std() > 20  # something is painted
+
+
+def test_auto_means_it_only_where_asked(weights):
+    pytest.importorskip("openvino")
+    engine = open_engine(weights, engine="openvino", device="cpu")
+    assert engine.precision != "int8"
+    engine = open_engine(weights, device="cpu", precision="int8", size=(48, 64))
+    assert (engine.name, engine.precision) == ("openvino", "int8")
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
+def test_engines_without_it_say_so(weights, engine):
+    with pytest.raises(EngineError, match="int8"):
+        open_engine(weights, engine=engine, device="cpu", precision="int8")
+
+
+def test_a_network_without_carried_norms_is_refused():
+    pytest.importorskip("openvino")
+    with pytest.raises(EngineError, match="our own networks"):
+        open_engine(ClassicNet().eval(), engine="openvino", device="cpu", precision="int8")
