@@ -42,6 +42,9 @@ class FusedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.dtype, self.layout = dtype, layout or PackedRGB()
+        # float16 holds a level's fractions, and GPUs round to it before they add a bias, which for
+        # a picture of little contrast is large; bfloat16 holds levels only.
+        self.centred = dtype == torch.float16
         self.body, self.layers = fuse(network.body)
         self.first, self.last = self.layers[0], self.layers[-1]
         self.first.stride = [step // self.layout.side for step in self.first.stride]
@@ -65,9 +68,10 @@ class FusedNetwork(nn.Module):
         """
         mean, deviation = picture.mean, (picture.variance + 1e-5).sqrt()
         colors = self.first.fold_first(
-            scale, shift, self.dtype, 255 * mean, 255 * deviation, self.layout.read
+            *(scale, shift, self.dtype, 255 * mean, 255 * deviation, self.layout.read),
+            centred=self.centred,
         )
-        self.border = colors.to(self.dtype)
+        self.border.copy_(colors)  # in place, like the weights
         gain, offset = self.network.recolor(mean.view(1, 3, 1, 1), deviation.view(1, 3, 1, 1))
         self.last.fold(255 * gain.flatten(), 255 * offset.flatten(), self.dtype, self.layout.give)
 
@@ -75,6 +79,12 @@ class FusedNetwork(nn.Module):
         """(N, channels, rows, columns); the mean stands around it, which standardising makes 0."""
         margin, stride = self.network.MARGIN, self.network.STRIDE
         return self.layout.pad(frames, self.dtype, margin=margin, stride=stride, border=self.border)
+
+    def _painted(self, padded: Tensor, frames: Tensor) -> Tensor:
+        """What the body makes of it, as `frames` are."""
+        if self.centred:
+            padded = padded.sub_(self.border.view(1, -1, 1, 1))
+        return self._finish(self.body(padded), frames)
 
     def _finish(self, y: Tensor, frames: Tensor) -> Tensor:
         return self.layout.crop(y, frames, self.network.MARGIN)
@@ -101,7 +111,7 @@ class FoldedNetwork(FusedNetwork):
             layer.fold(scale, shift, self.dtype)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return self._finish(self.body(self._padded(frames)), frames)
+        return self._painted(self._padded(frames), frames)
 
 
 class RenewingNetwork(FusedNetwork):
@@ -147,8 +157,7 @@ class RenewingNetwork(FusedNetwork):
             layer.renew = partial(renew, norm, old)
         for layer, old in zip(self.layers[1:-1], norms[1:], strict=True):
             layer.shift_bias(-old.mean)
-        y = self.body(padded)
-        return self._finish(y, frame), join(renewed)
+        return self._painted(padded, frame), join(renewed)
 
 
 def unchanged(channels: int, like: Tensor) -> tuple[Tensor, Tensor]:

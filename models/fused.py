@@ -36,6 +36,7 @@ class FusedConv(nn.Module):
         self.channels = conv.out_channels // 4 if shuffle else conv.out_channels
         self.apart = True  # a pixel shuffle is carried out; else left as channels (row, column, c)
         self.renew: Callable[[Tensor], Tensor] | None = None  # the norm, where it is not folded
+        self.places: tuple[Tensor, Tensor] | None = None  # of weight and bias, for good
         self.take(conv)
 
     def take(self, conv: nn.Conv2d) -> None:
@@ -75,31 +76,46 @@ class FusedConv(nn.Module):
         mean: Tensor,
         deviation: Tensor,
         read: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+        *,
+        centred: bool = False,
     ) -> Tensor:
         """As `fold`, of a first layer that also standardises the picture.
 
         mean, deviation: (3,) float32, of red, green and blue in 0..255. read: makes of weight and
         mean those for pictures in another form (`layouts.Layout.read`). Returns that mean,
         (channels,): the caller puts it around the picture, since it is this that counts as zero.
+        centred: the caller takes it off the picture, too.
         """
         weight = self.plain_weight * (scale.view(-1, 1, 1, 1) / deviation.view(1, -1, 1, 1))
         weight, mean = read(weight, mean)
         # Rounded before the mean is taken off, so that the mean still gives exactly zero.
         weight = weight.to(dtype).float()
         self.padding = [0, 0]
-        self._set(weight, self.plain_bias * scale + shift - weight.sum((2, 3)) @ mean, dtype)
+        bias = self.plain_bias * scale + shift
+        self._set(weight, bias if centred else bias - weight.sum((2, 3)) @ mean, dtype)
         return mean
 
     def _set(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
-        self.weight, self.bias = weight.to(dtype), bias.to(dtype)
         self.unshifted = bias
         self.onednn = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
         if self.onednn:
+            self.bias = bias.to(dtype)
             self.weight = torch.ops.mkldnn._reorder_convolution_weight(
-                self.weight, self.padding, self.stride, self.dilation, self.groups
+                weight.to(dtype), self.padding, self.stride, self.dilation, self.groups
             )
-        else:
-            self.weight = self.weight.to(memory_format=torch.channels_last)
+            return
+        if self.places is None:
+            shape, device = (weight.shape, bias.shape), weight.device
+            self.places = (
+                torch.empty(
+                    shape[0], dtype=dtype, device=device, memory_format=torch.channels_last
+                ),
+                torch.empty(shape[1], dtype=dtype, device=device),
+            )
+        # In place: a CUDA graph that was captured with the last ones finds the new ones there.
+        self.weight, self.bias = self.places
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
 
     def shift_bias(self, shift: Tensor) -> None:
         """Add to what was folded, in place of an earlier such shift: quick, as weights stay."""

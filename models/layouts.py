@@ -147,7 +147,10 @@ class Planes(Layout):
         return planes_of(y)
 
     def mirrored(self, x: Tensor, axis: int) -> Tensor:
-        return x.flip(axis)[..., [2, 3, 0, 1, 4, 5] if axis == 1 else [1, 0, 3, 2, 4, 5]]
+        x = x.flip(axis)
+        # Not by a list of indices, which would first have to be copied to a GPU.
+        luma = x[..., :4].unflatten(-1, (2, 2)).flip(-2 if axis == 1 else -1).flatten(-2)
+        return torch.cat([luma, x[..., 4:]], dim=-1)
 
     def moments(self, places: Tensor) -> Moments:
         weight, bias = (x.to(places.dtype) for x in self.pixels)

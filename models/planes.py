@@ -19,19 +19,20 @@ CHANNELS = 6  # of a place
 
 
 class Recoding(NamedTuple):
-    """rgb = to_rgb @ (ycc - zero), all of them in 0..255."""
+    """rgb = to_rgb @ (ycc - zero), and ycc = from_rgb @ rgb + zero, all of them in 0..255."""
 
     to_rgb: Tensor  # (3, 3) float32
     zero: Tensor  # (3,) float32: black
+    from_rgb: Tensor  # (3, 3) float32; kept, for to invert a matrix makes a GPU wait
 
     @classmethod
     def of(cls, matrix: int, full_range: bool) -> Self:
         """By matrix of ITU-T H.273 (1: BT.709, 6: BT.601 ...) and range. KeyError: not known."""
-        to_rgb, zero = ycc_to_rgb(matrix, full_range)
-        return cls(torch.from_numpy(to_rgb), torch.from_numpy(zero))
+        to_rgb, zero = (torch.from_numpy(x) for x in ycc_to_rgb(matrix, full_range))
+        return cls(to_rgb, zero, torch.linalg.inv(to_rgb))
 
     def to(self, device: torch.device | str) -> "Recoding":
-        return Recoding(self.to_rgb.to(device), self.zero.to(device))
+        return Recoding(*(x.to(device) for x in self))
 
     def read(self, weight: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         """A convolution of RGB pixels, as one of places, with half of its stride.
@@ -49,7 +50,7 @@ class Recoding(NamedTuple):
         whole[..., spare : spare + size, spare : spare + size] = ycc
         pixels = whole.view(outputs, 3, places, 2, places, 2).permute(0, 1, 3, 5, 2, 4)
         luma, chroma = pixels[:, 0].flatten(1, 2), pixels[:, 1:].sum((2, 3))
-        y, cb, cr = torch.linalg.solve(self.to_rgb, mean) + self.zero
+        y, cb, cr = self.from_rgb @ mean + self.zero
         return torch.cat([luma, chroma], dim=1), torch.stack([y, y, y, y, cb, cr])
 
     def give(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,10 +59,9 @@ class Recoding(NamedTuple):
         weight: (12, C, k, k), channels in the order (row, column, colour); bias: (12,). Chroma is
         the mean of the four pixels. Returns (6, C, k, k) and (6,).
         """
-        from_rgb = torch.linalg.inv(self.to_rgb)
         pixels = torch.eye(4, device=weight.device)
-        luma = torch.einsum("pq,c->pqc", pixels, from_rgb[0]).flatten(1)
-        chroma = torch.einsum("yc,q->yqc", from_rgb[1:], pixels.mean(0)).flatten(1)
+        luma = torch.einsum("pq,c->pqc", pixels, self.from_rgb[0]).flatten(1)
+        chroma = torch.einsum("yc,q->yqc", self.from_rgb[1:], pixels.mean(0)).flatten(1)
         recode = torch.cat([luma, chroma])
         zero = torch.cat([self.zero[:1].repeat(4), self.zero[1:]])
         return torch.einsum("yp,pcij->ycij", recode, weight), recode @ bias + zero

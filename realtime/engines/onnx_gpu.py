@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from pathlib import Path
@@ -91,11 +91,11 @@ class OnnxGpuEngine(Engine):
             options=self._options,
         )
 
-    def on_device(self, frames: np.ndarray, statistics: Norms) -> Bound:
-        """What paints these frames again each time it is `run`, copying nothing: for measuring."""
+    def on_device(self, frames: np.ndarray, statistics: Norms) -> Callable[[], None]:
+        """What paints these frames again each time, copying nothing: for measuring."""
         bound = self._bound_for("carried", frames.shape)
         bound.put(frames=frames, **statistics._asdict())
-        return bound
+        return bound.run
 
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
         return self._paint("own", frames)

@@ -1,4 +1,4 @@
-"""PyTorch as an engine, on the CPU or a CUDA device."""
+"""PyTorch as an engine, on the CPU; torch_gpu builds on it."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from models.moments import Moments, neutral
 from models.planes import Recoding
 from models.styles import Weights, network_of
 from models.transform_net import TransformNet
+from realtime.engines.batches import Batches, RanOut
 from realtime.engines.engine import Engine
 from realtime.frame import ColorTags
 
@@ -25,7 +26,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchEngine(Engine):
-    """PyTorch on the CPU or a CUDA device."""
+    """PyTorch on the CPU."""
 
     name = "torch"
 
@@ -56,7 +57,7 @@ class TorchEngine(Engine):
             self._start = neutral(sum(self._renewing.widths), device)
         else:
             self.replace(network)
-        self._batch = 64  # no more at once; less after running out of the device's memory
+        self._batches = Batches(self)
 
     def replace(self, network: nn.Module | Weights) -> None:
         network = self._own(network_of(network) if isinstance(network, Weights) else network)
@@ -128,29 +129,14 @@ class TorchEngine(Engine):
             return self._in_batches(frame, refresh), renewed[0]
 
     def _in_batches(self, frames: np.ndarray, stylize: Callable[[Tensor], Tensor]) -> np.ndarray:
-        """Through `stylize` in batches the device has memory for.
-
-        Batches are for GPUs: on the CPU a frame of four takes about as long as one alone (640x360:
-        6.0 against 6.2 ms).
-        """
-        stylized: list[np.ndarray] = []
-        while (done := sum(map(len, stylized))) < len(frames):
-            part = torch.from_numpy(frames[done : done + self._batch])
+        def paint(part: np.ndarray) -> np.ndarray:
             try:
-                stylized.append(stylize(part.to(self.device)).cpu().numpy())
+                return stylize(torch.from_numpy(part).to(self.device)).cpu().numpy()
             except torch.cuda.OutOfMemoryError:
-                self._use_less_memory(len(part))
-        return stylized[0] if len(stylized) == 1 else np.concatenate(stylized)
+                torch.cuda.empty_cache()
+                raise RanOut from None
 
-    def _use_less_memory(self, batch: int) -> None:
-        torch.cuda.empty_cache()
-        if batch == 1:
-            raise EngineError(
-                f"one frame does not fit into the memory of {self.device}; "
-                "use a smaller --size, or --device cpu"
-            ) from None
-        self._batch = batch // 2
-        self.notes.append(f"{self.device} ran out of memory: batches of {self._batch} from here on")
+        return self._batches(frames, paint)
 
 
 def precisions(device: str) -> list[str]:

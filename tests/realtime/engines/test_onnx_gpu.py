@@ -1,4 +1,4 @@
-"""ONNX Runtime for GPUs: graphs, sessions and bindings on a CPU too; the rest where there is one."""
+"""ONNX Runtime for GPUs: graphs, sessions and bindings on a CPU; the rest where there is a GPU."""
 
 import subprocess
 import sys
