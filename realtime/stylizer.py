@@ -150,10 +150,10 @@ class Stylizer:
             yield run, images
 
     def _side_by_side(self, runs: Iterator[Run]) -> Iterator[tuple[Run, np.ndarray]]:
-        """As `_in_turn`, on two threads.
+        """As `_in_turn`, on some threads.
 
         Statistics come from statistics, so the refreshes are a chain. Each is begun before the
-        frames between the last one and itself, which then keep the other thread busy: so neither
+        frames between the last one and itself, which then keep the other threads busy: so none
         waits for what nobody has begun.
         """
         refreshed: Future[Painted] = Future()
@@ -161,7 +161,8 @@ class Stylizer:
         started: deque[tuple[Run, Future[Painted]]] = deque()
         between: list[Run] = []
 
-        with side_by_side(self.engine.use_half_the_cores) as threads:
+        engine = self.engine
+        with side_by_side(engine.use_half_the_cores, threads=engine.callers) as threads:
 
             def start(run: Run, refreshed: Future[Painted]) -> Future[Painted]:
                 return threads.submit(lambda: self._paint(run, refreshed.result()[1]))

@@ -52,7 +52,9 @@ def video(
     from realtime.files.codecs import CONTAINERS
     from realtime.files.convert import stylize_video
     from realtime.files.sources import VideoFile
+    from realtime.threads import work_in_batch
 
+    work_in_batch()
     choice = Choice(style, strength, quality, engine, device, precision)
     choice.check()
     jobs = find_jobs(

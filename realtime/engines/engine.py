@@ -40,6 +40,7 @@ class Engine(ABC):
     carries: bool = False  # whether `carry` and `refresh` are there
     side_by_side: bool = False  # whether two threads may call it at once, and gain by it
     callers: int = 2  # how many do; one more than it computes at once has the next frame ready
+    callers: int = 2  # how many do; one more than it computes at once has the next frame ready
     reads_planes: bool = False  # whether `for_planes` is there
 
     def __init__(self, smallest: int) -> None:

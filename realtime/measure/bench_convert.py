@@ -26,7 +26,9 @@ def _convert(clip: Path, style: str, device: str, began: float) -> Figures:
     from realtime.files.convert import stylize_video
     from realtime.files.sources import VideoFile
     from realtime.stylizer import Stylizer
+    from realtime.threads import work_in_batch
 
+    work_in_batch()
     with VideoFile(clip) as source:
         size = source.info.height, source.info.width
     engine = open_engine(load_weights(style), device=device, size=size)

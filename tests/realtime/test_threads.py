@@ -1,5 +1,8 @@
 """Prefetch and Background: order, errors, early leaving, and that no thread is left behind."""
 
+import os
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -180,3 +183,15 @@ def test_a_queue_needs_room(depth: int) -> None:
         Prefetch([], depth)
     with pytest.raises(ValueError, match="1 item or more"):
         Background(Listed(), depth)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="needs Linux's batch scheduling")
+def test_work_in_batch_is_for_the_threads_to_come_too() -> None:
+    """In a process of its own: this one goes on as it was."""
+    code = (
+        "import os; from concurrent.futures import ThreadPoolExecutor;"
+        "from realtime.threads import work_in_batch; work_in_batch();"
+        "print(ThreadPoolExecutor(1).submit(os.sched_getscheduler, 0).result() == os.SCHED_BATCH)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "True"
