@@ -65,6 +65,20 @@ def show_speeds(figures: dict[str, Any]) -> None:
         named = (row["network"], row["engine"], row["precision"], norms, size)
         table.append((*named, f"{row['fps']:.1f}", spread, f"{times:.1f}"))
     show_table(columns, table)
+    if on_gpu := figures.get("on_gpu"):
+        show_table(
+            ("on the GPU alone", "precision", "size", "batch", "fps"),
+            [
+                (
+                    r["engine"],
+                    r["precision"],
+                    f"{r['width']}x{r['height']}",
+                    r["batch"],
+                    f"{r['fps']:.0f}",
+                )
+                for r in on_gpu
+            ],
+        )
     for precision, found in figures["limit"].items():
         matmul, conv = found["matmul_gflops"], found["convolution_gflops"]
         say(f"limit in {precision}: {matmul:.0f} gflops (matrix product), {conv:.0f} (convolution)")

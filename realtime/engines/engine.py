@@ -40,7 +40,6 @@ class Engine(ABC):
     carries: bool = False  # whether `carry` and `refresh` are there
     side_by_side: bool = False  # whether two threads may call it at once, and gain by it
     callers: int = 2  # how many do; one more than it computes at once has the next frame ready
-    callers: int = 2  # how many do; one more than it computes at once has the next frame ready
     reads_planes: bool = False  # whether `for_planes` is there
 
     def __init__(self, smallest: int) -> None:
@@ -87,6 +86,13 @@ class Engine(ABC):
         first convert. Chroma is read as it is stored, one sample for 2x2 pixels.
         """
         raise EngineError(f"the {self.name} engine reads RGB only")
+
+    def on_device(self, frames: np.ndarray, statistics: Statistics) -> Callable[[], None]:
+        """What paints these frames again each time it is called, and waits until they are painted.
+
+        They lie on the GPU and stay there, and so does what is painted: for measuring.
+        """
+        raise EngineError(f"the {self.name} engine computes on the host")
 
     def use_half_the_cores(self) -> None:  # noqa: B027  (nothing to do is an answer)
         """Called on each of two threads that are to work side by side."""

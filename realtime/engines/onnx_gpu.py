@@ -92,7 +92,6 @@ class OnnxGpuEngine(Engine):
         )
 
     def on_device(self, frames: np.ndarray, statistics: Norms) -> Callable[[], None]:
-        """What paints these frames again each time, copying nothing: for measuring."""
         bound = self._bound_for("carried", frames.shape)
         bound.put(frames=frames, **statistics._asdict())
         return bound.run

@@ -29,12 +29,14 @@ _capturing = Lock()  # one at a time in a process
 class TorchGpuEngine(TorchEngine):
     """PyTorch on a GPU, in float16, bfloat16 or float32, channels last.
 
-    Two threads may call it at once. Each has a stream to itself, on which its frames are copied to
-    the GPU, painted and copied back, through pinned memory and without waiting in between; so one's
-    copies run beside the other's sums.
+    Several threads may call it at once. Each has a stream to itself, on which its frames are copied
+    to the GPU, painted and copied back, through pinned memory and without waiting in between; so the
+    copies of one run beside the sums of another.
 
     device: "cpu" is for tests. capture: how runs are recorded.
     """
+
+    callers = _LANES + 1  # and one that measures, in a room of its own
 
     def __init__(
         self,
@@ -85,7 +87,6 @@ class TorchGpuEngine(TorchEngine):
         """They have enough to do."""
 
     def on_device(self, frames: np.ndarray, statistics: Moments) -> Callable[[], None]:
-        """What paints these frames again each time, copying nothing: for measuring."""
         lane = self._lanes[0]
         with torch.inference_mode():
             there = torch.from_numpy(frames).to(self.device)

@@ -28,6 +28,7 @@ from realtime.engines.engine import Engine, open_engine
 from realtime.engines.torch_engine import DTYPES, precisions
 from realtime.frame import Frame
 from realtime.measure.bench_convert import convert_in_new_process
+from realtime.measure.bench_gpu import gpu_engines, time_on_device
 from realtime.measure.doctor import version_of
 from realtime.stylizer import REFRESH_EVERY, Stylizer
 
@@ -57,8 +58,9 @@ def bench(
     "networks": a row a network, engine, precision and size; `folded` is a video with carried
     statistics, a refresh every fifth frame included; not folded, every frame by itself.
     "limit": the best that a large matrix product or convolution reaches, in 10^9 floating-point
-    operations a second, a multiply-add counting two. "end_to_end": one conversion, in a process of
-    its own, so that its start and its memory are its own too.
+    operations a second, a multiply-add counting two. "on_gpu", where there is one: our network
+    without copies from and to the host, see `bench_gpu.time_on_device`. "end_to_end": one
+    conversion, in a process of its own, so that its start and its memory are its own too.
     """
     if quick:
         sizes, rounds = SIZES[:1], 3
@@ -70,6 +72,10 @@ def bench(
     for size in sizes:
         say(f"networks at {size[1]}x{size[0]}")
         figures["networks"] += time_networks(size, device=device, rounds=rounds)
+    if device == "cuda":
+        say("networks on the GPU alone")
+        ours = gpu_engines(TransformNet(next(iter(FORMS))).eval())
+        figures["on_gpu"] = [row for size in sizes for row in time_on_device(ours, size)]
     if clip is not None:
         say(f"conversion of {clip.name}")
         figures["end_to_end"] = convert_in_new_process(clip, style, device)

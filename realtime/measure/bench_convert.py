@@ -13,13 +13,29 @@ from realtime.memory import memory_mb
 Figures = dict[str, Any]
 
 
-def convert_in_new_process(clip: Path, style: str, device: str) -> Figures:
-    """Convert `clip` as `impasto video` does, and say where the time went."""
+def convert_in_new_process(
+    clip: Path,
+    style: str,
+    device: str,
+    *,
+    engine: str = "auto",
+    codec: str | None = None,
+    hwaccel: str | None = None,
+    batch: int = 1,
+) -> Figures:
+    """Convert `clip` as `impasto video` does with these options, and say where the time went."""
+    asked = engine, codec, hwaccel, batch
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_convert, clip, style, device, time()).result()
+        return pool.submit(_convert, clip, style, device, asked, time()).result()
 
 
-def _convert(clip: Path, style: str, device: str, began: float) -> Figures:
+def _convert(
+    clip: Path,
+    style: str,
+    device: str,
+    asked: tuple[str, str | None, str | None, int],
+    began: float,
+) -> Figures:
     # Here, so that the process loads what `impasto video` loads, and PyTorch only if it is chosen.
     from models.styles import load_weights
     from realtime.engines.engine import open_engine
@@ -31,10 +47,16 @@ def _convert(clip: Path, style: str, device: str, began: float) -> Figures:
     work_in_batch()
     with VideoFile(clip) as source:
         size = source.info.height, source.info.width
-    engine = open_engine(load_weights(style), device=device, size=size)
+    name, codec, hwaccel, batch = asked
+    engine = open_engine(load_weights(style), engine=name, device=device, size=size)
     ready = time() - began
     with TemporaryDirectory() as folder:
-        report = stylize_video(clip, Path(folder) / clip.name, Stylizer(engine))
+        report = stylize_video(
+            *(clip, Path(folder) / clip.name, Stylizer(engine)),
+            batch_size=batch,
+            codec=codec,
+            hwaccel=hwaccel,
+        )
     peak = memory_mb("VmHWM")
 
     from realtime.measure.bench import in_turns, stylizing
@@ -49,6 +71,10 @@ def _convert(clip: Path, style: str, device: str, began: float) -> Figures:
         "engine": engine.name,
         "precision": engine.precision,
         "reason": engine.reason,
+        "notes": engine.notes,
+        "codec": codec or "h264",
+        "hwaccel": hwaccel,
+        "batch": batch,
         "fps": frames / report.seconds,
         # Without the time until the first frame, in which an engine gets ready for its size.
         "steady_fps": (frames - 1) / (report.seconds - report.first_frame_s),

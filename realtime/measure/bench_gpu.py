@@ -1,0 +1,78 @@
+"""How fast our network alone is on a GPU: frames that are there already, at several batch sizes."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from models.errors import EngineError
+from realtime.engines.engine import Engine, open_engine
+from realtime.frame import ColorTags
+
+BATCHES = (1, 4, 16)
+ENGINES = ("torch", "onnxruntime")
+_SECONDS = 0.2  # of work for each figure
+_BT709 = ColorTags(1, 1, 1)
+
+
+def gpu_engines(network: Any) -> list[Engine]:
+    """Those that work here, each in its fastest precision, for frames that are planes."""
+    found = []
+    for name in ENGINES:
+        with suppress(EngineError):
+            engine = open_engine(network, engine=name, device="cuda")
+            found.append(engine.for_planes(_BT709))
+    return found
+
+
+def time_on_device(
+    engines: Sequence[Engine],
+    size: tuple[int, int],
+    *,
+    batches: Sequence[int] = BATCHES,
+    rounds: int = 5,
+) -> list[dict[str, Any]]:
+    """A row an engine and batch, in turns; planes of (height, width), norms carried.
+
+    Nothing is copied from or to the host, and nothing measured anew. A batch that the GPU has no
+    memory for has no row. Rows are plain data, ready for JSON.
+    """
+    height, width = size
+    rows: list[dict[str, Any]] = []
+    works: list[Callable[[], None]] = []
+    for batch in batches:
+        random = np.random.default_rng(0)
+        frames = random.integers(0, 256, (batch, height * 3 // 2, width), np.uint8)
+        for engine in engines:
+            with suppress(EngineError):
+                _, statistics = engine.refresh(frames[:1], None, 1.0)
+                works.append(engine.on_device(frames, statistics))
+                named = {"engine": engine.name, "precision": engine.precision}
+                rows.append(named | {"width": width, "height": height, "batch": batch})
+    times: list[list[float]] = [[] for _ in works]
+    repeats = [_repeats(work) for work in works]
+    for _ in range(rounds):
+        for work, count, seconds, row in zip(works, repeats, times, rows, strict=True):
+            began = perf_counter()
+            for _ in range(count):
+                work()
+            seconds.append((perf_counter() - began) / (count * row["batch"]))
+    for row, seconds in zip(rows, times, strict=True):
+        row |= {
+            "fps": 1 / median(seconds),
+            "ms": 1e3 * median(seconds),
+            "ms_min": 1e3 * min(seconds),
+            "ms_max": 1e3 * max(seconds),
+        }
+    return rows
+
+
+def _repeats(work: Callable[[], None]) -> int:
+    """How often it is to run for one figure; after it has been captured."""
+    for _ in range(4):
+        began = perf_counter()
+        work()
+    return max(1, round(_SECONDS / (perf_counter() - began)))
