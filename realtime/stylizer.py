@@ -4,14 +4,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from realtime.cuts import color_histogram, is_cut
 from realtime.engines.engine import Engine, Statistics
-from realtime.frame import ColorTags, Frame
+from realtime.frame import ColorTags, Frame, on_host, stacked
 from realtime.pixels import rgb_of, with_color_of
+from realtime.steadiness import Steadiness
 from realtime.threads import side_by_side
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ class Run(NamedTuple):
     anew: bool = False  # it begins a scene: what is remembered from before it is worth nothing
 
 
-Steadiness = Literal["off", "hold", "flow"]
 Painted = tuple[np.ndarray, Statistics | None]  # (N, H, W, 3), and the statistics it has
 
 
@@ -47,8 +47,9 @@ class Stylizer:
     carry: the frames are a video, so norm statistics go from frame to frame (where the engine can);
     they are measured anew at every scene cut. Without it each frame is a picture by itself.
     keep_color: paint the luminance only.
-    steadiness: "hold" keeps inputs where only noise changed, "flow" blends outputs along the motion
-    (see realtime.steady); both begin anew at a cut.
+    steadiness: "hold" keeps inputs where only noise changed, and outputs where inputs stay alike;
+    "flow" blends outputs along the motion, "raft" too, with RAFT for DIS (see realtime.steady); all
+    begin anew at a cut.
     ahead: batches may be asked for before the frames of earlier ones have been taken. A CPU then
     paints two frames side by side, half of its cores each: they need less of the cores' time than
     two in turn with all of the cores, and no core waits for one that decodes or encodes meanwhile
@@ -73,17 +74,19 @@ class Stylizer:
         self.engine, self.keep_color, self.steadiness = engine, keep_color, steadiness
         self.carry = carry and engine.carries
         self._hold: steady.Hold | None = None
-        self._blend: steady.FlowBlend | None = None
-        if steadiness != "off":  # OpenCV loads for nothing else here
-            from realtime.steady import FlowBlend, Hold
+        self._blend: steady.StillBlend | steady.FlowBlend | None = None
+        if steadiness == "hold":  # OpenCV loads for nothing else here
+            from realtime.steady import Hold, StillBlend
 
-            self._hold = Hold() if steadiness == "hold" else None
-            self._blend = FlowBlend() if steadiness == "flow" else None
+            self._hold, self._blend = Hold(), StillBlend()
+        elif steadiness != "off":
+            self._blend = _flow_blend(steadiness)
         self._remembers = self.carry or steadiness != "off"
         # Whether frames may come as planes; they go out as they came. Others are made RGB first.
         self.takes_planes = (
             self.carry and engine.reads_planes and not keep_color and steadiness == "off"
         )
+        self.takes_gpu = self.takes_planes and engine.reads_gpu  # planes may come on the GPU
         self._planar: dict[ColorTags, Engine] = {}
         self._stylized = self._in_turn
         if ahead and self.carry and engine.side_by_side:
@@ -132,6 +135,8 @@ class Stylizer:
 
     def _readable(self, frame: Frame) -> Frame:
         """The frame itself, or as RGB where planes cannot be read."""
+        if not self.takes_gpu or min(frame.size) < self.engine.smallest:
+            frame = replace(frame, image=on_host(frame.image))
         if frame.color is None:
             return frame
         if not self.takes_planes or min(frame.size) < self.engine.smallest:
@@ -184,7 +189,7 @@ class Stylizer:
         self._statistics = refreshed.result()[1]
 
     def _paint(self, run: Run, statistics: Statistics | None) -> Painted:
-        images = np.stack([frame.image for frame in run.frames])
+        images = stacked([frame.image for frame in run.frames])
         color = run.frames[0].color
         engine = self.engine if color is None else self._planar[color]
         if run.refresh:
@@ -193,3 +198,13 @@ class Stylizer:
         if statistics is None:
             return engine(images), None
         return engine.carry(images, statistics), statistics
+
+
+def _flow_blend(steadiness: Steadiness) -> "steady.FlowBlend":
+    from realtime.steady import FlowBlend
+
+    if steadiness == "flow":
+        return FlowBlend()
+    from realtime.raft import Raft
+
+    return FlowBlend(flows=Raft())

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
+from realtime import steadiness
 from realtime.cli import arguments
 
 T = TypeVar("T")
@@ -84,10 +85,11 @@ KeepColor = Annotated[
     bool, typer.Option("--keep-color", help="Paint the luminance only; keep the colours.")
 ]
 Steadiness = Annotated[
-    Literal["off", "hold", "flow"],
+    steadiness.Steadiness,
     typer.Option(
-        help="Against flicker. hold: where only noise changes, for a camera that stands still; "
-        "flow: blends along the motion, for one that moves."
+        help="Against flicker. hold: where little but noise changes, for a camera that stands "
+        "still; flow: blends along the motion, for one that moves; raft: the same with a network "
+        "that finds the motion, for GPUs (downloaded at first use)."
     ),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from models.errors import WeightsError
 from models.styles import known_styles, parse_blend, style_file
+from realtime.engines.cuda import cuda_devices
 
 if TYPE_CHECKING:
     import numpy as np
 
     from realtime.engines.engine import Engine
     from realtime.frame import Frame
-    from realtime.stylizer import Steadiness
+    from realtime.steadiness import Steadiness
 
 LIVELY_FPS = 30  # what "fine" must hold for --quality auto to choose it
 
@@ -66,6 +67,12 @@ class Painter:
     def takes_planes(self) -> bool:
         """Whether frames had better come as planes: see `stylizer.Stylizer`."""
         return self.moving and not self.keep_color and self.steadiness == "off"
+
+    @property
+    def takes_gpu(self) -> bool:
+        """Whether planes had better stay on the GPU that decoded them."""
+        able = self.choice.engine in ("auto", "torch") and self.choice.device != "cpu"
+        return self.takes_planes and able and cuda_devices() > 0
 
     def __call__(self, batches: Iterator[list[Frame]]) -> Iterator[Frame]:
         """A stylizer, for `realtime.pipeline.run`. Raises WeightsError and EngineError."""

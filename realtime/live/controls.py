@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Steadiness = Literal["off", "hold", "flow"]
-STEADINESS: tuple[Steadiness, ...] = ("off", "hold", "flow")
+from realtime.steadiness import STEADINESS, Steadiness
+
 _STRENGTH_STEP = 0.1
 _STROKE_STEPS = 4  # from one size to its double
 _LARGEST_STROKE = 2.0  # and the smallest is one over it
@@ -109,8 +109,9 @@ def press(key: int, controls: Controls, styles: Sequence[str]) -> None:
         case "k":
             controls.keep_color = not controls.keep_color
         case "t":
-            place = STEADINESS.index(controls.steadiness) + 1
-            controls.steadiness = STEADINESS[place % len(STEADINESS)]
+            # From raft, which only the command has, to the first.
+            following = dict(zip(STEADINESS, STEADINESS[1:], strict=False))
+            controls.steadiness = following.get(controls.steadiness, STEADINESS[0])
         case "c":
             controls.compare = 0.5 if controls.compare is None else None
         case "space":

@@ -32,13 +32,11 @@ from realtime.engines.choice import Choice, Painter
 from realtime.files.sources import VideoFile
 from realtime.files.stills import ImageFolder, read_picture
 from realtime.frame import Frame
-from realtime.stylizer import Steadiness
+from realtime.steadiness import STEADINESS, Steadiness
 
 PICTURE_SIDE = 384  # px, short: what pictures are painted at
 _JUDGED_SIDE, _PAINTING_SIDE = 256, 512  # px, short and long
 _EVERY = 6  # frames: how often a clip's content and style loss are taken
-
-MODES: tuple[Steadiness, ...] = ("off", "hold", "flow")
 
 Table = tuple[Sequence[str], list[tuple[str, ...]]]  # columns, rows
 Flow = tuple[np.ndarray, np.ndarray]  # (H, W, 2) floating, pixels; (H, W) bool, to be trusted
@@ -282,7 +280,7 @@ def evaluate_clip(
     paint: Callable[[Sequence[np.ndarray], Steadiness], Sequence[np.ndarray]],
     judge: Judge,
     *,
-    modes: Sequence[Steadiness] = MODES,
+    modes: Sequence[Steadiness] = STEADINESS,
     motion: Motion | None = None,
 ) -> list[dict[str, Any]]:
     """A row for each mode of steadiness, of one clip.

@@ -14,7 +14,7 @@ from models.moments import Moments
 from realtime.batcher import batched
 from realtime.engines.engine import IdentityEngine
 from realtime.frame import Frame
-from realtime.steady import SHARE, FlowBlend, Hold, fetch, noise_level, untrusted
+from realtime.steady import SHARE, FlowBlend, Hold, StillBlend, fetch, noise_level, untrusted
 from realtime.stylizer import Stylizer
 from tests.pictures import make_pictures
 
@@ -119,6 +119,59 @@ class TestHold:
         hold(texture())
         assert (held[0] == first).all()
         assert all((a == b).all() for a, b in zip(images, copies, strict=True))
+
+
+class TestStillBlend:
+    def test_paint_that_flickers_over_a_scene_at_rest_is_steadied(self) -> None:
+        blend, picture, painted = StillBlend(), texture(), texture(1)
+        flickering = [noisy(painted, 20, seed) for seed in range(30)]
+        # What compression does: a level here and there.
+        out = [blend(noisy(picture, 0.5, n), frame) for n, frame in enumerate(flickering)]
+        before, after = (
+            rms(np.diff(np.stack(x[15:]).astype(float), axis=0)) for x in (flickering, out)
+        )
+        # By the formula: a share s leaves (1 - s) sqrt(2 / (1 + s)) / sqrt(2) of white noise.
+        assert after / before == pytest.approx((1 - SHARE) / np.sqrt(1 + SHARE), rel=0.05)
+        assert rms(np.mean(out[15:], axis=0) - painted) < 5
+
+    def test_what_has_changed_is_the_new_frames_at_once(self) -> None:
+        blend, ground, painted = StillBlend(), scene(), texture(1)
+        for number in range(6):
+            image = ground.copy()
+            image[40:60, 20 * number : 20 * number + 20] = (220, 40, 30)
+            fresh = noisy(painted, 30, number)
+            shown = blend(image, fresh)
+            if number:  # where it is, and where it was
+                changed = slice(40, 60), slice(20 * number - 20, 20 * number + 20)
+                assert (shown[changed] == fresh[changed]).all()
+                assert (shown[80:] != fresh[80:]).mean() > 0.5
+
+    @settings(max_examples=20, deadline=None)
+    @given(step=st.floats(0.05, 3), seed=st.integers(0, 3))
+    def test_what_drifts_slowly_leaves_no_ghost(self, step: float, seed: int) -> None:
+        """A fade of any speed: what is shown is nowhere further behind than a change may be."""
+        blend, picture = StillBlend(), scene(seed=seed).astype(float)
+        for number in range(30):
+            image = (picture * 0.7 + step * number).round().clip(0, 255).astype(np.uint8)
+            shown = blend(image, image)  # a painting as bright as the picture
+        # 2.5 levels, where blending stops at whole numbers, beside the 4 that count as change.
+        assert np.abs(cv2.blur(shown.astype(float) - image, (9, 9))).max() < 4 + 2.5
+
+    def test_what_does_not_change_comes_out_as_it_went_in(self) -> None:
+        blend, picture, painted = StillBlend(), texture(), texture(1)
+        for _ in range(4):
+            assert (blend(picture, painted) == painted).all()
+
+    def test_another_scene_or_size_shows_nothing_of_the_last(self) -> None:
+        blend = StillBlend()
+        blend(texture(0), texture(1))
+        painted = texture(3)
+        assert (blend(texture(2), painted) == painted).mean() > 0.99
+        small = texture(2, height=51, width=41)
+        assert (blend(small, small) == small).all()
+        blend.reset()
+        painted = texture(3, height=51, width=41)
+        assert (blend(small, painted) == painted).all()
 
 
 def flow_of(height: int, width: int, seed: int) -> np.ndarray:
@@ -231,10 +284,10 @@ class TestFlowBlend:
     @pytest.mark.parametrize("size", [(2, 2), (9, 200), (301, 333), (720, 1280)])
     def test_any_size(self, size: tuple[int, int]) -> None:
         image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-        blend, hold = FlowBlend(), Hold()
-        for _ in range(2):
-            assert blend(image, image).shape == image.shape
-            assert hold(image).shape == image.shape
+        for blend in (FlowBlend(), StillBlend()):
+            assert all(blend(image, image).shape == image.shape for _ in range(2))
+        hold = Hold()
+        assert all(hold(image).shape == image.shape for _ in range(2))
 
     @pytest.mark.parametrize("share", [-0.1, 1.0])
     def test_a_share_out_of_range_is_refused(self, share: float) -> None:

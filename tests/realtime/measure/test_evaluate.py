@@ -14,7 +14,7 @@ import torch
 from models.loss_network import compact_network, freeze
 from realtime.files.pictures import write_picture
 from realtime.measure.evaluate import (
-    MODES,
+    STEADINESS,
     EstimatedMotion,
     Judge,
     evaluate_clip,
@@ -136,7 +136,7 @@ def test_a_row_for_each_mode_with_the_input_beside_it(network) -> None:
         return [255 - image for image in images]
 
     rows = evaluate_clip(frames, paint, Judge(network, None))
-    assert tuple(asked) == MODES == tuple(row["steadiness"] for row in rows)
+    assert tuple(asked) == STEADINESS == tuple(row["steadiness"] for row in rows)
     for row in rows:
         assert row["e_warp"] == pytest.approx(row["input_e_warp"])  # a negative moves alike
         assert row["ratio"] == pytest.approx(1) and row["ratio_first"] == pytest.approx(1)
@@ -166,7 +166,7 @@ class TestCommand:
         }
         assert [set(row) for row in found["pictures"]] == [{"picture", "content", "style"}] * 2
         assert all(row["style"] > 0 for row in found["pictures"])
-        assert [row["steadiness"] for row in found["clips"]] == list(MODES)
+        assert [row["steadiness"] for row in found["clips"]] == list(STEADINESS)
         for row in found["clips"]:
             assert (row["frames"], row["width"], row["height"]) == (3, 96, 64)
             assert row["e_warp"] > 0 and row["ratio"] > 0 and row["style"] > 0
@@ -207,7 +207,7 @@ class TestCommand:
 
 def test_video_takes_steadiness(tmp_path: Path, style: Path, impasto: Impasto) -> None:
     clip = make_clip(tmp_path / "in.mp4", frames=6)
-    for mode in MODES:
+    for mode in STEADINESS:
         out = tmp_path / f"{mode}.mp4"
         ran = impasto(
             "video", clip, out, "--style", style, "--engine", "torch", "--steadiness", mode
