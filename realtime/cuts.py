@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from realtime.frame import Frame
+from realtime.frame import Frame, on_host
 from realtime.pixels import rgb_of
 
 # Share of the pixels that change their colour bin. Within eight real clips (hand-held, panning,
@@ -29,10 +29,12 @@ def _sample(frame: Frame) -> Frame:
     rows, columns = (max(1, side // 64) for side in (height, width))
     if frame.color is None:
         return replace(frame, image=frame.image[::rows, ::columns])
-    luma = frame.image[:height:rows, ::columns]
+    luma = on_host(frame.image[:height:rows, ::columns])
     luma = luma[: luma.shape[0] & ~1, : luma.shape[1] & ~1]
     chroma = frame.image[height:].reshape(2, height // 2, width // 2)[:, ::rows, ::columns]
-    chroma = chroma[:, : luma.shape[0] // 2, : luma.shape[1] // 2].reshape(-1, luma.shape[1])
+    chroma = on_host(chroma)[:, : luma.shape[0] // 2, : luma.shape[1] // 2].reshape(
+        -1, luma.shape[1]
+    )
     return replace(frame, image=np.concatenate([luma, chroma]))
 
 

@@ -1,5 +1,6 @@
 """A picture and its time, and what is known of the stream it belongs to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,6 +23,7 @@ class Frame:
 
     The picture is RGB, or, where `color` says what its numbers mean, the planes of a codec: Y'CbCr
     4:2:0, luma above and both planes of chroma, one after the other, below (see models.planes).
+    Planes may lie on a GPU, as a torch.Tensor, for who has asked for that; see `on_host`.
     """
 
     image: np.ndarray  # (H, W, 3) uint8, RGB; or (3 H / 2, W) uint8, planes
@@ -34,6 +36,20 @@ class Frame:
         """Height and width in pixels."""
         rows, width = self.image.shape[:2]
         return (rows if self.color is None else rows * 2 // 3), width
+
+
+def on_host(image: np.ndarray) -> np.ndarray:
+    """A picture as an array; one that lies on a GPU is copied."""
+    return image if isinstance(image, np.ndarray) else image.cpu().numpy()
+
+
+def stacked(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures of one shape as one batch, on the GPU if all of them are there."""
+    if any(isinstance(image, np.ndarray) for image in images):
+        return np.stack([on_host(image) for image in images])
+    import torch
+
+    return torch.stack(list(images))  # type: ignore[arg-type,return-value]
 
 
 @dataclass(frozen=True, slots=True)

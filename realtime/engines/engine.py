@@ -41,6 +41,7 @@ class Engine(ABC):
     side_by_side: bool = False  # whether two threads may call it at once, and gain by it
     callers: int = 2  # how many do; one more than it computes at once has the next frame ready
     reads_planes: bool = False  # whether `for_planes` is there
+    reads_gpu: bool = False  # whether frames may lie on the GPU, as a torch.Tensor
 
     def __init__(self, smallest: int) -> None:
         self.smallest = smallest  # px a side that it takes as it is; less is enlarged

@@ -30,8 +30,8 @@ class TorchGpuEngine(TorchEngine):
     """PyTorch on a GPU, in float16, bfloat16 or float32, channels last.
 
     Several threads may call it at once. Each has a stream to itself, on which its frames are copied
-    to the GPU, painted and copied back, through pinned memory and without waiting in between; so the
-    copies of one run beside the sums of another.
+    to the GPU, painted and copied back, through pinned memory and without waiting in between; so
+    the copies of one run beside the sums of another.
 
     device: "cpu" is for tests. capture: how runs are recorded.
     """
@@ -55,7 +55,7 @@ class TorchGpuEngine(TorchEngine):
                 True  # a frame's shape stays; the fastest way is sought
             )
         if self.carries:
-            self.side_by_side = True
+            self.side_by_side = self.reads_gpu = True
             ours, dtype = self._renewing.network, DTYPES[precision]
             networks = [FoldedNetwork(ours, dtype, layout) for _ in range(_LANES)]
             self._lanes = [_Lane(folded, self._room()) for folded in networks]
@@ -167,6 +167,7 @@ class _Room:
         """Its stream is the current one. Raises RanOut, and has then freed what it could."""
         current: AbstractContextManager = nullcontext()
         if self._stream is not None:
+            self._stream.wait_stream(torch.cuda.current_stream())  # where frames may come from
             current = torch.cuda.stream(self._stream)
         try:
             with current:
@@ -181,8 +182,10 @@ class _Room:
         if self._stream is not None:
             self._stream.synchronize()
 
-    def pinned(self, frames: np.ndarray) -> Tensor:
-        """On the host, where the GPU fetches them from while this thread goes on."""
+    def pinned(self, frames: np.ndarray | Tensor) -> Tensor:
+        """Where the GPU fetches them from while this thread goes on; or, on a GPU, as they are."""
+        if isinstance(frames, Tensor):
+            return frames
         there = torch.from_numpy(frames)
         return there if self._stream is None else there.pin_memory()
 

@@ -11,6 +11,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from models.errors import EngineError, SourceError
+from realtime.files.on_gpu import gpu_decoder
 
 MAX_SIDE, MAX_PIXELS = 16384, 100_000_000
 # Demuxers that follow a file's text elsewhere, or wait for more of it; and those that make a
@@ -22,10 +23,13 @@ _NOT_MEDIA = {
 _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 
 
-def open_media(path: str | Path, *, hwaccel: str | None = None) -> InputContainer:
+def open_media(
+    path: str | Path, *, hwaccel: str | None = None, on_gpu: bool = False
+) -> InputContainer:
     """Open a file on disk with FFmpeg, and nothing but that file.
 
-    hwaccel: a kind of device to decode on, such as "cuda"; None decodes on the CPU.
+    hwaccel: a kind of device to decode on, such as "cuda"; None decodes on the CPU. on_gpu: with
+    "cuda", frames stay there if that can be had; see `realtime.files.on_gpu`.
     The name is never read as a protocol, a pattern or an option, and a playlist in it may not
     reach the network. Close what is returned. Raises SourceError, and EngineError for `hwaccel`.
     """
@@ -39,6 +43,11 @@ def open_media(path: str | Path, *, hwaccel: str | None = None) -> InputContaine
     if path.stat().st_size == 0:
         raise SourceError(f"{path} is empty (0 bytes); copy or record it again")
     device = _device(hwaccel) if hwaccel else None
+    if on_gpu and hwaccel == "cuda":
+        try:
+            device = gpu_decoder()
+        except (RuntimeError, TypeError):
+            on_gpu = False
     try:
         return av.open(
             f"file:{os.fspath(path)}",
@@ -50,6 +59,8 @@ def open_media(path: str | Path, *, hwaccel: str | None = None) -> InputContaine
             hwaccel=device,
         )
     except (av.FFmpegError, RuntimeError) as error:
+        if on_gpu:
+            return open_media(path, hwaccel=hwaccel)
         if device and not isinstance(error, av.error.InvalidDataError):
             raise EngineError(
                 f"cannot decode {path} on {hwaccel!r}: {_reason(error)}; decode on the CPU instead"

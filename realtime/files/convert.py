@@ -57,7 +57,8 @@ def stylize_video(
 
     stylizer: from an iterator of batches (lists of Frame) to an iterator of frames: as many, in
     the same order and of the same size. Frames are RGB; planes only where it has an attribute
-    `takes_planes` that is true, and where neither decoder nor encoder would convert them. With an
+    `takes_planes` that is true, and where neither decoder nor encoder would convert them; they stay
+    on a GPU that has decoded them where it has `takes_gpu`. With an
     attribute `paints` that is true, chroma may be repeated on the way to RGB, which is quicker.
     size, start (seconds), end, hwaccel: see `sources.VideoFile`. frame_rate: drop or repeat frames
     by their time, to this even rate. codec, crf, preset, bitrate, bit_depth, overwrite: see
@@ -73,7 +74,10 @@ def stylize_video(
     began = perf_counter()
     target = Path(target_path)
     refuse_to_replace_the_source(Path(source_path), target)
-    with VideoFile(source_path, size=size, start=start, end=end, hwaccel=hwaccel) as source:
+    on_gpu = hwaccel == "cuda" and getattr(stylizer, "takes_gpu", False)
+    with VideoFile(
+        source_path, size=size, start=start, end=end, hwaccel=hwaccel, on_gpu=on_gpu
+    ) as source:
         first = source.start_time + Fraction(str(start or 0))
         last = None if end is None else source.start_time + Fraction(str(end))
         info = source.info

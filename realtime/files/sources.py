@@ -16,6 +16,7 @@ from models.errors import EngineError, SourceError
 from realtime.files.containers import duration_of, open_media, video_stream
 from realtime.files.decoding import Decoder
 from realtime.files.deinterlace import deinterlaced
+from realtime.files.on_gpu import is_on_gpu, planes_on_gpu
 from realtime.files.upright import UPRIGHT, display_matrix, swaps_sides, turned
 from realtime.frame import ColorTags, Frame, StreamInfo
 from realtime.pixels import (
@@ -46,7 +47,8 @@ class VideoFile:
     the pixels are taken to be square, which is how an anamorphic clip is straightened.
     start, end: seconds from the first frame's time; frames with start <= t < end come. Both are
     exact: a float means what it prints as.
-    hwaccel: a kind of device that decodes, such as "cuda"; None is the CPU.
+    hwaccel: a kind of device that decodes, such as "cuda"; None is the CPU. on_gpu: planes that
+    CUDA has decoded stay on the GPU, where nothing but a download would change them.
 
     Opening decodes the first frame, for only it tells rotation, colour and interlacing. `notes`
     has a line for each thing a user should be told; `lost` counts frames that could not be
@@ -66,9 +68,10 @@ class VideoFile:
         start: Seconds | None = None,
         end: Seconds | None = None,
         hwaccel: str | None = None,
+        on_gpu: bool = False,
     ) -> None:
         self.path = Path(path)
-        self._container = open_media(path, hwaccel=hwaccel)
+        self._container = open_media(path, hwaccel=hwaccel, on_gpu=on_gpu)
         try:
             self._stream = video_stream(self._container, path)
             self._stream.thread_type = "AUTO"  # type: ignore[assignment]  # a name will do
@@ -111,8 +114,7 @@ class VideoFile:
         for frame in self._frames:
             try:
                 if self.as_planes:
-                    assert self.planes is not None
-                    image = to_planes(frame, self.planes, size=size, scaler=self._scaler)
+                    image = self._as_planes(frame, size)
                 else:
                     rgb = to_rgb(frame, size=size, scaler=self._scaler, quick=self.quick)
                     image = turned(rgb, self._matrix)
@@ -124,6 +126,13 @@ class VideoFile:
             color = self.planes if self.as_planes else None
             yield Frame(image, frame.pts, self._time_base, color)
         self.close()
+
+    def _as_planes(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
+        assert self.planes is not None
+        as_it_is = size == (frame.height, frame.width) and planes_color(frame) == self.planes
+        if as_it_is and is_on_gpu(frame):
+            return planes_on_gpu(frame)  # type: ignore[return-value]
+        return to_planes(frame, self.planes, size=size, scaler=self._scaler)
 
     def __enter__(self) -> Self:
         return self
