@@ -63,7 +63,9 @@ def live(
     record: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Record from the start (key r: later).")
     ] = None,
-    audio: Annotated[bool, typer.Option("--audio", help="Record the microphone, too.")] = False,
+    audio: Annotated[
+        bool, typer.Option("--audio", help="Record, and stream, the microphone, too.")
+    ] = False,
     virtual_camera: Annotated[
         bool, typer.Option("--virtual-camera", help="Be a camera for other programs.")
     ] = False,

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, NamedTuple, Self
@@ -30,7 +31,10 @@ _PLUGIN_FOLDERS = (
 
 
 class Heard(NamedTuple):
-    """A piece of sound, and the `time.monotonic()` at which its first sample was heard."""
+    """A piece of sound, and the `time.monotonic()` at which its first sample was heard.
+
+    That is its pts, too, in samples. Several may read it: none may change it.
+    """
 
     time: float
     sound: AudioFrame
@@ -62,6 +66,7 @@ class Microphone:
         self.rate: int = context.sample_rate
         self.channels: int = context.channels
         self._pieces: deque[Heard] = deque()
+        self._count = 0  # of all pieces so far
         self._heard_until = time.monotonic()
         self._lags: deque[float] = deque(maxlen=_ARRIVALS)
         self._changed = Condition()
@@ -70,12 +75,14 @@ class Microphone:
         self._thread = Thread(target=self._work, name="microphone", daemon=True)
         self._thread.start()
 
-    def take(self) -> list[Heard]:
-        """All that was heard since the last call, at most the last 30 seconds of it."""
+    def heard(self, since: int = 0) -> tuple[list[Heard], int]:
+        """The pieces from number `since` on, of the last 30 seconds; and the next one's number.
+
+        So a recording and a stream may listen at once.
+        """
         with self._changed:
-            pieces = list(self._pieces)
-            self._pieces.clear()
-        return pieces
+            first = self._count - len(self._pieces)
+            return list(islice(self._pieces, max(0, since - first), None)), self._count
 
     def wait_until(self, when: float, timeout_seconds: float) -> bool:
         """Wait until it has heard what sounded before `when` (monotonic); False if it has not."""
@@ -117,8 +124,10 @@ class Microphone:
     def _keep(self, sound: AudioFrame) -> None:
         length = sound.samples / self.rate
         began = self._time_of(sound, time.monotonic(), length)
+        sound.time_base, sound.pts = Fraction(1, self.rate), round(began * self.rate)
         with self._changed:
             self._pieces.append(Heard(began, sound))
+            self._count += 1
             while self._pieces[0].time < began - _KEPT_SECONDS:
                 self._pieces.popleft()
             self._heard_until = began + length
@@ -142,21 +151,24 @@ class Microphone:
 
 
 class Sound:
-    """What a microphone hears, as the companion of one recording's pictures.
+    """What a microphone hears, as the companion of one recording's or stream's pictures.
 
     It stands where `companions.Companions` stands for a file, and cannot be that: there is no file
     to copy from, and the device's own clock, which runs a little fast or slow, is brought to the
     pictures' by stretching (FFmpeg's aresample), also over gaps.
 
-    zero: the `time.monotonic()` that is zero in the file. Set `end`, in seconds of the file,
-    before the file is closed: there the sound is cut. `notes` says what a user should know.
+    zero: the `time.monotonic()` that is zero in the file. begin: where the sound starts, in seconds
+    of the file. Set `end`, in the same, before the file is closed: there the sound is cut. `notes`
+    says what a user should know.
     """
 
-    def __init__(self, microphone: Microphone, zero: float) -> None:
+    def __init__(self, microphone: Microphone, zero: float, begin: Fraction = Fraction(0)) -> None:
         self.notes: list[str] = []
         self.end: Fraction | None = None
         self._microphone = microphone
         self._zero = zero
+        self._begin = begin
+        self._taken = 0  # pieces of the microphone's
         self._output: Any = None
         self._stream: Any = None
         self._graph: Any = None
@@ -183,8 +195,7 @@ class Sound:
         """Write everything before `time`, in seconds of the file."""
         if self._stream is None:
             return
-        for piece in self._microphone.take():
-            self._push(piece)
+        self._take()
         while self._waiting and self._end_of(self._waiting[0]) <= time:
             self._output.mux(self._stream.encode(self._waiting.popleft()))
 
@@ -195,8 +206,7 @@ class Sound:
         end = self.end if time is None else time
         if end is not None:
             self._wait(self._zero + float(end))
-        for piece in self._microphone.take():
-            self._push(piece)
+        self._take()
         if self._graph is not None:
             self._graph.push(None)
             self._pull()
@@ -210,23 +220,27 @@ class Sound:
         ahead = max(0.0, when - time.monotonic())
         self._microphone.wait_until(when, min(ahead, _CLOCK_SECONDS) + 1)
 
+    def _take(self) -> None:
+        """Whatever the microphone has heard since."""
+        pieces, self._taken = self._microphone.heard(self._taken)
+        for piece in pieces:
+            self._push(piece)
+
     def _push(self, piece: Heard) -> None:
         sound = piece.sound
-        began = piece.time - self._zero
-        if began + sound.samples / sound.sample_rate <= 0:
+        if piece.time - self._zero + sound.samples / sound.sample_rate <= self._begin:
             return
         if self._graph is None:
             self._graph = self._aligning(sound)
-        sound.time_base = Fraction(1, sound.sample_rate)
-        sound.pts = round(began * sound.sample_rate)
         self._graph.push(sound)
         self._pull()
 
     def _aligning(self, sound: AudioFrame) -> Any:
         """Sound in, sound out in the encoder's own form and portions, each at its time.
 
-        first_pts: cut or filled with silence so that it starts at zero. async: drift is stretched
-        away, by at most that many samples a second, and gaps of 0.1 s and more are filled.
+        first_pts: cut or filled with silence so that it starts at `begin`. async: drift is
+        stretched away, by at most that many samples a second, and gaps of 0.1 s and over are
+        filled.
         """
         context = self._stream.codec_context  # open, as the file is begun: its form is decided
         graph = av.filter.Graph()
@@ -239,7 +253,8 @@ class Sound:
         rate = context.sample_rate
         graph.link_nodes(
             source,
-            graph.add("aresample", f"{rate}:async=1000:first_pts=0"),
+            graph.add("asetpts", f"PTS-{round(self._zero * sound.sample_rate)}"),
+            graph.add("aresample", f"{rate}:async=1000:first_pts={round(self._begin * rate)}"),
             graph.add(
                 "aformat",
                 f"sample_fmts={context.format.name}:channel_layouts={context.layout.name}",

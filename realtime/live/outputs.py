@@ -44,6 +44,7 @@ _LIVE = {
     "forced-idr": "1",
 }
 _BITS_PER_PIXEL = 0.15  # brush strokes are hard to code: 4 Mbit/s for 1280x720 at 30 fps
+_SOUND_SECONDS = 0.5  # that pictures wait for the sound to them, at most
 _QUEUED_PACKETS = 4  # between encoder and network; where it is full, the encoder waits
 _PATIENCE_SECONDS = 5  # with a receiver that does not answer
 _PAUSES = (1, 2, 4, 8, 16, 30)  # seconds between attempts to reach a receiver again
@@ -312,12 +313,13 @@ class Recorder:
 
 
 class StreamOut:
-    """Sends frames as H.264 to an address, with little delay.
+    """Sends frames as H.264 to an address, with little delay; with a microphone's sound as AAC.
 
     url: udp://, tcp:// or srt:// (as MPEG-TS), rtmp:// or rtmps:// (as FLV). The receiver's own
     parameters go into it as FFmpeg has them: "srt://host:9000?latency=50000".
     bitrate: bits a second; None: by size and rate. Odd sizes lose a row or a column, and a frame of
     another size begins the stream anew.
+    microphone, epoch: as for `Recorder`. With sound, pictures wait for it, up to half a second.
     A receiver that is not there, or no longer, is tried again, at growing pauses of up to 30 s;
     frames until then go nowhere. `say` gets a line for each attempt.
     Raises SinkError at once for an address that FFmpeg here cannot send to.
@@ -329,6 +331,8 @@ class StreamOut:
         *,
         frame_rate: Fraction | None = None,
         bitrate: int | None = None,
+        microphone: Microphone | None = None,
+        epoch: float = 0.0,
         say: Say = lambda line: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -338,6 +342,9 @@ class StreamOut:
         self.name = f"{self._scheme}://{urlsplit(url).netloc.rpartition('@')[2]}"
         self._rate = frame_rate or Fraction(30)
         self._bitrate = bitrate
+        self._microphone = microphone
+        self._epoch = epoch
+        self._sound: Sound | None = None
         self._say = say
         self._clock = clock
         self._container: Any = None
@@ -358,7 +365,7 @@ class StreamOut:
             if self._container is not None and image.shape[:2] != self._size:
                 self.close()
             if self._container is None:
-                self._open(image, frame.time_base)
+                self._open(image, frame)
             self._send(image, frame)
         except (av.FFmpegError, OSError) as error:
             self._lose(error)
@@ -368,7 +375,12 @@ class StreamOut:
         container, self._container = self._container, None
         if container is None:
             return
-        for end in (lambda: container.mux(self._stream.encode(None)), container.close):
+        sound_ends = self._sound.finish if self._sound else lambda: None
+        for end in (
+            lambda: container.mux(self._stream.encode(None)),
+            sound_ends,
+            container.close,
+        ):
             with suppress(av.FFmpegError, OSError):  # the receiver may be gone
                 end()
 
@@ -378,7 +390,7 @@ class StreamOut:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self, image: np.ndarray, time_base: Fraction) -> None:
+    def _open(self, image: np.ndarray, frame: Frame) -> None:
         height, width = image.shape[:2]
         bitrate = self._bitrate or round(_BITS_PER_PIXEL * height * width * self._rate)
         form = _STREAM_FORMATS[self._scheme]
@@ -392,16 +404,24 @@ class StreamOut:
                 "fifo_format": form,
                 "queue_size": str(_QUEUED_PACKETS),
                 "format_opts": f"flush_packets=1:rw_timeout={_PATIENCE_SECONDS * 10**6}",
+                "max_interleave_delta": str(round(_SOUND_SECONDS * 10**6)),
             },
         )
         limits = {"maxrate": str(bitrate), "bufsize": str(bitrate)}
         stream = container.add_stream("libx264", rate=self._rate, options=_LIVE | limits)
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-        context.time_base = time_base
+        context.time_base = frame.time_base
         context.bit_rate = bitrate
         if form == "flv":  # which has the encoder's settings once, in front
             context.flags |= Flags.global_header
+        at = frame.pts * frame.time_base
+        if self._zero is None:
+            self._zero = at
+        if self._microphone is not None:
+            zero = self._epoch + float(self._zero)
+            self._sound = Sound(self._microphone, zero, begin=at - self._zero)
+            self._sound.attach(container, stream, Fraction(0), muxer=form)
         container.start_encoding()
         self._container, self._stream, self._opened_at = container, stream, self._clock()
         self._size, self._last_pts = (height, width), -1
@@ -409,8 +429,7 @@ class StreamOut:
 
     def _send(self, image: np.ndarray, frame: Frame) -> None:
         at = frame.pts * frame.time_base
-        if self._zero is None:
-            self._zero = at
+        assert self._zero is not None  # since the stream was opened
         pts = round((at - self._zero) / frame.time_base)
         if pts <= self._last_pts:
             return
@@ -421,6 +440,8 @@ class StreamOut:
             self._key_frame_at = at
         self._last_pts = pts
         self._container.mux(self._stream.encode(picture))
+        if self._sound is not None:
+            self._sound.copy_until(pts * frame.time_base)
 
     def _lose(self, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error)

@@ -105,14 +105,16 @@ def _outputs(wanted: Wanted, source: LiveSource, tell: Say, opened: ExitStack) -
     def in_background(sink: Recorder | Snapshots | StreamOut | VirtualCamera, name: str):
         return opened.enter_context(BestEffort(sink, name, tell, depth=8, close_seconds=60.0))
 
+    microphone = opened.enter_context(Microphone(say=tell)) if wanted.audio else None
     always = []
     if wanted.stream is not None:
-        stream = StreamOut(wanted.stream, frame_rate=rate, say=tell)
+        stream = StreamOut(
+            wanted.stream, frame_rate=rate, microphone=microphone, epoch=source.epoch, say=tell
+        )
         always.append(in_background(stream, stream.name))
     if wanted.virtual_camera:
         camera = VirtualCamera(size=source.size, frame_rate=rate)
         always.append(in_background(camera, "virtual camera"))
-    microphone = opened.enter_context(Microphone(say=tell)) if wanted.audio else None
     recorder = Recorder(
         wanted.record or Path(f"impasto-{datetime.now():%Y%m%d-%H%M%S}.mp4"),
         frame_rate=rate,

@@ -574,15 +574,22 @@ class TestVirtualCamera:
             camera.write(frame_at(0, 1, (481, 641)))
 
 
-def heard(path: Path) -> tuple[np.ndarray, int]:
-    """The sound of a file: samples in [-1, 1] from its time zero on, and their rate."""
-    with av.open(str(path)) as container:
+def heard(path: Path | io.BytesIO, form: str | None = None) -> tuple[np.ndarray, int, Fraction]:
+    """The sound of a file: samples in [-1, 1], their rate, the first one's time in seconds."""
+    source = path if isinstance(path, io.BytesIO) else str(path)
+    with av.open(source, format=form) as container:
         stream = container.streams.audio[0]
         pieces = list(container.decode(stream))
-        assert pieces[0].pts == 0
+        first = (pieces[0].pts or 0) * (pieces[0].time_base or Fraction(1))
         resampler = av.AudioResampler(format="flt", layout="mono")
         samples = [r.to_ndarray()[0] for p in pieces for r in resampler.resample(p)]
-        return np.concatenate(samples), stream.rate
+        return np.concatenate(samples), stream.rate, first
+
+
+def beeps(samples: np.ndarray, rate: int) -> np.ndarray:
+    """When each begins, in seconds from the first sample."""
+    loud = np.flatnonzero(np.abs(samples) > 0.3) / rate
+    return loud[np.flatnonzero(np.diff(loud, prepend=-1) > 0.1)]
 
 
 class TestMicrophone:
@@ -602,8 +609,8 @@ class TestMicrophone:
         path = tmp_path / f"out{ext}"
         with Microphone("sine=frequency=440,arealtime", form="lavfi") as microphone:
             self.record(microphone, path, 0.5, time.monotonic())
-        samples, rate = heard(path)
-        assert abs(len(samples) / rate - 0.5) < 0.05
+        samples, rate, first = heard(path)
+        assert first == 0 and abs(len(samples) / rate - 0.5) < 0.05
         assert len(read(path)[0]) == 15
         assert np.abs(samples[rate // 20 : 9 * rate // 20]).max() > 0.05  # ffmpeg's sine is at 1/8
 
@@ -611,12 +618,12 @@ class TestMicrophone:
         path = tmp_path / "out.mp4"
         with Microphone(self.BEEPS, form="lavfi") as microphone:
             assert microphone.wait_until(time.monotonic(), LIMIT)
-            (first, *_) = microphone.take()
+            (first, *_), _ = microphone.heard()
             # The picture begins a tenth of a second after the first sample.
             self.record(microphone, path, 0.8, first.time + 0.1)
-        samples, rate = heard(path)
-        loud = np.flatnonzero(np.abs(samples) > 0.3) / rate
-        starts = loud[np.flatnonzero(np.diff(loud, prepend=-1) > 0.1)]
+        samples, rate, zero = heard(path)
+        assert zero == 0
+        starts = beeps(samples, rate)
         # 0.05 s: the generator gives portions of 23 ms, stamped by when the promptest of them came,
         # and a busy machine delays those. Measured: 2 ms.
         assert np.abs(starts - [0.1, 0.6]).max() < 0.05
@@ -632,8 +639,56 @@ class TestMicrophone:
                     out.write(frame_at(begin + pts))
                 out.pause()
         for name in ("out.mp4", "out-2.mp4"):
-            samples, rate = heard(tmp_path / name)
-            assert abs(len(samples) / rate - 0.2) < 0.05
+            samples, rate, zero = heard(tmp_path / name)
+            assert zero == 0 and abs(len(samples) / rate - 0.2) < 0.05
+
+    def test_a_stream_and_a_recording_hear_the_same(
+        self, receiver: Receiver, tmp_path: Path
+    ) -> None:
+        with Microphone(self.BEEPS, form="lavfi") as microphone:
+            assert microphone.wait_until(time.monotonic(), LIMIT)
+            (first, *_), _ = microphone.heard()
+            options: Any = {"microphone": microphone, "epoch": first.time - 2.9}
+            with (
+                StreamOut(receiver.url, **options) as out,
+                Recorder(tmp_path / "out.mp4", **options) as recorder,
+            ):
+                for pts in every(Fraction(1, 30), 24):
+                    assert microphone.wait_until(first.time + 0.1 + pts / 1e6, LIMIT)
+                    for sink in (out, recorder):
+                        sink.write(frame_at(3_000_000 + pts))
+        receiver.close()
+        (data,) = receiver.received
+        data.seek(0)
+        numbers, times = read(data, "mpegts")
+        data.seek(0)
+        samples, rate, zero = heard(data, "mpegts")
+        assert len(numbers) == 24
+        # As above: the picture begins a tenth of a second after the first sample.
+        starts = beeps(samples, rate) + float(zero - times[0])
+        assert np.abs(starts - [0.1, 0.6]).max() < 0.05
+        samples, rate, _ = heard(tmp_path / "out.mp4")
+        assert np.abs(beeps(samples, rate) - [0.1, 0.6]).max() < 0.05
+
+    def test_a_stream_that_begins_anew_has_no_silence_before_it(self, receiver: Receiver) -> None:
+        now = time.monotonic()
+        with (
+            Microphone("sine,arealtime", form="lavfi") as microphone,
+            StreamOut(receiver.url, microphone=microphone, epoch=now - 60) as out,
+        ):
+            assert microphone.wait_until(now, LIMIT)
+            out.write(frame_at(0))
+            for pts in every(Fraction(1, 30), 9):  # another size: a new stream, a minute later
+                assert microphone.wait_until(now + pts / 1e6, LIMIT)
+                out.write(frame_at(60_000_000 + pts, size=(64, 96)))
+        wait_until(lambda: len(receiver.received) == 2)
+        receiver.close()
+        data = receiver.received[1]
+        data.seek(0)
+        samples, rate, zero = heard(data, "mpegts")
+        data.seek(0)
+        _, times = read(data, "mpegts")
+        assert len(samples) / rate < 1 and abs(zero - times[0]) < 0.1
 
     def test_a_file_that_holds_no_sound(self, tmp_path: Path) -> None:
         with Microphone("sine,arealtime", form="lavfi") as microphone:
