@@ -26,7 +26,7 @@ from models.loss_network import CompactNetwork, LossNetwork, load_loss_network
 from models.losses import STYLE_LAYERS, total_variation, total_variation_root
 
 MIN_SIDE = 16  # px: relu5_1 needs four poolings
-_COARSEST = 64  # px, short side of the smallest level
+_COARSEST = 96  # px, least short side of the coarsest level: it has one of 96 to 191
 _LEAST_ROUGHNESS = 1e-3  # total variation of a painting of one colour, which has none
 
 
@@ -46,23 +46,29 @@ def _equal(layers: Sequence[str]) -> dict[str, float]:
     return dict.fromkeys(layers, 1.0)
 
 
+def _shallow_first() -> dict[str, float]:
+    """relu5_1 counts less: it copies the painting's things, where the others take its strokes."""
+    return {layer: 1.0 if layer == "relu5_1" else 3.0 for layer in STYLE_LAYERS}
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that decides how a picture is painted. The defaults are what looks best.
 
-    Weights count relative losses (see `models.gatys_objective.Objective`), so that one setting
-    serves pictures, sizes and loss networks; large pictures are painted more strongly by it.
+    Weights count relative losses (see `models.gatys_objective.Objective`), and the pyramid begins
+    at about the same size whatever the picture's, so that one setting serves pictures, sizes and
+    loss networks.
     """
 
     loss_network: str = "compact"  # compact, vgg16, vgg19, or oxford from `teacher`
     teacher: Path | None = None
     pooling: Literal["max", "average"] = "max"
     content_layers: Mapping[str, float] = field(default_factory=lambda: _equal(["relu4_2"]))
-    style_layers: Mapping[str, float] = field(default_factory=lambda: _equal(STYLE_LAYERS))
-    style_loss: Literal["gram", "wasserstein"] = "wasserstein"
+    style_layers: Mapping[str, float] = field(default_factory=_shallow_first)
+    style_loss: Literal["gram", "wasserstein", "mixed"] = "mixed"
     content_weight: float = 1.0
-    style_weight: float = 10.0
-    tv_weight: float = 2.0
+    style_weight: float = 40.0
+    tv_weight: float = 0.03  # 1 is as rough as the painting
     tv_form: Literal["squared", "root"] = "squared"
     start: Literal["content", "noise", "style"] = "content"
     seed: int = 0
@@ -71,7 +77,7 @@ class Settings:
     learning_rate: float = 0.02  # of Adam
     history: int = 10  # gradients that L-BFGS remembers
     tolerance: float = 0.0  # stop a level when ten steps lower the total by a smaller share
-    levels: int = 3  # sizes of the pyramid, each twice the one before
+    levels: int = 8  # sizes of the pyramid at most, each twice the one before
     style_scale: float = 1.0  # long side of the painting as a share of the picture's
     tile: int | None = 1024  # px, side of what the loss network sees at once; None: all
     precision: Literal["bf16", "fp32"] = "bf16"
@@ -100,13 +106,18 @@ PRESETS: dict[str, Settings] = {
         history=20,
         levels=1,
     ),
-    # What Johnson et al. 2016 compare their networks with: VGG-16, their layers, L-BFGS.
+    # What Johnson et al. 2016 compare their networks with, by the authors' released
+    # `slow_neural_style.lua`: VGG-16, from noise, content 1, style 5, total variation 1e-6 on
+    # levels to 255, means of squares, Grams per place and channel. In our units, as measured in
+    # VGG-19 with its authors' weights, at the layers of these names, for pictures of 512x512.
     "johnson2016": Settings(
         loss_network="vgg16",
         content_layers=_equal(["relu3_3"]),
-        style_layers=_equal(["relu1_2", "relu2_2", "relu3_3", "relu4_3"]),
+        style_layers={"relu1_2": 3.0, "relu2_2": 1.1, "relu3_3": 11.7, "relu4_3": 0.18},
         style_loss="gram",
-        style_weight=20.0,
+        style_weight=16.0,
+        tv_weight=0.001,
+        start="noise",
         steps=500,
         history=20,
         levels=1,
@@ -252,7 +263,11 @@ def optimize(
 
 
 def level_sizes(size: Sequence[int], levels: int) -> list[tuple[int, int]]:
-    """(height, width) of each level, from coarse to `size`; fewer where they would be too small."""
+    """(height, width) of each level, from coarse to `size`; fewer where they would be too small.
+
+    What the network sees of a picture at once is of a fixed number of pixels, so where the coarsest
+    level is decides how large the painting's forms become in it.
+    """
     height, width = size
     found = [(height, width)]
     while len(found) < levels and min(found[0]) // 2 >= _COARSEST:

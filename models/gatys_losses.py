@@ -185,4 +185,21 @@ def _trace(matrices: Tensor) -> Tensor:
     return matrices.diagonal(dim1=1, dim2=2).sum()
 
 
-STYLE_LOSSES: dict[str, type[StyleLoss]] = {"gram": GramLoss, "wasserstein": WassersteinLoss}
+class MixedLoss:
+    """The mean of both: Gram matrices for the bold, Wasserstein for the fine."""
+
+    second_only = False
+
+    def __init__(self, target: Moments) -> None:
+        self._gram, self._wasserstein = GramLoss(target), WassersteinLoss(target)
+
+    def __call__(self, found: Moments) -> Tensor:
+        """A scalar; 0 where the moments are the painting's."""
+        return 0.5 * (self._gram(found) + self._wasserstein(found))
+
+
+STYLE_LOSSES: dict[str, type[StyleLoss]] = {
+    "gram": GramLoss,
+    "wasserstein": WassersteinLoss,
+    "mixed": MixedLoss,
+}

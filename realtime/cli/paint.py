@@ -42,7 +42,8 @@ def paint(
         typer.Option(min=0.05, max=20, help="Size of the strokes; 1: both as large."),
     ] = None,
     style_loss: Annotated[
-        Literal["gram", "wasserstein"] | None, typer.Option(help="How style is compared.")
+        Literal["gram", "wasserstein", "mixed"] | None,
+        typer.Option(help="How style is compared; mixed: the mean of both."),
     ] = None,
     style_layers: options.Layers = None,
     content_layers: options.Layers = None,
@@ -66,7 +67,8 @@ def paint(
         typer.Option(min=0, max=1, help="Leave a level when 10 steps gain less than this share."),
     ] = None,
     levels: Annotated[
-        int | None, typer.Option(min=1, max=8, help="Sizes to go through, each twice the last.")
+        int | None,
+        typer.Option(min=1, max=8, help="Sizes to go through at most, each twice the last."),
     ] = None,
     mask: Annotated[
         list[Path] | None,

@@ -26,8 +26,8 @@ from realtime.keyframes.tracking import Track, enlarged, reduced
 from realtime.steady import fetch
 
 # What a keyframe of the same shot weighs (Ruder et al. 2016); see `models.gatys.paint`.
-LIKE_WEIGHT = 500.0
-_RECIPE = 1  # grows when the same settings give another picture than before
+LIKE_WEIGHT = 2500.0
+_RECIPE = 2  # grows when the same settings give another picture than before
 
 OnStep = Callable[[int, int], None]  # steps done, steps in all
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from models.gatys import PRESETS, Progress, Settings, StyleImage, paint
+from models.losses import STYLE_LAYERS
 from realtime.engines.choice import Choice, Painter
 from realtime.files.stills import ImageFolder, read_picture
 from realtime.measure.bench import limit, machine
@@ -18,7 +19,13 @@ from realtime.painting.paint import as_tensor, read_styles
 from realtime.painting.sheet import seascape
 
 # One size, Gram matrices, no tiles: the work that published figures are for.
-PLAIN = replace(PRESETS["default"], levels=1, style_loss="gram", style_weight=20.0)
+PLAIN = replace(
+    PRESETS["default"],
+    levels=1,
+    style_loss="gram",
+    style_weight=20.0,
+    style_layers=dict.fromkeys(STYLE_LAYERS, 1.0),
+)
 _JUDGED_SIDE = 256  # px, short
 _COARSE_TO_FINE = replace(PLAIN, levels=3)
 

@@ -1,7 +1,9 @@
 """Gatys optimisation against formulas worked out apart, whole pictures against tiles."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -24,6 +26,7 @@ from models.gatys_color import luminance, luminance_matched, recolored, with_col
 from models.gatys_losses import (
     GramLoss,
     Head,
+    MixedLoss,
     Moments,
     Sums,
     WassersteinLoss,
@@ -39,8 +42,12 @@ from models.gatys_objective import (
     windows,
 )
 from models.losses import STYLE_LAYERS, content_loss, gram_matrix, style_loss, total_variation
+from models.photos import read_photo
 
-EXACT = Settings(precision="fp32", levels=1)
+SAMPLES = Path(__file__).parents[2] / "samples"
+EXACT = Settings(
+    precision="fp32", levels=1, style_layers=dict.fromkeys(STYLE_LAYERS, 1.0), style_loss="gram"
+)
 
 
 def picture(height: int, width: int, seed: int) -> torch.Tensor:
@@ -92,7 +99,7 @@ class TestObjective:
         assert (ours.grad - theirs.grad).norm() < 1e-3 * theirs.grad.norm()
 
     @pytest.mark.parametrize("masked", [False, True])
-    @pytest.mark.parametrize("style_loss", ["gram", "wasserstein"])
+    @pytest.mark.parametrize("style_loss", ["gram", "wasserstein", "mixed"])
     def test_tiles_give_what_the_whole_gives(self, network, masked, style_loss) -> None:
         content = picture(100, 118, 1)
         masks: tuple = (None, None)
@@ -179,7 +186,20 @@ class TestStyleLosses:
         found = WassersteinLoss(moments_of(other, wide))(moments_of(mean, deviation))
         assert found.item() == pytest.approx((1 + 0 + 1 + 1 + 0 + 4) / (5 + 9), rel=1e-3)
 
-    @pytest.mark.parametrize("loss", [GramLoss, WassersteinLoss])
+    def test_the_mixed_one_is_the_mean_of_both(self) -> None:
+        found, target = (moments(feature_sums(torch.rand(1, 5, 8, 9)), 72) for _ in range(2))
+        wanted = (GramLoss(target)(found) + WassersteinLoss(target)(found)) / 2
+        torch.testing.assert_close(MixedLoss(target)(found), wanted)
+
+    def test_a_small_painting_pooled_by_averages(self) -> None:
+        """Few places make singular covariances, whose eigenvalues float32 did not come to."""
+        average = open_network(replace(EXACT, pooling="average", precision="bf16"), "cpu")
+        for name in ("ink_hatching", "flow_field"):
+            painting = resized(read_photo(SAMPLES / f"{name}.jpg")[None], (64, 64))
+            target = painting_moments(average, painting, ["relu5_1"], None)["relu5_1"]
+            assert WassersteinLoss(target)(target).item() == pytest.approx(0, abs=1e-2)
+
+    @pytest.mark.parametrize("loss", [GramLoss, WassersteinLoss, MixedLoss])
     def test_nothing_is_lost_at_the_target(self, loss) -> None:
         f = torch.randn(1, 40, 6, 5)  # fewer places than channels: a singular covariance
         target = moments(feature_sums(f), 30)
@@ -190,14 +210,14 @@ class TestStyleLosses:
 
 
 class TestPaint:
-    content, style = picture(130, 140, 1), picture(150, 140, 8)
+    content, style = picture(194, 200, 1), picture(150, 140, 8)
     settings = Settings(steps=9, levels=2)
 
     def test_coarse_to_fine_and_the_losses_fall(self) -> None:
         found = list(paint(self.content, [StyleImage(self.style)], self.settings))
         assert [now.step for now in found] == list(range(1, 10))
         assert {now.steps for now in found} == {9}
-        assert [now.size for now in found] == [(65, 70)] * 5 + [(130, 140)] * 4
+        assert [now.size for now in found] == [(97, 100)] * 5 + [(194, 200)] * 4
         assert all(now.image.shape[-2:] == now.size for now in found)
         last = found[-1].image
         assert not last.requires_grad and last.min() >= 0 and last.max() <= 1
@@ -220,7 +240,7 @@ class TestPaint:
         assert found[-1].total < 0.9 * found[0].total
 
     def test_stops_when_nothing_is_gained(self) -> None:
-        settings = Settings(steps=60, levels=1, tolerance=0.9)
+        settings = Settings(steps=60, levels=1, tolerance=0.99)
         content = self.content[..., :32, :32]
         assert len(list(paint(content, [StyleImage(self.style)], settings))) == 11
 
@@ -253,6 +273,20 @@ class TestPaint:
         )
         assert first.total_variation == pytest.approx(0, abs=1e-6)
 
+    @pytest.mark.parametrize("form", ["squared", "root"])
+    def test_total_variation_is_relative_to_the_paintings(self, form) -> None:
+        """At the size at which it is seen: 1 where picture and painting are the same."""
+        large = resized(self.style, (300, 280))
+        settings = Settings(levels=1, steps=1, tv_form=form)
+        first = next(paint(self.style, [StyleImage(large)], settings))
+        assert first.total_variation == pytest.approx(1, rel=0.05)  # resizing twice blurs a little
+
+    def test_a_painting_of_one_colour(self) -> None:
+        flat = torch.full((1, 3, 40, 40), 0.5)
+        content = self.content[..., :40, :40]
+        found = list(paint(content, [StyleImage(flat)], replace(self.settings, steps=4)))
+        assert found[-1].total < found[0].total and torch.isfinite(found[-1].image).all()
+
     def test_what_cannot_be_painted(self) -> None:
         styles = [StyleImage(self.style)]
         with pytest.raises(ValueError, match="16 px"):
@@ -264,12 +298,42 @@ class TestPaint:
             next(paint(self.content, styles, johnson))
 
 
-@given(st.integers(16, 4000), st.integers(16, 4000), st.integers(1, 6), st.integers(6, 1000))
+def test_the_authors_weights_in_our_units() -> None:
+    """The preset against the loss of the authors' released code, in NumPy from features alone.
+
+    Theirs: content 1 and style 1e3 / N^2 for N channels, means of squares, Grams per place. Divided
+    by the content's energy that is 1e3 |A|^2 / (N^4 mean P^2) times the relative Gram error.
+    Pictures differ tenfold in it, and the compact network is not quite VGG-19: one order of
+    magnitude is what can be asked, of weights that are five apart.
+    """
+    preset = PRESETS["gatys2016"]
+    network = open_network(replace(preset, loss_network="compact", precision="fp32"), "cpu")
+
+    def features(name: str, layers: list[str]) -> dict[str, np.ndarray]:
+        image = resized(read_photo(SAMPLES / f"{name}.jpg")[None], (256, 256))
+        found = network(image, layers)
+        return {layer: f[0].flatten(1).double().numpy() for layer, f in found.items()}
+
+    energy = np.mean(features("harbor", ["relu4_2"])["relu4_2"] ** 2)
+    found = []
+    for name in ("paper_waves", "ink_hatching", "stained_glass", "flow_field"):
+        by_layer = features(name, list(STYLE_LAYERS))
+        grams = [(len(f), f @ f.T / f.shape[1]) for f in by_layer.values()]
+        found.append([1e3 / n**4 * np.sum(gram**2) / energy for n, gram in grams])
+    wanted = np.array([preset.style_layers[layer] for layer in STYLE_LAYERS])
+    wanted *= preset.style_weight / wanted.sum()
+    apart = np.log10(np.array(found)).mean(0) - np.log10(wanted)
+    assert np.abs(apart).max() < 1, apart
+
+
+@given(st.integers(16, 4000), st.integers(16, 4000), st.integers(1, 8), st.integers(8, 1000))
 def test_levels(height, width, levels, steps) -> None:
     sizes = level_sizes((height, width), levels)
     assert 1 <= len(sizes) <= levels and sizes[-1] == (height, width)
     for (h, w), (h2, w2) in zip(sizes, sizes[1:], strict=False):
-        assert min(h, w) >= 63 and abs(h - h2 / 2) <= 0.5 and abs(w - w2 / 2) <= 0.5
+        assert (
+            min(h, w) >= 95 or len(sizes) == 1 and abs(h - h2 / 2) <= 0.5 and abs(w - w2 / 2) <= 0.5
+        )
     shares = level_steps(steps, len(sizes))
     assert sum(shares) == steps and min(shares) > 0 and len(shares) == len(sizes)
 
