@@ -6,6 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -275,6 +276,26 @@ class Sound:
         return sound.pts * sound.time_base + Fraction(sound.samples, sound.sample_rate)
 
 
+def list_microphones() -> list[str]:
+    """The microphones that FFmpeg finds here, none of them opened."""
+    form = _system_form()
+    if form is None or (form == "alsa" and not _has_sound()):
+        return []
+    if form == "alsa":
+        _show_alsa_its_files()
+    forms = ["pulse", form] if form == "alsa" else [form]
+    for one in forms:  # with a sound server, its names are those that mean something
+        with suppress(ValueError, av.FFmpegError):
+            devices = [d for d in av.enumerate_input_devices(one) if _hears(d)]
+            if devices:
+                return [device.description or device.name for device in devices]
+    return []
+
+
+def _hears(device: Any) -> bool:
+    return not device.media_types or "audio" in device.media_types
+
+
 def _opened(name: str | None, form: str | None) -> tuple[str, Any]:
     """The first microphone that opens, and its name. SourceError with every reason, if none."""
     reasons = []
@@ -295,7 +316,7 @@ def _opened(name: str | None, form: str | None) -> tuple[str, Any]:
 def _candidates(name: str | None, form: str | None) -> list[tuple[str, str]]:
     """(input format, device), the likeliest first."""
     if form is None:
-        form = {"linux": "alsa", "darwin": "avfoundation", "win32": "dshow"}.get(sys.platform)
+        form = _system_form()
     if form is None:
         return []
     if form == "alsa":
@@ -312,6 +333,11 @@ def _candidates(name: str | None, form: str | None) -> list[tuple[str, str]]:
         return []  # asking ALSA, it would print its own complaints
     pulse = [("pulse", "default")] if "pulse" in av.formats_available else []
     return [*pulse, (form, "default")]
+
+
+def _system_form() -> str | None:
+    """What FFmpeg calls this system's microphones."""
+    return {"linux": "alsa", "darwin": "avfoundation", "win32": "dshow"}.get(sys.platform)
 
 
 def _has_sound() -> bool:

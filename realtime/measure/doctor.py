@@ -55,6 +55,8 @@ def examine() -> dict[str, Any]:
         "encoders": _or_reason(_encoders),
         "decoding_devices": _or_reason(_decoding_devices),
         "cameras": _or_reason(_cameras),
+        "microphones": _or_reason(_microphones),
+        "virtual_camera": _or_reason(_virtual_camera),
         "styles": _or_reason(_styles),
     }
     report["problems"] = _problems(report)
@@ -229,6 +231,19 @@ def _cameras() -> list[str]:
     from realtime.live.cameras import list_cameras
 
     return [f"{camera.number}: {camera.name} ({camera.device})" for camera in list_cameras()]
+
+
+def _microphones() -> list[str]:
+    from realtime.live.microphone import list_microphones
+
+    return list_microphones()
+
+
+def _virtual_camera() -> str:
+    from realtime.live.virtual_camera import VirtualCamera
+
+    VirtualCamera(size=(480, 640)).close()
+    return OK
 
 
 def _styles() -> dict[str, dict[str, str]]:

@@ -369,7 +369,7 @@ class Receiver:
             while True:
                 self._connection, _ = self._server.accept()
                 self.received.append(io.BytesIO())
-                with self._connection:
+                with self._connection, suppress(ConnectionResetError):  # when hanging up
                     while data := self._connection.recv(65536):
                         self.received[-1].write(data)
 
