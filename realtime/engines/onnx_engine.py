@@ -32,7 +32,8 @@ class OnnxEngine(Engine):
 
     Carried statistics are inputs here, applied beside the convolutions: 18 ms at 640x360 where
     those of each frame take 21. Folded into the weights it would be 14, but then every refresh
-    would need a new session (20 ms).
+    would need a new session (20 ms). Folded anew whenever the graph runs, as on GPUs, it takes 37
+    where this takes 28 (another machine): weights that are no constants cannot be laid out before.
 
     network: the weights of a network of ours; or a network, for which PyTorch is there already.
     color: frames are planes of these colours (see `Engine.for_planes`); None: RGB.
