@@ -19,13 +19,11 @@ class Raft:
     pixels: from the first to the second, and the way back; both in one batch.
 
     network: None takes torchvision's small one, whose weights it downloads once (4 MB) and checks
-    by their hash. Raises WeightsError where they cannot be had. On the CPU it works, too slowly for
-    anything but short clips.
+    by their hash. Raises WeightsError where they cannot be had. device: "cpu" or "cuda"; on a CPU
+    it works, too slowly for anything but short clips.
     """
 
-    def __init__(self, network: RAFT | None = None, *, device: str = "auto") -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+    def __init__(self, network: RAFT | None = None, *, device: str = "cpu") -> None:
         self._device = device
         self._network = (network or _downloaded()).eval().to(device)
 

@@ -80,7 +80,7 @@ class Stylizer:
 
             self._hold, self._blend = Hold(), StillBlend()
         elif steadiness != "off":
-            self._blend = _flow_blend(steadiness)
+            self._blend = _flow_blend(steadiness, engine.device)
         self._remembers = self.carry or steadiness != "off"
         # Whether frames may come as planes; they go out as they came. Others are made RGB first.
         self.takes_planes = (
@@ -200,11 +200,11 @@ class Stylizer:
         return engine.carry(images, statistics), statistics
 
 
-def _flow_blend(steadiness: Steadiness) -> "steady.FlowBlend":
+def _flow_blend(steadiness: Steadiness, device: str) -> "steady.FlowBlend":
     from realtime.steady import FlowBlend
 
     if steadiness == "flow":
         return FlowBlend()
     from realtime.raft import Raft
 
-    return FlowBlend(flows=Raft())
+    return FlowBlend(flows=Raft(device=device))

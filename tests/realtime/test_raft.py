@@ -7,8 +7,10 @@ from torch.nn import functional as F
 from torchvision.models.optical_flow import RAFT, raft_small
 
 from models.errors import WeightsError
+from realtime.engines.engine import IdentityEngine
 from realtime.raft import Raft
 from realtime.steady import FlowBlend
+from realtime.stylizer import Stylizer
 from tests.pictures import make_pictures
 
 
@@ -21,7 +23,7 @@ def network() -> RAFT:
 @pytest.mark.parametrize(("height", "width"), [(136, 144), (70, 133)])
 def test_is_torchvisions_network_in_pixels_of_the_picture(network, height, width) -> None:
     first, second = make_pictures(2, height, width)
-    forward, backward = Raft(network, device="cpu")(first, second)
+    forward, backward = Raft(network)(first, second)
     assert forward.shape == backward.shape == (height, width, 2)
     assert forward.dtype == backward.dtype == np.float32
     padding = (0, -width % 8, 0, max(128, height + -height % 8) - height)
@@ -36,7 +38,7 @@ def test_is_torchvisions_network_in_pixels_of_the_picture(network, height, width
 
 
 def test_stands_where_dis_does(network) -> None:
-    blend = FlowBlend(flows=Raft(network, device="cpu"))
+    blend = FlowBlend(flows=Raft(network))
     for image in make_pictures(2, 70, 90):
         assert blend(image, 255 - image).shape == image.shape
 
@@ -46,4 +48,4 @@ def test_without_the_download_it_says_what_needs_none(monkeypatch, tmp_path) -> 
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.delenv("no_proxy", raising=False)
     with pytest.raises(WeightsError, match="cannot download RAFT: .*--steadiness flow"):
-        Raft()
+        Stylizer(IdentityEngine(), steadiness="raft")
