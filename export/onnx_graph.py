@@ -426,10 +426,11 @@ class GraphBuilder(fx.Interpreter):
         rest = self._add("Sub", x, mean)
         return mean, self._mean(self._add("Mul", rest, rest))
 
-    def _mean(self, x: str) -> str:
+    def _mean(self, x: str, *axes: int) -> str:
+        axes = axes or (2, 3)
         if self.opset < 18:
-            return self._add("ReduceMean", x, axes=[2, 3], keepdims=1)
-        return self._add("ReduceMean", x, self._integers(2, 3), keepdims=1)
+            return self._add("ReduceMean", x, axes=axes, keepdims=1)
+        return self._add("ReduceMean", x, self._integers(*axes), keepdims=1)
 
 
 class _FileBuilder(GraphBuilder):
@@ -468,10 +469,13 @@ class _FileBuilder(GraphBuilder):
     # The picture standardised: one node, where it was mean, difference and quotient.
 
     def _variance_and_mean(self, x: str) -> tuple[str, str]:
-        """Variance from the mean of squares: of small numbers there is little to lose by that."""
+        """Variance as the mean of squares less the square of the mean.
+
+        Of rows first, and then of these: WASM adds up a whole picture with an error that shows.
+        """
         if self.statistics != "own":
             return super()._variance_and_mean(x)
-        mean, squares = self._mean(x), self._mean(self._add("Mul", x, x))
+        mean, squares = (self._mean(self._mean(y, 3), 2) for y in (x, self._add("Mul", x, x)))
         if self.white != 1:
             mean = self._arithmetic("Mul", mean, 1 / self.white)
             squares = self._arithmetic("Mul", squares, 1 / self.white**2)

@@ -31,6 +31,7 @@ function say(text, kind = "note") {
 
 let style; // { name, about, weights, size, note } of the file that is open; size: null for any
 let opening = false;
+let sizeChosen = false; // by the visitor; else what suits the machine
 
 async function openStyle(name, bytes) {
   say(`Opening ${name} …`);
@@ -58,6 +59,7 @@ function showStyle() {
   $("backend").value =
     backend === "webgpu" ? "WebGPU" : `WASM, ${threads} ${threads === 1 ? "thread" : "threads"}`;
   $("size").disabled = Boolean(size);
+  if (!sizeChosen) $("size").value = backend === "wasm" && threads <= 4 ? 256 : 360;
   for (const id of ["camera", "film"]) $(id).disabled = false;
   document.body.classList.add("ready");
   say(note);
@@ -240,6 +242,7 @@ for (const id of ["model", "film"]) {
     target.value = ""; // or else the same file could not be chosen again
   };
 }
+$("size").onchange = () => (sizeChosen = true);
 $("camera").onclick = startCamera;
 $("stop").onclick = () => stop();
 $("snapshot").onclick = snapshot;

@@ -118,6 +118,16 @@ def test_it_says_what_paints(visited):
     assert visited.wait_for_message("note").endswith("so the processor paints.")
 
 
+def test_a_slow_machine_begins_with_a_small_picture(ready, style):
+    threads = ready.driver.execute_script("return Math.min(navigator.hardwareConcurrency, 8)")
+    assert ready.driver.execute_script("return size.value") == ("256" if threads <= 4 else "360")
+    ready.driver.execute_script("size.value = 480; size.dispatchEvent(new Event('change'))")
+    ready.driver.execute_script("message.textContent = ''")
+    ready.choose("model", style)
+    ready.wait_for_message("note")
+    assert ready.driver.execute_script("return size.value") == "480"  # the visitor's own choice
+
+
 def test_the_camera_is_painted_live(ready, style):
     ready.driver.execute_script("size.value = 256")
     ready.click("camera")
