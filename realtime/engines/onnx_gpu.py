@@ -6,6 +6,7 @@ import ctypes
 import io
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout, suppress
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +158,8 @@ class OnnxGpuEngine(Engine):
         names = _FREE["rgb" if self.color is None else "planes"]
         sides = dict(zip(names, shape, strict=False))
         try:
-            return Bound(open_session(model, self._provider_options(), sides), shape, self.device)
+            session = open_session(model, self._provider_options(model, shape), sides)
+            return Bound(session, shape, self.device)
         except Exception as error:
             graphs = {"cuda": "enable_cuda_graph", "tensorrt": "trt_cuda_graph_enable"}
             option = graphs.get(self.provider, "")
@@ -167,7 +169,9 @@ class OnnxGpuEngine(Engine):
             self.notes.append(f"no CUDA graphs in {self.name}: {_line(error)}")
             return self._opened(kind, shape)
 
-    def _provider_options(self) -> list[tuple[str, dict[str, str]]]:
+    def _provider_options(
+        self, model: bytes, shape: tuple[int, ...]
+    ) -> list[tuple[str, dict[str, str]]]:
         """The provider and what it is told; TensorRT leaves to CUDA what it cannot do."""
         if self.provider == "cpu":
             return [(_PROVIDERS["cpu"], {})]
@@ -180,14 +184,16 @@ class OnnxGpuEngine(Engine):
             return [(_PROVIDERS["cuda"], cuda | self._options)]
         from platformdirs import user_cache_path
 
-        folder = user_cache_path("impasto") / "tensorrt"
+        # ONNX Runtime knows an engine by the names in its graph, which all styles and shapes share.
+        timings = user_cache_path("impasto") / "tensorrt"
+        folder = timings / sha256(model + repr(shape).encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         tensorrt = {
             "trt_fp16_enable": "1" if self.precision == "fp16" else "0",
             "trt_engine_cache_enable": "1",  # an engine takes minutes to build
             "trt_engine_cache_path": str(folder),
             "trt_timing_cache_enable": "1",
-            "trt_timing_cache_path": str(folder),
+            "trt_timing_cache_path": str(timings),
             "trt_cuda_graph_enable": "1",
         }
         providers = [(_PROVIDERS["tensorrt"], tensorrt | self._options)]

@@ -57,8 +57,8 @@ class TorchGpuEngine(TorchEngine):
         if self.carries:
             self.side_by_side = self.reads_gpu = True
             ours, dtype = self._renewing.network, DTYPES[precision]
-            networks = [FoldedNetwork(ours, dtype, layout) for _ in range(_LANES)]
-            self._lanes = [_Lane(folded, self._room()) for folded in networks]
+            self._folded = [FoldedNetwork(ours, dtype, layout) for _ in range(_LANES)]
+            self._lanes = [_Lane(folded, self._room()) for folded in self._folded]
             self._free = list(self._lanes)
             self._changed = Condition()
             self._refresher = _Refresher(self._renewing, self._room())
@@ -68,7 +68,7 @@ class TorchGpuEngine(TorchEngine):
         super().replace(network)
         if self._lanes:
             for lane in self._lanes:
-                lane.take(self._renewing.network)
+                lane.forget()
             self._refresher.renew.forget()
         self._settle()
 
@@ -205,9 +205,8 @@ class _Lane:
         self.statistics: Moments | None = None
         self._fold, self._paint = room.captured(self._folded), room.captured(self._painted)
 
-    def take(self, network: nn.Module) -> None:
-        """Paint with another network. Its folded weights take the place of these."""
-        self.network.take(network)  # type: ignore[arg-type]
+    def forget(self) -> None:
+        """The network has other weights now. Once folded, they take the place of the last ones."""
         self.statistics = None
         self._fold.forget()
 

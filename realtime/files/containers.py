@@ -46,7 +46,7 @@ def open_media(
     if on_gpu and hwaccel == "cuda":
         try:
             device = gpu_decoder()
-        except (RuntimeError, TypeError):
+        except (RuntimeError, TypeError, AssertionError):  # the last: PyTorch is built for CPUs
             on_gpu = False
     try:
         return av.open(

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 def gpu_decoder() -> HWAccel:
     """NVDEC in PyTorch's own context, in which it leaves the frames.
 
-    Raises RuntimeError where PyTorch has no GPU, and TypeError where PyAV is older than this.
+    Raises RuntimeError or AssertionError where PyTorch has no GPU, and TypeError where PyAV is
+    older than this.
     """
     import torch
 

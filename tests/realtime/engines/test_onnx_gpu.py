@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -176,6 +177,20 @@ def test_where_a_graph_is_not_captured_that_is_said(network, monkeypatch):
     assert engine.notes == [
         "no CUDA graphs in onnxruntime: this session cannot use the graph capture feature"
     ]
+
+
+def test_tensorrt_keeps_an_engine_for_each_style_and_shape(network, monkeypatch):
+    """And each shape: ONNX Runtime looks at the names in a graph, which are the same for all."""
+    folders = []
+    other_style, shape = load_style("udnie"), (1, 48, 56, 3)
+    for style, sides in ((network, shape), (other_style, shape), (network, (2, *shape[1:]))):
+        engine = OnnxGpuEngine(style, provider="cpu")
+        monkeypatch.setattr(engine, "provider", "tensorrt")
+        (name, options), (other, _) = engine._provider_options(engine._graph("carried"), sides)
+        assert (name, other) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+        folders.append(options["trt_engine_cache_path"])
+        assert Path(folders[-1]).is_dir()
+    assert len(set(folders)) == 3
 
 
 @without_gpu
