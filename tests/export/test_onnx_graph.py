@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from onnx import TensorProto, numpy_helper
 
 from export.contract import NEWEST_OPSET, OLDEST_OPSET
-from export.onnx_graph import Mixture, build_model, convolution_of_places
+from export.file_graph import convolution_of_places
+from export.onnx_graph import Mixture, build_model
 from export.parity import check_parity, open_session
 from export.quantize import quantize
 from models import load_style
