@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from export.contract import NormStatistics
 
 PRECISIONS = ("fp16", "fp32")  # the fastest first
-_PROVIDERS = {
+PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
     "cpu": "CPUExecutionProvider",  # for tests: the same graphs and the same bindings
@@ -174,14 +174,14 @@ class OnnxGpuEngine(Engine):
     ) -> list[tuple[str, dict[str, str]]]:
         """The provider and what it is told; TensorRT leaves to CUDA what it cannot do."""
         if self.provider == "cpu":
-            return [(_PROVIDERS["cpu"], {})]
+            return [(PROVIDERS["cpu"], {})]
         cuda = {
             "cudnn_conv_algo_search": "EXHAUSTIVE",
             "cudnn_conv_use_max_workspace": "1",
             "enable_cuda_graph": "1",
         }
         if self.provider == "cuda":
-            return [(_PROVIDERS["cuda"], cuda | self._options)]
+            return [(PROVIDERS["cuda"], cuda | self._options)]
         from platformdirs import user_cache_path
 
         # ONNX Runtime knows an engine by the names in its graph, which all styles and shapes share.
@@ -196,8 +196,8 @@ class OnnxGpuEngine(Engine):
             "trt_timing_cache_path": str(timings),
             "trt_cuda_graph_enable": "1",
         }
-        providers = [(_PROVIDERS["tensorrt"], tensorrt | self._options)]
-        return [*providers, (_PROVIDERS["cuda"], cuda | {"enable_cuda_graph": "0"})]
+        providers = [(PROVIDERS["tensorrt"], tensorrt | self._options)]
+        return [*providers, (PROVIDERS["cuda"], cuda | {"enable_cuda_graph": "0"})]
 
     def _graph(self, kind: NormStatistics) -> bytes:
         half = self.precision == "fp16"
@@ -292,31 +292,36 @@ def open_session(
 
 
 def require(provider: str) -> None:
-    """Raise EngineError, and say why, unless a session runs with "cuda" or "tensorrt" here.
+    """Raise EngineError, and say why, unless a session runs with "cuda" or "tensorrt" here."""
+    if reason := why_not(provider):
+        raise EngineError(
+            f"ONNX Runtime has no working {PROVIDERS[provider]} here ({reason}): "
+            f"pip install 'impasto[{provider}]', or use --engine torch"
+        )
 
-    ONNX Runtime itself would only print something, and use the CPU.
+
+def why_not(provider: str) -> str | None:
+    """Why no session runs with "cuda", "tensorrt" or "cpu" here, in a line; None if one does.
+
+    It is tried: ONNX Runtime lists what it was built with, and where that does not load it would
+    only print something, and use the CPU.
     """
     import onnxruntime
 
-    name = _PROVIDERS[provider]
+    name = PROVIDERS[provider]
     onnxruntime.set_default_logger_severity(4)
     if name not in onnxruntime.get_available_providers():
-        reason = "this build of ONNX Runtime is without it"
-    else:
-        with redirect_stdout(io.StringIO()):  # it prints what it does not find
-            onnxruntime.preload_dlls()  # CUDA and cuDNN as PyTorch's own wheels bring them
-        if provider == "tensorrt":
-            with suppress(ImportError):
-                import_module("tensorrt")  # loads its libraries
-        try:
-            open_session(_probe(), [(name, {})], {})
-            return
-        except Exception as error:
-            reason = _missing_library(provider) or _line(error)
-    raise EngineError(
-        f"ONNX Runtime has no working {name} here ({reason}): "
-        f"pip install 'impasto[{provider}]', or use --engine torch"
-    )
+        return "this build of ONNX Runtime is without it"
+    with redirect_stdout(io.StringIO()):  # it prints what it does not find
+        onnxruntime.preload_dlls()  # CUDA and cuDNN as PyTorch's own wheels bring them
+    if provider == "tensorrt":
+        with suppress(ImportError):
+            import_module("tensorrt")  # loads its libraries
+    try:
+        open_session(_probe(), [(name, {})], {})
+    except Exception as error:
+        return _missing_library(provider) or _line(error)
+    return None
 
 
 def _missing_library(provider: str) -> str:

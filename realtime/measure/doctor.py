@@ -31,7 +31,6 @@ _CPU_FLAGS = (
     *("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16"),
     *("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"),  # products of bytes
 )
-_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 OK = "ok"
 
 
@@ -152,27 +151,9 @@ def _gpus() -> list[dict[str, Any]]:
 
 
 def _providers() -> dict[str, str]:
-    """ONNX Runtime lists what it was built with, and falls back in silence: so run each one."""
-    import onnxruntime
-    from onnx import TensorProto, helper
+    from realtime.engines.onnx_gpu import PROVIDERS, why_not
 
-    names = ("x", "y")
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in names)
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", [x], [y])
-    opsets = [helper.make_opsetid("", 17)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
-    onnxruntime.set_default_logger_severity(4)  # it would print its own reasons in colour
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    answers = {}
-    for provider in _PROVIDERS:
-        if provider not in onnxruntime.get_available_providers():
-            answers[provider] = "this build of ONNX Runtime is without it"
-            continue
-        session = onnxruntime.InferenceSession(model, options, providers=[provider])
-        loaded = provider in session.get_providers()
-        answers[provider] = OK if loaded else "did not load: no such device, driver or library"
-    return answers
+    return {PROVIDERS[kind]: why_not(kind) or OK for kind in ("cuda", "cpu")}
 
 
 def _opencv() -> str:
