@@ -60,10 +60,11 @@ def show_speeds(figures: dict[str, Any]) -> None:
     for row in rows:
         size = f"{row['width']}x{row['height']}"
         spread = f"{row['ms']:.1f} ({row['ms_min']:.1f} to {row['ms_max']:.1f})"
-        times = row["fps"] / classic[case(row)]
+        peer = classic.get(case(row))  # there is no classic network in int8
+        times = "" if peer is None else f"{row['fps'] / peer:.1f}"
         norms = "carried" if row["folded"] else "each frame's"
         named = (row["network"], row["engine"], row["precision"], norms, size)
-        table.append((*named, f"{row['fps']:.1f}", spread, f"{times:.1f}"))
+        table.append((*named, f"{row['fps']:.1f}", spread, times))
     show_table(columns, table)
     if on_gpu := figures.get("on_gpu"):
         show_table(

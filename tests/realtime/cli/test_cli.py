@@ -325,9 +325,11 @@ class TestBench:
     def test_figures_are_told(self, capsys: pytest.CaptureFixture[str]) -> None:
         at = {"engine": "torch", "precision": "bf16", "width": 640, "height": 360}
         times = {"ms": 10.0, "ms_min": 9.0, "ms_max": 12.5}
+        alone = {**at, "engine": "openvino", "precision": "int8"}  # no classic network is in int8
         figures = {
             "networks": [
                 {"network": "fast", "folded": True, "fps": 100.0, **at, **times},
+                {"network": "fast", "folded": True, "fps": 130.0, **alone, **times},
                 {"network": "classic", "folded": False, "fps": 4.0, **at, **times},
             ],
             "limit": {"bf16": {"matmul_gflops": 200.0, "convolution_gflops": 150.0}},
@@ -335,7 +337,12 @@ class TestBench:
         }
         show_speeds(figures)
         told = capsys.readouterr().out
-        assert "25.0" in told and "10.0 (9.0 to 12.5)" in told and "200 gflops" in told
+        assert (
+            "int8" in told
+            and "25.0" in told
+            and "10.0 (9.0 to 12.5)" in told
+            and "200 gflops" in told
+        )
         assert "no conversion was timed" in told
         conversion = {"clip": "a.mp4", "fps": 80.0, "network_fps": 100.0, "first_frame_s": 2.5}
         conversion["steady_fps"] = 85.0
