@@ -39,7 +39,6 @@ class OpenVinoEngine(Engine):
 
     name, device = "openvino", "cpu"
     callers = 3  # it queues what waits, and needs no Python to begin it (+5 % file to file)
-    callers = 3  # it queues what waits, and needs no Python to begin it (+5 % file to file)
 
     def __init__(
         self,
