@@ -13,7 +13,10 @@ from realtime.atomic import Target
 from realtime.files.pictures import write_picture
 
 COLUMNS = ("step", "height", "width", "content", "style", "total_variation", "total")
-_COLORS = ((200, 60, 50), (40, 110, 190), (60, 150, 70), (30, 30, 30), (180, 120, 20))
+_COLORS = (  # as many as a study has pictures
+    *((200, 60, 50), (40, 110, 190), (60, 150, 70), (30, 30, 30), (180, 120, 20)),
+    *((130, 70, 170), (0, 170, 180), (230, 130, 170), (130, 130, 130), (120, 190, 40)),
+)
 _SIZE, _MARGIN = (540, 960), 60  # height and width, frame: px
 
 
