@@ -14,7 +14,16 @@ from models.moments import Moments
 from realtime.batcher import batched
 from realtime.engines.engine import IdentityEngine
 from realtime.frame import Frame
-from realtime.steady import SHARE, FlowBlend, Hold, StillBlend, fetch, noise_level, untrusted
+from realtime.steady import (
+    SHARE,
+    STILL_SHARE,
+    FlowBlend,
+    Hold,
+    StillBlend,
+    fetch,
+    noise_level,
+    untrusted,
+)
 from realtime.stylizer import Stylizer
 from tests.pictures import make_pictures
 
@@ -131,7 +140,9 @@ class TestStillBlend:
             rms(np.diff(np.stack(x[15:]).astype(float), axis=0)) for x in (flickering, out)
         )
         # By the formula: a share s leaves (1 - s) sqrt(2 / (1 + s)) / sqrt(2) of white noise.
-        assert after / before == pytest.approx((1 - SHARE) / np.sqrt(1 + SHARE), rel=0.05)
+        assert after / before == pytest.approx(
+            (1 - STILL_SHARE) / np.sqrt(1 + STILL_SHARE), rel=0.05
+        )
         assert rms(np.mean(out[15:], axis=0) - painted) < 5
 
     def test_what_has_changed_is_the_new_frames_at_once(self) -> None:
@@ -238,14 +249,15 @@ class TestFlowBlend:
         assert soft > 0.8 * sharp
 
     def test_repeated_warping_does_not_smear(self) -> None:
-        steady = Flickering(3, frames=40, strokes=0)
+        steady = Flickering(3, frames=60, strokes=0)
         blend = FlowBlend()
         frames = list(map(blend, steady.inputs, steady.painted))
         errors = [
             rms((a.astype(float) - b)[8:-8, 8:-16])
             for a, b in zip(frames, steady.painted, strict=True)
         ]
-        assert errors[-1] < 4 and errors[-1] < 1.3 * max(errors[5:15])
+        # It settles within some 30 frames: a share of 0.85 remembers for about 7.
+        assert errors[-1] < 4 and errors[-1] < 1.3 * max(errors[20:35])
 
     def test_what_does_not_change_comes_out_as_it_went_in(self) -> None:
         blend, picture, painted = FlowBlend(), texture(), texture(1)
