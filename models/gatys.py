@@ -182,6 +182,8 @@ def paint(
     detailed = start is not None or settings.start != "noise"
     done = 0
     for size, count in zip(sizes, steps, strict=True):
+        if not count:
+            continue
         paintings = [_seen(style.image.to(device), settings, size) for style in styles]
         objective = Objective(
             network,
@@ -276,9 +278,15 @@ def level_sizes(size: Sequence[int], levels: int) -> list[tuple[int, int]]:
 
 
 def level_steps(steps: int, levels: int) -> list[int]:
-    """Steps of each level: as many at each, what is left over at the first."""
-    each = steps // levels
-    return [steps - each * (levels - 1), *[each] * (levels - 1)]
+    """Steps of each level, each half of the one before, which costs a quarter; one at least.
+
+    Fewer steps than levels leave the coarsest out.
+    """
+    found: list[int] = []
+    for ahead in range(levels, 1, -1):
+        found.insert(0, min(steps, max(1, steps // (2**ahead - 1))))
+        steps -= found[0]
+    return [steps, *found]
 
 
 def resized(image: Tensor, size: tuple[int, int]) -> Tensor:

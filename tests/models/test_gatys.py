@@ -217,11 +217,16 @@ class TestPaint:
         found = list(paint(self.content, [StyleImage(self.style)], self.settings))
         assert [now.step for now in found] == list(range(1, 10))
         assert {now.steps for now in found} == {9}
-        assert [now.size for now in found] == [(97, 100)] * 5 + [(194, 200)] * 4
+        assert [now.size for now in found] == [(97, 100)] * 6 + [(194, 200)] * 3
         assert all(now.image.shape[-2:] == now.size for now in found)
         last = found[-1].image
         assert not last.requires_grad and last.min() >= 0 and last.max() <= 1
         assert found[-1].style < 0.9 * found[0].style and found[-1].total < found[0].total
+
+    def test_fewer_steps_than_levels_still_paint_at_full_size(self) -> None:
+        settings = replace(self.settings, steps=1)
+        (only,) = paint(self.content, [StyleImage(self.style)], settings)
+        assert only.size == (194, 200)
 
     def test_the_same_again(self) -> None:
         content = self.content[..., :64, :64]
@@ -336,6 +341,13 @@ def test_levels(height, width, levels, steps) -> None:
         )
     shares = level_steps(steps, len(sizes))
     assert sum(shares) == steps and min(shares) > 0 and len(shares) == len(sizes)
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_half_as_many_steps_at_the_next_level() -> None:
+    assert level_steps(300, 2) == [200, 100]
+    assert level_steps(300, 3) == [172, 86, 42]
+    assert level_steps(2, 3) == [0, 1, 1]
 
 
 def test_memory_is_bounded_by_tiles() -> None:
