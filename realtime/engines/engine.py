@@ -263,6 +263,8 @@ def _fastest(
     winner, *losers = sorted(seconds, key=lambda engine: min(seconds[engine], default=0))
     if not losers:
         winner.reason = f"the only one that works here ({refused})"
+        if precision != "auto":
+            winner.reason = f"the only one that computes in {precision} here"
         return winner
     height, width = size
     fps = {engine: 1 / min(times) for engine, times in seconds.items()}
