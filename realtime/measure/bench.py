@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -28,7 +27,7 @@ from realtime.engines.engine import Engine, open_engine
 from realtime.engines.torch_engine import DTYPES, precisions
 from realtime.frame import Frame
 from realtime.measure.bench_convert import convert_in_new_process
-from realtime.measure.bench_gpu import gpu_engines, time_on_device
+from realtime.measure.bench_gpu import gpu_engines, rates, time_on_device
 from realtime.measure.doctor import version_of
 from realtime.stylizer import REFRESH_EVERY, Stylizer
 
@@ -108,12 +107,7 @@ def time_networks(size: tuple[int, int], *, device: str, rounds: int) -> list[Fi
                 )
                 cases.append(stylizing(engine, size, folded=folded))
     for row, seconds in zip(rows, in_turns(cases, rounds), strict=True):
-        row |= {
-            "fps": 1 / median(seconds),
-            "ms": 1e3 * median(seconds),
-            "ms_min": 1e3 * min(seconds),
-            "ms_max": 1e3 * max(seconds),
-        }
+        row |= rates(seconds)
     return rows
 
 

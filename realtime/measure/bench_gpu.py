@@ -61,13 +61,18 @@ def time_on_device(
                 work()
             seconds.append((perf_counter() - began) / (count * row["batch"]))
     for row, seconds in zip(rows, times, strict=True):
-        row |= {
-            "fps": 1 / median(seconds),
-            "ms": 1e3 * median(seconds),
-            "ms_min": 1e3 * min(seconds),
-            "ms_max": 1e3 * max(seconds),
-        }
+        row |= rates(seconds)
     return rows
+
+
+def rates(seconds: Sequence[float]) -> dict[str, float]:
+    """Frames a second, and milliseconds a frame, from the seconds that one took in each round."""
+    return {
+        "fps": 1 / median(seconds),
+        "ms": 1e3 * median(seconds),
+        "ms_min": 1e3 * min(seconds),
+        "ms_max": 1e3 * max(seconds),
+    }
 
 
 def _repeats(work: Callable[[], None]) -> int:
