@@ -344,6 +344,11 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
+def computing_threads() -> int:
+    """How many threads an engine is to compute with: OMP_NUM_THREADS, else one for each core."""
+    return int(os.environ.get("OMP_NUM_THREADS", 0)) or cores()
+
+
 def _check(depth: int) -> None:
     if depth < 1:
         raise ValueError(f"a queue holds 1 item or more, got {depth}")

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from platformdirs import user_cache_path
 
+from realtime.threads import computing_threads
+
 _ENGINES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino")
 
 
@@ -44,7 +46,7 @@ def remember(*case: str, found: Known) -> None:
 
 
 def _path(case: tuple[str, ...]) -> Path:
-    machine = (platform.machine(), _processor(), str(_cores()), *case)
+    machine = (platform.machine(), _processor(), str(computing_threads()), *case)
     versions = (_version(name) for name in ("impasto", *_ENGINES))
     name = sha256("\n".join([*machine, *versions]).encode()).hexdigest()[:16]
     return user_cache_path("impasto") / "speeds" / f"{name}.json"
@@ -55,10 +57,6 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
         return " ".join(x for x in lines if x.startswith(("model name", "flags", "Features")))
     return platform.processor()
-
-
-def _cores() -> int:
-    return int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
 
 
 def _version(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +12,7 @@ from models.styles import Weights, weights_of
 from realtime.engines.engine import Engine
 from realtime.frame import ColorTags
 from realtime.pixels import planar_video_frame, to_rgb
+from realtime.threads import computing_threads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -97,7 +97,7 @@ def _session(model: bytes) -> Any:
 
     options = onnxruntime.SessionOptions()
     # Said outright, since threads it counts itself it also pins to cores, where other stages run.
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
+    options.intra_op_num_threads = computing_threads()
     # Nor may idle threads spin: what PyTorch, the decoder or the encoder does next would take up to
     # six times as long (measured with two cores), and ONNX Runtime itself gains nothing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

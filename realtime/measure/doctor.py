@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ImpastoError
+from realtime.threads import cores
 
 PACKAGES = (
     "torch",
@@ -119,8 +120,7 @@ def _cpu() -> dict[str, Any]:
     elif sys.platform == "darwin":
         ask = ["sysctl", "-n", "machdep.cpu.brand_string"]
         name = subprocess.run(ask, capture_output=True, text=True).stdout.strip() or name
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"name": name, "cores": usable, "flags": flags}
+    return {"name": name, "cores": cores(), "flags": flags}
 
 
 def _memory_gib() -> float | None:

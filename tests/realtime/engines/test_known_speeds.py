@@ -21,7 +21,7 @@ def test_what_is_remembered_is_recalled():
     assert recall("fast", "cuda") is None
 
 
-@pytest.mark.parametrize("what", ["_processor", "_cores"])
+@pytest.mark.parametrize("what", ["_processor", "computing_threads"])
 def test_another_machine_is_another_case(monkeypatch, what):
     remember("fast", "cpu", found=FOUND)
     monkeypatch.setattr(known_speeds, what, lambda: "another")
