@@ -1,0 +1,430 @@
+"""Our network as OpenVINO's own graph, laid out for a processor's matrix units (AMX).
+
+Such a unit multiplies 32 channels by 16 at a time, and what has fewer leaves it idle: pictures, and
+the last two layers, at half the size. So pixels go together. Four in a row are read as 12 channels,
+which is how they lie in memory. The last two layers work at 1/4 of the size, where 2x2 places are
+64 channels, and 4x4 pixels 48: the same sums, and some zeros. A convolution's bias and its norm are
+one scale and one shift. What only moves pixels, NumPy does before and after the graph.
+
+The sums are those of `models.transform_net.TransformNet`, of whose weights a graph is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import openvino
+import openvino.opset15 as ops
+
+from models.colors import ycc_to_rgb
+from models.forms import FORMS, MARGIN, STRIDE
+from models.styles import Weights
+from realtime.frame import ColorTags
+
+Node = Any  # OpenVINO's
+_BLOCK = 4  # px a side: 16 pixels are the channels of one place
+_EPSILON = 1e-5  # of every norm
+
+
+# --- Pictures, before and after ---------------------------------------------------------------
+
+
+def padded(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8, mirrored around: (1, h, 3 w), as graphs read. H and W are 24 at least."""
+    (height, width), margin = picture.shape[:2], MARGIN
+    below, right = (margin + -(side + 2 * margin) % STRIDE for side in (height, width))
+    result = np.empty((margin + height + below, margin + width + right, 3), np.uint8)
+    rows = result[margin : margin + height]
+    rows[:, margin : margin + width] = picture
+    rows[:, :margin] = picture[:, margin:0:-1]
+    rows[:, margin + width :] = picture[:, -2 : -2 - right : -1]
+    result[:margin] = rows[margin:0:-1]
+    result[margin + height :] = rows[-2 : -2 - below : -1]
+    return result.reshape(1, len(result), -1)
+
+
+def pixels_of(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(1, h, w, 48) uint8, (row, column, colour) of a block's pixels, to (height, width, 3)."""
+    inner = _inner(blocks, height, width)
+    rows, columns = inner.shape[:2]
+    pixels = inner.reshape(rows, columns, _BLOCK, 3 * _BLOCK).swapaxes(1, 2)
+    return pixels.reshape(_BLOCK * rows, _BLOCK * columns, 3)[:height, :width]
+
+
+def planes_of(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(1, h, w, 24) uint8, 16 of luma, 4 of Cb, 4 of Cr, to planes: (3 height / 2, width)."""
+    inner = _inner(blocks, height, width)
+    rows, columns = inner.shape[:2]
+    planes = np.empty((3 * height // 2, width), np.uint8)
+    luma = inner[..., :16].reshape(rows, columns, 4, 4).swapaxes(1, 2)
+    planes[:height] = luma.reshape(4 * rows, 4 * columns)[:height, :width]
+    chroma = inner[..., 16:].reshape(rows, columns, 2, 2, 2).transpose(2, 0, 3, 1, 4)
+    chroma = chroma.reshape(2, 2 * rows, 2 * columns)[:, : height // 2, : width // 2]
+    planes[height:] = chroma.reshape(height // 2, width)
+    return planes
+
+
+def _inner(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Without the margin, as whole blocks."""
+    margin = MARGIN // _BLOCK
+    return blocks[0, margin : margin + -(-height // _BLOCK), margin : margin + -(-width // _BLOCK)]
+
+
+# --- The graph --------------------------------------------------------------------------------
+
+
+class _Layer(NamedTuple):
+    """The names of a convolution and of the norm after it."""
+
+    conv: str
+    norm: str
+
+
+def norms_of(weights: Weights) -> int:
+    """How many channels are normed."""
+    return 3 + sum(_channels(weights))
+
+
+def build(
+    weights: Weights, shape: tuple[int, ...], color: ColorTags | None, *, renews: bool
+) -> openvino.Model:
+    """A graph for one size of frame: `padded` in, what `pixels_of` or `planes_of` reads out.
+
+    shape: of `padded`. color: of the planes to be given; None: RGB. More inputs: `mean` and
+    `variance`, (C,) float32, of all channels that are normed, the picture's three first. renews:
+    they are moved by an input `weight`, 0 to 1, towards those of the frame, and are outputs too.
+    """
+    arrays = weights.arrays
+    layers, channels = _layers(weights), _channels(weights)
+    frames = ops.parameter(list(shape), np.uint8, name="frames")
+    given = [ops.parameter([3 + sum(channels)], np.float32, name=x) for x in ("mean", "variance")]
+    share = ops.parameter([], np.float32, name="weight")
+    norms: _Norms
+    if renews:
+        norms = _Renewed(arrays, channels, given[0], given[1], share)
+    else:
+        norms = _Carried(arrays, layers, channels, given[0], given[1])
+
+    picture = ops.multiply(ops.convert(frames, np.float32), _numbers(1 / 255))
+    mean, variance = norms.of_picture(picture)
+    deviation = ops.sqrt(ops.add(variance, _numbers(_EPSILON)))
+    y = _body(arrays, layers, norms, _standardised(picture, mean, deviation, shape))
+    blocks = _recolored(arrays, y, mean, deviation, color)
+    levels = ops.round(ops.clamp(blocks, 0.0, 255.0), "half_to_even")
+    outputs = [ops.convert(levels, np.uint8), *norms.renewed()]
+    return openvino.Model(outputs, [frames, *given, *([share] if renews else [])])
+
+
+def _channels(weights: Weights) -> list[int]:
+    return [len(weights.arrays[f"{layer.norm}.weight"]) for layer in _layers(weights)]
+
+
+def _layers(weights: Weights) -> list[_Layer]:
+    """In the order in which they are computed, and in which statistics are given."""
+    inner = [f"body.blocks.{block}" for block in range(FORMS[weights.form].blocks)]
+    return [
+        _Layer("body.stem.0", "body.stem.1"),
+        _Layer("body.down.0", "body.down.1"),
+        *(_Layer(f"{x}.conv{part}", f"{x}.norm{part}") for x in inner for part in (1, 2)),
+        _Layer("body.up.0.conv", "body.up.1"),
+        _Layer("body.refine.0.conv", "body.refine.1"),
+    ]
+
+
+def _standardised(picture: Node, mean: Node, deviation: Node, shape: tuple[int, ...]) -> Node:
+    """(1, h, 3 w) to (1, 12, h, w / 4). Rows are scaled whole: three numbers at a time are slow."""
+    _, height, row = shape
+    scale = ops.divide(_numbers(1), deviation)
+    shift = ops.multiply(mean, scale)
+    scale, shift = (ops.tile(x, _integers(row // 3)) for x in (scale, shift))
+    y = ops.subtract(ops.multiply(picture, scale), shift)
+    channels = 3 * _BLOCK
+    return _channels_first(_reshaped(y, 1, height, row // channels, channels))
+
+
+def _body(arrays: dict[str, np.ndarray], layers: list[_Layer], norms: _Norms, y: Node) -> Node:
+    """`TransformNet.body` without its last bias, from what `_standardised` gives to 48 channels."""
+    stem_layer, down, *blocks, up, refine = layers
+
+    def weight(layer: _Layer) -> np.ndarray:
+        return arrays[f"{layer.conv}.weight"]
+
+    stem = _conv(y, _reading_four(weight(stem_layer)), strides=(4, 1), before=(3, 1), after=(3, 0))
+    stem = ops.relu(norms(stem, stem_layer))
+    y = ops.relu(norms(_conv(stem, weight(down), strides=(2, 2)), down))
+    for first, second in zip(blocks[::2], blocks[1::2], strict=True):
+        rest = ops.relu(norms(_conv(y, weight(first)), first))
+        y = ops.add(y, norms(_conv(rest, weight(second)), second))
+    y = ops.relu(ops.add(norms(_conv(_enlarged(y), weight(up)), up), stem))
+    y = ops.relu(norms(_conv(y, _giving_places(weight(refine))), refine, places=4))
+    return _conv(y, _giving_blocks(arrays["body.out.conv.weight"]))
+
+
+def _recolored(
+    arrays: dict[str, np.ndarray], y: Node, mean: Node, deviation: Node, color: ColorTags | None
+) -> Node:
+    """Levels, (1, h, w, 48) RGB or (1, h, w, 24) of planes, of `_body`'s 48 channels."""
+    gain, offset = (
+        ops.multiply(
+            ops.add(_numbers(own.ravel()), ops.multiply(_numbers(kept.ravel()), measured)),
+            _numbers(255),
+        )
+        for own, kept, measured in (
+            (arrays["gain"], arrays["gain_deviation"], deviation),
+            (arrays["offset"], arrays["offset_mean"], mean),
+        )
+    )
+    gain, offset = (ops.tile(x, _integers(_BLOCK**2)) for x in (gain, offset))
+    bias = _block_bias(arrays["body.out.conv.bias"])
+    offset = ops.add(offset, ops.multiply(gain, _numbers(bias)))
+    y = ops.transpose(y, _integers(0, 2, 3, 1))
+    if color is None:
+        return ops.add(ops.multiply(y, gain), offset)
+    matrix, zero = _planes_matrix(color)
+    recode = ops.multiply(_numbers(matrix), gain)
+    shift = ops.add(ops.matmul(_numbers(matrix), offset, False, False), _numbers(zero))
+    return ops.add(ops.matmul(y, recode, False, True), shift)
+
+
+# --- Norms ------------------------------------------------------------------------------------
+
+
+class _Norms(Protocol):
+    """What follows a convolution: its bias and its norm, by statistics from somewhere."""
+
+    def of_picture(self, picture: Node) -> tuple[Node, Node]:
+        """Mean and variance, (3,), of (1, h, 3 w) pixels in 0..1."""
+        ...
+
+    def __call__(self, y: Node, layer: _Layer, places: int = 1) -> Node:
+        """places: how many of them are side by side in y's channels."""
+        ...
+
+    def renewed(self) -> list[Node]:
+        """Means and variances, (C,) each, where they are not those given."""
+        ...
+
+
+class _Carried:
+    """Statistics as they are given: scale and shift of all channels at once."""
+
+    def __init__(
+        self,
+        arrays: dict[str, np.ndarray],
+        layers: list[_Layer],
+        channels: list[int],
+        mean: Node,
+        variance: Node,
+    ) -> None:
+        weight, offset, bias = (
+            np.concatenate([arrays[name] for name in names])
+            for names in (
+                [f"{layer.norm}.weight" for layer in layers],
+                [f"{layer.norm}.bias" for layer in layers],
+                [f"{layer.conv}.bias" for layer in layers],
+            )
+        )
+        (self._mean, mean), (self._variance, variance) = (
+            _split(x, [3, sum(channels)]) for x in (mean, variance)
+        )
+        scale, shift = _map(weight, offset, bias, mean, variance)
+        self._scales, self._shifts = (
+            dict(zip(layers, _split(x, channels), strict=True)) for x in (scale, shift)
+        )
+
+    def of_picture(self, picture: Node) -> tuple[Node, Node]:
+        return self._mean, self._variance
+
+    def __call__(self, y: Node, layer: _Layer, places: int = 1) -> Node:
+        return _mapped(y, self._scales[layer], self._shifts[layer], places)
+
+    def renewed(self) -> list[Node]:
+        return []
+
+
+class _Renewed:
+    """Statistics moved towards the frame's own: layer by layer, those of the one before applied."""
+
+    def __init__(
+        self,
+        arrays: dict[str, np.ndarray],
+        channels: list[int],
+        mean: Node,
+        variance: Node,
+        share: Node,
+    ) -> None:
+        self._arrays, self._share = arrays, share
+        parts = [_split(x, [3, *channels]) for x in (mean, variance)]
+        self._given = iter(list(zip(*parts, strict=True)))
+        self._renewed: list[tuple[Node, Node]] = []
+
+    def of_picture(self, picture: Node) -> tuple[Node, Node]:
+        mean = _mean_color(picture)
+        pixels = picture.get_output_shape(0)[2] // 3
+        rest = ops.subtract(picture, ops.tile(mean, _integers(pixels)))
+        return self._moved(mean, _mean_color(ops.multiply(rest, rest)))
+
+    def __call__(self, y: Node, layer: _Layer, places: int = 1) -> Node:
+        bias = self._arrays[f"{layer.conv}.bias"]
+        mean = _channel_means(y, places)
+        rest = ops.subtract(y, _per_channel(mean, places))
+        variance = _channel_means(ops.multiply(rest, rest), places)
+        mean, variance = self._moved(ops.add(mean, _numbers(bias)), variance)
+        weight, offset = (self._arrays[f"{layer.norm}.{x}"] for x in ("weight", "bias"))
+        return _mapped(y, *_map(weight, offset, bias, mean, variance), places)
+
+    def _moved(self, *here: Node) -> tuple[Node, Node]:
+        mean, variance = (
+            ops.add(old, ops.multiply(ops.subtract(new, old), self._share))
+            for old, new in zip(next(self._given), here, strict=True)
+        )
+        self._renewed.append((mean, variance))
+        return mean, variance
+
+    def renewed(self) -> list[Node]:
+        return [ops.concat(list(parts), 0) for parts in zip(*self._renewed, strict=True)]
+
+
+def _map(
+    weight: np.ndarray, offset: np.ndarray, bias: np.ndarray, mean: Node, variance: Node
+) -> tuple[Node, Node]:
+    """A bias and a norm as a scale and a shift, (C,) each."""
+    scale = ops.divide(_numbers(weight), ops.sqrt(ops.add(variance, _numbers(_EPSILON))))
+    shift = ops.multiply(ops.subtract(_numbers(bias), mean), scale)
+    return scale, ops.add(shift, _numbers(offset))
+
+
+def _mapped(y: Node, scale: Node, shift: Node, places: int) -> Node:
+    return ops.add(ops.multiply(y, _per_channel(scale, places)), _per_channel(shift, places))
+
+
+def _per_channel(values: Node, places: int) -> Node:
+    """(C,) to (1, places C, 1, 1)."""
+    if places > 1:
+        values = ops.tile(values, _integers(places))
+    return _reshaped(values, 1, -1, 1, 1)
+
+
+def _channel_means(y: Node, places: int) -> Node:
+    """(1, places C, h, w) to (C,). As a product, which reads the channels as they lie."""
+    _, channels, height, width = y.get_output_shape(0)
+    count = height * width
+    rows = _reshaped(ops.transpose(y, _integers(0, 2, 3, 1)), count, channels)
+    means = ops.matmul(_numbers(np.full((1, count), 1 / count)), rows, False, False)
+    return _mean(_reshaped(means, places, -1), 0) if places > 1 else _reshaped(means, -1)
+
+
+def _mean_color(picture: Node) -> Node:
+    """(1, h, 3 w) to (3,). Rows first: three numbers at a time are slow."""
+    return _mean(_reshaped(_mean(picture, 1), -1, 3), 0)
+
+
+# --- Weights, for pixels that go together -----------------------------------------------------
+
+
+def _reading_four(weight: np.ndarray) -> np.ndarray:
+    """A 7x7 convolution of stride 4 that reads RGB, as one of four pixels at each place.
+
+    (O, 3, 7, 7) to (O, 12, 7, 2): rows as they were, strides (4, 1), and from one place before.
+    """
+    outputs = len(weight)
+    wide = np.zeros((outputs, 3, 7, 8), np.float32)
+    wide[..., 1:] = weight  # three pixels before the one in the middle: one of four is not reached
+    wide = wide.reshape(outputs, 3, 7, 2, _BLOCK)
+    return wide.transpose(0, 4, 1, 2, 3).reshape(outputs, 3 * _BLOCK, 7, 2)
+
+
+def _giving_places(weight: np.ndarray) -> np.ndarray:
+    """A 3x3 convolution of a picture enlarged twice by repeating it, before it is enlarged.
+
+    (O, I, 3, 3) to (4 O, I, 3, 3), channels (row, column, O).
+    """
+    outputs, inputs = weight.shape[:2]
+    result = np.zeros((2, 2, outputs, inputs, 3, 3), np.float32)
+    for row, column, i, j in np.ndindex(2, 2, 3, 3):
+        y, x = (row + i - 1) // 2, (column + j - 1) // 2  # the place, before, that is seen there
+        result[row, column, :, :, y + 1, x + 1] += weight[:, :, i, j]
+    return result.reshape(4 * outputs, inputs, 3, 3)
+
+
+def _giving_blocks(weight: np.ndarray) -> np.ndarray:
+    """A 3x3 convolution and pixel shuffle at 1/2, as a convolution of its 2x2 places at 1/4.
+
+    (12, I, 3, 3), channels (colour, row, column), to (48, 4 I, 3, 3), channels (row, column,
+    colour) of 4x4 pixels, read as `_giving_places` gives them.
+    """
+    inputs = weight.shape[1]
+    pixels = weight.reshape(3, 2, 2, inputs, 3, 3).transpose(1, 2, 0, 3, 4, 5)
+    result = np.zeros((2, 2, 2, 2, 3, 2, 2, inputs, 3, 3), np.float32)
+    for row, column, i, j in np.ndindex(2, 2, 3, 3):
+        (y, below), (x, right) = divmod(row + i - 1, 2), divmod(column + j - 1, 2)
+        result[row, :, column, :, :, below, right, :, y + 1, x + 1] = pixels[..., i, j]
+    return result.reshape(48, 4 * inputs, 3, 3)
+
+
+def _block_bias(bias: np.ndarray) -> np.ndarray:
+    """(12,), (colour, row, column) of 2x2 pixels, to (48,), (row, column, colour) of 4x4."""
+    return np.tile(bias.reshape(3, 2, 2).transpose(1, 2, 0), (2, 2, 1)).ravel()
+
+
+def _planes_matrix(color: ColorTags) -> tuple[np.ndarray, np.ndarray]:
+    """(24, 48) and (24,): levels of planes = matrix @ levels of RGB + these, for 4x4 pixels."""
+    to_rgb, black = ycc_to_rgb(color.matrix, color.full_range)
+    luma, *chroma = np.linalg.inv(to_rgb.astype(float))
+    each = np.eye(16)
+    four = each.reshape(16, 2, 2, 2, 2).mean((2, 4)).reshape(16, 4).T  # pixels of one sample
+    parts = [(each, luma), *((four, row) for row in chroma)]
+    matrix = np.concatenate([np.einsum("sp,c->spc", a, row).reshape(-1, 48) for a, row in parts])
+    return matrix.astype(np.float32), np.repeat(black, (16, 4, 4)).astype(np.float32)
+
+
+# --- Nodes ------------------------------------------------------------------------------------
+
+
+def _conv(
+    y: Node,
+    weight: np.ndarray,
+    *,
+    strides: tuple[int, int] = (1, 1),
+    before: tuple[int, int] = (1, 1),
+    after: tuple[int, int] = (1, 1),
+) -> Node:
+    """Zeros are put around: as many rows and columns before and after."""
+    return ops.convolution(y, _numbers(weight), list(strides), list(before), list(after), [1, 1])
+
+
+def _enlarged(y: Node) -> Node:
+    return ops.interpolate(
+        y,
+        _numbers([2, 2]),
+        "nearest",
+        "scales",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+        axes=_integers(2, 3),
+    )
+
+
+def _channels_first(y: Node) -> Node:
+    return ops.transpose(y, _integers(0, 3, 1, 2))
+
+
+def _reshaped(y: Node, *shape: int) -> Node:
+    return ops.reshape(y, _integers(*shape), False)
+
+
+def _mean(y: Node, axis: int) -> Node:
+    return ops.reduce_mean(y, _integers(axis), False)
+
+
+def _split(values: Node, sizes: list[int]) -> list[Node]:
+    return list(ops.variadic_split(values, ops.constant(np.int64(0)), _integers(*sizes)).outputs())
+
+
+def _numbers(values: Any) -> Node:
+    return ops.constant(np.ascontiguousarray(values, np.float32))
+
+
+def _integers(*values: int) -> Node:
+    return ops.constant(np.array(values, np.int64))
