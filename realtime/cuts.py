@@ -18,7 +18,7 @@ def color_histogram(frame: Frame) -> np.ndarray:
 
     Motion hardly changes it, and neither does noise, but a new scene does.
     """
-    sample = rgb_of(_sample(frame)).reshape(-1, 3)
+    sample = rgb_of(_sample(frame), quick=True).reshape(-1, 3)
     bins = (sample >> 4) + np.array([0, _BINS, 2 * _BINS], np.uint8)
     return np.bincount(bins.ravel(), minlength=3 * _BINS) / len(sample)
 

@@ -44,9 +44,10 @@ def on_host(image: np.ndarray) -> np.ndarray:
 
 
 def stacked(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of one shape as one batch, on the GPU if all of them are there."""
+    """Pictures of one shape as one batch, to be read only; on the GPU if all of them are there."""
     if any(isinstance(image, np.ndarray) for image in images):
-        return np.stack([on_host(image) for image in images])
+        first, *others = (on_host(image) for image in images)
+        return np.stack([first, *others]) if others else first[None]  # one is not copied
     import torch
 
     return torch.stack(list(images))  # type: ignore[arg-type,return-value]

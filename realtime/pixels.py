@@ -212,11 +212,11 @@ def to_planes(
     return frame.to_ndarray()
 
 
-def rgb_of(frame: Frame) -> np.ndarray:
-    """The picture of a frame, RGB or planes, as (H, W, 3) uint8 RGB."""
+def rgb_of(frame: Frame, *, quick: bool = False) -> np.ndarray:
+    """The picture of a frame, RGB or planes, as (H, W, 3) uint8 RGB. quick: see `to_rgb`."""
     if frame.color is None:
         return frame.image
-    return to_rgb(planar_video_frame(frame.image, frame.color))
+    return to_rgb(planar_video_frame(frame.image, frame.color), quick=quick)
 
 
 def planar_video_frame(planes: np.ndarray, color: ColorTags) -> av.VideoFrame:

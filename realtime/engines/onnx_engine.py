@@ -114,7 +114,12 @@ def as_rgb(frames: np.ndarray, color: ColorTags | None) -> np.ndarray:
     """What graphs read: (N, H, W, 3), made of planes where `color` says that these are some."""
     if color is None:
         return frames
-    return np.stack([to_rgb(planar_video_frame(planes, color), quick=True) for planes in frames])
+    return np.stack([planes_to_rgb(planes, color) for planes in frames])
+
+
+def planes_to_rgb(planes: np.ndarray, color: ColorTags) -> np.ndarray:
+    """(3 H / 2, W) to (H, W, 3), chroma repeated."""
+    return to_rgb(planar_video_frame(planes, color), quick=True)
 
 
 def graph_of(

@@ -14,7 +14,7 @@ from models.errors import EngineError
 from models.styles import Weights, weights_of
 from realtime.engines import openvino_graph
 from realtime.engines.engine import Engine
-from realtime.engines.onnx_engine import Norms, as_rgb, graph_of, is_ours
+from realtime.engines.onnx_engine import Norms, graph_of, is_ours, planes_to_rgb
 from realtime.frame import ColorTags
 
 if TYPE_CHECKING:
@@ -98,10 +98,11 @@ class OpenVinoEngine(Engine):
 
     def _run(self, kind: NormStatistics, frame: np.ndarray, **given: Any) -> list[np.ndarray]:
         """One frame, as (1, ...), and what else the graph gives."""
-        frames = self._graphs.read(as_rgb(frame[None], self.color)[0])
-        request = self._request(kind, frames.shape)
+        picture = frame if self.color is None else planes_to_rgb(frame, self.color)
+        request = self._request(kind, self._graphs.shape(picture))
+        self._graphs.read(picture, request.get_tensor("frames").data)
         inputs = {name: np.asarray(value, order="C") for name, value in given.items()}
-        painted, *rest = request.infer({"frames": frames, **inputs}).values()
+        painted, *rest = request.infer(inputs).values()
         return [self._graphs.give(painted, frame.shape)[None], *rest]
 
     def _request(self, kind: NormStatistics, shape: tuple[int, ...]) -> Any:
@@ -137,11 +138,15 @@ class _Graphs(Protocol):
     norms: int  # channels whose statistics are carried
 
     def model(self, kind: NormStatistics, shape: tuple[int, ...]) -> openvino.Model:
-        """For frames as `read` gives them, of this shape."""
+        """That reads `shape`."""
         ...
 
-    def read(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W, 3) as the graph has it."""
+    def shape(self, picture: np.ndarray) -> tuple[int, ...]:
+        """Of (H, W, 3) as the graph reads it."""
+        ...
+
+    def read(self, picture: np.ndarray, out: np.ndarray) -> None:
+        """Fill what the graph reads, which saves new memory for each picture."""
         ...
 
     def give(self, painted: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -170,8 +175,11 @@ class _ByteGraphs:
         model.reshape({"frames": list(shape)})
         return model
 
-    def read(self, picture: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(picture[None])
+    def shape(self, picture: np.ndarray) -> tuple[int, ...]:
+        return (1, *picture.shape)
+
+    def read(self, picture: np.ndarray, out: np.ndarray) -> None:
+        out[0] = picture
 
     def give(self, painted: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return painted[0]
@@ -191,8 +199,11 @@ class _PackedGraphs:
     def model(self, kind: NormStatistics, shape: tuple[int, ...]) -> openvino.Model:
         return openvino_graph.build(self._weights, shape, self._color, renews=kind == "renewed")
 
-    def read(self, picture: np.ndarray) -> np.ndarray:
-        return openvino_graph.padded(picture)
+    def shape(self, picture: np.ndarray) -> tuple[int, ...]:
+        return openvino_graph.shape_of(*picture.shape[:2])
+
+    def read(self, picture: np.ndarray, out: np.ndarray) -> None:
+        openvino_graph.pad(picture, out)
 
     def give(self, painted: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         if self._color is None:

@@ -30,18 +30,23 @@ _EPSILON = 1e-5  # of every norm
 # --- Pictures, before and after ---------------------------------------------------------------
 
 
-def padded(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8, mirrored around: (1, h, 3 w), as graphs read. H and W are 24 at least."""
+def shape_of(height: int, width: int) -> tuple[int, int, int]:
+    """(1, h, 3 w): what graphs read for pictures of this size, 24 at least each way."""
+    rows, columns = (side + 2 * MARGIN + -side % STRIDE for side in (height, width))
+    return 1, rows, 3 * columns
+
+
+def pad(picture: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out`, (1, h, 3 w) uint8, with (H, W, 3) uint8 and its mirror images around."""
     (height, width), margin = picture.shape[:2], MARGIN
-    below, right = (margin + -(side + 2 * margin) % STRIDE for side in (height, width))
-    result = np.empty((margin + height + below, margin + width + right, 3), np.uint8)
+    result = out.reshape(out.shape[1], -1, 3)
+    below, right = (result.shape[axis] - picture.shape[axis] - margin for axis in (0, 1))
     rows = result[margin : margin + height]
     rows[:, margin : margin + width] = picture
     rows[:, :margin] = picture[:, margin:0:-1]
     rows[:, margin + width :] = picture[:, -2 : -2 - right : -1]
     result[:margin] = rows[margin:0:-1]
     result[margin + height :] = rows[-2 : -2 - below : -1]
-    return result.reshape(1, len(result), -1)
 
 
 def pixels_of(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -53,16 +58,18 @@ def pixels_of(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def planes_of(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(1, h, w, 24) uint8, 16 of luma, 4 of Cb, 4 of Cr, to planes: (3 height / 2, width)."""
+    """(1, h, w, 24) uint8, 16 of luma, 4 of Cb, 4 of Cr, to planes: (3 height / 2, width).
+
+    Rows of a block go as one number, which is five times as fast as byte by byte.
+    """
     inner = _inner(blocks, height, width)
     rows, columns = inner.shape[:2]
-    planes = np.empty((3 * height // 2, width), np.uint8)
-    luma = inner[..., :16].reshape(rows, columns, 4, 4).swapaxes(1, 2)
-    planes[:height] = luma.reshape(4 * rows, 4 * columns)[:height, :width]
-    chroma = inner[..., 16:].reshape(rows, columns, 2, 2, 2).transpose(2, 0, 3, 1, 4)
-    chroma = chroma.reshape(2, 2 * rows, 2 * columns)[:, : height // 2, : width // 2]
-    planes[height:] = chroma.reshape(height // 2, width)
-    return planes
+    fours = inner.view(np.uint32)[..., :4].swapaxes(1, 2)
+    luma = np.ascontiguousarray(fours).view(np.uint8).reshape(4 * rows, 4 * columns)
+    pairs = inner.view(np.uint16)[..., 8:].reshape(rows, columns, 2, 2).transpose(2, 0, 3, 1)
+    chroma = np.ascontiguousarray(pairs).view(np.uint8).reshape(2, 2 * rows, 2 * columns)
+    chroma = chroma[:, : height // 2, : width // 2]
+    return np.concatenate([luma[:height, :width], chroma.reshape(height // 2, width)])
 
 
 def _inner(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -89,9 +96,9 @@ def norms_of(weights: Weights) -> int:
 def build(
     weights: Weights, shape: tuple[int, ...], color: ColorTags | None, *, renews: bool
 ) -> openvino.Model:
-    """A graph for one size of frame: `padded` in, what `pixels_of` or `planes_of` reads out.
+    """A graph for one size of frame. `pad` fills what it reads; after it, `pixels_of` or `planes_of`.
 
-    shape: of `padded`. color: of the planes to be given; None: RGB. More inputs: `mean` and
+    shape: as `shape_of` says. color: of the planes to be given; None: RGB. More inputs: `mean` and
     `variance`, (C,) float32, of all channels that are normed, the picture's three first. renews:
     they are moved by an input `weight`, 0 to 1, towards those of the frame, and are outputs too.
     """
@@ -267,9 +274,11 @@ class _Renewed:
 
     def __call__(self, y: Node, layer: _Layer, places: int = 1) -> Node:
         bias = self._arrays[f"{layer.conv}.bias"]
-        mean = _channel_means(y, places)
-        rest = ops.subtract(y, _per_channel(mean, places))
-        variance = _channel_means(ops.multiply(rest, rest), places)
+        _, channels, height, width = y.get_output_shape(0)
+        rows = _reshaped(ops.transpose(y, _integers(0, 2, 3, 1)), height * width, channels)
+        mean = _column_means(rows, places)
+        rest = ops.subtract(rows, _repeated(mean, places))
+        variance = _column_means(ops.multiply(rest, rest), places)
         mean, variance = self._moved(ops.add(mean, _numbers(bias)), variance)
         weight, offset = (self._arrays[f"{layer.norm}.{x}"] for x in ("weight", "bias"))
         return _mapped(y, *_map(weight, offset, bias, mean, variance), places)
@@ -296,23 +305,19 @@ def _map(
 
 
 def _mapped(y: Node, scale: Node, shift: Node, places: int) -> Node:
-    return ops.add(ops.multiply(y, _per_channel(scale, places)), _per_channel(shift, places))
+    scale, shift = (_reshaped(_repeated(x, places), 1, -1, 1, 1) for x in (scale, shift))
+    return ops.add(ops.multiply(y, scale), shift)
 
 
-def _per_channel(values: Node, places: int) -> Node:
-    """(C,) to (1, places C, 1, 1)."""
-    if places > 1:
-        values = ops.tile(values, _integers(places))
-    return _reshaped(values, 1, -1, 1, 1)
+def _repeated(values: Node, places: int) -> Node:
+    return ops.tile(values, _integers(places)) if places > 1 else values
 
 
-def _channel_means(y: Node, places: int) -> Node:
-    """(1, places C, h, w) to (C,). As a product, which reads the channels as they lie."""
-    _, channels, height, width = y.get_output_shape(0)
-    count = height * width
-    rows = _reshaped(ops.transpose(y, _integers(0, 2, 3, 1)), count, channels)
-    means = ops.matmul(_numbers(np.full((1, count), 1 / count)), rows, False, False)
-    return _mean(_reshaped(means, places, -1), 0) if places > 1 else _reshaped(means, -1)
+def _column_means(rows: Node, places: int) -> Node:
+    """(n, places C) to (C,). As a product, which reads the numbers as they lie."""
+    count, _ = rows.get_output_shape(0)
+    means = ops.matmul(_numbers(np.full(count, 1 / count)), rows, False, False)
+    return _mean(_reshaped(means, places, -1), 0) if places > 1 else means
 
 
 def _mean_color(picture: Node) -> Node:

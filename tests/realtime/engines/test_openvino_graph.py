@@ -35,7 +35,8 @@ NORMS = graphs.norms_of(WEIGHTS)
 
 def run(picture: np.ndarray, color: ColorTags | None = None, **given) -> list[np.ndarray]:
     """With `weight` among the given: renewing."""
-    frames = graphs.padded(picture)
+    frames = np.empty(graphs.shape_of(*picture.shape[:2]), np.uint8)
+    graphs.pad(picture, frames)
     model = graphs.build(WEIGHTS, frames.shape, color, renews="weight" in given)
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return list(compiled({"frames": frames, **given}).values())
@@ -104,4 +105,6 @@ def test_pictures_are_mirrored_to_whole_strides(height, width):
     (picture,) = make_pictures(1, height, width)
     below, right = (16 + -(side + 32) % 8 for side in (height, width))
     expected = np.pad(picture, ((16, below), (16, right), (0, 0)), mode="reflect")
-    assert np.array_equal(graphs.padded(picture)[0], expected.reshape(len(expected), -1))
+    frames = np.empty(graphs.shape_of(height, width), np.uint8)
+    graphs.pad(picture, frames)
+    assert np.array_equal(frames[0], expected.reshape(len(expected), -1))
