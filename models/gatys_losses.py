@@ -5,9 +5,9 @@ from itertools import repeat
 from typing import NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from models.frozen import linear_relu
 from models.losses import relative_error
 
 
@@ -72,7 +72,7 @@ class _RowSums(torch.autograd.Function):
             f = _mapped(part, weight, bias)
             g = f if share is None else f * share
             if not second_only:
-                first += g.sum(0, dtype=torch.float32)
+                first += _column_sums(g)
             second += g.T @ f  # summed in float32, rounded once a piece
         return first, second
 
@@ -90,11 +90,21 @@ class _RowSums(torch.autograd.Function):
             if weight is not None:
                 gradient = torch.ops.aten.threshold_backward(gradient, f, 0) @ weight
             found.append(gradient)
-        return torch.cat(found), None, None, None, None
+        whole = found[0] if len(found) == 1 else torch.cat(found)
+        return whole, None, None, None, None
 
 
 def _mapped(rows: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    return rows if weight is None else F.linear(rows, weight, bias).relu_()
+    return rows if weight is None or bias is None else linear_relu(rows, weight, bias)
+
+
+def _column_sums(rows: Tensor) -> Tensor:
+    """(n, C) -> (C,) float32. By products of 1 in bfloat16, in 1 / 6 of the time of `Tensor.sum`;
+    those of 32 parts are each rounded once, to 2e-4 of the whole."""
+    if rows.dtype != torch.bfloat16 or len(rows) % 32:
+        return rows.sum(0, dtype=torch.float32)
+    ones = rows.new_ones(32, 1, len(rows) // 32)
+    return (ones @ rows.unflatten(0, (32, -1))).float().sum((0, 1))
 
 
 def _pieces(
@@ -102,9 +112,30 @@ def _pieces(
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Rows and mask in pieces that fit a processor's cache; a GPU takes all at once."""
     channels = rows.shape[1] if weight is None else len(weight)
-    count = len(rows) if rows.is_cuda else max(1, (1 << 20) // channels)
+    count = len(rows) if rows.is_cuda else max(1, (1 << 22) // channels)
     masks = repeat(None) if mask is None else mask.split(count)
     yield from zip(rows.split(count), masks, strict=False)
+
+
+def squared_error(features: Tensor, target: Tensor) -> Tensor:
+    """Sum of (features - target)^2, float32; both of one shape, dtype and layout."""
+    found: Tensor = _SquaredError.apply(features, target)
+    return found
+
+
+class _SquaredError(torch.autograd.Function):
+    """In the features' precision but for the sum: autograd's own way makes seven copies of it."""
+
+    @staticmethod
+    def forward(ctx, features, target):  # type: ignore[no-untyped-def, override]
+        difference = features - target
+        ctx.save_for_backward(difference)
+        return torch.linalg.vector_norm(difference, dtype=torch.float32).square()
+
+    @staticmethod
+    def backward(ctx, gradient):  # type: ignore[no-untyped-def, override]
+        (difference,) = ctx.saved_tensors
+        return difference * (2 * gradient).to(difference.dtype), None
 
 
 def moments(sums: Sums, places: Tensor | float) -> Moments:

@@ -14,7 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.gatys_losses import STYLE_LOSSES, Head, Moments, Sums, feature_sums, mixed, moments
+from models.frozen import conv_relu
+from models.gatys_losses import (
+    STYLE_LOSSES,
+    Head,
+    Moments,
+    Sums,
+    feature_sums,
+    mixed,
+    moments,
+    squared_error,
+)
 from models.loss_network import CompactNetwork, LossNetwork
 from models.losses import temporal_loss, total_variation, total_variation_root
 
@@ -132,15 +142,17 @@ class Objective:
         if not layers:
             return {}
         # Without heads: style goes through them piece by piece (`feature_sums`).
+        if len(self._windows) == 1:  # not sliced: a slice's gradient is not channels last
+            return LossNetwork.forward(self.network, image, layers)
         trunk = LossNetwork.forward(self.network, image[..., top:bottom, left:right], layers)
         return {layer: f[self._core(window, stride_of(layer))] for layer, f in trunk.items()}
 
     def _mapped(self, features: dict[str, Tensor], layer: str) -> Tensor:
-        """A layer's features as the network gives them, float32."""
+        """A layer's features as the network gives them, in its precision."""
         head, f = head_of(self.network, layer), features[layer]
-        if head is not None:
-            f = F.relu(F.conv2d(f, head.weight[..., None, None], head.bias))
-        return f.float()
+        return (
+            f if head is None else conv_relu(f, head.weight[..., None, None], head.bias, padding=0)
+        )
 
     @staticmethod
     def _core(window: Window, stride: int) -> Any:
@@ -155,7 +167,7 @@ class Objective:
         features = self._seen(image, self._windows[index], self._layers)
         targets = self._content_targets[index]
         parts = [
-            (self._mapped(features, layer) - targets[layer].float()).square().sum()
+            squared_error(self._mapped(features, layer), targets[layer])
             for layer in self.weights.content_layers
         ]
         for masks in self._masks:
@@ -169,8 +181,7 @@ class Objective:
         """What the content is compared with, in the network's precision."""
         layers = self.weights.content_layers
         features = self._seen(image, window, layers)
-        dtype = next(self.network.parameters()).dtype
-        return {layer: self._mapped(features, layer).to(dtype) for layer in layers}
+        return {layer: self._mapped(features, layer) for layer in layers}
 
     def _combine(self, image: Tensor, parts: list[Tensor]) -> tuple[Losses, Tensor]:
         """The losses, and the total that is differentiated, from the shares of all windows."""

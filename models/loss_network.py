@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.errors import WeightsError
+from models.frozen import conv_relu
 
 VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between two poolings (Simonyan and Zisserman 2014)
 VGG19_TO_RELU5_1 = (2, 2, 4, 4, 1)
@@ -59,8 +60,11 @@ class LossNetwork(nn.Module):
         wanted = set(layers)
         features: dict[str, Tensor] = {}
         x = self.preprocess(images)
-        for name in self.convs:
-            x = F.relu(self.convs[name](self.pooled(name, x)), inplace=True)
+        names, pooled = list(self.convs), False
+        for name, after in zip(names, [*names[1:], ""], strict=True):
+            x = x if pooled else self.pooled(name, x)
+            pooled = after.endswith("_1") and self.pool is F.max_pool2d and name not in wanted
+            x = _conv_relu(self.convs[name], x, pooled=pooled)
             if name in wanted:
                 features[name] = x
             if len(features) == len(wanted):
@@ -76,6 +80,16 @@ class LossNetwork(nn.Module):
     def pooled(self, name: str, x: Tensor) -> Tensor:
         """What the convolution before layer `name` takes, x being the layer above it."""
         return self.pool(x, 2) if name.endswith("_1") and name != "relu1_1" else x
+
+
+def _conv_relu(conv: nn.Module, x: Tensor, *, pooled: bool = False) -> Tensor:
+    """A convolution with ReLU, and the largest of each 2x2; quicker where weights are frozen."""
+    assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+    if not conv.weight.requires_grad:
+        padding = conv.kernel_size[0] // 2
+        return conv_relu(x, conv.weight, conv.bias, padding=padding, pooled=pooled)
+    y = F.relu(conv(x), inplace=True)
+    return F.max_pool2d(y, 2) if pooled else y
 
 
 def freeze(network: LossNetwork, dtype: torch.dtype, device: torch.device | str) -> LossNetwork:
@@ -160,7 +174,7 @@ class CompactNetwork(LossNetwork):
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         features = super().forward(images, layers)
-        return {layer: F.relu(self.heads[layer](x)) for layer, x in features.items()}
+        return {layer: _conv_relu(self.heads[layer], x) for layer, x in features.items()}
 
 
 def compact_network(path: Path = COMPACT) -> CompactNetwork:

@@ -23,6 +23,7 @@ from realtime.files.stills import read_picture
 from realtime.frame import Frame
 from realtime.keyframes.shots import Keyframe, Shots
 from realtime.keyframes.tracking import Track, enlarged, reduced
+from realtime.memory import keep_freed_memory
 from realtime.steady import fetch
 
 # What a keyframe of the same shot weighs (Ruder et al. 2016); see `models.gatys.paint`.
@@ -127,6 +128,7 @@ def paint_keyframes(
     only, what has come into view hardly left the look of the film. Raises SourceError, SinkError
     and WeightsError.
     """
+    keep_freed_memory()
     wanted = {keyframe.pts: keyframe for keyframe in shots.keyframes}
     styles = [StyleImage(tensor_of(image)) for image in painting]
     recipe = _digest(_RECIPE, asdict(settings), LIKE_WEIGHT, *painting)

@@ -14,7 +14,7 @@ from realtime.engines.choice import Choice, Painter
 from realtime.files.stills import ImageFolder, read_picture
 from realtime.measure.bench import limit, machine
 from realtime.measure.evaluate import Table
-from realtime.memory import memory_mb
+from realtime.memory import keep_freed_memory, memory_mb
 from realtime.painting.paint import as_tensor, read_styles
 from realtime.painting.sheet import seascape
 
@@ -79,6 +79,7 @@ def timed(
     content: Tensor, painting: Tensor, settings: Settings, device: str, goal: float | None
 ) -> dict[str, Any]:
     """One run, loading included, and when it came down to `goal` at full size."""
+    keep_freed_memory()
     size = tuple(content.shape[-2:])
     began, cpu = perf_counter(), process_time()
     reached: tuple[float, int] | None = None

@@ -17,6 +17,7 @@ from models.gatys_color import luminance, luminance_matched, recolored, with_col
 from realtime.atomic import Target, partial_path
 from realtime.files.pictures import PICTURE_EXTENSIONS, encoded_picture, holds_alpha, write_picture
 from realtime.files.stills import read_picture
+from realtime.memory import keep_freed_memory
 from realtime.painting.curves import claim_curves, row_of, write_curves
 from realtime.pixels import fitted_size
 
@@ -85,6 +86,7 @@ def paint_picture(
     and ValueError for masks that are too few.
     """
     _claim(job)
+    keep_freed_memory()
     picture = read_content(job.content, job.size, alpha=holds_alpha(job.target))
     content, alpha = as_tensor(picture[..., :3]), picture[..., 3:]
     styles, finish = _colored(job.colors, content, read_styles(job.styles, job.masks))

@@ -146,11 +146,13 @@ class TestFeatureSums:
     @pytest.mark.parametrize("with_mask", [False, True])
     @pytest.mark.parametrize("with_head", [False, True])
     def test_sums_and_gradient(self, with_mask, with_head) -> None:
-        """Against einsum and autograd, in float64."""
+        """Against einsum and autograd, in float64; in two pieces."""
         dice = torch.Generator().manual_seed(0)
-        ours = torch.randn(1, 5, 30, 700, generator=dice, dtype=torch.float64).requires_grad_()
+        ours = torch.randn(1, 5, 110, 700, generator=dice, dtype=torch.float64).requires_grad_()
         theirs = ours.detach().clone().requires_grad_()
-        mask = torch.rand(1, 1, 30, 700, generator=dice, dtype=torch.float64) if with_mask else None
+        mask = (
+            torch.rand(1, 1, 110, 700, generator=dice, dtype=torch.float64) if with_mask else None
+        )
         weight = torch.randn(60, 5, generator=dice, dtype=torch.float64)
         head = Head(weight, torch.randn(60, generator=dice, dtype=torch.float64))
         found = feature_sums(ours, mask, head if with_head else None)
@@ -166,6 +168,14 @@ class TestFeatureSums:
         torch.testing.assert_close(found.first.double(), wanted.first, rtol=1e-4, atol=1e-2)
         # The sine of sums in float32: some digits are lost.
         assert (ours.grad - theirs.grad).norm() < 1e-2 * theirs.grad.norm()
+
+    @pytest.mark.parametrize("size", [(16, 24), (5, 7)])
+    def test_first_moments_in_bfloat16(self, size: tuple[int, int]) -> None:
+        f = torch.rand(1, 40, *size, generator=torch.Generator().manual_seed(0)).bfloat16()
+        f = f.contiguous(memory_format=torch.channels_last)
+        wanted = f.double().sum((2, 3))
+        # Each of 32 parts is rounded to one part in 512 at most.
+        torch.testing.assert_close(feature_sums(f).first.double(), wanted, rtol=2e-3, atol=0)
 
     def test_the_first_moment_is_left_out_on_request(self) -> None:
         f = torch.rand(1, 4, 8, 8)
