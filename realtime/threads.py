@@ -6,7 +6,8 @@ leaves early goes on reading (or has the worker go on reading) until that mark h
 side can be left waiting, whatever was raised.
 
 Cameras, where the newest frame counts (`Latest`) and a driver may never come back (`Detached`):
-one item in hand behind a condition, and whoever stops says so there.
+one item in hand behind a condition, and whoever stops says so there. What may take its time is an
+`Errand`.
 """
 
 import os
@@ -148,6 +149,38 @@ class Background(Generic[T]):
         self.waited_seconds += perf_counter() - began
         if kind is None and self._error is not None:
             raise self._error
+
+
+class Errand(Generic[T]):
+    """Computes one thing in a thread that ends with it, for whoever comes to see if it is there.
+
+    Nobody has to come: an error is raised to whoever does, and the thread keeps nothing alive.
+    """
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._result: T = _END
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run, name="errand", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work()
+        except BaseException as error:  # raised again to whoever comes
+            self._error = error
+
+    @property
+    def done(self) -> bool:
+        """Whether `result` has an answer already."""
+        return not self._thread.is_alive()
+
+    def result(self) -> T:
+        """What was computed, awaited if need be. Raises what the work raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
 class Latest(Generic[T]):

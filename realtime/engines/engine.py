@@ -42,6 +42,7 @@ class Engine(ABC):
     callers: int = 2  # how many do; one more than it computes at once has the next frame ready
     reads_planes: bool = False  # whether `for_planes` is there
     reads_gpu: bool = False  # whether frames may lie on the GPU, as a torch.Tensor
+    settled: bool = True  # whether it is as fast as it will be for the network and size of now
 
     def __init__(self, smallest: int) -> None:
         self.smallest = smallest  # px a side that it takes as it is; less is enlarged
@@ -94,6 +95,9 @@ class Engine(ABC):
         They lie on the GPU and stay there, and so does what is painted: for measuring.
         """
         raise EngineError(f"the {self.name} engine computes on the host")
+
+    def get_ready(self, height: int, width: int) -> None:  # noqa: B027  (nothing to do is an answer)
+        """Do what the first frames of this size would wait for, in a video. From any thread."""
 
     def use_half_the_cores(self) -> None:  # noqa: B027  (nothing to do is an answer)
         """Called on each of two threads that are to work side by side."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from export.contract import NormStatistics
 
 _HINTS = {"bf16": "bf16", "fp32": "f32"}
-_SHAPES_KEPT = 4  # compiled graphs; each is for one size of frame
+_SHAPES_KEPT = 4  # graphs are compiled for one size of frame, two for each
 _sharing = threading.local()  # whether a thread has all of the cores, or shares them
 
 
@@ -79,6 +79,10 @@ class OpenVinoEngine(Engine):
     def use_half_the_cores(self) -> None:
         _sharing.streams = 2  # of this thread, whatever engine it calls
 
+    def get_ready(self, height: int, width: int) -> None:
+        for kind in ("carried", "renewed") if self.carries else ("own",):
+            self._request(kind, self._graphs.shape(height, width))
+
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
         if not self.carries:
             return np.concatenate([self._run("own", frame)[0] for frame in frames])
@@ -99,7 +103,7 @@ class OpenVinoEngine(Engine):
     def _run(self, kind: NormStatistics, frame: np.ndarray, **given: Any) -> list[np.ndarray]:
         """One frame, as (1, ...), and what else the graph gives."""
         picture = frame if self.color is None else planes_to_rgb(frame, self.color)
-        request = self._request(kind, self._graphs.shape(picture))
+        request = self._request(kind, self._graphs.shape(*picture.shape[:2]))
         self._graphs.read(picture, request.get_tensor("frames").data)
         inputs = {name: np.asarray(value, order="C") for name, value in given.items()}
         painted, *rest = request.infer(inputs).values()
@@ -115,14 +119,14 @@ class OpenVinoEngine(Engine):
                 if key not in self._compiled:
                     self._compiled[key] = self._compile(kind, shape, streams)
                 compiled = self._compiled[key]
-            if len(requests) >= 3 * _SHAPES_KEPT:
+            if len(requests) >= 2 * _SHAPES_KEPT:
                 requests.pop(next(iter(requests)))
             requests[key] = compiled.create_infer_request()
         return requests[key]
 
     def _compile(self, kind: NormStatistics, shape: tuple[int, ...], streams: int) -> Any:
         """`streams` frames at once share the cores."""
-        if len(self._compiled) >= 3 * _SHAPES_KEPT:
+        if len(self._compiled) >= 2 * _SHAPES_KEPT:
             self._compiled.pop(next(iter(self._compiled)))
         hints = {
             "INFERENCE_PRECISION_HINT": _HINTS[self._floats],
@@ -141,8 +145,8 @@ class _Graphs(Protocol):
         """That reads `shape`."""
         ...
 
-    def shape(self, picture: np.ndarray) -> tuple[int, ...]:
-        """Of (H, W, 3) as the graph reads it."""
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Of a picture as the graph reads it."""
         ...
 
     def read(self, picture: np.ndarray, out: np.ndarray) -> None:
@@ -175,8 +179,8 @@ class _ByteGraphs:
         model.reshape({"frames": list(shape)})
         return model
 
-    def shape(self, picture: np.ndarray) -> tuple[int, ...]:
-        return (1, *picture.shape)
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        return 1, height, width, 3
 
     def read(self, picture: np.ndarray, out: np.ndarray) -> None:
         out[0] = picture
@@ -199,8 +203,8 @@ class _PackedGraphs:
     def model(self, kind: NormStatistics, shape: tuple[int, ...]) -> openvino.Model:
         return openvino_graph.build(self._weights, shape, self._color, renews=kind == "renewed")
 
-    def shape(self, picture: np.ndarray) -> tuple[int, ...]:
-        return openvino_graph.shape_of(*picture.shape[:2])
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        return openvino_graph.shape_of(height, width)
 
     def read(self, picture: np.ndarray, out: np.ndarray) -> None:
         openvino_graph.pad(picture, out)

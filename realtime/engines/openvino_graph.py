@@ -96,7 +96,7 @@ def norms_of(weights: Weights) -> int:
 def build(
     weights: Weights, shape: tuple[int, ...], color: ColorTags | None, *, renews: bool
 ) -> openvino.Model:
-    """A graph for one size of frame. `pad` fills what it reads; after it, `pixels_of` or `planes_of`.
+    """A graph for one size of frame. `pad` fills what it reads; `pixels_of` or `planes_of` follow.
 
     shape: as `shape_of` says. color: of the planes to be given; None: RGB. More inputs: `mean` and
     `variance`, (C,) float32, of all channels that are normed, the picture's three first. renews:

@@ -25,6 +25,7 @@ from realtime.pixels import resized, with_color_of
 from realtime.threads import Latest
 
 if TYPE_CHECKING:  # PyTorch takes seconds to load: a camera that is not there is told before
+    from models.transform_net import TransformNet
     from realtime.engines.engine import Engine
     from realtime.stylizer import Stylizer
 
@@ -70,7 +71,7 @@ class Painter:
 
     styles: names, blends or files, as for `models.styles.load_style`. size: the height and width to
     paint at, whatever it costs; None leaves that to `pace`. The engine is opened for the first
-    frame, and `say` is told which; "auto" is PyTorch, which changes its weights the quickest.
+    frame, and `say` is told which; "auto" is a `settling_engine`, as styles change at any moment.
     """
 
     def __init__(
@@ -89,7 +90,6 @@ class Painter:
         self._say = say
         self.engine: Engine | None = None
         self._size = size
-        engine = "torch" if engine == "auto" else engine
         self._asked = {"engine": engine, "device": device, "precision": precision}
         self._transition = Transition()
         self._stylizer: Stylizer | None = None
@@ -103,7 +103,9 @@ class Painter:
         image = resized(painted.image, full)
         if self.controls.keep_color:
             image = with_color_of(image, frame.image)
-        self.pace.tell(monotonic(), perf_counter() - began)
+        assert self.engine is not None
+        if self.engine.settled:  # else it is slower for a moment only
+            self.pace.tell(monotonic(), perf_counter() - began)
         return Painted(frame, image, size[0] / full[0])
 
     def _working_size(self, full: Size) -> Size:
@@ -115,7 +117,6 @@ class Painter:
 
     def _ready_stylizer(self, size: Size) -> "Stylizer":
         """With the network of the moment: another one knows nothing of the frames before."""
-        from realtime.engines.engine import open_engine
         from realtime.stylizer import Stylizer
 
         controls, now = self.controls, monotonic()
@@ -123,8 +124,7 @@ class Painter:
         network = self._transition.network(now)
         if self.engine is None:
             assert network is not None  # the first aim is reached at once
-            self.engine = open_engine(network, size=size, **self._asked)
-            engine = self.engine
+            self.engine = engine = _opened(network, size=size, **self._asked)
             self._say(f"engine: {engine.name} {engine.precision} on {engine.device}")
         elif network is not None:
             self.engine.replace(network)
@@ -135,6 +135,17 @@ class Painter:
         ):
             self._stylizer = Stylizer(self.engine, ahead=False, steadiness=controls.steadiness)
         return self._stylizer
+
+
+def _opened(
+    network: "TransformNet", *, engine: str, device: str, precision: str, size: Size
+) -> "Engine":
+    from realtime.engines.engine import open_engine
+    from realtime.engines.settling_engine import open_settling
+
+    if engine == "auto":
+        return open_settling(network, device=device, precision=precision, size=size)
+    return open_engine(network, engine=engine, device=device, precision=precision, size=size)
 
 
 def paint_newest(frames: Iterable[Frame], paint: Painter, fps: float) -> Iterator[Painted]:

@@ -1,4 +1,4 @@
-"""Prefetch and Background: order, errors, early leaving, and that no thread is left behind."""
+"""Prefetch, Background and Errand: order, errors, early leaving, and that no thread is left behind."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.threads import Background, Prefetch
+from realtime.threads import Background, Errand, Prefetch
 
 
 class Item:
@@ -183,6 +183,21 @@ def test_a_queue_needs_room(depth: int) -> None:
         Prefetch([], depth)
     with pytest.raises(ValueError, match="1 item or more"):
         Background(Listed(), depth)
+
+
+def test_an_errand_is_done_when_its_work_is() -> None:
+    may_end = threading.Event()
+    errand = Errand(lambda: may_end.wait() and "here")
+    assert not errand.done
+    may_end.set()
+    assert errand.result() == "here" and errand.done
+
+
+def test_the_error_of_an_errand_comes_to_whoever_asks() -> None:
+    errand = Errand(lambda: 1 // 0)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            errand.result()
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="needs Linux's batch scheduling")
