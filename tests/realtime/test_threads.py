@@ -1,4 +1,4 @@
-"""Prefetch, Background and Errand: order, errors, early leaving, and that no thread is left behind."""
+"""Prefetch, Background, Errand: order, errors, early leaving, and that no thread is left behind."""
 
 import os
 import subprocess
