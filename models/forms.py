@@ -17,7 +17,7 @@ class Form:
 # vector units.
 FORMS = {"fast": Form(stem=32, width=64, refine=16)}
 
-MARGIN = 16  # px of reflection around the picture; the convolutions' zero padding stays in it
+MARGIN = 24  # px of mirror image around the picture: see "The margin" in README.md
 STRIDE = 8  # px; the sides of the padded picture are multiples of it
 
 

@@ -10,7 +10,7 @@ from models.layers import ResidualBlock, ShuffleConv, UpsampleConv, conv, reflec
 
 
 class TransformNet(nn.Module):
-    """(N, 3, H, W) RGB in [0, 1], at least 24 px a side, to the same shape, about [0, 1].
+    """(N, 3, H, W) RGB in [0, 1], at least 32 px a side, to the same shape, about [0, 1].
 
     The picture is standardised first (each channel to mean 0, deviation 1), and its mean and
     deviation are handed around the body to `recolor`. Instance norm in every layer makes the style

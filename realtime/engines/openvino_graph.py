@@ -31,7 +31,7 @@ _EPSILON = 1e-5  # of every norm
 
 
 def shape_of(height: int, width: int) -> tuple[int, int, int]:
-    """(1, h, 3 w): what graphs read for pictures of this size, 24 at least each way."""
+    """(1, h, 3 w): what graphs read for pictures of this size, 32 at least each way."""
     rows, columns = (side + 2 * MARGIN + -side % STRIDE for side in (height, width))
     return 1, rows, 3 * columns
 

@@ -47,7 +47,7 @@ def test_filled_is_built(kind):
         assert np.array_equal(onnx.numpy_helper.to_array(mine), onnx.numpy_helper.to_array(theirs))
 
 
-@pytest.mark.parametrize("size", [(40, 50), (61, 83), (16, 17), (90, 24)])
+@pytest.mark.parametrize("size", [(40, 50), (61, 83), (16, 17), (90, 32)])
 def test_bytes_are_moved_as_numbers_would_be(size):
     """The graph for engines gives to the last bit what the exported one does."""
     weights, frames = load_weights("great_wave"), make_pictures(2, *size)
@@ -58,7 +58,7 @@ def test_bytes_are_moved_as_numbers_would_be(size):
 
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", [1, 6, 9])
-@pytest.mark.parametrize("size", [(40, 50), (90, 24)])
+@pytest.mark.parametrize("size", [(40, 50), (90, 32)])
 def test_planes_are_those_of_the_rgb_picture(matrix, full_range, size):
     weights, frames = load_weights("starry_night"), make_pictures(2, *size)
     planes = run(filled(weights, "own", planes=from_rgb(matrix, full_range)), frames)

@@ -41,7 +41,7 @@ def frames_and_statistics(network, *size: int, seed: int = 0) -> tuple[torch.Ten
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("size", [(48, 64), (61, 83), (24, 35)])
+@pytest.mark.parametrize("size", [(48, 64), (61, 83), (32, 43)])
 def test_folded_is_the_network_itself_with_the_frames_own_statistics(network, size):
     frames, statistics = frames_and_statistics(network, *size)
     folded = FoldedNetwork(network, torch.float32)

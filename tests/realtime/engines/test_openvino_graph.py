@@ -56,7 +56,7 @@ def painted_by(network: torch.nn.Module, picture: np.ndarray) -> np.ndarray:
 
 
 @settings(max_examples=8, deadline=None)
-@given(height=st.integers(24, 61), width=st.integers(24, 61))
+@given(height=st.integers(32, 61), width=st.integers(32, 61))
 def test_any_size_is_what_the_network_paints(height, width):
     (picture,) = make_pictures(1, height, width)
     blocks, *_ = alone(picture)
@@ -100,11 +100,11 @@ def test_planes_are_the_pixels_of_the_network(size, color):
     assert np.abs(got - chroma.transpose(2, 0, 1).clip(0, 255)).max() <= 0.51
 
 
-@given(height=st.integers(24, 50), width=st.integers(24, 50))
+@given(height=st.integers(32, 60), width=st.integers(32, 60))
 def test_pictures_are_mirrored_to_whole_strides(height, width):
     (picture,) = make_pictures(1, height, width)
-    below, right = (16 + -(side + 32) % 8 for side in (height, width))
-    expected = np.pad(picture, ((16, below), (16, right), (0, 0)), mode="reflect")
+    below, right = (24 + -(side + 48) % 8 for side in (height, width))
+    expected = np.pad(picture, ((24, below), (24, right), (0, 0)), mode="reflect")
     frames = np.empty(graphs.shape_of(height, width), np.uint8)
     graphs.pad(picture, frames)
     assert np.array_equal(frames[0], expected.reshape(len(expected), -1))
