@@ -20,7 +20,10 @@ _REGISTER_EVERY = 4  # frames
 _PULL = 0.3  # of the drift that is seen, taken back each time
 _FAR = 3.0  # px: a direct flow further off than this is more likely wrong than the chain is
 _SMOOTH = 12.0  # px: drift varies slowly over a picture, errors of the flow do not
-_MOST_STRETCH = 1.0  # px a pixel: a zoom to twice the size
+_MOST_DRAWN = 4.0  # times as long
+_MOST_PRESSED = 4.0  # times as short
+_MOST_SHEAR = 2.0  # px a pixel
+_UNLIKE = 50.0  # levels that 5x5 pixels may differ by for paint to fit; from twice that none does
 _RECOVERY = 0.5  # of trust, a frame; its loss is believed at once
 
 
@@ -47,6 +50,7 @@ class Track:
     key: (h, w, 3) uint8, from `reduced`, as all that follow. After each `follow`:
     to_key: (h, w, 2) float32, from the newest picture to the key. trust: (h, w) float32, 1 where a
     place of the newest picture is sure to show what it showed in the key, 0 where it does not.
+    fitting: the same, 1 where what the flow points at looks alike, be it the same thing or not.
     Pictures may as well come backwards in time.
     """
 
@@ -60,6 +64,7 @@ class Track:
         self._key_grey = self._grey = _grey(key)
         self.to_key = np.zeros((*key.shape[:2], 2), np.float32)
         self.trust = np.ones(key.shape[:2], np.float32)
+        self.fitting = self.trust
         self._from_key = self.to_key.copy()
         self._followed = 0
 
@@ -67,15 +72,20 @@ class Track:
         """Take the next picture."""
         before, self._newest, self._grey = self._grey, image, _grey(image)
         there, back = self._flow(before, self._grey), self._flow(self._grey, before)
-        seen = fetch(self.trust, back)  # what was trusted of the places these came from
+        # What was trusted of the places these came from.
+        seen, was_fitting = fetch(self.trust, back), fetch(self.fitting, back)
         self.to_key = back + fetch(self.to_key, back)
         self._from_key = self._from_key + fetch(there, self._from_key)
         self._followed += 1
         if self._followed % _REGISTER_EVERY == 0:
             self._draw_to_direct()
+        torn = _stretched(self.to_key)
         trust = likeness(self._key, image, self._from_key, self.to_key)
-        trust[_stretched(self.to_key)] = 0
-        self.trust = np.minimum(trust, seen + _RECOVERY * (trust - seen).clip(0))
+        trust[torn] = 0
+        self.trust = _recovered(trust, seen)
+        fitting = _alike(self._key, image, self.to_key)
+        fitting[torn] = 0
+        self.fitting = _recovered(fitting, was_fitting)
 
     def registered(self) -> tuple[np.ndarray, np.ndarray]:
         """The flow to the key and its trust, as `to_key` and `trust`, without drift."""
@@ -114,13 +124,30 @@ class Track:
         )
 
 
+def _recovered(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    return np.minimum(now, before + _RECOVERY * (now - before).clip(0))
+
+
+def _alike(key: np.ndarray, image: np.ndarray, to_key: np.ndarray) -> np.ndarray:
+    """1 where the key, fetched along a flow, looks like the picture: (h, w) float32."""
+    change = cv2.blur(cv2.absdiff(fetch(key, to_key), image), (5, 5)).max(axis=2)
+    found = np.clip(2 - change * np.float32(1 / _UNLIKE), 0, 1)
+    height, width = to_key.shape[:2]
+    x = to_key[..., 0] + np.arange(width, dtype=np.float32)
+    y = to_key[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+    found[(x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)] = 0
+    return found
+
+
 def _stretched(flow: np.ndarray) -> np.ndarray:
-    """Where neighbours come from places so far apart, or so near, that paint would smear: bool."""
-    shear = np.zeros(flow.shape[:2], bool)
-    for part in cv2.split(flow):
-        for slope in np.gradient(part):
-            shear |= np.abs(slope) > _MOST_STRETCH
-    return shear
+    """Where paint would smear, as it is drawn out, pressed together or sheared too much: bool."""
+    u, v = cv2.split(flow)
+    (u_down, u_across), (v_down, v_across) = np.gradient(u), np.gradient(v)
+    along = np.minimum(u_across, v_down) < 1 / _MOST_DRAWN - 1
+    pressed = np.maximum(u_across, v_down) > _MOST_PRESSED - 1
+    sheared = np.maximum(np.abs(u_down), np.abs(v_across)) > _MOST_SHEAR
+    found: np.ndarray = along | pressed | sheared
+    return found
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

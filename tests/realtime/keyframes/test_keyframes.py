@@ -22,7 +22,7 @@ from realtime.keyframes.carry import Carry, Source, composed
 from realtime.keyframes.keyframes import Folder, Painted, paint_keyframes
 from realtime.keyframes.recolor import recoloring
 from realtime.keyframes.shots import Keyframe, Rule, Shots, find_shots
-from realtime.keyframes.tracking import Track, enlarged
+from realtime.keyframes.tracking import Track, _stretched, enlarged
 from tests.media import SIZE, make_clip
 from tests.realtime.conftest import Impasto
 
@@ -113,6 +113,25 @@ class TestTrack:
         assert track.trust[16:-16, 16:-48].mean() > 0.9
         assert track.trust[:, -20:].mean() < 0.1  # came into view since
 
+    def test_what_looks_alike_fits_though_its_motion_is_anything(self) -> None:
+        dice = np.random.default_rng(0)
+        sand = [dice.integers(100, 140, (96, 128, 3), np.uint8) for _ in range(5)]
+        track = Track(sand[0])
+        for image in sand[1:]:
+            track.follow(image)
+        inside = (slice(12, -12), slice(12, -12))
+        assert track.trust[inside].mean() < 0.5 < 0.8 < track.fitting[inside].mean()
+        track.follow(np.full_like(sand[0], 255))
+        assert track.fitting.max() == 0
+
+    def test_paint_is_not_drawn_out_for_ever(self) -> None:
+        flow = np.zeros((40, 60, 2), np.float32)
+        flow[:, 20:40, 0] = -np.arange(20)  # all from one column
+        torn = _stretched(flow)
+        assert torn[:, 21:39].all() and not torn[:, :19].any()
+        flow[:, 20:40, 0] = -0.5 * np.arange(20)  # twice as long
+        assert not _stretched(flow)[:, 21:38].any()
+
     def test_enlarged_flow_counts_larger_pixels(self) -> None:
         flow = np.full((10, 20, 2), (1.0, 2.0), np.float32)
         np.testing.assert_allclose(enlarged(flow, (30, 40)), np.full((30, 40, 2), (2.0, 6.0)))
@@ -195,12 +214,34 @@ class TestCarry:
         image = np.full((40, 60, 3), 180, np.uint8)
         trust = np.tile(np.linspace(1, 0, 60, dtype=np.float32), (40, 1))
         out, share = composed(
-            [Source(image, np.zeros_like(trust), trust, 1.0)], np.full_like(image, 60)
+            [Source(image, np.zeros_like(trust), trust, trust, 1.0)], np.full_like(image, 60)
         )
         assert share == pytest.approx(0.5, abs=0.01)
         # The tone of what fills in was moved to what lies around: there is no seam to be seen.
         assert np.abs(np.diff(out[..., 0].astype(int), axis=1)).max() <= 5
         assert out[:, :5].min() >= 175
+
+    def test_of_two_that_cannot_be_trusted_the_one_that_fits_is_shown(self) -> None:
+        none, all_ = np.zeros((40, 60), np.float32), np.ones((40, 60), np.float32)
+        fits, not_ = (np.full((40, 60, 3), level, np.uint8) for level in (180, 90))
+        for nearness in (0.1, 0.5, 0.9):
+            sources = [
+                Source(fits, none, 0.01 * all_, all_, nearness),
+                Source(not_, none, none, none, 1 - nearness),
+            ]
+            out, share = composed(sources, np.full_like(fits, 20))
+            assert share == 1
+            np.testing.assert_array_equal(out, fits)
+
+    def test_what_can_be_trusted_counts_more_than_what_is_near(self) -> None:
+        none, all_ = np.zeros((40, 60), np.float32), np.ones((40, 60), np.float32)
+        trusted, near = (np.full((40, 60, 3), level, np.uint8) for level in (180, 90))
+        sources = [
+            Source(trusted, none, all_, all_, 0.4),
+            Source(near, none, 0.01 * all_, all_, 0.6),
+        ]
+        out, _ = composed(sources, trusted)
+        assert out.min() >= 178
 
 
 @pytest.fixture
