@@ -12,7 +12,7 @@ import openvino
 from models import forms
 from models.errors import EngineError
 from models.styles import Weights, weights_of
-from realtime.engines import openvino_graph
+from realtime.engines import openvino_graph, packing
 from realtime.engines.engine import Engine
 from realtime.engines.onnx_engine import Norms, graph_of, is_ours, planes_to_rgb
 from realtime.frame import ColorTags
@@ -204,15 +204,15 @@ class _PackedGraphs:
         return openvino_graph.build(self._weights, shape, self._color, renews=kind == "renewed")
 
     def shape(self, height: int, width: int) -> tuple[int, ...]:
-        return openvino_graph.shape_of(height, width)
+        return packing.shape_of(height, width)
 
     def read(self, picture: np.ndarray, out: np.ndarray) -> None:
-        openvino_graph.pad(picture, out)
+        packing.pad(picture, out)
 
     def give(self, painted: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         if self._color is None:
-            return openvino_graph.pixels_of(painted, *shape[:2])
-        return openvino_graph.planes_of(painted, shape[0] * 2 // 3, shape[1])
+            return packing.pixels_of(painted, *shape[:2])
+        return packing.planes_of(painted, shape[0] * 2 // 3, shape[1])
 
 
 def _native(core: Any, wanted: str) -> str:

@@ -10,6 +10,7 @@ from models.colors import ycc_to_rgb
 from models.forms import FORMS
 from models.styles import weights_of
 from models.transform_net import TransformNet
+from realtime.engines import packing
 from realtime.engines.onnx_engine import OnnxEngine
 from realtime.frame import ColorTags
 from tests.pictures import make_pictures
@@ -35,8 +36,8 @@ NORMS = graphs.norms_of(WEIGHTS)
 
 def run(picture: np.ndarray, color: ColorTags | None = None, **given) -> list[np.ndarray]:
     """With `weight` among the given: renewing."""
-    frames = np.empty(graphs.shape_of(*picture.shape[:2]), np.uint8)
-    graphs.pad(picture, frames)
+    frames = np.empty(packing.shape_of(*picture.shape[:2]), np.uint8)
+    packing.pad(picture, frames)
     model = graphs.build(WEIGHTS, frames.shape, color, renews="weight" in given)
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return list(compiled({"frames": frames, **given}).values())
@@ -60,7 +61,7 @@ def painted_by(network: torch.nn.Module, picture: np.ndarray) -> np.ndarray:
 def test_any_size_is_what_the_network_paints(height, width):
     (picture,) = make_pictures(1, height, width)
     blocks, *_ = alone(picture)
-    painted = graphs.pixels_of(blocks, height, width)
+    painted = packing.pixels_of(blocks, height, width)
     assert painted.shape == picture.shape and painted.dtype == np.uint8
     assert np.abs(painted - painted_by(NETWORK, picture)).max() <= 0.51
 
@@ -78,7 +79,7 @@ def test_statistics_are_those_of_onnx_runtime_and_move_by_their_share():
     assert np.allclose(variance, moved.variance, rtol=1e-3)
     (carried,) = run(second, mean=mean, variance=variance)
     for painted in (blocks, carried):
-        assert np.abs(graphs.pixels_of(painted, 48, 64).astype(int) - expected).max() <= 1
+        assert np.abs(packing.pixels_of(painted, 48, 64).astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(48, 64), (46, 58)])
@@ -86,7 +87,7 @@ def test_statistics_are_those_of_onnx_runtime_and_move_by_their_share():
 def test_planes_are_the_pixels_of_the_network(size, color):
     height, width = size
     (picture,) = make_pictures(1, height, width)
-    planes = graphs.planes_of(alone(picture, color)[0], height, width)
+    planes = packing.planes_of(alone(picture, color)[0], height, width)
     to_rgb, black = ycc_to_rgb(color.matrix, color.full_range)
     with torch.inference_mode():
         images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
@@ -105,6 +106,6 @@ def test_pictures_are_mirrored_to_whole_strides(height, width):
     (picture,) = make_pictures(1, height, width)
     below, right = (24 + -(side + 48) % 8 for side in (height, width))
     expected = np.pad(picture, ((24, below), (24, right), (0, 0)), mode="reflect")
-    frames = np.empty(graphs.shape_of(height, width), np.uint8)
-    graphs.pad(picture, frames)
+    frames = np.empty(packing.shape_of(height, width), np.uint8)
+    packing.pad(picture, frames)
     assert np.array_equal(frames[0], expected.reshape(len(expected), -1))
