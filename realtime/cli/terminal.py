@@ -93,6 +93,7 @@ def show_speeds(figures: dict[str, Any]) -> None:
         )
         parts = {part: f"{whole[part + '_ms']:.1f} ms" for part in ("decode", "stylize", "encode")}
         say("busy a frame: " + ", ".join(f"{part} {time}" for part, time in parts.items()))
+        say(f"processor time a frame, of all cores: {whole['processor_ms']:.1f} ms")
         if whole["peak_memory_mb"]:
             say(f"peak memory: {whole['peak_memory_mb']:.0f} MB")
     else:

@@ -347,6 +347,7 @@ class TestBench:
         conversion = {"clip": "a.mp4", "fps": 80.0, "network_fps": 100.0, "first_frame_s": 2.5}
         conversion["steady_fps"] = 85.0
         spent = {"decode_ms": 1.0, "stylize_ms": 9.0, "encode_ms": 2.0, "peak_memory_mb": 900}
+        spent["processor_ms"] = 17.25
         show_speeds(figures | {"end_to_end": {**conversion, **spent, **at}})
         told = capsys.readouterr().out
         assert "80.0 fps, 80% of the network alone" in told and "85.0 fps from it on" in told

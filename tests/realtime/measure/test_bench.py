@@ -68,6 +68,7 @@ def test_limit_conversion_and_machine(figures):
         "decode_ms",
         "stylize_ms",
         "encode_ms",
+        "processor_ms",
     ):
         assert whole[name] > 0
     assert figures["machine"]["torch"] == torch.__version__
