@@ -23,6 +23,7 @@ from realtime.pixels import fitted_size
 
 Colors = Literal["painting", "luminance", "recolored"]
 _LARGEST = 1_000_000  # pixels painted where no size is asked for: minutes, not hours
+_PREVIEW_SIDE = 240  # px, short, at least: below that the words in the window are cut
 _PAINTING_SIDE = 3000  # px, long: larger paintings are shrunk when read, to be held in memory
 
 
@@ -271,10 +272,17 @@ def watching(job: Job, preview: bool) -> Iterator[Watcher | None]:
                 f"step {progress.step} of {progress.steps}",
                 f"content {progress.content:.3f}  style {progress.style:.4f}",
             ]
-            window.show(original, picture, controls, style_name="", lines=lines)
+            pictures = enlarged_for_words(original), enlarged_for_words(picture)
+            window.show(*pictures, controls, style_name="", lines=lines)
             return not controls.quit
 
         yield watch
+
+
+def enlarged_for_words(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8, each pixel as large as it takes for words to find room on the picture."""
+    times = -(-_PREVIEW_SIDE // min(picture.shape[:2]))
+    return picture if times == 1 else picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
 # --- From the command line --------------------------------------------------------------------

@@ -13,7 +13,14 @@ from realtime.cli.arguments import parse_layers, parse_paintings
 from realtime.files.pictures import write_picture
 from realtime.files.stills import read_picture
 from realtime.painting.curves import drawn
-from realtime.painting.paint import Job, paint_picture, read_content, read_styles, snapshot_path
+from realtime.painting.paint import (
+    Job,
+    enlarged_for_words,
+    paint_picture,
+    read_content,
+    read_styles,
+    snapshot_path,
+)
 from realtime.painting.study import cases_of
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
@@ -239,3 +246,16 @@ class TestStudies:
 
 def test_curves_of_nothing_can_be_drawn() -> None:
     assert drawn({"zero": ([1, 2], [0.0, 0.0])}).shape == (540, 960, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [((1, 1), (240, 240)), ((100, 200), (300, 600)), ((240, 500), (240, 500))]
+)
+def test_a_small_picture_is_previewed_enlarged(
+    size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    picture = make_pictures(1, *size)[0]
+    found = enlarged_for_words(picture)
+    assert found.shape == (*shown, 3)
+    times = shown[0] // size[0]
+    np.testing.assert_array_equal(found[::times, ::times], picture)
