@@ -141,21 +141,52 @@ class TestStillBlend:
         )
         # By the formula: a share s leaves (1 - s) sqrt(2 / (1 + s)) / sqrt(2) of white noise.
         assert after / before == pytest.approx(
-            (1 - STILL_SHARE) / np.sqrt(1 + STILL_SHARE), rel=0.05
+            (1 - STILL_SHARE) / np.sqrt(1 + STILL_SHARE), rel=0.1
         )
-        assert rms(np.mean(out[15:], axis=0) - painted) < 5
+        # The paint itself, a fifth of its detail stronger: flicker is taken for detail to restore.
+        shown = np.mean(out[15:], axis=0)
+        assert rms(shown - painted) < 10
+        assert np.corrcoef(shown.ravel(), painted.ravel())[0, 1] > 0.98
 
     def test_what_has_changed_is_the_new_frames_at_once(self) -> None:
         blend, ground, painted = StillBlend(), scene(), texture(1)
         for number in range(6):
             image = ground.copy()
-            image[40:60, 20 * number : 20 * number + 20] = (220, 40, 30)
+            if number % 2:  # it comes and goes
+                image[40:60, 60:90] = (220, 40, 30)
             fresh = noisy(painted, 30, number)
             shown = blend(image, fresh)
-            if number:  # where it is, and where it was
-                changed = slice(40, 60), slice(20 * number - 20, 20 * number + 20)
-                assert (shown[changed] == fresh[changed]).all()
-                assert (shown[80:] != fresh[80:]).mean() > 0.5
+            if number:
+                assert (shown[42:58, 62:88] == fresh[42:58, 62:88]).all()
+                assert (shown[90:] != fresh[90:]).mean() > 0.5
+
+    def test_where_something_was_it_leaves_nothing(self) -> None:
+        blend, ground, trail = StillBlend(), texture(), []
+        for number in range(8):
+            image = ground.copy()
+            image[40:60, 15 * number : 15 * number + 20] = (250, 20, 20)
+            trail.append(np.abs(blend(image, image).astype(int) - image)[40:60, : 15 * number])
+        # But for the rim, where a place is judged together with what is beside it.
+        assert np.median(trail[-1]) <= 2 and trail[-1].mean() < 5
+
+    @pytest.mark.parametrize("size", [(HEIGHT, WIDTH), (400, 560)])
+    def test_what_moves_is_steadied_in_what_stands_still(self, size: tuple[int, int]) -> None:
+        """A window onto a scene that moves by two pixels a frame; its paint flickers."""
+        height, width = size
+        inside = slice(height // 4, height // 2), slice(width // 4, width // 2)
+        wide = texture(1, height=height, width=width + 40)
+        plain, out, blend = [], [], StillBlend()
+        for number in range(16):
+            image = texture(height=height, width=width)
+            image[inside] = wide[:, 2 * number :][inside]
+            plain.append(noisy(image, 25, number))
+            out.append(blend(image, plain[-1]))
+
+        def error(frames: list[np.ndarray]) -> float:
+            before, after = (x[inside].astype(float) for x in frames[-2:])
+            return rms((after[:, :-2] - before[:, 2:])[12:-12, 12:-12])
+
+        assert error(out) < 0.5 * error(plain)
 
     @settings(max_examples=20, deadline=None)
     @given(step=st.floats(0.05, 3), seed=st.integers(0, 3))
@@ -165,8 +196,8 @@ class TestStillBlend:
         for number in range(30):
             image = (picture * 0.7 + step * number).round().clip(0, 255).astype(np.uint8)
             shown = blend(image, image)  # a painting as bright as the picture
-        # 2.5 levels, where blending stops at whole numbers, beside the 4 that count as change.
-        assert np.abs(cv2.blur(shown.astype(float) - image, (9, 9))).max() < 4 + 2.5
+        # At 12 levels behind it is kept less and less; and 5 where blending stops at whole numbers.
+        assert np.abs(cv2.blur(shown.astype(float) - image, (9, 9))).max() < 12 + 5
 
     def test_what_does_not_change_comes_out_as_it_went_in(self) -> None:
         blend, picture, painted = StillBlend(), texture(), texture(1)
