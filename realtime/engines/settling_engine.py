@@ -76,13 +76,13 @@ class SettlingEngine(Engine):
 
     def _carry(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
         engine = self._engine_for(frames)
-        return engine.carry(frames, _for(engine, statistics))
+        return engine.carry(frames, _statistics_for(engine, statistics))
 
     def _refresh(
         self, frame: np.ndarray, statistics: Statistics, weight: float
     ) -> tuple[np.ndarray, Statistics]:
         engine = self._engine_for(frame)
-        return engine.refresh(frame, _for(engine, statistics), weight)
+        return engine.refresh(frame, _statistics_for(engine, statistics), weight)
 
     def _engine_for(self, frames: np.ndarray) -> Engine:
         size = frames.shape[1], frames.shape[2]
@@ -110,7 +110,7 @@ def _fast_engine(network: nn.Module) -> Engine:
     return open_engine(network, engine="openvino", device="cpu", precision="bf16")
 
 
-def _for(engine: Engine, statistics: Statistics) -> Statistics:
+def _statistics_for(engine: Engine, statistics: Statistics) -> Statistics:
     """Mean and variance as this engine has them: both measure the same channels in one order."""
     if engine.name == "torch":
         return Moments(*(torch.as_tensor(x) for x in statistics))
