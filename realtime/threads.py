@@ -190,9 +190,8 @@ class Latest(Generic[T]):
             for frame in frames: ...
 
     The thread never waits for the reader; `dropped` counts the items nobody got. An error of the
-    iterable is raised again at the reader, after the last item before it. Leaving the block stops
-    the thread and joins it; `close()` is called on an iterable that has one, which is to end a
-    read that blocks. (A generator cannot be closed from outside: it is left after its next item.)
+    iterable is raised again at the reader, after the last item before it. Leaving the block closes
+    it and joins the thread.
     """
 
     def __init__(self, source: Iterable[T]) -> None:
@@ -235,10 +234,14 @@ class Latest(Generic[T]):
     def get(self, timeout_seconds: float | None = None) -> T | None:
         """The newest item, awaited if it was already taken; None after that time, or at the end.
 
-        `ended` tells which of the two it was.
+        `ended` tells which of the two it was. None at once where it is closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._newest is not _END or self._ended, timeout_seconds)
+            self._changed.wait_for(
+                lambda: self._newest is not _END or self._ended or self._stopping, timeout_seconds
+            )
+            if self._stopping:
+                return None
             item, self._newest = self._newest, _END
             if item is not _END:
                 return item
@@ -251,15 +254,25 @@ class Latest(Generic[T]):
             yield item
             del item
 
+    def close(self) -> None:
+        """End the reader's loop, and the thread's. From any thread; twice does no harm.
+
+        An iterable that has a `close` is closed, which is to end a read that blocks. (A generator
+        cannot be closed from outside: it is left after its next item.)
+        """
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        close = getattr(self._source, "close", None)
+        if close is not None and not isinstance(self._source, Generator):
+            close()
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping = True
-        close = getattr(self._source, "close", None)
-        if close is not None and not isinstance(self._source, Generator):
-            close()
+        self.close()
         self._thread.join()
         self.dropped += self._newest is not _END
         self._newest = _END

@@ -9,6 +9,7 @@ one frame's capture, painting and drawing, however slow any of them is.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Protocol
@@ -238,7 +239,11 @@ def run_live(
     ends_at = float("inf")
     shown: Painted | None = None
     waited_for = 0
-    with Latest(source) as captured, Latest(paint_newest(captured, paint, fps)) as painted:
+    with (
+        Latest(source) as captured,
+        Latest(paint_newest(captured, paint, fps)) as painted,
+        closing(captured),  # first of all, as the painting thread waits for it, frozen for ever
+    ):
         while not controls.quit and monotonic() < ends_at:
             newest = painted.get(timeout_seconds=_LOOK_SECONDS)
             if newest is None and painted.ended:

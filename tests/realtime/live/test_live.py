@@ -118,6 +118,39 @@ def test_a_file_ends_by_itself_and_time_runs_out(style_files, tmp_path):
     assert readouts.whole.count >= 1
 
 
+def test_a_frozen_picture_can_be_left(style_files):
+    def freeze(controls):
+        controls.frozen = True
+
+    before = threading.active_count()
+    screen = Until(n3=freeze, n9=quit_it)
+    with open_live("test", size=(96, 128), frame_rate=Fraction(30)) as source:
+        run_live(source, screen, painter(style_files), fps=30.0)
+    assert threading.active_count() == before
+
+
+class Silent:
+    """A camera that gives one frame, and then none until it is closed."""
+
+    epoch = 0.0
+
+    def __init__(self) -> None:
+        self._closed = threading.Event()
+
+    def __iter__(self):
+        yield frame()
+        self._closed.wait()
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+def test_a_camera_that_has_fallen_silent_can_be_left(style_files):
+    before = threading.active_count()
+    run_live(Silent(), Until(n3=quit_it), painter(style_files), fps=30.0)
+    assert threading.active_count() == before
+
+
 class Broken:
     """A camera that fails after some frames."""
 
