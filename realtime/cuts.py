@@ -1,4 +1,4 @@
-"""Scene cuts, found from the colours of a picture: cheap enough for every frame."""
+"""Scene cuts, by PySceneDetect, from a sample of each picture: cheap enough for every frame."""
 
 from dataclasses import replace
 
@@ -7,20 +7,35 @@ import numpy as np
 from realtime.frame import Frame, on_host
 from realtime.pixels import rgb_of
 
-# Share of the pixels that change their colour bin. Within eight real clips (hand-held, panning,
-# 10 to 30 fps) no frame moved more than 0.042 of them; between the clips it was at least 0.33.
-THRESHOLD = 0.15
-_BINS = 16  # a channel
 
+class CutDetector:
+    """Says of one frame after the other whether it begins a scene.
 
-def color_histogram(frame: Frame) -> np.ndarray:
-    """Shares of each channel's levels in 16 bins, (48,), from some 64x64 pixels of the picture.
-
-    Motion hardly changes it, and neither does noise, but a new scene does.
+    Two of PySceneDetect's detectors have to agree: a histogram of luma in 16 bins, which motion
+    hardly changes but a step of exposure does, and a perceptual hash, which is the other way
+    round. Scores of 1,560 frames with 77 cuts, of eight real clips (hand-held, panning, 10 to 30
+    fps) and of pans over photographs: histogram 0.085 and more at cuts, 0.041 at most elsewhere;
+    hash 0.25 and more at cuts, up to 0.34 in fast pans.
     """
-    sample = rgb_of(_sample(frame), quick=True).reshape(-1, 3)
-    bins = (sample >> 4) + np.array([0, _BINS, 2 * _BINS], np.uint8)
-    return np.bincount(bins.ravel(), minlength=3 * _BINS) / len(sample)
+
+    def __init__(self) -> None:
+        from scenedetect import HashDetector, HistogramDetector  # load OpenCV
+
+        self._detectors = (
+            HistogramDetector(threshold=0.06, bins=16, min_scene_len=1),
+            HashDetector(threshold=0.22, size=8, lowpass=4, min_scene_len=1),
+        )
+        self._frames = 0
+
+    def __call__(self, frame: Frame) -> bool:
+        """Whether a scene begins with this frame, as one does with the first."""
+        from scenedetect import FrameTimecode
+
+        number, self._frames = self._frames, self._frames + 1
+        bgr = np.ascontiguousarray(rgb_of(_sample(frame), quick=True)[..., ::-1])
+        time = FrameTimecode(number, 1.0)
+        found = [detector.process_frame(time, bgr) for detector in self._detectors]
+        return number == 0 or all(found)
 
 
 def _sample(frame: Frame) -> Frame:
@@ -36,8 +51,3 @@ def _sample(frame: Frame) -> Frame:
         -1, luma.shape[1]
     )
     return replace(frame, image=np.concatenate([luma, chroma]))
-
-
-def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether two frames with these histograms are of different scenes."""
-    return bool(np.abs(before - after).sum() / 6 > THRESHOLD)  # 6: three channels, from and to

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from realtime.cuts import color_histogram, is_cut
+from realtime.cuts import CutDetector
 from realtime.engines.engine import Engine, Statistics
 from realtime.frame import ColorTags, Frame, on_host, stacked
 from realtime.pixels import rgb_of, with_color_of
@@ -81,7 +81,8 @@ class Stylizer:
             self._hold, self._blend = Hold(), StillBlend()
         elif steadiness != "off":
             self._blend = _flow_blend(steadiness, engine.device)
-        self._remembers = self.carry or steadiness != "off"
+        remembers = self.carry or steadiness != "off"
+        self._begins_scene = CutDetector() if remembers else None
         # Whether frames may come as planes; they go out as they came. Others are made RGB first.
         self.takes_planes = (
             self.carry and engine.reads_planes and not keep_color and steadiness == "off"
@@ -92,7 +93,6 @@ class Stylizer:
         if ahead and self.carry and engine.side_by_side:
             self._stylized = self._side_by_side
         self._statistics: Statistics | None = None
-        self._histogram: np.ndarray | None = None
         self._shape: tuple[int, ...] = ()
         self._age = 0  # frames that the statistics have served for
 
@@ -113,7 +113,7 @@ class Stylizer:
         frames: list[Frame] = []
         begins = False  # `frames` a scene
         for frame in map(self._readable, batch):
-            cut = self._remembers and self._is_cut(frame)
+            cut = self._begins_scene is not None and self._begins_scene(frame)
             anew = cut or frame.image.shape != self._shape
             refresh = self.carry and (anew or self._age == REFRESH_EVERY)
             if frames and (anew or refresh):
@@ -144,10 +144,6 @@ class Stylizer:
         if frame.color not in self._planar:  # here, where there are all of the cores
             self._planar[frame.color] = self.engine.for_planes(frame.color)
         return frame
-
-    def _is_cut(self, frame: Frame) -> bool:
-        before, self._histogram = self._histogram, color_histogram(frame)
-        return before is None or is_cut(before, self._histogram)
 
     def _in_turn(self, runs: Iterator[Run]) -> Iterator[tuple[Run, np.ndarray]]:
         for run in runs:

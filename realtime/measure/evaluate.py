@@ -27,7 +27,7 @@ from models.flow import occlusion_mask, warping_error
 from models.loss_network import LossNetwork, load_loss_network
 from models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
 from models.photos import resize_long_side, resize_short_side
-from realtime.cuts import color_histogram, is_cut
+from realtime.cuts import CutDetector
 from realtime.engines.choice import Choice, Painter
 from realtime.files.sources import VideoFile
 from realtime.files.stills import ImageFolder, read_picture
@@ -211,12 +211,10 @@ def tables(figures: dict[str, Any]) -> list[Table]:
 def shot_starts(frames: Sequence[np.ndarray]) -> list[int]:
     """For each frame, the number of the first one of its shot."""
     starts: list[int] = []
-    before: np.ndarray | None = None
+    begins_scene = CutDetector()
     for number, frame in enumerate(frames):
-        histogram = color_histogram(Frame(frame, number, Fraction(1)))
-        cut = before is None or is_cut(before, histogram)
-        starts.append(number if cut else starts[-1])
-        before = histogram
+        begins = begins_scene(Frame(frame, number, Fraction(1)))
+        starts.append(number if begins else starts[-1])
     return starts
 
 
