@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from models.errors import EngineError, WeightsError
+from models.errors import WeightsError
 from realtime.cli import arguments, options
 from realtime.cli.app import command
 from realtime.cli.terminal import (
@@ -51,6 +51,8 @@ def bench(
     traceback: options.Traceback = False,
 ) -> None:
     """Measure the speed here: our network, the classic one, and the machine's own limit."""
+    if live and gatys:
+        raise typer.BadParameter("Give either --live or --gatys.")
     from models.styles import known_styles
     from realtime.cli.terminal import show_speeds
     from realtime.engines.choice import qualities_of
@@ -59,13 +61,10 @@ def bench(
     if style is None:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")
     qualities_of(style)  # an unknown style is told before anything heavy is loaded
-    import torch
-
+    from realtime.engines.torch_engine import torch_device
     from realtime.measure.bench import CLIP
     from realtime.measure.bench import bench as measure
 
-    if live and gatys:
-        raise typer.BadParameter("Give either --live or --gatys.")
     if live:
         from realtime.cli.terminal import show_live
         from realtime.measure.bench_live import bench_live
@@ -76,10 +75,7 @@ def bench(
         else:
             show_live(found)
         return
-    if device == "cuda" and not torch.cuda.is_available():
-        raise EngineError("no CUDA device is to be had here: use --device cpu")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch_device(device)
     if gatys:
         from realtime.measure.bench_gatys import bench_gatys, tables
 

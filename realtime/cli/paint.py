@@ -116,6 +116,7 @@ def paint(
         raise typer.BadParameter("--study makes its own sheet and curves: leave such options.")
     if mask and len(mask) != len(style) and (len(mask), len(style)) != (1, 2):
         raise typer.BadParameter("Give a --mask for each painting, or one for two paintings.")
+    from realtime.engines.torch_engine import torch_device
     from realtime.painting import paint as painting
 
     given = {
@@ -139,7 +140,7 @@ def paint(
         "levels": levels,
     }
     settings = painting.settings_of(preset, given)
-    where = painting.device_of(device)
+    where = torch_device(device)
     tell: Callable[[str], None] = (lambda line: None) if json else say
     if study is not None:
         from realtime.painting.study import write_study

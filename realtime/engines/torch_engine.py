@@ -139,6 +139,14 @@ class TorchEngine(Engine):
         return self._batches(frames, paint)
 
 
+def torch_device(wanted: str) -> str:
+    """ "cpu" or "cuda"; "auto" is the GPU where PyTorch has one. Raises EngineError for none."""
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise EngineError("no CUDA device is to be had here: use --device cpu")
+    return ("cuda" if there else "cpu") if wanted == "auto" else wanted
+
+
 def precisions(device: str) -> list[str]:
     """What PyTorch computes in natively on "cpu" or "cuda", fastest first."""
     if device == "cuda":

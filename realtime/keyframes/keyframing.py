@@ -13,7 +13,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
 
 from models.errors import SinkError
 from models.gatys import PRESETS, Settings
@@ -21,6 +20,7 @@ from models.loss_network import load_loss_network
 from models.styles import known_styles, load_style
 from realtime.atomic import Target
 from realtime.engines.choice import Choice, Painter
+from realtime.engines.torch_engine import torch_device
 from realtime.files.codecs import encoding_for
 from realtime.files.convert import Report, refuse_to_replace_the_source, stylize_video
 from realtime.files.pictures import PICTURE_EXTENSIONS, write_picture
@@ -80,7 +80,8 @@ class Order:
         return replace(PRESETS[self.preset], **changes)
 
     def check(self) -> None:
-        """Raise SourceError or SinkError for what would fail only when much is done."""
+        """Raise SourceError, SinkError or EngineError for what would fail when much is done."""
+        torch_device(self.device)
         with self.film.open() as file:
             size = (file.info.height, file.info.width)
         if self.painting is not None:
@@ -116,8 +117,7 @@ def work(
     assert order.painting is not None and order.folder is not None, "only a dry run has none"
     folder = Folder(order.folder, resume=order.resume, overwrite=order.overwrite)
     folder.check(shots.keyframes)
-    device = "cuda" if order.device == "auto" and torch.cuda.is_available() else order.device
-    device = "cpu" if device == "auto" else device
+    device = torch_device(order.device)
     rows = []
     for painted in paint(
         order.film,

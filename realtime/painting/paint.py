@@ -293,14 +293,6 @@ def settings_of(preset: str, given: Mapping[str, Any]) -> Settings:
     return replace(PRESETS[preset], **{n: v for n, v in given.items() if v is not None})
 
 
-def device_of(device: str) -> str:
-    """ "auto" as what is there. Raises EngineError."""
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        raise EngineError("no CUDA device is to be had here: use --device cpu")
-    return ("cuda" if there else "cpu") if device == "auto" else device
-
-
 def figures(report: Report) -> dict[str, Any]:
     """The report as plain data, ready for JSON."""
     height, width = report.size

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.errors import SourceError
+from realtime.files.pictures import write_picture
 from realtime.files.stills import read_picture
 from tests.media import (
     corrupted_middle,
@@ -247,13 +248,23 @@ class TestStyleFile:
         assert ran.code == 1 and "bad.safetensors" in ran.error_line
 
 
-def test_cuda_without_a_gpu(clip: Path, target: Path, style: Path, impasto: Impasto) -> None:
+def test_cuda_without_a_gpu(
+    clip: Path, target: Path, style: Path, tmp_path: Path, impasto: Impasto
+) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    ran = impasto("video", clip, target, "--style", style, "--device", "cuda", "--overwrite")
-    assert ran.code == 1 and "CUDA" in ran.error_line.upper()
+    painting = tmp_path / "painting.png"
+    write_picture(painting, np.full((32, 32, 3), 128, np.uint8))
+    for command in (
+        ("video", clip, target, "--style", style, "--overwrite"),
+        ("paint", painting, painting, tmp_path / "painted.png"),
+        ("keyframes", clip, painting, tmp_path / "keyframes"),
+        ("bench", "--quick"),
+    ):
+        ran = impasto(*command, "--device", "cuda")
+        assert ran.code == 1 and "no CUDA device" in ran.error_line
 
 
 class TestDamage:
