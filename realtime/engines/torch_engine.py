@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Literal
 
 import numpy as np
 import torch
@@ -139,12 +140,12 @@ class TorchEngine(Engine):
         return self._batches(frames, paint)
 
 
-def torch_device(wanted: str) -> str:
+def torch_device(wanted: str) -> Literal["cpu", "cuda"]:
     """ "cpu" or "cuda"; "auto" is the GPU where PyTorch has one. Raises EngineError for none."""
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
         raise EngineError("no CUDA device is to be had here: use --device cpu")
-    return ("cuda" if there else "cpu") if wanted == "auto" else wanted
+    return "cuda" if wanted == "cuda" or (wanted == "auto" and there) else "cpu"
 
 
 def precisions(device: str) -> list[str]:
