@@ -1,7 +1,10 @@
 """Turns a style network into a file that other programs can run."""
 
+import os
 from importlib import import_module
 from typing import Any
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report to Microsoft
 
 _WHERE = {
     "export_onnx": "export.onnx_file",

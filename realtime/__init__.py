@@ -1,7 +1,14 @@
 """Moves frames: from video files and cameras, through a style network, to files and windows."""
 
+import os
+import sys
 from importlib import import_module
 from typing import Any
+
+# What it paints is nobody else's business: left to themselves, ONNX Runtime would report its use
+# to Microsoft, and OpenVINO to Google, and both would keep an identity in the user's home.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # not to be found
 
 _WHERE = {"stylize_video": "realtime.files.convert", "Report": "realtime.files.convert"}
 

@@ -1,6 +1,7 @@
 """Imports point one way, importing is cheap, and nothing is ever unpickled."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -139,3 +140,19 @@ def test_only_the_command_prints() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id != "print", f"{path}:{node.lineno} prints"
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["export.parity", "realtime.engines.onnx_engine", "realtime.engines.openvino_engine"],
+)
+def test_libraries_do_not_report_its_use(module: str, tmp_path: Path) -> None:
+    """What they report with is an identity that they keep in the user's home."""
+    if "openvino" in module:
+        pytest.importorskip("openvino")
+    here = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    for name in ("CI", "ORT_DISABLE_TELEMETRY"):  # no reports in either case
+        here.pop(name, None)
+    code = f"import {module}, onnxruntime"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=here)
+    assert list(tmp_path.iterdir()) == []
