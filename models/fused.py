@@ -28,11 +28,8 @@ class FusedConv(nn.Module):
         super().__init__()
         self.upsample, self.shuffle = upsample, shuffle
         self.activation = "relu" if relu else "none"
-        self.stride, self.dilation, self.groups = (
-            list(conv.stride),
-            list(conv.dilation),
-            conv.groups,
-        )
+        self.stride, self.dilation = list(conv.stride), list(conv.dilation)
+        self.groups = conv.groups
         self.channels = conv.out_channels // 4 if shuffle else conv.out_channels
         self.apart = True  # a pixel shuffle is carried out; else left as channels (row, column, c)
         self.renew: Callable[[Tensor], Tensor] | None = None  # the norm, where it is not folded
@@ -105,12 +102,9 @@ class FusedConv(nn.Module):
             )
             return
         if self.places is None:
-            shape, device = (weight.shape, bias.shape), weight.device
             self.places = (
-                torch.empty(
-                    shape[0], dtype=dtype, device=device, memory_format=torch.channels_last
-                ),
-                torch.empty(shape[1], dtype=dtype, device=device),
+                torch.empty_like(weight, dtype=dtype, memory_format=torch.channels_last),
+                torch.empty_like(bias, dtype=dtype),
             )
         # In place: a CUDA graph that was captured with the last ones finds the new ones there.
         self.weight, self.bias = self.places
@@ -187,8 +181,7 @@ def _at_half_size(weight: Tensor) -> Tensor:
     result, padded by one, holds the pixels 2i - 1 and 2i, so the first pixel reads the places
     (i - 1, i) with (w0 + w1, w2) and the second with (w0, w1 + w2).
     """
-    pair = weight.new_tensor(
-        [[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]]
-    )  # (pixel, place, tap)
+    # (pixel, place, tap)
+    pair = weight.new_tensor([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
     split = torch.einsum("oikl,rak,cbl->rcoiab", weight, pair, pair)
     return split.flatten(0, 2)

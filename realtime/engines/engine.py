@@ -42,11 +42,15 @@ class Engine(ABC):
     callers: int = 2  # how many do; one more than it computes at once has the next frame ready
     reads_planes: bool = False  # whether `for_planes` is there
     reads_gpu: bool = False  # whether frames may lie on the GPU, as a torch.Tensor
-    settled: bool = True  # whether it is as fast as it will be for the network and size of now
 
     def __init__(self, smallest: int) -> None:
         self.smallest = smallest  # px a side that it takes as it is; less is enlarged
         self.notes: list[str] = []  # what a user should be told, a line each; may grow
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is as fast as it will be for the network and size of now."""
+        return True
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Stylise each picture by itself."""
@@ -231,9 +235,7 @@ _OPENERS: dict[str, Callable[[nn.Module | Weights, str, str], Engine]] = {
     "openvino": _openvino_engine,
 }
 _ON_REQUEST = {"tensorrt": _tensorrt_engine}  # it builds for minutes before it can be timed
-
-
-_ROUNDS = 3
+_ROUNDS = 3  # of timing all engines: less than two seconds in all, once on a machine
 
 
 def _fastest(
@@ -251,32 +253,39 @@ def _fastest(
         else:
             chosen.reason = f"{known.reason}, when last measured"
             return chosen
-    seconds: dict[Engine, list[float]] = {}
-    refused = ""
+    engines: list[Engine] = []
+    refused: list[str] = []
     for opener in _OPENERS.values():
         try:
-            seconds[opener(network, device, precision)] = []
+            engines.append(opener(network, device, precision))
         except (EngineError, ImportError) as error:
-            refused = str(error)
-    if not seconds:
-        raise EngineError(refused)
-    if len(seconds) > 1:
-        for _ in range(_ROUNDS):  # in turns: what else the machine does falls on all of them alike
-            for engine, times in seconds.items():
-                times += seconds_a_frame(engine, size, repeats=2)
-    winner, *losers = sorted(seconds, key=lambda engine: min(seconds[engine], default=0))
-    if not losers:
-        winner.reason = f"the only one that works here ({refused})"
+            refused.append(str(error))
+    if not engines:
+        raise EngineError("; ".join(refused))
+    if len(engines) == 1:
+        (only,) = engines
+        only.reason = f"the only one that works here ({'; '.join(refused)})"
         if precision != "auto":
-            winner.reason = f"the only one that computes in {precision} here"
-        return winner
-    height, width = size
+            only.reason = f"the only one that computes in {precision} here"
+        return only
+    winner = _raced(engines, size)
+    found = known_speeds.Known(winner.name, winner.reason)
+    known_speeds.remember(kind, where, precision, found=found)
+    return winner
+
+
+def _raced(engines: list[Engine], size: tuple[int, int]) -> Engine:
+    """The fastest at (height, width); its reason says how fast each is."""
+    seconds: dict[Engine, list[float]] = {engine: [] for engine in engines}
+    for _ in range(_ROUNDS):  # in turns: what else the machine does falls on all of them alike
+        for engine, times in seconds.items():
+            times += seconds_a_frame(engine, size, repeats=2)
     fps = {engine: 1 / min(times) for engine, times in seconds.items()}
+    winner, *losers = sorted(engines, key=lambda engine: -fps[engine])
+    height, width = size
     winner.reason = f"{fps[winner]:.0f} fps at {width}x{height}; " + "; ".join(
         f"{loser.name} {loser.precision} {fps[loser]:.0f}" for loser in losers
     )
-    found = known_speeds.Known(winner.name, winner.reason)
-    known_speeds.remember(kind, where, precision, found=found)
     return winner
 
 

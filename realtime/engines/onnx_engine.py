@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -26,6 +25,11 @@ class Norms(NamedTuple):
     mean: np.ndarray
     variance: np.ndarray
 
+    @classmethod
+    def neutral(cls, channels: int) -> Self:
+        """Mean 0, variance 1: where there is nothing to move from yet."""
+        return cls(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+
 
 class OnnxEngine(Engine):
     """ONNX Runtime on the CPU, in float32.
@@ -43,56 +47,46 @@ class OnnxEngine(Engine):
 
     def __init__(self, network: nn.Module | Weights, *, color: ColorTags | None = None) -> None:
         super().__init__(smallest=forms.MARGIN + forms.STRIDE)
-        self.color, self.network = color, network
-        self.carries = self.reads_planes = is_ours(network)
+        self.color = color
+        self.replace(network)
+        self.carries = self.reads_planes = isinstance(self.network, Weights)
         if self.carries:
-            (channels,) = self._renewed.get_inputs()[1].shape
-            self._start = Norms(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+            (channels,) = self._session("renewed").get_inputs()[1].shape
+            self._start = Norms.neutral(channels)
 
     def replace(self, network: nn.Module | Weights) -> None:
-        self.network = network
-        for session in ("_own", "_carried", "_renewed"):
-            self.__dict__.pop(session, None)
+        self.network = as_weights(network)
+        self._sessions: dict[NormStatistics, Any] = {}
 
     def for_planes(self, color: ColorTags) -> Engine:
         return OnnxEngine(self.network, color=color)
 
-    # Made when first needed: a film does without the first, a picture without the others.
-
-    @cached_property
-    def _own(self) -> Any:
-        return self._session("own")
-
-    @cached_property
-    def _carried(self) -> Any:
-        return self._session("carried")
-
-    @cached_property
-    def _renewed(self) -> Any:
-        return self._session("renewed")
-
     def _session(self, kind: NormStatistics) -> Any:
-        return _session(graph_of(self.network, kind, self.color))
+        """Made when first needed: a film does without "own", a picture without the others."""
+        if kind not in self._sessions:
+            self._sessions[kind] = _opened(graph_of(self.network, kind, self.color))
+        return self._sessions[kind]
+
+    def _run(self, kind: NormStatistics, frames: np.ndarray, **given: Any) -> list[np.ndarray]:
+        given["frames"] = as_rgb(frames, self.color)
+        inputs = {name: np.asarray(x, order="C") for name, x in given.items()}
+        return self._session(kind).run(None, inputs)
 
     def _stylize(self, frames: np.ndarray) -> np.ndarray:
-        return _run(self._own, frames=as_rgb(frames, self.color))[0]
+        return self._run("own", frames)[0]
 
     def _carry(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
-        return _run(self._carried, frames=as_rgb(frames, self.color), **statistics._asdict())[0]
+        return self._run("carried", frames, **statistics._asdict())[0]
 
     def _refresh(
         self, frame: np.ndarray, statistics: Norms, weight: float
     ) -> tuple[np.ndarray, Norms]:
-        given = {"frames": as_rgb(frame, self.color), "weight": np.float32(weight)}
-        stylized, *renewed = _run(self._renewed, **given, **statistics._asdict())
+        given = {"weight": np.float32(weight), **statistics._asdict()}
+        stylized, *renewed = self._run("renewed", frame, **given)
         return stylized, Norms(*renewed)
 
 
-def _run(session: Any, **inputs: Any) -> list[np.ndarray]:
-    return session.run(None, {name: np.asarray(x, order="C") for name, x in inputs.items()})
-
-
-def _session(model: bytes) -> Any:
+def _opened(model: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -105,9 +99,10 @@ def _session(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def is_ours(network: nn.Module | Weights) -> bool:
-    """Whether it is a network whose statistics can be carried."""
-    return isinstance(network, Weights) or type(network).__name__ == "TransformNet"
+def as_weights(network: nn.Module | Weights) -> nn.Module | Weights:
+    """The weights of a network of ours, whose statistics can be carried; any other as it is."""
+    ours = type(network).__name__ == "TransformNet"  # asked so, PyTorch need not be loaded
+    return weights_of(network) if ours else network  # type: ignore[arg-type]
 
 
 def as_rgb(frames: np.ndarray, color: ColorTags | None) -> np.ndarray:
@@ -125,7 +120,7 @@ def planes_to_rgb(planes: np.ndarray, color: ColorTags) -> np.ndarray:
 def graph_of(
     network: nn.Module | Weights, statistics: NormStatistics, color: ColorTags | None = None
 ) -> bytes:
-    """The ONNX graph of a network, from RGB to RGB, or to planes of these colours."""
+    """The ONNX graph of what `as_weights` gives, from RGB to RGB, or to planes of these colours."""
     from export.from_rgb import from_rgb
 
     planes = None if color is None else from_rgb(color.matrix, color.full_range)
@@ -133,9 +128,6 @@ def graph_of(
         from export.templates import filled
 
         return filled(network, statistics, planes=planes)
-    if is_ours(network):
-        weights = weights_of(network)  # type: ignore[arg-type]
-        return graph_of(weights, statistics, color)
     from export.onnx_graph import build_model
 
     return build_model(network, statistics).SerializeToString()

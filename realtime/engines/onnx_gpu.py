@@ -15,10 +15,10 @@ import numpy as np
 
 from models import forms
 from models.errors import EngineError
-from models.styles import Weights, network_of, weights_of
+from models.styles import Weights, network_of
 from realtime.engines.batches import Batches, RanOut
 from realtime.engines.engine import Engine
-from realtime.engines.onnx_engine import Norms, is_ours
+from realtime.engines.onnx_engine import Norms, as_weights
 from realtime.frame import ColorTags
 
 if TYPE_CHECKING:
@@ -69,18 +69,15 @@ class OnnxGpuEngine(Engine):
         self.device = "cpu" if provider == "cpu" else "cuda"
         if provider == "tensorrt":
             self.name = "tensorrt"
-        self.carries = self.reads_planes = is_ours(network)
         self._options = dict(options or {})
         self._batches = Batches(self)
         self.replace(network)
+        self.carries = self.reads_planes = isinstance(self.network, Weights)
         if self.carries:
-            channels = self._channels()
-            self._start = Norms(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+            self._start = Norms.neutral(self._channels())
 
     def replace(self, network: nn.Module | Weights) -> None:
-        if self.carries and not isinstance(network, Weights):
-            network = weights_of(network)  # type: ignore[arg-type]
-        self.network = network
+        self.network = as_weights(network)
         self._bound: dict[tuple[NormStatistics, tuple[int, ...]], Bound] = {}
 
     def for_planes(self, color: ColorTags) -> Engine:
@@ -249,9 +246,6 @@ class Bound:
         self._inputs = {about.name: tensor(about) for about in session.get_inputs()}
         self._outputs = [tensor(about) for about in session.get_outputs()]
         for name, value in self._inputs.items():
-            value.update_inplace(
-                np.zeros(value.shape(), np.uint8 if name == "frames" else np.float32)
-            )
             self._binding.bind_ortvalue_input(name, value)
         for about, value in zip(session.get_outputs(), self._outputs, strict=True):
             self._binding.bind_ortvalue_output(about.name, value)

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import openvino
 
+from export.contract import NormStatistics
 from models import forms
 from models.errors import EngineError
-from models.styles import Weights, weights_of
+from models.styles import Weights
 from realtime.engines import openvino_graph, packing
 from realtime.engines.engine import Engine
-from realtime.engines.onnx_engine import Norms, graph_of, is_ours, planes_to_rgb
+from realtime.engines.onnx_engine import Norms, as_weights, graph_of, planes_to_rgb
 from realtime.frame import ColorTags
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from export.contract import NormStatistics
-
 _HINTS = {"bf16": "bf16", "fp32": "f32"}
-_SHAPES_KEPT = 4  # graphs are compiled for one size of frame, two for each
+_KINDS: tuple[NormStatistics, ...] = ("own", "carried", "renewed")
+_SHAPES_KEPT = 4  # graphs are compiled for one size of frame
 _sharing = threading.local()  # whether a thread has all of the cores, or shares them
 
 
@@ -52,25 +51,20 @@ class OpenVinoEngine(Engine):
         self._core = openvino.Core()
         self.precision = _native(self._core, precision)
         self._floats = _native(self._core, "auto") if precision == "int8" else self.precision
-        if self.precision == "int8" and not is_ours(network):
-            raise EngineError("int8 is for our own networks here; use --precision auto")
         self.color = color
-        self.carries = self.reads_planes = self.side_by_side = is_ours(network)
-        # A lock for each graph: the first two frames compile one each, at once.
-        self._compiling: dict[NormStatistics, threading.Lock] = defaultdict(threading.Lock)
         self.replace(network)
+        self.carries = self.reads_planes = self.side_by_side = isinstance(self.network, Weights)
         if self.carries:
-            count = self._graphs.norms
-            self._start = Norms(np.zeros(count, np.float32), np.ones(count, np.float32))
+            self._start = Norms.neutral(self._graphs.norms)
 
     def replace(self, network: nn.Module | Weights) -> None:
-        self.network = network
+        self.network = network = as_weights(network)
         self._graphs: _Graphs
-        if self.carries and self.precision == "bf16":
+        if self.precision == "bf16" and isinstance(network, Weights):
             self._graphs = _PackedGraphs(network, self.color)
         else:
             self._graphs = _ByteGraphs(self._core, network, self.color, self.precision == "int8")
-        self._compiled: dict[tuple[NormStatistics, tuple[int, ...], int], Any] = {}
+        self._compiled = {kind: _Compiled() for kind in _KINDS}
         self._threads = threading.local()  # each with requests of its own, for it runs one at once
 
     def for_planes(self, color: ColorTags) -> Engine:
@@ -115,25 +109,37 @@ class OpenVinoEngine(Engine):
         key = (kind, shape, streams)
         requests = self._threads.__dict__.setdefault("requests", {})
         if key not in requests:
-            with self._compiling[kind]:
-                if key not in self._compiled:
-                    self._compiled[key] = self._compile(kind, shape, streams)
-                compiled = self._compiled[key]
             if len(requests) >= 2 * _SHAPES_KEPT:
                 requests.pop(next(iter(requests)))
-            requests[key] = compiled.create_infer_request()
+            requests[key] = self._graph_for(kind, shape, streams).create_infer_request()
         return requests[key]
 
+    def _graph_for(self, kind: NormStatistics, shape: tuple[int, ...], streams: int) -> Any:
+        """Compiled when first asked for; `streams` frames at once share the cores."""
+        kept = self._compiled[kind]
+        with kept.lock:
+            if (shape, streams) not in kept.graphs:
+                if len(kept.graphs) >= _SHAPES_KEPT:
+                    kept.graphs.pop(next(iter(kept.graphs)))
+                kept.graphs[shape, streams] = self._compile(kind, shape, streams)
+            return kept.graphs[shape, streams]
+
     def _compile(self, kind: NormStatistics, shape: tuple[int, ...], streams: int) -> Any:
-        """`streams` frames at once share the cores."""
-        if len(self._compiled) >= 2 * _SHAPES_KEPT:
-            self._compiled.pop(next(iter(self._compiled)))
         hints = {
             "INFERENCE_PRECISION_HINT": _HINTS[self._floats],
             "NUM_STREAMS": streams,
             "ENABLE_CPU_PINNING": False,  # decoder and encoder work on the same cores
         }
         return self._core.compile_model(self._graphs.model(kind, shape), "CPU", hints)
+
+
+class _Compiled:
+    """Graphs of one kind, by shape and streams; with a lock of their own, since the first two
+    frames of a film compile one of each kind, at once."""
+
+    def __init__(self) -> None:
+        self.graphs: dict[tuple[tuple[int, ...], int], Any] = {}
+        self.lock = threading.Lock()
 
 
 class _Graphs(Protocol):
@@ -164,15 +170,18 @@ class _ByteGraphs:
     def __init__(
         self, core: Any, network: nn.Module | Weights, color: ColorTags | None, int8: bool
     ) -> None:
-        kinds: list[NormStatistics] = ["carried", "renewed"] if is_ours(network) else ["own"]
+        ours = isinstance(network, Weights)
+        kinds: list[NormStatistics] = ["carried", "renewed"] if ours else ["own"]
         graphs = {kind: graph_of(network, kind, color) for kind in kinds}
+        if int8 and not ours:
+            raise EngineError("int8 is for our own networks here; use --precision auto")
         if int8:
             from export.int8_graph import checked_ranges, in_eight_bits
 
             ranges = checked_ranges(graph_of(network, "own"))
             graphs = {kind: in_eight_bits(graph, ranges) for kind, graph in graphs.items()}
         self._models = {kind: core.read_model(graph) for kind, graph in graphs.items()}
-        self.norms = self._models["renewed"].input("mean").shape[0] if is_ours(network) else 0
+        self.norms = self._models["renewed"].input("mean").shape[0] if ours else 0
 
     def model(self, kind: NormStatistics, shape: tuple[int, ...]) -> openvino.Model:
         model = self._models[kind].clone()
@@ -195,10 +204,9 @@ class _PackedGraphs:
     In float32 they would gain nothing, and where there is no AVX-512 they would lose.
     """
 
-    def __init__(self, network: nn.Module | Weights, color: ColorTags | None) -> None:
-        self._weights = network if isinstance(network, Weights) else weights_of(network)  # type: ignore[arg-type]
-        self._color = color
-        self.norms = openvino_graph.norms_of(self._weights)
+    def __init__(self, weights: Weights, color: ColorTags | None) -> None:
+        self._weights, self._color = weights, color
+        self.norms = openvino_graph.norms_of(weights)
 
     def model(self, kind: NormStatistics, shape: tuple[int, ...]) -> openvino.Model:
         return openvino_graph.build(self._weights, shape, self._color, renews=kind == "renewed")

@@ -68,7 +68,7 @@ class SettlingEngine(Engine):
         self._network, self._rested = network, 0
 
     @property
-    def settled(self) -> bool:  # type: ignore[override]
+    def settled(self) -> bool:
         return (self._fast_network, self._fast_size) == (self._network, self._size)
 
     def _stylize(self, frames: np.ndarray) -> np.ndarray:

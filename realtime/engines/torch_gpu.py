@@ -51,9 +51,8 @@ class TorchGpuEngine(TorchEngine):
         super().__init__(network, device=device, precision=precision, layout=layout)
         self.capture = capture
         if device == "cuda":
-            torch.backends.cudnn.benchmark = (
-                True  # a frame's shape stays; the fastest way is sought
-            )
+            # Seek the fastest way to convolve: a frame's shape stays.
+            torch.backends.cudnn.benchmark = True
         if self.carries:
             self.side_by_side = self.reads_gpu = True
             ours, dtype = self._renewing.network, DTYPES[precision]
