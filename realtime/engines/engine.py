@@ -255,16 +255,16 @@ def _fastest(
             return chosen
     engines: list[Engine] = []
     refused: list[str] = []
-    for opener in _OPENERS.values():
+    for name, opener in _OPENERS.items():
         try:
             engines.append(opener(network, device, precision))
         except (EngineError, ImportError) as error:
-            refused.append(str(error))
+            refused.append(f"{name}: {error}")
     if not engines:
-        raise EngineError("; ".join(refused))
+        raise EngineError(f"no engine works here. {'. '.join(refused)}")
     if len(engines) == 1:
         (only,) = engines
-        only.reason = f"the only one that works here ({'; '.join(refused)})"
+        only.reason = f"the only one that works here ({'. '.join(refused)})"
         if precision != "auto":
             only.reason = f"the only one that computes in {precision} here"
         return only

@@ -217,6 +217,11 @@ def test_a_gpu_that_nothing_can_use_is_left_alone_unless_asked_for(engine, monke
         open_engine(make_network(), engine=engine, device="cuda", size=(48, 64))
 
 
+def test_when_no_engine_works_every_reason_is_told():
+    with pytest.raises(EngineError, match="no engine works.* torch: .* onnxruntime: .* openvino: "):
+        open_engine(make_network(), device="cpu", precision="fp16")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_cuda_without_a_gpu():
     with pytest.raises(EngineError, match="--device cpu"):
