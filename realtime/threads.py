@@ -391,8 +391,12 @@ def cores() -> int:
 
 
 def computing_threads() -> int:
-    """How many threads an engine is to compute with: OMP_NUM_THREADS, else one for each core."""
-    return int(os.environ.get("OMP_NUM_THREADS", 0)) or cores()
+    """How many threads an engine is to compute with: OMP_NUM_THREADS, else one for each core.
+
+    That may be a list, for threads within threads; what is no number is ignored, as OpenMP does.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(asked) if asked.isdecimal() and int(asked) else cores()
 
 
 def _check(depth: int) -> None:

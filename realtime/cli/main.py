@@ -5,6 +5,7 @@ Exit codes: 0; 1 the work failed; 2 bad arguments; 130 stopped by Ctrl-C.
 
 # ruff: noqa: I001  # --help lists the commands in the order of this import
 
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -18,6 +19,8 @@ from realtime.cli.terminal import complain
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (None: the process's own); return its exit code."""
+    if sys.stdout is None:  # closed; or else a file that is written would take its place
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
     if isinstance(sys.stdout, TextIOWrapper):  # the name of a file may be what it cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -25,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         context = getattr(error, "ctx", None)
         shown_by = context.command_path if context else "impasto"
-        complain(f"{error.format_message()} See {shown_by} --help.")  # type: ignore[attr-defined]
+        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        complain(f"{message}. See {shown_by} --help.")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         complain("stopped")

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from models.errors import SinkError
 
 if TYPE_CHECKING:  # rich is loaded where it is used: --help needs little of it
     from rich.progress import Progress, TaskID
 
 
 def say(line: str) -> None:
-    """A result or a note, on standard output."""
-    print(line, flush=True)
+    """A result or a note, on standard output; SinkError where that takes no more."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:  # nobody reads any more, and the work is not to suffer from it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise SinkError(f"cannot write to standard output: {error.strerror}") from error
 
 
 def counted(number: int, thing: str) -> str:

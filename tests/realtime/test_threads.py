@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.threads import Background, Errand, Prefetch
+from realtime.threads import Background, Errand, Prefetch, computing_threads, cores
 
 
 class Item:
@@ -211,3 +211,15 @@ def test_work_in_batch_is_for_the_threads_to_come_too() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(ran.stdout) == os.SCHED_BATCH
+
+
+@pytest.mark.parametrize(
+    ("asked", "threads"), [("3", 3), ("2,1", 2), (None, cores()), ("0", cores()), ("all", cores())]
+)
+def test_computing_threads(
+    asked: str | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert computing_threads() == threads

@@ -404,6 +404,28 @@ class TestProcess:
                 _, errors = process.communicate()
             assert (process.returncode, errors) == (0, "")
 
+    def test_goes_on_when_nobody_reads_what_it_says(self, clip: Path, style: Path) -> None:
+        out = clip.with_name("out.mp4")
+        with self.start("video", clip, out, "--style", style) as process:
+            assert process.stdout is not None
+            process.stdout.close()
+            process.stdout = None
+            _, errors = process.communicate()
+        assert (process.returncode, errors, frame_count(out)) == (0, "", 10)
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+    def test_standard_output_that_is_closed_or_full(self, clip: Path, style: Path) -> None:
+        out = clip.with_name("out.mp4")
+        command = [sys.executable, "-m", "realtime", "video", clip, out, "--style", style]
+        for where, code, said in (
+            ("/dev/full", 1, "impasto: cannot write to standard output: No space left on device\n"),
+            ("&-", 0, ""),
+        ):
+            shell = ["sh", "-c", f'exec "$@" >{where}', "sh", *map(str, command)]
+            ran = subprocess.run(shell, capture_output=True, text=True, cwd=ROOT)
+            assert (ran.returncode, ran.stderr) == (code, said)
+            assert out.exists() == (code == 0) and not list(clip.parent.glob("*.partial.*"))
+
     def test_error(self, tmp_path: Path, style: Path) -> None:
         missing = tmp_path / "missing.mp4"
         with self.start("video", missing, tmp_path / "out.mp4", "--style", style) as process:
