@@ -24,7 +24,7 @@ class Target:
         self._overwrite = overwrite
         if path.is_dir():
             raise SinkError(f"{path} is a folder: give the name of a file in it")
-        if path.exists() and not overwrite:
+        if os.path.lexists(path) and not overwrite:  # also where it points to nothing
             raise SinkError(f"{path} exists: choose another name, or ask to overwrite it")
         if not path.parent.is_dir():
             raise SinkError(f"there is no folder {path.parent} to write {path.name} to: make it")

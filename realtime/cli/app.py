@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from models.errors import ImpastoError
-from realtime.cli.terminal import complain, say
+from realtime.cli.terminal import complain, say, words_of
 
 app = typer.Typer(
     name="impasto",
@@ -33,8 +33,8 @@ def command(*, example: str) -> Callable[[Callable[..., None]], Callable[..., No
             except Exception as error:
                 if given["traceback"]:
                     tracebacks.print_exc()
-                elif isinstance(error, ImpastoError):
-                    complain(str(error))
+                elif isinstance(error, ImpastoError) or getattr(error, "filename", None):
+                    complain(words_of(error))  # or of a file that nobody may see, a name too long
                 else:
                     complain(
                         f"a bug, or something nobody thought of: {type(error).__name__}: {error}. "

@@ -35,6 +35,13 @@ def complain(line: str) -> None:
     print("impasto: " + " ".join(line.split()), file=sys.stderr, flush=True)
 
 
+def words_of(error: Exception) -> str:
+    """What an error says; of the system's own, which file it is about and why."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def show_json(data: Any) -> None:
     """Figures for another program, on standard output."""
     say(json.dumps(data, indent=2, default=str))

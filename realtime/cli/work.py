@@ -5,9 +5,9 @@ from typing import Any
 
 import typer
 
-from models.errors import ImpastoError, SinkError, SourceError
+from models.errors import ImpastoError
 from realtime.cli.jobs import Job
-from realtime.cli.terminal import complain, counted, progress_bar, say, show_json
+from realtime.cli.terminal import complain, counted, progress_bar, say, show_json, words_of
 
 OnProgress = Callable[[int, int | None, float], None]
 Do = Callable[[Job, OnProgress], tuple[str, dict[str, Any]]]
@@ -32,11 +32,11 @@ def work_through(
             try:
                 with bar.file(job.source.name):
                     line, figures = do(job, bar.advance)
-            except (SourceError, SinkError) as error:
+            except OSError as error:  # a SourceError or a SinkError among them
                 if len(jobs) == 1:
                     raise
-                row["error"] = str(error)
-                complain(f"{job.source.name}: {error}")
+                row["error"] = words_of(error)
+                complain(f"{job.source.name}: {row['error']}")
                 continue
             row |= figures
             for note in () if quiet else figures.get("notes", ()):

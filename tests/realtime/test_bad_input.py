@@ -1,6 +1,7 @@
 """Whatever is wrong with the input: one clear line, the exit code, and nothing left behind."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -68,7 +69,6 @@ BAD_OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "unknown style": (["--style", "dwan"], 1, "no style 'dwan', did you mean dawn? Known: dawn, "),
     "unknown in a blend": (["--style", "dawn:0.5+night:0.5"], 1, "no style 'night'"),
     "share below zero": (["--style", "dawn:-1"], 1, "positive share"),
-    "quality this style has not": (["--style", "dusk", "--quality", "fine"], 1, "'fine'"),
     "missing style file": (["--style", "gone.safetensors"], 1, "gone.safetensors"),
     "unknown codec": (["--codec", "h267"], 1, "choose from h264"),
     "codec of another container": (["--codec", "gif"], 1, ".mp4 does not hold gif"),
@@ -78,7 +78,6 @@ BAD_OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "unknown decoding device": (["--hwaccel", "steam"], 1, "steam"),
     "strength": (["--strength", "1.5"], 2, "--strength"),
     "strength not a number": (["--strength", "full"], 2, "--strength"),
-    "quality": (["--quality", "best"], 2, "--quality"),
     "size": (["--size", "720p"], 2, "1280x720"),
     "tiny size": (["--size", "4"], 2, "1280x720"),
     "negative rate": (["--fps", "-5"], 2, "30000/1001"),
@@ -197,6 +196,28 @@ class TestTarget:
         ran = impasto("video", clip, folder / "out.mp4", "--style", style)
         assert ran.code == 1 and f"cannot write to {folder}" in ran.error_line
         assert not (folder / "out.mp4").exists()
+
+    def test_a_name_too_long_to_be_written(
+        self, clip: Path, style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        """Names may have 255 bytes, and what is written has a longer one until it is complete."""
+        long = tmp_path / "clips" / f"{250 * 'x'}.mp4"
+        long.parent.mkdir()
+        shutil.copy(clip, long)
+        for source in (tmp_path / f"{300 * 'x'}.mp4", long):
+            ran = impasto("video", source, long.with_name(f"{250 * 'y'}.mp4"), "--style", style)
+            assert ran.code == 1 and ran.error_line.endswith(".mp4: File name too long")
+        shutil.copy(clip, long.with_name("z.mp4"))
+        ran = impasto("video", long.parent, tmp_path / "out", "--style", style)
+        assert ran.code == 1 and "too long" in ran.err and "1 of 2" in ran.err
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["z.mp4"]
+
+    def test_a_link_to_nothing_is_there(self, clip: Path, style: Path, impasto: Impasto) -> None:
+        link = clip.with_name("link.mp4")
+        link.symlink_to("nothing.mp4")
+        ran = impasto("video", clip, link, "--style", style)
+        assert ran.code == 1 and "exists" in ran.error_line
+        assert link.is_symlink() and not list(clip.parent.glob("*.partial.*"))
 
     def test_the_source_itself(self, clip: Path, style: Path, impasto: Impasto) -> None:
         before = clip.read_bytes()
