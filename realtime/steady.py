@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from statistics import NormalDist
 
 import cv2
 import numpy as np
+
+from realtime.motion import (
+    LEAST_SIDE,
+    Flows,
+    dis,
+    enlarged,
+    fetch,
+    fetch_at,
+    flows_by_dis,
+    grey,
+    grid,
+    likeness,
+    most,
+    reduced,
+    squared_gradient,
+)
 
 # Hold, in units of the noise (standard deviation of one frame). Pure noise makes the mean absolute
 # difference of two frames 1.13 of it; over 6x6 pixels of white noise it strays by 0.14, so that
@@ -52,10 +67,7 @@ SHARE = 0.85
 _FINE_SIGMA = 1.0  # px: what is finer is what averaging strokes loses
 _MOST_GAIN = 2.0
 _REGION = 16  # px
-_CHANGED = 20.0  # levels that 5x5 pixels may differ by after warping; from twice that none is kept
 _FLOW_SIDE = 216  # px: the short side at which flow is estimated
-
-Flows = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def noise_level(before: np.ndarray, after: np.ndarray) -> float:
@@ -163,10 +175,7 @@ class StillBlend:
     """
 
     def __init__(self) -> None:
-        self._estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._estimator.setFinestScale(0)
-        self._estimator.setGradientDescentIterations(12)
-        self._estimator.setVariationalRefinementIterations(2)
+        self._estimator = dis(finest_scale=0, refinements=2)
         self.reset()
 
     def reset(self) -> None:
@@ -177,7 +186,7 @@ class StillBlend:
 
     def __call__(self, image: np.ndarray, stylized: np.ndarray) -> np.ndarray:
         before, seen, result = self._image, self._seen, self._result
-        after = self._image = _reduced(image, _SMALL_SIDE)
+        after = self._image = reduced(image, _SMALL_SIDE)
         now = self._seen = after.astype(np.float32)
         self._result = stylized
         if before is None or seen is None or before.shape != after.shape:
@@ -188,12 +197,12 @@ class StillBlend:
         box = _stirring(before, after)
         if box is not None:
             flow = self._flow(before[box], after[box])
-            torn[box] = _squared_gradient(flow[..., 0]) + _squared_gradient(flow[..., 1]) > _TORN
+            torn[box] = squared_gradient(flow[..., 0]) + squared_gradient(flow[..., 1]) > _TORN
             before, seen = (_carried(x, box, flow, cv2.INTER_LINEAR) for x in (before, seen))
             box, flow = _at_size(box, flow, after.shape, result.shape)
             result = _carried(result, box, flow, cv2.INTER_CUBIC)
-        change = _most(cv2.blur(cv2.absdiff(before, after), (9, 9))).astype(np.float32)
-        drift = _most(cv2.absdiff(cv2.blur(seen, (9, 9)), cv2.blur(now, (9, 9))))
+        change = most(cv2.blur(cv2.absdiff(before, after), (9, 9))).astype(np.float32)
+        drift = most(cv2.absdiff(cv2.blur(seen, (9, 9)), cv2.blur(now, (9, 9))))
         unlike = (cv2.max(change, drift) - _ALIKE) * np.float32(1 / (_UNLIKE - _ALIKE))
         kept = 1 - np.clip(unlike, 0, 1)
         kept[torn] = 0
@@ -209,15 +218,13 @@ class StillBlend:
         """From the pixels of `after`, both (h, w, 3) uint8, to `before`: (h, w, 2) float32."""
         height, width = after.shape[:2]
         scale = min(1.0, (_MOST_PIXELS / (height * width)) ** 0.5)
-        size = (max(32, round(scale * width)), max(32, round(scale * height)))
-        first, second = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (before, after))
+        size = (max(LEAST_SIDE, round(scale * width)), max(LEAST_SIDE, round(scale * height)))
+        first, second = grey(before), grey(after)
         if size != (width, height):
             first, second = (
                 cv2.resize(x, size, None, 0, 0, cv2.INTER_AREA) for x in (first, second)
             )
-        flow = self._estimator.calc(second, first, np.empty(0))
-        flow *= np.array([width / size[0], height / size[1]], np.float32)
-        return cv2.resize(flow, (width, height))
+        return enlarged(self._estimator.calc(second, first, np.empty(0)), (height, width))
 
 
 Box = tuple[slice, slice]  # rows, columns
@@ -225,7 +232,7 @@ Box = tuple[slice, slice]  # rows, columns
 
 def _stirring(before: np.ndarray, after: np.ndarray) -> Box | None:
     """Around all that changes and is more than a speck, with a margin; None where nothing does."""
-    change = _most(cv2.blur(cv2.absdiff(before, after), (9, 9)))
+    change = most(cv2.blur(cv2.absdiff(before, after), (9, 9)))
     stirs = cv2.threshold(change, _STIRS - 1, 1, cv2.THRESH_BINARY)[1]
     stirs = cv2.morphologyEx(stirs, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     stirs = cv2.dilate(stirs, np.ones((2 * _MARGIN + 1,) * 2, np.uint8))
@@ -236,7 +243,7 @@ def _stirring(before: np.ndarray, after: np.ndarray) -> Box | None:
 def _carried(image: np.ndarray, box: Box, flow: np.ndarray, how: int) -> np.ndarray:
     """A copy of the image, inside the box fetched along the flow, (h, w, 2) float32."""
     carried = image.copy()
-    carried[box] = _fetch_at(image, flow + _grid(*image.shape[:2])[box], how)
+    carried[box] = fetch_at(image, flow + grid(*image.shape[:2])[box], how)
     return carried
 
 
@@ -252,20 +259,14 @@ def _at_size(
     return (rows, columns), cv2.resize(flow, (columns.stop - columns.start, rows.stop - rows.start))
 
 
-def _most(image: np.ndarray) -> np.ndarray:
-    """The largest of the three channels: (H, W)."""
-    red, green, blue = cv2.split(image)
-    return cv2.max(cv2.max(red, green), blue)
-
-
 class FlowBlend:
     """Blends each stylised frame with the one before, carried along by the motion of the inputs.
 
     blend(image, stylized), both (H, W, 3) uint8, gives (H, W, 3) uint8: `share` of the previous
-    result, warped, wherever optical flow can be trusted (`untrusted`) and the input still shows
-    what it showed; the new frame elsewhere. Averaging strokes that do not agree, and warping again
-    and again, would take the finest contrast away; it is brought back to what the new frame has,
-    which is also what keeps the softening from growing from frame to frame.
+    result, warped, wherever optical flow can be trusted and the input still shows what it showed
+    (`motion.likeness`); the new frame elsewhere. Averaging strokes that do not agree, and warping
+    again and again, would take the finest contrast away; it is brought back to what the new frame
+    has, which is also what keeps the softening from growing from frame to frame.
 
     flows: gives the flow from one picture, (H, W, 3) uint8, to another, and back; None: DIS.
     A frame of another size begins anew.
@@ -275,7 +276,7 @@ class FlowBlend:
         if not 0 <= share < 1:
             raise ValueError(f"share is {share}; it goes from 0 (no blending) to below 1")
         self.share = share
-        self._flows = flows or dis()
+        self._flows = flows or flows_by_dis()
         self.reset()
 
     def reset(self) -> None:
@@ -285,7 +286,7 @@ class FlowBlend:
 
     def __call__(self, image: np.ndarray, stylized: np.ndarray) -> np.ndarray:
         before, result = self._image, self._result
-        after = self._image = _reduced(image, _FLOW_SIDE)
+        after = self._image = reduced(image, _FLOW_SIDE)
         self._result = stylized
         if before is None or before.shape != after.shape:
             return stylized
@@ -295,90 +296,12 @@ class FlowBlend:
         weight: np.ndarray = self.share * likeness(before, after, forward, backward)
         height, width = stylized.shape[:2]
         if weight.shape != (height, width):
-            backward[..., 0] *= width / weight.shape[1]
-            backward[..., 1] *= height / weight.shape[0]
-            backward = cv2.resize(backward, (width, height))
             weight = cv2.resize(weight, (width, height))
         # Bicubic: bilinear costs 8 % more of the style loss, as it softens.
-        carried = fetch(result, backward, cv2.INTER_CUBIC)
+        carried = fetch(result, enlarged(backward, (height, width)), cv2.INTER_CUBIC)
         blended = cv2.blendLinear(carried, stylized, weight, 1 - weight)
         self._result = _with_contrast_of(stylized, blended, without=_smooth)
         return self._result
-
-
-def dis() -> Flows:
-    """Flow by OpenCV's DIS (Kroeger et al., ECCV 2016), for `FlowBlend`: (H, W, 2) float32 each."""
-    # The preset "fast", twice as fine and with less refinement.
-    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    estimator.setFinestScale(1)
-    estimator.setGradientDescentIterations(12)
-    estimator.setVariationalRefinementIterations(3)
-
-    def flows(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        first, second = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (before, after))
-        empty = np.empty(0)  # no flow to begin with
-        return estimator.calc(first, second, empty), estimator.calc(second, first, empty)
-
-    return flows
-
-
-def _reduced(image: np.ndarray, side: int) -> np.ndarray:
-    """The picture with this short side; never larger, and large enough for DIS."""
-    height, width = image.shape[:2]
-    scale = min(1.0, side / min(height, width))
-    size = (max(32, round(scale * width)), max(32, round(scale * height)))
-    return image if size == (width, height) else cv2.resize(image, size, None, 0, 0, cv2.INTER_AREA)
-
-
-def likeness(
-    before: np.ndarray, after: np.ndarray, forward: np.ndarray, backward: np.ndarray
-) -> np.ndarray:
-    """1 where a place shows what it showed before, 0 where it does not: (H, W) float32."""
-    difference = cv2.absdiff(fetch(before, backward), after)
-    change = _most(cv2.blur(difference, (5, 5)))
-    alike = np.clip(2 - change * np.float32(1 / _CHANGED), 0, 1)
-    alike[untrusted(forward, backward)] = 0
-    return alike
-
-
-def untrusted(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
-    """`models.flow.occlusion_mask` on (H, W, 2) float32 arrays, for the CPU: (H, W) bool.
-
-    On the pixels that `backward` starts from. OpenCV fetches at 1/32 of a pixel.
-    """
-    height, width = backward.shape[:2]
-    u, v = cv2.split(backward)  # planes: arithmetic on pairs is many times slower
-    there_u, there_v = cv2.split(fetch(forward, backward))
-    length = u * u + v * v
-    apart = (there_u + u) ** 2 + (there_v + v) ** 2
-    occluded = apart > 0.01 * (there_u * there_u + there_v * there_v + length) + 0.5
-    steep = _squared_gradient(u) + _squared_gradient(v) > 0.01 * length + 0.002
-    x, y = u + np.arange(width, dtype=np.float32), v + np.arange(height, dtype=np.float32)[:, None]
-    outside = (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
-    return occluded | steep | outside
-
-
-def fetch(image: np.ndarray, flow: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """What each pixel's flow, (H, W, 2) float32, points at in `image`; its border is repeated."""
-    return _fetch_at(image, flow + _grid(*flow.shape[:2]), how)
-
-
-def _fetch_at(image: np.ndarray, places: np.ndarray, how: int) -> np.ndarray:
-    # None: both coordinates are in the first map. OpenCV takes it, its type hints do not.
-    return cv2.remap(image, places, None, how, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-
-
-@lru_cache(maxsize=4)
-def _grid(height: int, width: int) -> np.ndarray:
-    """The column and row of each pixel: (H, W, 2) float32."""
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    return np.dstack([columns, rows])
-
-
-def _squared_gradient(plane: np.ndarray) -> np.ndarray:
-    """Squared length of the gradient, by central differences, one-sided at the border."""
-    down, across = np.gradient(plane)
-    return down * down + across * across
 
 
 def _with_contrast_of(

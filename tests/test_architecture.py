@@ -25,7 +25,8 @@ INNER = {
     "meter": set(),
     "raft": set(),
     "steadiness": set(),
-    "steady": set(),
+    "motion": set(),
+    "steady": {"motion"},
     "pixels": {"frame"},
     "batcher": {"frame"},
     "pipeline": {"frame", "batcher"},
@@ -35,7 +36,7 @@ INNER = {
     "live/pace": set(),
     "live/controls": {"steadiness"},
     "live/overlay": {"live.controls", "steadiness"},
-    "keyframes/tracking": {"steady"},
+    "keyframes/tracking": {"motion"},
     "keyframes/recolor": set(),
     "keyframes/shots": {"files.containers", "cuts", "frame", "keyframes.tracking"},
     "keyframes/carry": {
@@ -43,8 +44,8 @@ INNER = {
         "frame",
         "keyframes.recolor",
         "keyframes.tracking",
+        "motion",
         "pipeline",
-        "steady",
     },
 }
 # What the folders of realtime may import of each other; all may import the modules beside them.

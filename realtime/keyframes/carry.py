@@ -20,9 +20,9 @@ import numpy as np
 from realtime.batcher import batched
 from realtime.frame import Frame
 from realtime.keyframes.recolor import UNCHANGED, Recoloring, recoloring
-from realtime.keyframes.tracking import Track, enlarged, reduced
+from realtime.keyframes.tracking import SIDE, Track
+from realtime.motion import enlarged, fetch, reduced
 from realtime.pipeline import Stylize
-from realtime.steady import fetch
 
 _SOFT = 1.0  # px: how soft the masks of trust are, at the size of the flow
 _FINE = 1.0  # px: what is finer is what moving a painting, and averaging two, loses
@@ -96,7 +96,7 @@ class Carry:
         ours, theirs = tee(chain.from_iterable(batches))
         held: list[_Held] = []
         for frame, filled in zip(ours, self._fill(batched(theirs, 1)), strict=True):
-            small = reduced(frame.image)
+            small = reduced(frame.image, SIDE)
             if frame.pts in self._cuts or (held and held[-1].small.shape != small.shape):
                 yield from self._release(held)
                 self._key = self._track = None

@@ -22,9 +22,9 @@ from realtime.files.pictures import write_picture
 from realtime.files.stills import read_picture
 from realtime.frame import Frame
 from realtime.keyframes.shots import Keyframe, Shots
-from realtime.keyframes.tracking import Track, enlarged, reduced
+from realtime.keyframes.tracking import SIDE, Track
 from realtime.memory import keep_freed_memory
-from realtime.steady import fetch
+from realtime.motion import enlarged, fetch, reduced
 
 # What a keyframe of the same shot weighs (Ruder et al. 2016); see `models.gatys.paint`.
 LIKE_WEIGHT = 2500.0
@@ -140,7 +140,7 @@ def paint_keyframes(
             track = last = None
             origin = ""
         if track is not None:
-            track.follow(reduced(frame.image))
+            track.follow(reduced(frame.image, SIDE))
         keyframe = wanted.pop(frame.pts, None)
         if keyframe is not None:
             origin = _digest(recipe, origin, frame.image)
@@ -158,7 +158,7 @@ def paint_keyframes(
                     "settings": asdict(settings),
                 }
                 folder.keep(keyframe, image, note)
-            last, track = image, Track(reduced(frame.image))
+            last, track = image, Track(reduced(frame.image, SIDE))
             seconds = perf_counter() - began
             yield Painted(keyframe, folder.picture(keyframe), seconds, found is not None)
         if not wanted:

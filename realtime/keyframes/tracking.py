@@ -12,10 +12,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from realtime.steady import fetch, likeness
+from realtime.motion import alike, dis, fetch, grey, likeness, points_outside
+from realtime.motion import reduced as reduced  # for `shots`
 
 SIDE = 288  # px: the short side that flow is estimated at
-_LEAST_SIDE = 32  # px: what DIS needs
 _REGISTER_EVERY = 4  # frames
 _PULL = 0.3  # of the drift that is seen, taken back each time
 _FAR = 3.0  # px: a direct flow further off than this is more likely wrong than the chain is
@@ -25,23 +25,6 @@ _MOST_PRESSED = 4.0  # times as short
 _MOST_SHEAR = 2.0  # px a pixel
 _UNLIKE = 50.0  # levels that 5x5 pixels may differ by for paint to fit; from twice that none does
 _RECOVERY = 0.5  # of trust, a frame; its loss is believed at once
-
-
-def reduced(image: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """A picture (H, W, 3) uint8 at the size that flow is estimated at; never enlarged for it."""
-    height, width = image.shape[:2]
-    scale = min(1.0, side / min(height, width))
-    size = (max(_LEAST_SIDE, round(scale * width)), max(_LEAST_SIDE, round(scale * height)))
-    return image if size == (width, height) else cv2.resize(image, size, None, 0, 0, cv2.INTER_AREA)
-
-
-def enlarged(flow: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A flow (h, w, 2) in pixels for pictures of (height, width)."""
-    height, width = size
-    if flow.shape[:2] == (height, width):
-        return flow
-    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-    return cv2.resize(flow, (width, height)) * scale
 
 
 class Track:
@@ -55,13 +38,9 @@ class Track:
     """
 
     def __init__(self, key: np.ndarray) -> None:
-        # As in `realtime.steady`: the preset "fast", twice as fine and with less refinement.
-        self._estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._estimator.setFinestScale(1)
-        self._estimator.setGradientDescentIterations(12)
-        self._estimator.setVariationalRefinementIterations(3)
+        self._estimator = dis()
         self._key = self._newest = key
-        self._key_grey = self._grey = _grey(key)
+        self._key_grey = self._grey = grey(key)
         self.to_key = np.zeros((*key.shape[:2], 2), np.float32)
         self.trust = np.ones(key.shape[:2], np.float32)
         self.fitting = self.trust
@@ -70,7 +49,7 @@ class Track:
 
     def follow(self, image: np.ndarray) -> None:
         """Take the next picture."""
-        before, self._newest, self._grey = self._grey, image, _grey(image)
+        before, self._newest, self._grey = self._grey, image, grey(image)
         there, back = self._flow(before, self._grey), self._flow(self._grey, before)
         # What was trusted of the places these came from.
         seen, was_fitting = fetch(self.trust, back), fetch(self.fitting, back)
@@ -83,8 +62,8 @@ class Track:
         trust = likeness(self._key, image, self._from_key, self.to_key)
         trust[torn] = 0
         self.trust = _recovered(trust, seen)
-        fitting = _alike(self._key, image, self.to_key)
-        fitting[torn] = 0
+        fitting = alike(self._key, image, self.to_key, _UNLIKE)
+        fitting[torn | points_outside(self.to_key)] = 0
         self.fitting = _recovered(fitting, was_fitting)
 
     def registered(self) -> tuple[np.ndarray, np.ndarray]:
@@ -128,17 +107,6 @@ def _recovered(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     return np.minimum(now, before + _RECOVERY * (now - before).clip(0))
 
 
-def _alike(key: np.ndarray, image: np.ndarray, to_key: np.ndarray) -> np.ndarray:
-    """1 where the key, fetched along a flow, looks like the picture: (h, w) float32."""
-    change = cv2.blur(cv2.absdiff(fetch(key, to_key), image), (5, 5)).max(axis=2)
-    found = np.clip(2 - change * np.float32(1 / _UNLIKE), 0, 1)
-    height, width = to_key.shape[:2]
-    x = to_key[..., 0] + np.arange(width, dtype=np.float32)
-    y = to_key[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    found[(x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)] = 0
-    return found
-
-
 def _stretched(flow: np.ndarray) -> np.ndarray:
     """Where paint would smear, as it is drawn out, pressed together or sheared too much: bool."""
     u, v = cv2.split(flow)
@@ -148,7 +116,3 @@ def _stretched(flow: np.ndarray) -> np.ndarray:
     sheared = np.maximum(np.abs(u_down), np.abs(v_across)) > _MOST_SHEAR
     found: np.ndarray = along | pressed | sheared
     return found
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

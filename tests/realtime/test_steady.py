@@ -14,16 +14,8 @@ from models.moments import Moments
 from realtime.batcher import batched
 from realtime.engines.engine import IdentityEngine
 from realtime.frame import Frame
-from realtime.steady import (
-    SHARE,
-    STILL_SHARE,
-    FlowBlend,
-    Hold,
-    StillBlend,
-    fetch,
-    noise_level,
-    untrusted,
-)
+from realtime.motion import fetch, untrusted
+from realtime.steady import SHARE, STILL_SHARE, FlowBlend, Hold, StillBlend, noise_level
 from realtime.stylizer import Stylizer
 from tests.pictures import make_pictures
 

@@ -22,7 +22,8 @@ from realtime.keyframes.carry import Carry, Source, composed
 from realtime.keyframes.keyframes import Folder, Painted, paint_keyframes
 from realtime.keyframes.recolor import recoloring
 from realtime.keyframes.shots import Keyframe, Rule, Shots, find_shots
-from realtime.keyframes.tracking import Track, _stretched, enlarged
+from realtime.keyframes.tracking import Track, _stretched
+from realtime.motion import enlarged
 from tests.media import SIZE, make_clip
 from tests.realtime.conftest import Impasto
 
