@@ -16,7 +16,7 @@ from models.styles import form_of, known_styles, manifest, parse_blend
 _MARK = "impasto"  # the key of our version: what makes a file one of ours
 
 
-def about_style(spec: str, *, strength: float, quality: str, interactive: bool) -> dict[str, str]:
+def about_style(spec: str, *, strength: float, interactive: bool) -> dict[str, str]:
     """The painting or paintings of a style or a blend, as metadata of a file."""
     shares, known = parse_blend(spec), known_styles()
     rows = [known[name] for name in shares if name in known]
@@ -25,7 +25,7 @@ def about_style(spec: str, *, strength: float, quality: str, interactive: bool) 
         values = [getattr(row, field) for row in rows]
         about[field] = " + ".join(dict.fromkeys(values)) or "unknown: not a style of the package"
     recipes = {
-        name: known[name].files[quality].get("recipe") if name in known else _recipe_in(Path(name))
+        name: known[name].weights.get("recipe") if name in known else _recipe_in(Path(name))
         for name in shares
     }
     about["recipe"] = json.dumps(recipes)

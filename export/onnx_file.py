@@ -40,7 +40,6 @@ def export_onnx(
     path: str | Path,
     *,
     strength: float = 1.0,
-    quality: str = "fast",
     interactive: bool = False,
     layout: Layout = "nhwc-uint8",
     static: Shape | None = None,
@@ -52,9 +51,9 @@ def export_onnx(
 ) -> Path:
     """Write a style to `path` as one self-contained ONNX file, and return the path.
 
-    style: a name, a blend or a .safetensors file, as for `load_style`, with `strength` and
-        `quality`; or a network, float32, on the CPU. interactive: the styles of a blend stay apart,
-        to be mixed by a second input `weights`; see `onnx_graph.Mixture`.
+    style: a name, a blend or a .safetensors file, as for `load_style`, with `strength`; or a
+        network, float32, on the CPU. interactive: the styles of a blend stay apart, to be mixed by
+        a second input `weights`; see `onnx_graph.Mixture`.
     layout, static, opset: see `onnx_graph.build_model`. precision: "int8" measures its ranges on
         `calibration`, pictures (1, H, W, 3) uint8 (of the static size, if any), or rendered ones.
     shapes: that ONNX Runtime is compared with PyTorch at, instead of `static`; each comparison goes
@@ -66,8 +65,8 @@ def export_onnx(
     path = Path(path)
     _check_options(style, interactive, static, opset, precision)
     if isinstance(style, str):
-        graph_of, samples = _networks(style, strength, quality, interactive)
-        about = about_style(style, strength=strength, quality=quality, interactive=interactive)
+        graph_of, samples = _networks(style, strength, interactive)
+        about = about_style(style, strength=strength, interactive=interactive)
     else:
         about, graph_of, samples = {}, style, [Sample(style)]
     half = precision == "fp16"
@@ -110,12 +109,12 @@ def _check_options(
 
 
 def _networks(
-    spec: str, strength: float, quality: str, interactive: bool
+    spec: str, strength: float, interactive: bool
 ) -> tuple[nn.Module | Mixture, list[Sample]]:
     """What is to be in the graph, and the networks that it must agree with."""
-    mixture = mixture_of(spec, strength=strength, quality=quality)
+    mixture = mixture_of(spec, strength=strength)
     if not interactive:
-        network = load_style(spec, strength=strength, quality=quality)
+        network = load_style(spec, strength=strength)
         return network, [Sample(network)]
     files = list(mixture)[: len(parse_blend(spec))]
     networks = {file: load_network(file) for file in files}

@@ -51,9 +51,8 @@ def main() -> None:
             field: getattr(given, field)
             for field in ("painting", "artist", "year", "licence", "sentence")
         }
-        files = table["styles"].get(given.name, {}).get("files", {})
-        files[form] = row_for(given.source, f"{given.name}.{form}.safetensors")
-        table["styles"][given.name] = {**described, "files": files}
+        row = row_for(given.source, f"{given.name}.{form}.safetensors")
+        table["styles"][given.name] = {**described, "weights": row}
     elif given.kind == "trunk":
         with safe_open(given.source, "pt") as file:
             form = file.metadata()["form"]

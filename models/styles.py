@@ -19,12 +19,11 @@ if TYPE_CHECKING:  # torch loads only with the first network
     from models.transform_net import TransformNet
 
 WEIGHTS = Path(__file__).parent / "weights"
-QUALITIES = ("fast", "fine")
 
 
 @dataclass(frozen=True)
 class Style:
-    """One row of the table: the painting behind a style, and the files that hold its weights."""
+    """One row of the table: the painting behind a style, and the file that holds its weights."""
 
     name: str
     painting: str
@@ -32,7 +31,7 @@ class Style:
     year: str
     licence: str
     sentence: str
-    files: dict[str, dict[str, str | float]]  # quality -> file, sha256, recipe, content, style
+    weights: dict[str, Any]  # file, sha256, form, recipe, content, style
 
 
 @cache
@@ -77,20 +76,19 @@ class Weights(NamedTuple):
     arrays: dict[str, np.ndarray]  # float32, by the names that `TransformNet` gives them
 
 
-def load_style(spec: str, *, strength: float = 1.0, quality: str = "fast") -> "TransformNet":
+def load_style(spec: str, *, strength: float = 1.0) -> "TransformNet":
     """The network of a style or a blend, ready to run: float32, evaluation mode, on the CPU.
 
     spec: a name, a blend ("great_wave:0.6+starry_night:0.4"), or a path to a .safetensors file.
     strength: 0 gives the picture back, 1 paints in full, from the trunk to the style in weight
-    space (deep network interpolation, Wang et al. 2019, eq. 1). quality: "fast" or "fine".
-    Raises WeightsError.
+    space (deep network interpolation, Wang et al. 2019, eq. 1). Raises WeightsError.
     """
-    return network_of(load_weights(spec, strength=strength, quality=quality))
+    return network_of(load_weights(spec, strength=strength))
 
 
-def load_weights(spec: str, *, strength: float = 1.0, quality: str = "fast") -> Weights:
+def load_weights(spec: str, *, strength: float = 1.0) -> Weights:
     """As `load_style`, without PyTorch, which takes longer to load than all the rest."""
-    mixture = mixture_of(spec, strength=strength, quality=quality)
+    mixture = mixture_of(spec, strength=strength)
     parts = {path: read_weights(path) for path in mixture}
     form, arrays = parts[next(iter(mixture))]
     if len(mixture) > 1:
@@ -115,12 +113,12 @@ def network_of(weights: Weights) -> "TransformNet":
     return network.eval()
 
 
-def mixture_of(spec: str, *, strength: float = 1.0, quality: str = "fast") -> dict[Path, float]:
+def mixture_of(spec: str, *, strength: float = 1.0) -> dict[Path, float]:
     """Which files hold the networks of a style, and the share of each: as for `load_style`."""
     if not 0 <= strength <= 1:
         raise WeightsError(f"strength is {strength}; it goes from 0 (the picture) to 1 (the style)")
     shares = parse_blend(spec)
-    mixture = {style_file(name, quality): share * strength for name, share in shares.items()}
+    mixture = {style_file(name): share * strength for name, share in shares.items()}
     forms = {form_of(path) for path in mixture}
     if len(forms) > 1:
         raise WeightsError(f"{spec} mixes networks of different forms: {', '.join(sorted(forms))}")
@@ -142,7 +140,7 @@ def _mixed(parts: list[tuple[dict[str, Any], float]]) -> dict[str, Any]:
     return {name: sum(part[name] * share for part, share in parts) for name in parts[0][0]}
 
 
-def style_file(name: str, quality: str) -> Path:
+def style_file(name: str) -> Path:
     """Where the weights of a named style are, checked against the table's SHA-256."""
     if name.endswith(".safetensors"):
         return Path(name)
@@ -151,10 +149,7 @@ def style_file(name: str, quality: str) -> Path:
         near = difflib.get_close_matches(name, styles, n=1, cutoff=0.4)
         hint = f", did you mean {near[0]}?" if near else "."
         raise WeightsError(f"no style {name!r}{hint} Known: {', '.join(styles)}")
-    files = styles[name].files
-    if quality not in files:
-        raise WeightsError(f"{name} has no {quality!r} network, only {', '.join(files)}")
-    return checked(files[quality])
+    return checked(styles[name].weights)
 
 
 def trunk_file(form: str) -> Path:

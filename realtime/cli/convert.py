@@ -21,7 +21,6 @@ def video(
     target: options.VideoOut,
     style: options.Style,
     strength: options.Strength = 1.0,
-    quality: options.Quality = "auto",
     size: options.Size = None,
     fps: options.FrameRate = None,
     start: options.Time = None,
@@ -55,7 +54,7 @@ def video(
     from realtime.threads import work_in_batch
 
     work_in_batch()
-    choice = Choice(style, strength, quality, engine, device, precision)
+    choice = Choice(style, strength, engine, device, precision)
     choice.check()
     jobs = find_jobs(
         source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
@@ -110,7 +109,6 @@ def image(
     target: options.PictureOut,
     style: options.Style,
     strength: options.Strength = 1.0,
-    quality: options.Quality = "auto",
     size: options.Size = None,
     keep_color: options.KeepColor = False,
     device: options.Device = "auto",
@@ -128,7 +126,7 @@ def image(
     from realtime.files.pictures import PICTURE_EXTENSIONS, holds_alpha, write_picture
     from realtime.files.stills import PICTURE_SUFFIXES, read_picture
 
-    choice = Choice(style, strength, quality, engine, device, precision)
+    choice = Choice(style, strength, engine, device, precision)
     choice.check()
     jobs = find_jobs(
         source, target, readable=PICTURE_SUFFIXES, writable=PICTURE_EXTENSIONS, otherwise=".png"

@@ -112,9 +112,9 @@ def keyframes(
     if crf is not None and bitrate is not None:
         raise typer.BadParameter("Give either --crf or --bitrate: the one decides the other.")
     if fill not in ("nearest", "content"):
-        from realtime.engines.choice import qualities_of
+        from models.styles import mixture_of
 
-        qualities_of(fill)  # an unknown style is told before anything heavy is loaded
+        mixture_of(fill)  # an unknown style is told before anything heavy is loaded
     from realtime.keyframes.keyframing import Film, Order, Shots, choose, work
     from realtime.keyframes.shots import Rule
 

@@ -91,12 +91,11 @@ def live(
     if window:
         import realtime.live.window  # noqa: F401  # before anything loads PyAV: see there
 
-    from models.styles import known_styles
-    from realtime.engines.choice import qualities_of
+    from models.styles import known_styles, mixture_of
 
     styles = list(known_styles())
     if style is not None:
-        qualities_of(style)  # an unknown style is told before anything is opened
+        mixture_of(style)  # an unknown style is told before anything is opened
         styles = [style, *(name for name in styles if name != style)]
     if not styles:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")

@@ -53,14 +53,13 @@ def bench(
     """Measure the speed here: our network, the classic one, and the machine's own limit."""
     if live and gatys:
         raise typer.BadParameter("Give either --live or --gatys.")
-    from models.styles import known_styles
+    from models.styles import known_styles, mixture_of
     from realtime.cli.terminal import show_speeds
-    from realtime.engines.choice import qualities_of
 
     style = style or next(iter(known_styles()), None)
     if style is None:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")
-    qualities_of(style)  # an unknown style is told before anything heavy is loaded
+    mixture_of(style)  # an unknown style is told before anything heavy is loaded
     from realtime.engines.torch_engine import torch_device
     from realtime.measure.bench import CLIP
     from realtime.measure.bench import bench as measure
@@ -127,7 +126,6 @@ def eval(
         typer.Option(metavar="FILE", help="What the style comes from; else no style loss."),
     ] = None,
     strength: options.Strength = 1.0,
-    quality: options.Quality = "auto",
     side: Annotated[
         int, typer.Option(min=64, max=2160, help="Short side that clips are painted at, in pixels.")
     ] = 288,
@@ -165,7 +163,7 @@ def eval(
         raise typer.BadParameter("--gatys-steps needs a --painting and a --picture.")
     from realtime.engines.choice import Choice
 
-    choice = Choice(style, strength, quality, engine, device, precision)
+    choice = Choice(style, strength, engine, device, precision)
     choice.check()
     from realtime.measure.evaluate import evaluate, tables
 

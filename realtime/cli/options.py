@@ -53,10 +53,6 @@ Style = Annotated[
 Strength = Annotated[
     float, typer.Option(min=0, max=1, help="0 gives the picture back, 1 paints in full.")
 ]
-Quality = Annotated[
-    Literal["auto", "fast", "fine"],
-    typer.Option(help="auto: fine where it holds 30 frames a second here."),
-]
 Size = Annotated[
     Any,  # of int | tuple[int, int] | None; typer takes no such union
     typer.Option(

@@ -40,11 +40,8 @@ def styles(
     if json:
         show_json([vars(style) for style in known.values()])
     else:
-        columns = ("style", "painting", "artist", "year", "licence", "quality")
-        rows = [
-            (s.name, s.painting, s.artist, s.year, s.licence, ", ".join(s.files))
-            for s in known.values()
-        ]
+        columns = ("style", "painting", "artist", "year", "licence")
+        rows = [(s.name, s.painting, s.artist, s.year, s.licence) for s in known.values()]
         show_table(columns, rows)
     if sheet is not None:
         from realtime.painting.sheet import write_sheet

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.errors import WeightsError
-from models.styles import known_styles, parse_blend, style_file
+from models.styles import mixture_of
 from realtime.engines.cuda import cuda_devices
 
 if TYPE_CHECKING:
@@ -21,8 +18,6 @@ if TYPE_CHECKING:
     from realtime.frame import Frame
     from realtime.steadiness import Steadiness
 
-LIVELY_FPS = 30  # what "fine" must hold for --quality auto to choose it
-
 
 @dataclass(frozen=True)
 class Choice:
@@ -30,18 +25,13 @@ class Choice:
 
     style: str
     strength: float = 1.0
-    quality: str = "auto"
     engine: str = "auto"
     device: str = "auto"
     precision: str = "auto"
 
     def check(self) -> None:
         """Raise WeightsError for what is sure to fail, before anything heavy is loaded."""
-        qualities = qualities_of(self.style)
-        if qualities and self.quality not in ("auto", *qualities):
-            raise WeightsError(
-                f"{self.style} comes in {' and '.join(qualities)} quality, not in {self.quality!r}"
-            )
+        mixture_of(self.style, strength=self.strength)
 
 
 @dataclass
@@ -110,30 +100,19 @@ class Painter:
 
     def _open(self, size: tuple[int, int]) -> Engine:
         from models.styles import load_weights
-        from realtime.engines.engine import open_engine, seconds_a_frame
+        from realtime.engines.engine import open_engine
 
         choice = self.choice
         # To time the engines takes longer than to paint one picture, and so does loading PyTorch.
         at_once = choice.engine == choice.precision == "auto" and not self.moving
 
-        @cache
-        def engine_of(quality: str) -> Engine:
-            return open_engine(
-                load_weights(choice.style, strength=choice.strength, quality=quality),
-                engine="onnxruntime" if at_once else choice.engine,
-                device="cpu" if at_once and choice.device == "auto" else choice.device,
-                precision=choice.precision,
-                size=size,
-            )
-
-        quality, reason = choose_quality(
-            qualities_of(choice.style),
-            choice.quality,
-            fps_of=lambda quality: 1 / min(seconds_a_frame(engine_of(quality), size)),
-            moving=self.moving,
+        engine = open_engine(
+            load_weights(choice.style, strength=choice.strength),
+            engine="onnxruntime" if at_once else choice.engine,
+            device="cpu" if at_once and choice.device == "auto" else choice.device,
+            precision=choice.precision,
+            size=size,
         )
-        engine = engine_of(quality)
-        self._say_once(f"quality: {quality} ({reason})")
         why = "ready the soonest, for single pictures" if at_once else engine.reason
         self._say_once(f"engine: {engine.name} {engine.precision} on {engine.device} ({why})")
         return engine
@@ -143,51 +122,3 @@ class Painter:
         if line not in self._said:
             self._said.add(line)
             self.say(line)
-
-
-def qualities_of(style: str) -> list[str]:
-    """The qualities in which every part of a style or blend is there; [] for weights in a file.
-
-    Raises WeightsError for a style that is unknown, or one of which no quality is common.
-    """
-    parts = list(parse_blend(style))
-    for path in [Path(part) for part in parts if part.endswith(".safetensors")]:
-        if not path.is_file():
-            raise WeightsError(f"there is no style file {path}: check the name")
-    named = [part for part in parts if not part.endswith(".safetensors")]
-    if not named:
-        return []
-    known = known_styles()
-    for name in named:
-        if name not in known:
-            style_file(name, "")  # says which are known, and the nearest
-    common = [q for q in known[named[0]].files if all(q in known[n].files for n in named)]
-    if not common:
-        raise WeightsError(f"the styles of {style} have no quality in common to blend")
-    return common
-
-
-def choose_quality(
-    qualities: list[str],
-    wanted: str,
-    *,
-    fps_of: Callable[[str], float],
-    moving: bool = True,
-) -> tuple[str, str]:
-    """The quality to paint in, and why. `fps_of` measures one, and is asked only if it matters.
-
-    "auto" is "fine" where that holds 30 frames a second here, else "fast". A picture that stands
-    still need hold no rate.
-    """
-    if wanted != "auto":
-        return wanted, "as asked"
-    if not qualities:
-        return "fast", "the file decides"
-    if len(qualities) == 1:
-        return qualities[0], "the only one of this style"
-    if not moving:
-        return "fine", "one picture may take its time"
-    fps = fps_of("fine")
-    if fps >= LIVELY_FPS:
-        return "fine", f"it runs at {fps:.0f} fps here, at least {LIVELY_FPS}"
-    return "fast", f"fine runs at {fps:.0f} fps here, below {LIVELY_FPS}"

@@ -18,8 +18,8 @@ class Transition:
     network interpolation, Wang et al. 2019): see models/README.md.
     """
 
-    def __init__(self, *, quality: str = "fast", seconds: float = 1.0) -> None:
-        self._quality, self._seconds = quality, seconds
+    def __init__(self, *, seconds: float = 1.0) -> None:
+        self._seconds = seconds
         self._networks: dict[Path, TransformNet] = {}
         self._aim: tuple[str, float] | None = None
         self._from: dict[Path, float] = {}
@@ -31,7 +31,7 @@ class Transition:
         """Where to go from here on: as for `models.styles.load_style`. Raises WeightsError."""
         if (style, strength) == self._aim:
             return
-        to = mixture_of(style, strength=strength, quality=self._quality)
+        to = mixture_of(style, strength=strength)
         for path in to:
             if path not in self._networks:
                 self._networks[path] = load_network(path)

@@ -79,8 +79,7 @@ def _problems(report: dict[str, Any]) -> list[str]:
     if isinstance(providers, dict) and providers["CPUExecutionProvider"] != OK:
         found.append(f"ONNX Runtime does not run: {providers['CPUExecutionProvider']}")
     if isinstance(styles, dict):
-        for qualities in styles.values():
-            found += [why for why in qualities.values() if why != OK]
+        found += [why for why in styles.values() if why != OK]
         if not styles:
             found.append("no style is installed: install impasto again")
     return found
@@ -227,17 +226,15 @@ def _virtual_camera() -> str:
     return OK
 
 
-def _styles() -> dict[str, dict[str, str]]:
-    """Each style's networks, by quality: whether the file is the one the table describes."""
+def _styles() -> dict[str, str]:
+    """Of each style whether its file is the one the table describes."""
     from models.styles import known_styles, load_style
 
-    answers: dict[str, dict[str, str]] = {}
-    for name, style in known_styles().items():
-        answers[name] = {}
-        for quality in style.files:
-            try:
-                load_style(name, quality=quality)
-                answers[name][quality] = OK
-            except ImpastoError as error:
-                answers[name][quality] = _line(error)
+    answers = {}
+    for name in known_styles():
+        try:
+            load_style(name)
+            answers[name] = OK
+        except ImpastoError as error:
+            answers[name] = _line(error)
     return answers

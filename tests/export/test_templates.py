@@ -32,7 +32,7 @@ def test_the_files_are_as_the_builder_writes_them(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_filled_is_built(kind):
     form, statistics, planes, gpu = kind
-    weights = load_weights("great_wave:0.5+starry_night:0.5", strength=0.8, quality=form)
+    weights = load_weights("great_wave:0.5+starry_night:0.5", strength=0.8)
     color = {"matrix": 1, "full_range": False}
     colors = (both_ways(**color) if gpu else from_rgb(**color)) if planes else None
     ours = onnx.load_from_string(filled(weights, statistics, planes=colors, gpu=gpu))

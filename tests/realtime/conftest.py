@@ -70,7 +70,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "year": "1900",
             "licence": "public domain",
             "sentence": "Noise.",
-            "files": {"fast": rows[name]},
+            "weights": rows[name],
         }
         for name in ("dawn", "dusk")
     }

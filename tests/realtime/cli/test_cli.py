@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from realtime.cli.terminal import show_speeds
-from realtime.engines.choice import choose_quality
 from realtime.files.pictures import write_picture
 from realtime.files.stills import read_picture
 from tests.media import make_clip, numbered_picture
@@ -65,7 +64,6 @@ class TestVideo:
         assert frame_count(out) == 10 and size_of(out) == size_of(clip)
         with av.open(str(out)) as container:
             assert container.streams.audio[0].metadata["language"] == "eng"
-        assert "quality: fast (the only one of this style)" in ran.out
         assert "engine: " in ran.out and f"{out}: 10 frames" in ran.out
 
     def test_options_reach_the_file(self, clip: Path, style: Path, impasto: Impasto) -> None:
@@ -137,7 +135,7 @@ class TestVideo:
         (row,) = report["files"]
         assert row["frames"] == 10 and row["lost"] == 0 and row["error"] is None
         assert row["target"] == str(out) and row["fps"] > 0
-        assert [line.split(":")[0] for line in report["chosen"]] == ["quality", "engine"]
+        assert [line.split(":")[0] for line in report["chosen"]] == ["engine"]
 
     @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
     def test_a_name_that_is_not_text(
@@ -196,7 +194,7 @@ class TestSeveral:
     ) -> None:
         make_clip(clips / "wide.mp4", frames=1, size=(48, 96))
         ran = impasto("video", clips, tmp_path / "out", "--style", style, "--engine", "torch")
-        assert ran.out.count("engine: ") == 1 and ran.out.count("quality: ") == 1
+        assert ran.out.count("engine: ") == 1
         assert "wide.mp4: 1 frame in" in ran.out
 
     def test_a_pattern(self, clips: Path, style: Path, tmp_path: Path, impasto: Impasto) -> None:
@@ -293,7 +291,7 @@ class TestDoctor:
         found = json.loads(ran.out)
         assert ran.code == 0 and found["problems"] == []
         assert found["encoders"]["h264"] == "ok" and found["cpu"]["cores"] >= 1
-        assert found["styles"] == {"dawn": {"fast": "ok"}, "dusk": {"fast": "ok"}}
+        assert found["styles"] == {"dawn": "ok", "dusk": "ok"}
         assert isinstance(found["microphones"], list)
         # The package or its driver is mostly missing, which is no problem.
         assert found["virtual_camera"] == "ok" or "virtual camera" in found["virtual_camera"]
@@ -351,29 +349,6 @@ class TestBench:
         show_speeds(figures | {"end_to_end": {**conversion, **spent, **at}})
         told = capsys.readouterr().out
         assert "80.0 fps, 80% of the network alone" in told and "85.0 fps from it on" in told
-
-
-class TestQuality:
-    def never(self, quality: str) -> float:
-        raise AssertionError("there is nothing to measure")
-
-    def test_as_asked(self) -> None:
-        assert choose_quality(["fast", "fine"], "fine", fps_of=self.never)[0] == "fine"
-
-    def test_the_only_one(self) -> None:
-        assert choose_quality(["fine"], "auto", fps_of=self.never)[0] == "fine"
-
-    def test_a_file_decides_for_itself(self) -> None:
-        assert choose_quality([], "auto", fps_of=self.never) == ("fast", "the file decides")
-
-    def test_pictures_may_take_their_time(self) -> None:
-        chosen = choose_quality(["fast", "fine"], "auto", fps_of=self.never, moving=False)
-        assert chosen[0] == "fine"
-
-    @pytest.mark.parametrize("fps, quality", [(29, "fast"), (30, "fine"), (90, "fine")])
-    def test_fine_where_it_holds_thirty(self, fps: float, quality: str) -> None:
-        chosen, reason = choose_quality(["fast", "fine"], "auto", fps_of=lambda q: fps)
-        assert chosen == quality and f"{fps} fps" in reason
 
 
 class TestProcess:
