@@ -7,6 +7,7 @@ sited and how it is interpolated, because swscale's own defaults are faster and 
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import av
 import av.filter
@@ -15,6 +16,9 @@ from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from realtime.frame import ColorTags, Frame
+
+if TYPE_CHECKING:  # where there are tensors, torch is loaded already
+    from torch import Tensor
 
 # Code points of ITU-T H.273.
 UNSPECIFIED, BT709, BT601, BT2020, BT2020_CONSTANT_LUMINANCE = 2, 1, 6, 9, 10
@@ -256,6 +260,19 @@ def to_video_frame(
     frame.color_primaries = color.primaries
     frame.color_trc = color.transfer
     return frame
+
+
+def as_tensor(image: np.ndarray) -> "Tensor":
+    """(H, W, 3) uint8 as (1, 3, H, W) float32 in [0, 1]."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+
+
+def as_picture(tensor: "Tensor") -> np.ndarray:
+    """(1, 3, H, W), floating, on any device, as (H, W, 3) uint8: clamped to [0, 1] and rounded."""
+    levels = (tensor[0].float().clamp(0, 1) * 255).round().byte()
+    return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -25,6 +25,7 @@ from realtime.keyframes.shots import Keyframe, Shots
 from realtime.keyframes.tracking import SIDE, Track
 from realtime.memory import keep_freed_memory
 from realtime.motion import enlarged, fetch, reduced
+from realtime.pixels import as_picture, as_tensor
 
 # What a keyframe of the same shot weighs (Ruder et al. 2016); see `models.gatys.paint`.
 LIKE_WEIGHT = 2500.0
@@ -130,7 +131,7 @@ def paint_keyframes(
     """
     keep_freed_memory()
     wanted = {keyframe.pts: keyframe for keyframe in shots.keyframes}
-    styles = [StyleImage(tensor_of(image)) for image in painting]
+    styles = [StyleImage(as_tensor(image)) for image in painting]
     recipe = _digest(_RECIPE, asdict(settings), LIKE_WEIGHT, *painting)
     track: Track | None = None
     last: np.ndarray | None = None
@@ -147,7 +148,7 @@ def paint_keyframes(
             began = perf_counter()
             image = found = folder.find(keyframe, origin)
             if image is None:
-                content = tensor_of(frame.image)
+                content = as_tensor(frame.image)
                 more = {} if track is None or last is None else _agreeing(content, last, track)
                 image = _painted(content, styles, settings, device, on_step, **more)
                 note = {
@@ -181,28 +182,17 @@ def _painted(
         )
     for progress in paint(content, styles, settings, device=device, **more):
         on_step(progress.step, progress.steps)
-    return image_of(progress.image)
+    return as_picture(progress.image)
 
 
 def _agreeing(content: Tensor, last: np.ndarray, track: Track) -> dict[str, Any]:
     """What makes a painting agree with the last one, which `track` has followed to it."""
     flow, trust = track.registered()
     size = last.shape[:2]
-    warped = tensor_of(fetch(last, enlarged(flow, size), cv2.INTER_CUBIC))
+    warped = as_tensor(fetch(last, enlarged(flow, size), cv2.INTER_CUBIC))
     mask = torch.from_numpy(cv2.resize(trust, size[::-1]))[None, None]
     start = mask * warped + (1 - mask) * content
     return {"start": start, "like": warped, "like_mask": mask, "like_weight": LIKE_WEIGHT}
-
-
-def tensor_of(image: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 as (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
-
-
-def image_of(tensor: Tensor) -> np.ndarray:
-    """(1, 3, H, W) in [0, 1] as (H, W, 3) uint8."""
-    levels = (tensor[0].float().clamp(0, 1) * 255).round().byte()
-    return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
 
 
 def _digest(*parts: Any) -> str:

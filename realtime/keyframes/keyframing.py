@@ -28,12 +28,12 @@ from realtime.files.sources import VideoFile
 from realtime.files.stills import read_picture
 from realtime.frame import Frame
 from realtime.keyframes.carry import Carry
-from realtime.keyframes.keyframes import Folder, Painted, paint_keyframes, tensor_of
+from realtime.keyframes.keyframes import Folder, Painted, paint_keyframes
 from realtime.keyframes.recolor import recoloring
 from realtime.keyframes.shots import Keyframe, Rule, Shots, find_shots, intra_times, most_apart
 from realtime.measure.evaluate import Judge
 from realtime.pipeline import Stylize
-from realtime.pixels import resized
+from realtime.pixels import as_tensor, resized
 
 OnProgress = Callable[[int, int | None, float], None]  # done, in all, a second
 _SHEET_SIDE = 180  # px: the short side of a picture on the contact sheet
@@ -335,7 +335,7 @@ def teach_style(
     file = Target(target, overwrite=overwrite)
     try:
         pairs = [
-            (tensor_of(image), tensor_of(read_picture(folder.picture(keyframe))))
+            (as_tensor(image), as_tensor(read_picture(folder.picture(keyframe))))
             for keyframe, image in pictures_of(film, shots.keyframes)
         ]
         taught = teach(load_style(parent), pairs, device=device, on_step=Pace(on_progress))

@@ -15,8 +15,9 @@ from realtime.files.stills import ImageFolder, read_picture
 from realtime.measure.bench import limit, machine
 from realtime.measure.evaluate import Table
 from realtime.memory import keep_freed_memory, memory_mb
-from realtime.painting.paint import as_tensor, read_styles
+from realtime.painting.paint import read_styles
 from realtime.painting.sheet import seascape
+from realtime.pixels import as_tensor
 
 # One size, Gram matrices, no tiles: the work that published figures are for.
 PLAIN = replace(

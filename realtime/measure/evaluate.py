@@ -32,6 +32,7 @@ from realtime.engines.choice import Choice, Painter
 from realtime.files.sources import VideoFile
 from realtime.files.stills import ImageFolder, read_picture
 from realtime.frame import Frame
+from realtime.pixels import as_tensor
 from realtime.steadiness import STEADINESS, Steadiness
 
 PICTURE_SIDE = 384  # px, short: what pictures are painted at
@@ -67,15 +68,15 @@ class Judge:
         self._device = next(network.parameters()).device
         self._targets: dict[str, Tensor] = {}
         if painting is not None:
-            small = resize_long_side(_tensor(painting)[0], _PAINTING_SIDE)[None]
+            small = resize_long_side(as_tensor(painting)[0], _PAINTING_SIDE)[None]
             self._targets = self._grams(self._see(small, STYLE_LAYERS))
 
     @torch.inference_mode()
     def losses(self, painted: np.ndarray, original: np.ndarray) -> tuple[float, float | None]:
         """(content, style) of one picture; both (H, W, 3) uint8."""
         layers = (CONTENT_LAYER, *(STYLE_LAYERS if self._targets else ()))
-        seen = self._see(resize_short_side(_tensor(painted), _JUDGED_SIDE), layers)
-        small = resize_short_side(_tensor(original), _JUDGED_SIDE)
+        seen = self._see(resize_short_side(as_tensor(painted), _JUDGED_SIDE), layers)
+        small = resize_short_side(as_tensor(original), _JUDGED_SIDE)
         target = self._see(small, [CONTENT_LAYER])[CONTENT_LAYER]
         content = content_loss(seen[CONTENT_LAYER], target).item()
         if not self._targets:
@@ -229,7 +230,7 @@ def warping_error_of(
     def error(later: int, earlier: int) -> float:
         flow, trusted = motion(later, earlier)
         mask = torch.from_numpy(trusted)[None, None]
-        pictures = _tensor(frames[earlier]), _tensor(frames[later])
+        pictures = as_tensor(frames[earlier]), as_tensor(frames[later])
         return warping_error(*pictures, _flow_tensor(flow), mask).item()
 
     following = [number for number, start in enumerate(starts) if number > start]
@@ -321,11 +322,6 @@ def _ratio(output: float | None, own: float | None) -> float | None:
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
-
-
-def _tensor(image: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 as (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
 
 
 def _flow_tensor(flow: np.ndarray) -> Tensor:

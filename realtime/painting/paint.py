@@ -19,7 +19,7 @@ from realtime.files.pictures import PICTURE_EXTENSIONS, encoded_picture, holds_a
 from realtime.files.stills import read_picture
 from realtime.memory import keep_freed_memory
 from realtime.painting.curves import claim_curves, row_of, write_curves
-from realtime.pixels import fitted_size
+from realtime.pixels import as_picture, as_tensor, fitted_size
 
 Colors = Literal["painting", "luminance", "recolored"]
 _LARGEST = 1_000_000  # pixels painted where no size is asked for: minutes, not hours
@@ -226,16 +226,6 @@ def _colored(
     if colors == "recolored":
         return changed, lambda image: image
     return changed, lambda image: with_colors_of(image, content)
-
-
-def as_tensor(picture: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 as (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
-
-
-def as_picture(image: Tensor) -> np.ndarray:
-    """(1, 3, H, W) in [0, 1] as (H, W, 3) uint8."""
-    return (image[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
 def free_memory() -> int | None:

@@ -13,8 +13,9 @@ from realtime.atomic import Target
 from realtime.files.pictures import write_picture
 from realtime.files.stills import ImageFolder
 from realtime.painting.curves import claim_curves, row_of, write_curves
-from realtime.painting.paint import as_picture, as_tensor, read_content, read_styles
+from realtime.painting.paint import read_content, read_styles
 from realtime.painting.sheet import contact_sheet
+from realtime.pixels import as_picture, as_tensor
 
 Study = Literal["content", "texture", "weight", "start", "grid"]
 SIDE = 256  # px, short side where no size is asked for
@@ -65,7 +66,7 @@ def write_study(
         for now in paint(as_tensor(case.content), case.styles, case.settings, device=device):
             run.append(row_of(now))
             on_progress(index * settings.steps + now.step, len(cases) * settings.steps)
-        pictures.append((case.name, as_picture(now.image.cpu())))
+        pictures.append((case.name, as_picture(now.image)))
         runs[case.name] = run
         rows.append(
             {"name": case.name, "content": now.content, "style": now.style, "total": now.total}

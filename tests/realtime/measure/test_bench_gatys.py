@@ -6,7 +6,7 @@ from pathlib import Path
 from models.gatys import StyleImage, paint
 from realtime.files.pictures import write_picture
 from realtime.measure.bench_gatys import PLAIN, bench_gatys, steps_that_equal, tables
-from realtime.painting.paint import as_tensor
+from realtime.pixels import as_tensor
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
 
