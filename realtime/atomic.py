@@ -1,6 +1,8 @@
 """A file that takes its name only when it is complete."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from models.errors import SinkError
@@ -53,3 +55,29 @@ class Target:
     def discard(self) -> None:
         """Remove what was written."""
         self.partial.unlink(missing_ok=True)
+
+
+def check_target(path: Path, *, overwrite: bool = False) -> None:
+    """Raise SinkError now for what `Target` would refuse when the work is done."""
+    Target(path, overwrite=overwrite).discard()
+
+
+@contextmanager
+def written(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """The name to write `path` under until the block ends; nothing is left where it raises."""
+    target = Target(path, overwrite=overwrite)
+    try:
+        yield target.partial
+    except BaseException:
+        target.discard()
+        raise
+    target.commit()
+
+
+def write_file(path: Path, data: bytes, *, overwrite: bool = False) -> None:
+    """A small file, all at once. Raises SinkError."""
+    with written(path, overwrite=overwrite) as partial:
+        try:
+            partial.write_bytes(data)
+        except OSError as error:
+            raise SinkError(f"cannot write {path}: {error.strerror}") from error

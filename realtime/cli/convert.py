@@ -121,7 +121,7 @@ def image(
     """Paint one picture, or a folder of them. JPEG, PNG, WebP, BMP and TIFF; alpha is kept."""
     import numpy as np
 
-    from realtime.atomic import Target
+    from realtime.atomic import check_target
     from realtime.engines.choice import Choice, Painter
     from realtime.files.pictures import PICTURE_EXTENSIONS, holds_alpha, write_picture
     from realtime.files.stills import PICTURE_SUFFIXES, read_picture
@@ -137,7 +137,7 @@ def image(
 
     def paint(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
         picture = read_picture(job.source, size=size, alpha=holds_alpha(job.target))
-        Target(job.target, overwrite=overwrite).discard()  # told now, not when it is painted
+        check_target(job.target, overwrite=overwrite)
         painted, alpha = painter.paint(picture[..., :3]), picture[..., 3:]
         write_picture(job.target, np.concatenate([painted, alpha], axis=2), overwrite=overwrite)
         height, width = painted.shape[:2]

@@ -92,11 +92,10 @@ def export(
     if calibrate is not None and not int8:
         raise typer.BadParameter("--calibrate is for --int8: give both.")
     from models.styles import mixture_of
-    from realtime.atomic import Target
+    from realtime.atomic import written
 
     mixture_of(style, strength=strength)  # an unknown style is told before anything heavy is loaded
-    file = Target(target, overwrite=overwrite)
-    try:
+    with written(target, overwrite=overwrite) as partial:
         size = 360 if static is None else static[1:]
         pictures = None if calibrate is None else read_pictures(calibrate, size=size)
         from export import export_onnx
@@ -105,7 +104,7 @@ def export(
         differences: list[Any] = []
         export_onnx(
             style,
-            file.partial,
+            partial,
             strength=strength,
             interactive=interactive,
             layout=layout,
@@ -115,15 +114,10 @@ def export(
             calibration=pictures,
             on_difference=differences.append,
         )
-        file.commit()
-    except BaseException:
-        file.discard()
-        raise
     if json:
         show_json({"file": target, "checks": [found.figures() for found in differences]})
         return
-    columns, rows = rows_of(differences)
-    show_table(columns, rows)
+    show_table(*rows_of(differences))
     say(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch as above")
 
 

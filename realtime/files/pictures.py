@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from models.errors import SinkError
-from realtime.atomic import Target
+from realtime.atomic import write_file
 from realtime.frame import ColorTags
 from realtime.pixels import BT601, to_video_frame
 
@@ -70,11 +70,4 @@ def write_picture(path: str | Path, image: np.ndarray, *, overwrite: bool = Fals
     image: as for `encoded_picture`; the extension chooses the kind. Raises SinkError.
     """
     path = Path(path)
-    data = encoded_picture(image, path.suffix)
-    target = Target(path, overwrite=overwrite)
-    try:
-        target.partial.write_bytes(data)
-    except OSError as error:
-        target.discard()
-        raise SinkError(f"cannot write {path}: {error.strerror}") from error
-    target.commit()
+    write_file(path, encoded_picture(image, path.suffix), overwrite=overwrite)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.errors import SinkError, SourceError
 from models.gatys import MIN_SIDE, Settings, StyleImage, paint
-from realtime.atomic import Target
+from realtime.atomic import check_target, write_file
 from realtime.files.pictures import write_picture
 from realtime.files.stills import read_picture
 from realtime.frame import Frame
@@ -59,7 +59,7 @@ class Folder:
             raise SinkError(f"there is no folder {path.parent} to make {path.name} in") from None
         except OSError as error:
             raise SinkError(f"cannot use {path} as a folder: {error.strerror}") from error
-        Target(path / "keyframe.json", overwrite=True).discard()  # told now, not when one is done
+        check_target(path / "keyframe.json", overwrite=True)
 
     def picture(self, keyframe: Keyframe) -> Path:
         return self.path / f"keyframe_{keyframe.number:06d}.png"
@@ -101,13 +101,8 @@ class Folder:
         replaces = self.overwrite or self.resume
         picture = self.picture(keyframe)
         write_picture(picture, image, overwrite=replaces)
-        target = Target(picture.with_suffix(".json"), overwrite=True)
-        try:
-            target.partial.write_text(json.dumps(note, indent=2, default=str) + "\n")
-        except OSError as error:
-            target.discard()
-            raise SinkError(f"cannot write {target.path}: {error.strerror}") from error
-        target.commit()
+        text = json.dumps(note, indent=2, default=str) + "\n"
+        write_file(picture.with_suffix(".json"), text.encode(), overwrite=True)
 
 
 def paint_keyframes(

@@ -18,7 +18,7 @@ from models.errors import SinkError
 from models.gatys import PRESETS, Settings
 from models.loss_network import load_loss_network
 from models.styles import known_styles, load_style
-from realtime.atomic import Target
+from realtime.atomic import check_target, written
 from realtime.engines.choice import Choice, Painter
 from realtime.engines.torch_engine import torch_device
 from realtime.files.codecs import encoding_for
@@ -95,7 +95,7 @@ class Order:
             raise SinkError(f"{self.save_style} must end in .safetensors, to be a style")
         for path in (self.video, self.sheet, self.save_style):
             if path is not None:
-                Target(path, overwrite=self.overwrite).discard()
+                check_target(path, overwrite=self.overwrite)
 
     def write_sheet(self, shots: Shots, folder: Folder | None = None) -> None:
         """Of the keyframes: painted, or as they are without a folder."""
@@ -332,21 +332,16 @@ def teach_style(
     from models.teach import teach
     from models.train import save_network
 
-    file = Target(target, overwrite=overwrite)
-    try:
+    with written(target, overwrite=overwrite) as partial:
         pairs = [
             (as_tensor(image), as_tensor(read_picture(folder.picture(keyframe))))
             for keyframe, image in pictures_of(film, shots.keyframes)
         ]
         taught = teach(load_style(parent), pairs, device=device, on_step=Pace(on_progress))
         try:
-            save_network(taught, file.partial, parent=parent)
+            save_network(taught, partial, parent=parent)
         except OSError as error:
             raise SinkError(f"cannot write {target}: {error}") from error
-        file.commit()
-    except BaseException:
-        file.discard()
-        raise
 
 
 # --- To be looked at --------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from av.codec.context import Flags
 from av.video.frame import PictureType
 
 from models.errors import ImpastoError, SinkError
-from realtime.atomic import Target
+from realtime.atomic import check_target
 from realtime.files.codecs import container_for
 from realtime.files.pictures import write_picture
 from realtime.files.sinks import VideoWriter
@@ -214,7 +214,7 @@ class Recorder:
         self._say = say
         self._reserve = reserve_bytes
         self._container = container_for(self.path)
-        Target(self.path, overwrite=overwrite).discard()  # told now, not at the first frame
+        check_target(self.path, overwrite=overwrite)
         self._begun = 0
         self._writer: VideoWriter | None = None
         self._sound: Sound | None = None

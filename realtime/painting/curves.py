@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models.errors import EngineError, SinkError
+from models.errors import EngineError
 from models.gatys import Progress
-from realtime.atomic import Target
+from realtime.atomic import check_target, write_file
 from realtime.files.pictures import write_picture
 
 COLUMNS = ("step", "height", "width", "content", "style", "total_variation", "total")
@@ -40,20 +40,14 @@ def write_curves(
     rows.writerow(("run", *COLUMNS))
     for name, run in curves.items():
         rows.writerows((name, *(f"{value:.6g}" for value in row)) for row in run)
-    target = Target(table, overwrite=overwrite)
-    try:
-        target.partial.write_text(text.getvalue())
-    except OSError as error:
-        target.discard()
-        raise SinkError(f"cannot write {table}: {error.strerror}") from error
-    target.commit()
+    write_file(table, text.getvalue().encode(), overwrite=overwrite)
     return [path, table]
 
 
 def claim_curves(path: Path, *, overwrite: bool) -> None:
     """Raise SinkError now if `write_curves` could not write later."""
     for name in (path, path.with_suffix(".csv")):
-        Target(name, overwrite=overwrite).discard()
+        check_target(name, overwrite=overwrite)
 
 
 def _lines(

@@ -14,7 +14,7 @@ from torch import Tensor
 from models.errors import EngineError, SinkError, SourceError
 from models.gatys import MIN_SIDE, PRESETS, Progress, Settings, StyleImage, memory_needed, paint
 from models.gatys_color import luminance, luminance_matched, recolored, with_colors_of
-from realtime.atomic import Target, partial_path
+from realtime.atomic import check_target, partial_path
 from realtime.files.pictures import PICTURE_EXTENSIONS, encoded_picture, holds_alpha, write_picture
 from realtime.files.stills import read_picture
 from realtime.memory import keep_freed_memory
@@ -159,12 +159,12 @@ def _claim(job: Job) -> None:
     """Raise SinkError now for what could not be written when all is painted."""
     if job.target.suffix.lower() not in PICTURE_EXTENSIONS:
         encoded_picture(np.zeros((1, 1, 3), np.uint8), job.target.suffix)
-    Target(job.target, overwrite=job.overwrite).discard()
+    check_target(job.target, overwrite=job.overwrite)
     if job.curves is not None:
         claim_curves(job.curves, overwrite=job.overwrite)
     if job.every:
         for step in range(job.every, job.settings.steps, job.every):
-            Target(snapshot_path(job.target, step), overwrite=job.overwrite).discard()
+            check_target(snapshot_path(job.target, step), overwrite=job.overwrite)
 
 
 def snapshot_path(target: Path, step: int) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import EngineError
-from realtime.atomic import Target
+from realtime.atomic import check_target
 from realtime.engines.choice import Choice, Painter
 from realtime.files.pictures import write_picture
 from realtime.files.stills import read_picture
@@ -24,7 +24,7 @@ def write_sheet(
     on: the picture, reduced to a short side of 360 px; None: `seascape`.
     Raises SinkError, SourceError, WeightsError, EngineError.
     """
-    Target(path, overwrite=overwrite).discard()  # told now, not when all is painted
+    check_target(path, overwrite=overwrite)
     picture = seascape() if on is None else read_picture(on)
     if min(picture.shape[:2]) > _SHORT_SIDE:
         assert on is not None

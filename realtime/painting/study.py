@@ -9,7 +9,7 @@ import numpy as np
 
 from models.gatys import Settings, StyleImage, paint
 from models.losses import STYLE_LAYERS
-from realtime.atomic import Target
+from realtime.atomic import check_target
 from realtime.files.pictures import write_picture
 from realtime.files.stills import ImageFolder
 from realtime.painting.curves import claim_curves, row_of, write_curves
@@ -56,7 +56,7 @@ def write_study(
     "style", "total". Raises SourceError, SinkError, WeightsError, EngineError.
     """
     curves = target.with_name(f"{target.stem}.curves.png")
-    Target(target, overwrite=overwrite).discard()
+    check_target(target, overwrite=overwrite)
     claim_curves(curves, overwrite=overwrite)
     cases = cases_of(study, content, styles, settings, size or SIDE)
     say(f"{len(cases)} pictures of {settings.steps} steps")

@@ -1,0 +1,48 @@
+"""A file has its name when it is complete, and not before; a taken name is left alone."""
+
+from pathlib import Path
+
+import pytest
+
+from models.errors import SinkError
+from realtime.atomic import check_target, partial_path, write_file, written
+
+
+def test_a_file_gets_its_name_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with written(path) as partial:
+        partial.write_text("whole")
+        assert partial == tmp_path / "a.partial.txt" and not path.exists()
+    assert path.read_text() == "whole" and not partial.exists()
+
+
+def test_nothing_is_left_of_a_block_that_raises(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), written(tmp_path / "a.txt") as partial:
+        partial.write_text("half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_made_is_kept_where_the_name_was_taken_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(SinkError, match="yours is"), written(path) as partial:
+        partial.write_text("ours")
+        path.write_text("theirs")
+    assert (path.read_text(), partial_path(path).read_text()) == ("theirs", "ours")
+
+
+def test_a_taken_name_is_refused_before_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_file(path, b"old")
+    for refused in (
+        lambda: check_target(path),
+        lambda: write_file(path, b"new"),
+        lambda: check_target(tmp_path),
+        lambda: check_target(tmp_path / "no" / "a.txt"),
+    ):
+        with pytest.raises(SinkError):
+            refused()
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+    check_target(path, overwrite=True)
+    write_file(path, b"new", overwrite=True)
+    assert path.read_bytes() == b"new" and list(tmp_path.iterdir()) == [path]
