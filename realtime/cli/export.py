@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from export import contract
-from models.errors import SourceError
 from realtime.cli import options
 from realtime.cli.app import command
 from realtime.cli.terminal import (
@@ -123,9 +122,7 @@ def export(
 
 def read_pictures(folder: Path, *, size: int | tuple[int, int]) -> list[Any]:
     """The first pictures of a folder, each (1, H, W, 3) uint8 RGB, to calibrate with."""
-    from realtime.files.stills import PICTURE_SUFFIXES, read_picture
+    from realtime.files.stills import pictures_in, read_picture
 
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-    if not found:
-        raise SourceError(f"no pictures in {folder}; expected {' '.join(sorted(PICTURE_SUFFIXES))}")
-    return [read_picture(path, size=size)[None] for path in found[:MOST_CALIBRATING]]
+    files = pictures_in(folder)[:MOST_CALIBRATING]
+    return [read_picture(path, size=size)[None] for path in files]

@@ -1,11 +1,9 @@
-"""Pictures read from disk: one, or many as a source of frames."""
+"""Pictures read from disk: one, or all of a folder."""
 
 import io
 import re
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import Self
 
 import av
 import numpy as np
@@ -13,7 +11,6 @@ import numpy as np
 from models.errors import SourceError
 from realtime.files.containers import MAX_PIXELS, MAX_SIDE
 from realtime.files.upright import UPRIGHT, DisplayMatrix, display_matrix, turned
-from realtime.frame import Frame, StreamInfo
 from realtime.pixels import fitted_size, to_rgb
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
@@ -63,55 +60,38 @@ def read_picture(
         raise SourceError(f"cannot read {path}: it is not a picture, or it is damaged") from error
 
 
-class ImageFolder:
-    """Pictures as the frames of a film, in the order of their names and numbers in them.
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder, "frame10" after "frame9". Raises SourceError if there are none."""
+    try:
+        found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES]
+    except OSError as error:
+        raise SourceError(f"cannot read {folder}: {error.strerror}") from error
+    if not found:
+        raise SourceError(f"no pictures in {folder}; expected {' '.join(sorted(PICTURE_SUFFIXES))}")
+    return sorted(found, key=_with_numbers)
 
-    paths: a folder, or the files themselves in their order. The pictures are one size, or are
-    made so by `size` (see `pixels.fitted_size`). Frames come at `frame_rate`, from zero.
-    Raises SourceError, on opening or at the picture that cannot be read or is of another size.
+
+def picture_files(paths: Iterable[Path]) -> list[Path]:
+    """The files that are named, and all those in the folders that are. Raises SourceError."""
+    return [file for path in paths for file in (pictures_in(path) if path.is_dir() else [path])]
+
+
+def read_alike(paths: Iterable[Path], *, size: int | None = None) -> Iterator[np.ndarray]:
+    """Pictures of one size, as `read_picture` reads them.
+
+    size: the short side of the first, whose size all others are brought to; None: they have it
+    already. Raises SourceError, at the picture that cannot be read or is of another size.
     """
-
-    def __init__(
-        self,
-        paths: str | Path | Iterable[str | Path],
-        *,
-        size: int | tuple[int, int] | None = None,
-        frame_rate: Fraction | int = 25,
-    ) -> None:
-        self.paths = _pictures_in(Path(paths)) if isinstance(paths, (str, Path)) else [*paths]
-        if not self.paths:
-            raise SourceError(f"no pictures in {paths}; expected {' '.join(PICTURE_SUFFIXES)}")
-        first = read_picture(self.paths[0], size=size)
-        # The second and later pictures follow the first, so that an int gives one size to all.
-        self._size = None if size is None else first.shape[:2]
-        rate = Fraction(frame_rate)
-        self.info = StreamInfo(
-            height=first.shape[0],
-            width=first.shape[1],
-            time_base=1 / rate,
-            frame_rate=rate,
-            frame_count=len(self.paths),
-            duration=len(self.paths) / rate,
-        )
-        self.notes: list[str] = []
-        self.lost = 0
-
-    def __iter__(self) -> Iterator[Frame]:
-        height, width = self.info.height, self.info.width
-        for index, path in enumerate(self.paths):
-            image = read_picture(path, size=self._size)
-            if image.shape[:2] != (height, width):
-                raise SourceError(
-                    f"expected pictures of {width}x{height} like the first, {path} is "
-                    f"{image.shape[1]}x{image.shape[0]}; ask for one size"
-                )
-            yield Frame(image, index, self.info.time_base)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing stays open between pictures."""
+    shape: tuple[int, int] | None = None
+    for path in paths:
+        image = read_picture(path, size=size if shape is None or size is None else shape)
+        shape = shape or (image.shape[0], image.shape[1])
+        if image.shape[:2] != shape:
+            raise SourceError(
+                f"expected pictures of {shape[1]}x{shape[0]} like the first, {path} is "
+                f"{image.shape[1]}x{image.shape[0]}; ask for one size"
+            )
+        yield image
 
 
 def _with_paper(rgba: np.ndarray) -> np.ndarray:
@@ -128,15 +108,6 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _pictures_in(folder: Path) -> list[Path]:
-    """Pictures in a folder, "frame10" after "frame9"."""
-    try:
-        found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES]
-    except OSError as error:
-        raise SourceError(f"cannot read {folder}: {error.strerror}") from error
-    return sorted(found, key=_with_numbers)
 
 
 def _with_numbers(path: Path) -> list[str | int]:

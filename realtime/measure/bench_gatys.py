@@ -11,7 +11,7 @@ from torch import Tensor
 from models.gatys import PRESETS, Progress, Settings, StyleImage, paint
 from models.losses import STYLE_LAYERS
 from realtime.engines.choice import Choice, Painter
-from realtime.files.stills import ImageFolder, read_picture
+from realtime.files.stills import picture_files, read_picture
 from realtime.measure.bench import limit, machine
 from realtime.measure.evaluate import Table
 from realtime.memory import keep_freed_memory, memory_mb
@@ -163,9 +163,8 @@ def steps_of_pictures(
     painter = Painter(choice, say=lambda reason: None, moving=False)
     style = read_styles([(painting, 1.0)], ())[0].image
     settings = replace(PLAIN, loss_network=loss_network, teacher=teacher)
-    files = [Path(f) for p in pictures for f in (ImageFolder(p).paths if p.is_dir() else [p])]
     found = []
-    for file in files:
+    for file in picture_files(pictures):
         picture = read_picture(file, size=_JUDGED_SIDE)
         painted = as_tensor(painter.paint(picture))
         found.append(steps_that_equal(painted, as_tensor(picture), style, settings=settings))

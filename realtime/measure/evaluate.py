@@ -30,7 +30,7 @@ from models.photos import resize_long_side, resize_short_side
 from realtime.cuts import CutDetector
 from realtime.engines.choice import Choice, Painter
 from realtime.files.sources import VideoFile
-from realtime.files.stills import ImageFolder, read_picture
+from realtime.files.stills import picture_files, pictures_in, read_alike, read_picture
 from realtime.frame import Frame
 from realtime.pixels import as_tensor
 from realtime.steadiness import STEADINESS, Steadiness
@@ -247,9 +247,11 @@ def read_clip(path: Path, *, size: int, frames: int) -> list[np.ndarray]:
 
     Raises SourceError, also where there are fewer than two.
     """
-    source = ImageFolder(path, size=size) if path.is_dir() else VideoFile(path, size=size)
-    with source:
-        images = [frame.image for frame in islice(source, frames)]
+    if path.is_dir():
+        images = list(read_alike(pictures_in(path)[:frames], size=size))
+    else:
+        with VideoFile(path, size=size) as source:
+            images = [frame.image for frame in islice(source, frames)]
     if len(images) < 2:
         raise SourceError(f"{path} has one frame only: steadiness needs two or more")
     return images
@@ -257,8 +259,7 @@ def read_clip(path: Path, *, size: int, frames: int) -> list[np.ndarray]:
 
 def read_pictures(paths: Iterable[Path]) -> list[tuple[Path, np.ndarray]]:
     """Pictures, and all those in folders, at the size they are painted at. Raises SourceError."""
-    files = [file for p in paths for file in (ImageFolder(p).paths if p.is_dir() else [p])]
-    return [(Path(file), read_picture(file, size=PICTURE_SIDE)) for file in files]
+    return [(file, read_picture(file, size=PICTURE_SIDE)) for file in picture_files(paths)]
 
 
 def evaluate_pictures(

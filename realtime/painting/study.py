@@ -11,7 +11,7 @@ from models.gatys import Settings, StyleImage, paint
 from models.losses import STYLE_LAYERS
 from realtime.atomic import check_target
 from realtime.files.pictures import write_picture
-from realtime.files.stills import ImageFolder
+from realtime.files.stills import picture_files
 from realtime.painting.curves import claim_curves, row_of, write_curves
 from realtime.painting.paint import read_content, read_styles
 from realtime.painting.sheet import contact_sheet
@@ -71,7 +71,7 @@ def write_study(
         rows.append(
             {"name": case.name, "content": now.content, "style": now.style, "total": now.total}
         )
-    columns = len(styles_in(styles)) if study == "grid" else min(len(cases), 5)
+    columns = len(paintings_in(styles)) if study == "grid" else min(len(cases), 5)
     write_picture(target, contact_sheet(pictures, columns=columns), overwrite=overwrite)
     write_curves(curves, runs, overwrite=overwrite)
     return rows
@@ -117,10 +117,10 @@ def _grid(
     size: int | tuple[int, int],
 ) -> list[Case]:
     """Every content in every style, all as large as the first."""
-    contents = [Path(p) for p in ImageFolder(content).paths] if content.is_dir() else [content]
+    contents = picture_files([content])
     first = read_content(contents[0], size)
     shape = first.shape[0], first.shape[1]
-    paintings = [(path, read_styles([(path, 1.0)], ())) for path in styles_in(styles)]
+    paintings = [(path, read_styles([(path, 1.0)], ())) for path in paintings_in(styles)]
     return [
         Case(f"{path.stem}, {painting.stem}", settings, read_content(path, shape), seen)
         for path in contents
@@ -128,10 +128,6 @@ def _grid(
     ]
 
 
-def styles_in(styles: Sequence[tuple[Path, float]]) -> list[Path]:
-    """The paintings named, and all those in folders."""
-    return [
-        Path(file)
-        for path, _ in styles
-        for file in (ImageFolder(path).paths if path.is_dir() else [path])
-    ]
+def paintings_in(styles: Sequence[tuple[Path, float]]) -> list[Path]:
+    """The paintings named, and all those in folders; weights do not count."""
+    return picture_files(path for path, _ in styles)

@@ -9,8 +9,8 @@ import pytest
 
 from models.errors import SourceError
 from realtime.files.pictures import encoded_picture
-from realtime.files.stills import ImageFolder, read_picture
-from tests.media import number_of, numbered_picture, numbers_of, text_file, truncated
+from realtime.files.stills import picture_files, pictures_in, read_alike, read_picture
+from tests.media import number_of, numbered_picture, text_file, truncated
 
 # EXIF orientation: how what is stored is made of what is to be seen.
 STORED = {
@@ -129,21 +129,18 @@ class TestReadPicture:
             read_picture(path)
 
 
-class TestImageFolder:
+class TestFolders:
     def test_in_the_order_of_their_numbers(self, tmp_path):
         for number in (10, 9, 1, 100):
             save(tmp_path / f"frame{number}.png", numbered_picture(number))
         text_file(tmp_path / "notes.txt")
-        with ImageFolder(tmp_path, frame_rate=10) as source:
-            assert numbers_of(source) == [1, 9, 10, 100]
-            assert [f.pts * f.time_base for f in source] == [Fraction(k, 10) for k in range(4)]
-            info = source.info
-        assert (info.height, info.width, info.frame_count) == (48, 64, 4)
-        assert info.frame_rate == 10 and info.duration == Fraction(2, 5) and source.lost == 0
+        assert [number_of(image) for image in read_alike(pictures_in(tmp_path))] == [1, 9, 10, 100]
 
-    def test_in_the_order_given(self, tmp_path):
-        paths = [save(tmp_path / f"{n}.png", numbered_picture(n)) for n in (3, 1, 2)]
-        assert numbers_of(ImageFolder(paths)) == [3, 1, 2]
+    def test_files_and_folders_in_the_order_given(self, tmp_path):
+        (tmp_path / "folder").mkdir()
+        names = ("3.png", "folder/1.png", "folder/2.png")
+        paths = [save(tmp_path / name, numbered_picture(0)) for name in names]
+        assert picture_files([paths[0], tmp_path / "folder", paths[1]]) == [*paths, paths[1]]
 
     def test_another_size_is_refused_unless_one_is_asked_for(self, tmp_path):
         paths = [
@@ -151,13 +148,13 @@ class TestImageFolder:
             save(tmp_path / "b.png", numbered_picture(2, (60, 60))),
         ]
         with pytest.raises(SourceError, match=r"64x48 like the first, .*b.png is 60x60"):
-            list(ImageFolder(paths))
-        frames = list(ImageFolder(paths, size=32))
-        assert numbers_of(frames) == [1, 2]
-        assert {frame.image.shape for frame in frames} == {(32, 42, 3)}
+            list(read_alike(paths))
+        images = list(read_alike(paths, size=32))
+        assert [number_of(image) for image in images] == [1, 2]
+        assert {image.shape for image in images} == {(32, 42, 3)}
 
     def test_a_folder_without_pictures(self, tmp_path):
         with pytest.raises(SourceError, match="no pictures in"):
-            ImageFolder(tmp_path)
+            pictures_in(tmp_path)
         with pytest.raises(SourceError, match="cannot read"):
-            ImageFolder(tmp_path / "none")
+            pictures_in(tmp_path / "none")
