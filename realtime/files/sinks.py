@@ -1,7 +1,6 @@
-"""Where frames go: a video file, a folder of pictures, nowhere."""
+"""Where frames go: a video file, with all that belongs to them."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,10 +14,9 @@ import av.filter
 import numpy as np
 
 from models.errors import SinkError
-from realtime.atomic import Target, partial_path
+from realtime.atomic import Target
 from realtime.files.codecs import CODECS, Codec, encoding_for
 from realtime.files.companions import Companions
-from realtime.files.pictures import encoded_picture
 from realtime.frame import ColorTags, Frame, StreamInfo
 from realtime.pixels import UNSPECIFIED, matrix_for, planar_video_frame, rgb_of, to_video_frame
 
@@ -301,91 +299,6 @@ class VideoWriter:
             else:
                 what = getattr(error, "strerror", None) or str(error)
             raise SinkError(f"cannot write {self.path}: {what}") from error
-
-
-class ImageFolderWriter:
-    """Writes each frame as a picture of its own: 000001.png, 000002.png ... in a folder.
-
-    As with `VideoWriter`, the folder gets its name when all is written; until then it is
-    NAME.partial. A folder that holds something is refused unless `overwrite`, and then keeps what
-    has another name. extension: one of `pictures.PICTURE_EXTENSIONS`.
-    """
-
-    def __init__(
-        self, folder: str | Path, *, extension: str = ".png", overwrite: bool = False
-    ) -> None:
-        self.path = Path(folder)
-        self._extension = extension
-        self._count = 0
-        self._closed = False
-        if self.path.exists() and not self.path.is_dir():
-            raise SinkError(f"{self.path} is a file: give the name of a folder")
-        if self.path.is_dir() and any(self.path.iterdir()) and not overwrite:
-            raise SinkError(f"{self.path} is not empty: choose another, or ask to overwrite")
-        self._partial = partial_path(self.path)
-        shutil.rmtree(self._partial, ignore_errors=True)  # of an earlier, interrupted run
-        try:
-            self._partial.mkdir()
-        except OSError as error:
-            raise SinkError(f"cannot write to {self.path.parent}: {error.strerror}") from error
-
-    def write(self, frame: Frame) -> None:
-        """Write one picture."""
-        self._count += 1
-        data = encoded_picture(frame.image, self._extension)
-        try:
-            (self._partial / f"{self._count:06d}{self._extension}").write_bytes(data)
-        except OSError as error:
-            raise SinkError(f"cannot write to {self.path}: {error.strerror}") from error
-
-    def close(self) -> None:
-        """Give the folder its name. A second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        if not self._count:
-            shutil.rmtree(self._partial)
-            raise SinkError(f"no frame came, so there is no {self.path.name}")
-        try:
-            self.path.mkdir(exist_ok=True)
-            for picture in self._partial.iterdir():
-                os.replace(picture, self.path / picture.name)
-            self._partial.rmdir()
-        except OSError as error:
-            raise SinkError(
-                f"cannot move the pictures to {self.path} ({error.strerror}): "
-                f"they are in {self._partial}"
-            ) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-        elif not self._closed:
-            self._closed = True
-            if not (issubclass(kind, KeyboardInterrupt) and self._count):
-                shutil.rmtree(self._partial, ignore_errors=True)
-
-
-class Null:
-    """Takes frames and counts them: for measuring what comes before."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def write(self, frame: Frame) -> None:
-        self.count += 1
-
-    def close(self) -> None:
-        """Nothing to complete."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _told(color: ColorTags, codec: Codec) -> ColorTags:
