@@ -19,9 +19,8 @@ NormStatistics = Literal["own", "carried", "renewed"]
 OPSET, OLDEST_OPSET, NEWEST_OPSET = 17, 13, 23
 
 SMALLEST_SIDE, LARGEST_SIDE = 16, 16384  # px
-LARGEST_STATIC = (
-    36_000_000  # px in all, a little over 8192x4320: the check needs 100 bytes for each
-)
+# px in all, a little over 8192x4320: the check needs 100 bytes for each.
+LARGEST_STATIC = 36_000_000
 
 _PICTURES = {
     "nhwc-uint8": "(N, H, W, 3) uint8 RGB, 0 to 255",

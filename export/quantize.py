@@ -58,8 +58,9 @@ class _Reader(CalibrationDataReader):
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without its advice to simplify the graph first, which ours does not need."""
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)

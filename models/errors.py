@@ -1,4 +1,4 @@
-"""The exceptions Impasto raises on purpose.
+"""The exceptions Impasto raises on purpose, and what others say, in a line.
 
 ImpastoError
 ├── SourceError   (also OSError)       cannot open or decode
@@ -33,3 +33,9 @@ class EngineError(ImpastoError, RuntimeError):
 
 class ParityError(ImpastoError):
     """An exported graph does not agree with the network it came from."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of somebody else says, in one line; its class where it says nothing."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.errors import first_line
+
 Tensors = tuple[Tensor, ...]
 # Runs what it is given once, and remembers every operation with its memory: gives what repeats them
 # all, and the tensors in which the results then are.
@@ -79,7 +81,7 @@ class Captured:
             raise
         except RuntimeError as error:
             self._works = False
-            self._complain(f"no CUDA graphs in PyTorch: {str(error).strip().splitlines()[0]}")
+            self._complain(f"no CUDA graphs in PyTorch: {first_line(error)}")
             return None
         if len(self._recorded) >= _SHAPES_KEPT:
             oldest = next(iter(self._recorded))

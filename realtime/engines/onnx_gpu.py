@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models import forms
-from models.errors import EngineError
+from models.errors import EngineError, first_line
 from models.styles import Weights, network_of
 from realtime.engines.batches import Batches, RanOut
 from realtime.engines.engine import Engine
@@ -163,7 +163,7 @@ class OnnxGpuEngine(Engine):
             if "memory" in str(error).lower() or self._options.get(option) == "0" or not option:
                 raise
             self._options[option] = "0"
-            self.notes.append(f"no CUDA graphs in {self.name}: {_line(error)}")
+            self.notes.append(f"no CUDA graphs in {self.name}: {first_line(error)}")
             return self._opened(kind, shape)
 
     def _provider_options(
@@ -314,7 +314,7 @@ def why_not(provider: str) -> str | None:
     try:
         open_session(_probe(), [(name, {})], {})
     except Exception as error:
-        return _missing_library(provider) or _line(error)
+        return _missing_library(provider) or first_line(error)
     return None
 
 
@@ -327,7 +327,7 @@ def _missing_library(provider: str) -> str:
         try:
             ctypes.CDLL(str(library))
         except OSError as error:
-            return _line(error)
+            return first_line(error)
     return ""
 
 
@@ -339,8 +339,3 @@ def _probe() -> bytes:
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", [x], [y])
     opsets = [helper.make_opsetid("", 17)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

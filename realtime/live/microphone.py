@@ -173,9 +173,7 @@ class Sound:
         self._output: Any = None
         self._stream: Any = None
         self._graph: Any = None
-        self._waiting: deque[Any] = (
-            deque()
-        )  # AudioFrames in the encoder's portions, and not due yet
+        self._waiting: deque[Any] = deque()  # AudioFrames, as the encoder takes them, not yet due
 
     def attach(self, output: Any, video: Any, first: Fraction, *, muxer: str) -> Fraction:
         """Give `output` a stream of sound, where it holds any. Returns its zero: none is moved."""

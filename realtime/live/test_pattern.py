@@ -22,8 +22,6 @@ class MovingPicture:
     size: (height, width), any from 2x2 up.
     """
 
-    __test__ = False  # not a test, whatever pytest thinks of the name
-
     def __init__(self, size: tuple[int, int]) -> None:
         height, width = size
         if min(size) < 2:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from models.errors import ImpastoError
+from models.errors import ImpastoError, first_line
 from realtime.threads import cores
 
 PACKAGES = (
@@ -90,12 +90,7 @@ def _or_reason(examine_one: Callable[[], Any]) -> Any:
     try:
         return examine_one()
     except Exception as error:
-        return _line(error)
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+        return first_line(error)
 
 
 def version_of(package: str) -> str | None:
@@ -186,7 +181,7 @@ def _opened(codec: str) -> str:
         context.open()
     except (ImpastoError, av.FFmpegError) as error:
         needs = CODECS[codec].needs
-        return f"did not open: it needs {needs}" if needs else f"did not open: {_line(error)}"
+        return f"did not open: it needs {needs}" if needs else f"did not open: {first_line(error)}"
     return OK
 
 
@@ -236,5 +231,5 @@ def _styles() -> dict[str, str]:
             load_style(name)
             answers[name] = OK
         except ImpastoError as error:
-            answers[name] = _line(error)
+            answers[name] = first_line(error)
     return answers

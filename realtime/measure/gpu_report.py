@@ -20,6 +20,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from models.errors import first_line
+
 ROOT = Path(__file__).parents[2]
 STYLE = "great_wave"
 SIZE = (1080, 1920)  # height, width
@@ -81,7 +83,7 @@ def providers(device: str) -> Found:
             )
             found = time_on_device([engine], SIZE, batches=(1, 4))
         except Exception as error:  # a setting may fail in any way: that is what is asked
-            rows.append({"options": said, "error": str(error).splitlines()[0]})
+            rows.append({"options": said, "error": first_line(error)})
         else:
             rows += [row | {"options": said} for row in found]
     return {"rows": rows}
@@ -105,7 +107,7 @@ def conversion(device: str) -> Found:
             try:
                 rows.append(convert_in_new_process(clip, STYLE, device, **options))  # type: ignore[arg-type]
             except Exception as error:  # no encoder on this GPU, say
-                rows.append(options | {"error": str(error).splitlines()[0]})
+                rows.append(options | {"error": first_line(error)})
     return {"rows": rows}
 
 
