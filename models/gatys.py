@@ -17,6 +17,7 @@ from models.gatys_objective import (
     MARGIN,
     Losses,
     Objective,
+    Previous,
     Region,
     Weights,
     painting_moments,
@@ -144,17 +145,14 @@ def paint(
     settings: Settings,
     *,
     start: Tensor | None = None,
-    like: Tensor | None = None,
-    like_mask: Tensor | None = None,
-    like_weight: float = 50.0,
+    previous: Previous | None = None,
     device: str = "cpu",
 ) -> Iterator[Progress]:
     """Optimise a picture until it has the content of one and the style of others.
 
     content: (1, 3, H, W) in [0, 1], already at the size to paint, sides of 16 px or more. styles:
-    one or more. start: (1, 3, any, any), begin from it instead of `settings.start`.
-    like, like_mask: the temporal loss of Ruder et al. 2016 (eq. 7): stay near the picture `like`,
-    (1, 3, H, W), where like_mask, (1, 1, H, W) in [0, 1], is 1; None: everywhere.
+    one or more. start: (1, 3, any, any), begin from it instead of `settings.start`. previous: a
+    picture of content's size to agree with.
 
     Yields after every step; the last `Progress` has the result at content's size. The same
     arguments on the same machine give the same result. Raises WeightsError, also for a layer that
@@ -171,7 +169,6 @@ def paint(
         settings.content_weight,
         settings.style_weight,
         settings.tv_weight,
-        like_weight,
         settings.style_loss,
         settings.tv_form,
     )
@@ -190,8 +187,7 @@ def paint(
             resized(content, size),
             _regions(network, styles, paintings, size, settings),
             weights,
-            None if like is None else resized(like.to(device), size),
-            None if like_mask is None else resized(like_mask.to(device), size),
+            None if previous is None else _previous_at(size, previous, device),
             settings.tile,
             _roughness(styles, paintings, settings),
         )
@@ -317,6 +313,11 @@ def _seen(painting: Tensor, settings: Settings, size: tuple[int, int]) -> Tensor
     scale = min(1.0, settings.style_scale * max(size) / max(height, width))
     scale = max(scale, MIN_SIDE / min(height, width))
     return resized(painting, (round(height * scale), round(width * scale)))
+
+
+def _previous_at(size: tuple[int, int], previous: Previous, device: str) -> Previous:
+    image, mask = (resized(x.to(device), size) for x in (previous.image, previous.mask))
+    return Previous(image, mask, previous.weight)
 
 
 def _regions(

@@ -42,7 +42,6 @@ class Weights:
     content: float
     style: float
     total_variation: float
-    temporal: float = 0.0
     style_loss: str = "gram"
     total_variation_form: str = "squared"
 
@@ -54,6 +53,18 @@ class Losses(NamedTuple):
     style: Tensor
     total_variation: Tensor
     total: Tensor
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The last painting, carried along the motion: the temporal loss of Ruder et al. 2016, eq. 7.
+
+    image: (1, 3, H, W) in [0, 1], to stay near where mask, (1, 1, H, W) in [0, 1], is 1.
+    """
+
+    image: Tensor
+    mask: Tensor
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -82,16 +93,15 @@ class Objective:
     of places. Total variation is divided by `roughness`, the painting's own: models/README.md has
     figures of the balance at several sizes.
 
-    content: (1, 3, H, W) in [0, 1]. like, like_mask: see `models.gatys.paint`. tile: px, the side
-    of what is seen at once; None: all. roughness: above 0.
+    content: (1, 3, H, W) in [0, 1]. tile: px, the side of what is seen at once; None: all.
+    roughness: above 0.
     """
 
     network: LossNetwork
     content: Tensor
     regions: Sequence[Region]
     weights: Weights
-    like: Tensor | None = None
-    like_mask: Tensor | None = None
+    previous: Previous | None = None
     tile: int | None = None
     roughness: float = 1.0
     _windows: list[Window] = field(init=False)
@@ -208,9 +218,8 @@ class Objective:
             weights.content * content + weights.style * style + weights.total_variation * variation
         )
         total = total + _RANGE_WEIGHT * (image - image.detach().clamp(0, 1)).square().mean()
-        if self.like is not None:
-            mask = torch.ones_like(image[:, :1]) if self.like_mask is None else self.like_mask
-            total = total + weights.temporal * temporal_loss(image, self.like, mask)[0]
+        if (last := self.previous) is not None:
+            total = total + last.weight * temporal_loss(image, last.image, last.mask)[0]
         return Losses(content.detach(), style.detach(), variation.detach(), total.detach()), total
 
     # --- Masks --------------------------------------------------------------------------------

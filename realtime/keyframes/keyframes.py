@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.errors import SinkError, SourceError
 from models.gatys import MIN_SIDE, Settings, StyleImage, paint
+from models.gatys_objective import Previous
 from realtime.atomic import check_target, write_file
 from realtime.files.pictures import write_picture
 from realtime.files.stills import read_picture
@@ -27,8 +28,8 @@ from realtime.memory import keep_freed_memory
 from realtime.motion import enlarged, fetch, reduced
 from realtime.pixels import as_picture, as_tensor
 
-# What a keyframe of the same shot weighs (Ruder et al. 2016); see `models.gatys.paint`.
-LIKE_WEIGHT = 2500.0
+# Of agreeing with the last keyframe of the shot (`Previous`), against the other losses.
+AGREEMENT_WEIGHT = 2500.0
 _RECIPE = 2  # grows when the same settings give another picture than before
 
 OnStep = Callable[[int, int], None]  # steps done, steps in all
@@ -127,7 +128,7 @@ def paint_keyframes(
     keep_freed_memory()
     wanted = {keyframe.pts: keyframe for keyframe in shots.keyframes}
     styles = [StyleImage(as_tensor(image)) for image in painting]
-    recipe = _digest(_RECIPE, asdict(settings), LIKE_WEIGHT, *painting)
+    recipe = _digest(_RECIPE, asdict(settings), AGREEMENT_WEIGHT, *painting)
     track: Track | None = None
     last: np.ndarray | None = None
     origin = ""
@@ -144,8 +145,10 @@ def paint_keyframes(
             image = found = folder.find(keyframe, origin)
             if image is None:
                 content = as_tensor(frame.image)
-                more = {} if track is None or last is None else _agreeing(content, last, track)
-                image = _painted(content, styles, settings, device, on_step, **more)
+                start, previous = None, None
+                if track is not None and last is not None:
+                    start, previous = _carried(content, last, track)
+                image = _painted(content, styles, settings, start, previous, device, on_step)
                 note = {
                     "origin": origin,
                     "frame": keyframe.number,
@@ -165,9 +168,10 @@ def _painted(
     content: Tensor,
     styles: list[StyleImage],
     settings: Settings,
+    start: Tensor | None,
+    previous: Previous | None,
     device: str,
     on_step: OnStep,
-    **more: Any,
 ) -> np.ndarray:
     """One keyframe. Raises SourceError where it is too small."""
     if min(content.shape[-2:]) < MIN_SIDE:
@@ -175,19 +179,19 @@ def _painted(
         raise SourceError(
             f"frames of {width}x{height} are too small to paint: {MIN_SIDE} px a side are needed"
         )
-    for progress in paint(content, styles, settings, device=device, **more):
+    for progress in paint(content, styles, settings, start=start, previous=previous, device=device):
         on_step(progress.step, progress.steps)
     return as_picture(progress.image)
 
 
-def _agreeing(content: Tensor, last: np.ndarray, track: Track) -> dict[str, Any]:
-    """What makes a painting agree with the last one, which `track` has followed to it."""
+def _carried(content: Tensor, last: np.ndarray, track: Track) -> tuple[Tensor, Previous]:
+    """What a painting begins with, and agrees with: the last one, as `track` has moved it."""
     flow, trust = track.registered()
     size = last.shape[:2]
     warped = as_tensor(fetch(last, enlarged(flow, size), cv2.INTER_CUBIC))
     mask = torch.from_numpy(cv2.resize(trust, size[::-1]))[None, None]
     start = mask * warped + (1 - mask) * content
-    return {"start": start, "like": warped, "like_mask": mask, "like_weight": LIKE_WEIGHT}
+    return start, Previous(warped, mask, AGREEMENT_WEIGHT)
 
 
 def _digest(*parts: Any) -> str:

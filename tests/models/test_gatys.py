@@ -36,6 +36,7 @@ from models.gatys_losses import (
 from models.gatys_objective import (
     STRIDE,
     Objective,
+    Previous,
     Weights,
     painting_moments,
     regions_of,
@@ -270,9 +271,7 @@ class TestPaint:
             [StyleImage(self.style)],
             settings,
             start=like,
-            like=like,
-            like_mask=mask,
-            like_weight=1e4,
+            previous=Previous(like, mask, 1e4),
         )
         change = (last.image - like).abs().mean((0, 1, 2))
         assert change[:28].mean() < 0.2 * change[36:].mean()

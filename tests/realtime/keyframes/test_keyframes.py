@@ -331,7 +331,7 @@ class TestPainting:
             return float(np.abs(first - second).mean())
 
         held = apart("held")
-        monkeypatch.setattr(keyframes_module, "LIKE_WEIGHT", 0.0)
+        monkeypatch.setattr(keyframes_module, "AGREEMENT_WEIGHT", 0.0)
         # Less than half is not to be had: 8 steps leave the first one unfinished.
         assert held < 0.7 * apart("free")
 
