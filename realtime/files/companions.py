@@ -12,6 +12,7 @@ import av
 from av.stream import Discard, Disposition, Stream
 
 from realtime.files.containers import open_media, video_stream
+from realtime.files.joints import Joints
 
 # What is re-encoded where the container does not hold the original: encoder, bits a second and
 # channel, most channels.
@@ -90,6 +91,7 @@ class Companions:
         self._input = open_media(path)
         self._path = Path(path)
         self._pictures = video_stream(self._input, path)
+        self._joints = Joints(self._input, self._pictures)
         self._trimmed = start is not None
         self._end = end
         # The whole file is moved to start at zero: a broadcast's clock may stand at nine hours.
@@ -128,13 +130,16 @@ class Companions:
             output.set_chapters(chapters)
         elif chapters:
             self.notes.append(f"{len(chapters)} chapters were left out: {muxer} holds none")
+        wanted = {*self._tracks}
+        if self._tracks and self._joints.is_broadcast:  # the picture tells where its clock jumps
+            wanted.add(self._pictures.index)
         for stream in self._input.streams:
-            if stream.index not in self._tracks:
+            if stream.index not in wanted:
                 stream.discard = Discard.all
         if self._trimmed and self._tracks:
             self._input.seek(int(self._origin * av.time_base))
         if self._tracks:
-            self._packets = self._input.demux(*(self._input.streams[i] for i in self._tracks))
+            self._packets = self._input.demux(*(self._input.streams[i] for i in wanted))
         return self._origin
 
     def copy_until(self, time: Fraction) -> None:
@@ -184,7 +189,11 @@ class Companions:
             packet, self._waiting = self._waiting, None
             return packet
         try:
-            return next((p for p in self._packets if p.size), None)
+            for packet in self._packets:
+                self._joints.mend(packet)
+                if packet.size and packet.stream_index in self._tracks:
+                    return packet
+            return None
         except av.FFmpegError as error:
             self._note(f"{self._path.name}: sound and subtitles end early: {error.strerror}")
             self._packets = iter(())

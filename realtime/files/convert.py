@@ -88,7 +88,7 @@ def stylize_video(
                 frame_rate,
                 start_time=first,
                 duration=source.info.duration,
-                is_whole=lambda: not source.lost,
+                is_whole=lambda: source.is_whole,
             )
             info = info_at_frame_rate(info, frame_rate)
         with (
@@ -120,7 +120,7 @@ def stylize_video(
                 written = run(decoded, watch, encoded, batch_size=batch_size)
                 stylize_s = perf_counter() - running
                 stylize_s -= decoded.waited_seconds + encoded.waited_seconds
-            if source.lost:
+            if not source.is_whole:
                 writer.ends_at = None
             lost, notes = source.lost, source.notes
             finishing = perf_counter()

@@ -10,15 +10,16 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from realtime.files.containers import tagged_duration
+from realtime.files.joints import Joints
 
-_JOIN_SECONDS = 1  # time stamps that jump back further are two recordings, joined
 _SKIPPED_BYTES = 128  # between two Matroska blocks; headers take 7 to 40
 
 
 class Decoder:
     """The frames of a stream with first_pts <= pts < end_pts; iterate once.
 
-    `notes` grows by a line for each thing a user should know.
+    `notes` grows by a line for each thing a user should know. `is_joined` tells of a stream that
+    goes on with another recording: how long it is nobody has said then.
 
     `lost` counts frames that should have come and did not. Where the container says how many
     there are (MP4, MOV, AVI, GIF) and the stream is read whole, it is exact at the end. Elsewhere
@@ -36,6 +37,7 @@ class Decoder:
         end_pts: int | None = None,
     ) -> None:
         self.notes: list[str] = []
+        self.is_joined = False
         self._container, self._stream = container, stream
         self._first_pts, self._end_pts = first_pts, end_pts
         self._time_base = stream.time_base or Fraction(1, 1000)
@@ -43,7 +45,7 @@ class Decoder:
         self._step = 1 / (rate * self._time_base) if rate else Fraction(1)  # ticks a frame
         self._is_matroska = "matroska" in container.format.name
         self._last_pts: int | None = None
-        self._offset = 0  # added to time stamps, after recordings were joined
+        self._end = Fraction(0)  # of the frame that lasts longest, in ticks
         self._frames = 0
         self._damaged = False
         self._refused = 0
@@ -60,7 +62,6 @@ class Decoder:
 
     def __iter__(self) -> Iterator[VideoFrame]:
         whole = self._first_pts is None and self._end_pts is None
-        last_duration = 0
         for frame in self._from_first():
             pts = self._in_order(frame)
             if pts is None or (self._first_pts is not None and pts < self._first_pts):
@@ -70,10 +71,10 @@ class Decoder:
             self._watch_rate(pts)
             self._last_pts, self._frames = pts, self._frames + 1
             frame.pts, frame.time_base = pts, self._time_base
-            last_duration = frame.duration
+            self._end = max(self._end, pts + max(Fraction(frame.duration), self._step))
             yield frame
         if self._frames and self._end_pts is None:
-            self._count_tail(last_duration)
+            self._count_tail()
         if whole and self._stream.frames:
             self._uncounted = max(0, self._expected() - self._frames)
 
@@ -127,7 +128,7 @@ class Decoder:
         """The stream's packets; the last is empty and makes the decoder give what it holds."""
         # Matroska skips damage without a word; only the positions of all blocks show it.
         streams = tuple(self._container.streams) if self._is_matroska else (self._stream,)
-        position = None
+        position, joints = None, Joints(self._container, self._stream)
         try:
             for packet in self._container.demux(*streams):
                 if self._is_matroska and packet.pos is not None:
@@ -137,6 +138,10 @@ class Decoder:
                 if packet.stream.index != self._stream.index:
                     continue
                 self._damaged = self._damaged or packet.is_corrupt
+                joints.mend(packet)
+                if joints.found:
+                    self.is_joined = True
+                    self._note("time stamps jump: read as recordings joined end to end")
                 yield packet
         except av.FFmpegError as error:
             self._damaged = True
@@ -153,13 +158,8 @@ class Decoder:
             if self._last_pts is None:
                 return self._stream.start_time or 0
             return self._last_pts + (frame.duration or step)
-        pts = frame.pts + self._offset
-        if self._last_pts is None or pts > self._last_pts:
-            return pts
-        if (self._last_pts - pts) * self._time_base > _JOIN_SECONDS:
-            self._note("time stamps jump back: read as recordings joined end to end")
-            self._offset += self._last_pts + step - pts
-            return self._last_pts + step
+        if self._last_pts is None or frame.pts > self._last_pts:
+            return frame.pts
         if self._damaged:
             return None  # a decoder that lost its references gives some frames late
         self._note("time stamps that do not increase: moved to just after the frame before")
@@ -176,13 +176,11 @@ class Decoder:
         else:
             self._even_rate = False
 
-    def _count_tail(self, last_duration: int) -> None:
-        """What Matroska's own duration of the stream says is missing after the last frame."""
+    def _count_tail(self) -> None:
+        """What Matroska's own duration of the stream says is missing after all frames."""
         end = tagged_duration(self._stream)
-        if end is None or self._last_pts is None:
-            return
-        last_end = self._last_pts + max(Fraction(last_duration), self._step)
-        self._missing += max(0, round((end / self._time_base - last_end) / self._step))
+        if end is not None:
+            self._missing += max(0, round((end / self._time_base - self._end) / self._step))
 
     def _expected(self) -> int:
         """Frames in the container's index, less those an edit list or an empty chunk hides."""

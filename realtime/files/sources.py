@@ -104,6 +104,11 @@ class VideoFile:
         return self._decoder.lost
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is as long as the file says, as far as it has been read."""
+        return not self._decoder.lost and not self._decoder.is_joined
+
+    @property
     def notes(self) -> list[str]:
         return self._notes + self._decoder.notes
 

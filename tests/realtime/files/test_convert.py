@@ -252,6 +252,30 @@ class TestNothingIsLost:
         found = [time * 48000 for time, _ in packets(tmp_path / "out.mp4", "audio")]
         assert {b - a for a, b in zip(found[1:], found[2:], strict=False)} == {1024}
 
+    @pytest.mark.parametrize("clocks", [(500, 500), (9000, 500), (500, 9000)])
+    def test_recordings_joined_end_to_end(self, clocks: tuple[int, int], tmp_path: Path) -> None:
+        """Their clocks start anew, go back or ahead; sound goes on with the picture."""
+        clip, out = tmp_path / "in.ts", tmp_path / "out.ts"
+        parts = [
+            make_clip(
+                tmp_path / f"part{number}.ts",
+                frames=50,
+                audio=("eng",),
+                container_options={"output_ts_offset": str(clock)},
+            )
+            for number, clock in enumerate(clocks)
+        ]
+        clip.write_bytes(b"".join(part.read_bytes() for part in parts))
+        report = stylize_video(clip, out, identity)
+        assert report.lost == 0 and any("joined" in note for note in report.notes)
+        assert numbers(out) == [*range(50), *range(50)]
+        assert data(out, "audio") == [*data(parts[0], "audio"), *data(parts[1], "audio")]
+        for kind, step in (("video", 1 / 25), ("audio", 1024 / 48000)):
+            found = times(out, kind)
+            steps = [float(b - a) for a, b in zip(found, found[1:], strict=False)]
+            assert steps == pytest.approx([step] * len(steps), abs=0.03), kind
+            assert found[-1] - found[0] == pytest.approx(4, abs=0.1), kind
+
     def test_sound_and_picture_are_interleaved(self, tmp_path: Path) -> None:
         """Read in the order of the file, no stream runs more than half a second ahead."""
         clip = make_clip(tmp_path / "in.mp4", audio=("eng",), frames=150)

@@ -159,7 +159,7 @@ class TestTime:
         times = [f.pts * f.time_base for f in frames]
         assert all(a < b for a, b in zip(times, times[1:], strict=False))
         assert times[-1] - times[0] == Fraction(57, 25)
-        assert any("jump back" in note for note in source.notes)
+        assert any("recordings joined" in note for note in source.notes)
 
     @pytest.mark.parametrize(("start", "end"), [(-1, None), (2, 1), (1, 1), (0, 0)])
     def test_an_empty_range_is_refused(self, tmp_path, start, end):
@@ -345,6 +345,33 @@ class TestDamage:
         frames, source = read(path)
         assert numbers_of(frames)[:-1] == list(range(len(frames) - 1))
         assert 0 < len(frames) < 30 and source.lost == 30 - len(frames)
+
+    def test_a_hole_in_a_broadcast_is_as_long_as_it_is(self, tmp_path):
+        """The decoder gives frames from before it after it; that is no other recording."""
+        path = make_clip(tmp_path / "a.ts", codec="libx264", frames=150, **B_FRAMES)
+        data, size = path.read_bytes(), 188  # of a packet
+        count = len(data) // size
+        path.write_bytes(data[: size * (count // 4)] + data[size * (3 * count // 4) :])
+        frames, source = read(path)
+        assert (frames[-1].pts - frames[0].pts) * frames[0].time_base == Fraction(149, 25)
+        assert len(frames) + source.lost == 150 and not source.is_whole
+        assert not any("joined" in note for note in source.notes)
+
+    def test_an_uneven_end_of_matroska_is_no_loss(self, tmp_path):
+        """Where B-frames surround a pause, what decodes last does not last longest."""
+        pts = [*range(0, 1000, 40), *range(9000, 9120, 40)]
+        film = make_clip(
+            tmp_path / "a.mp4", frames=len(pts), pts=pts, time_base=Fraction(1, 1000), **B_FRAMES
+        )
+        path = tmp_path / "a.mkv"
+        with av.open(str(film)) as container, av.open(str(path), "w") as out:
+            stream = out.add_stream_from_template(container.streams.video[0])
+            for packet in container.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    out.mux(packet)
+        frames, source = read(path)
+        assert len(frames) == len(pts) and source.lost == 0
 
     def test_a_truncated_stream_that_has_no_count_gives_what_it_holds(self, tmp_path):
         frames, _ = read(truncated(make_clip(tmp_path / "a.ts", frames=30), 0.5))
