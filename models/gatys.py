@@ -4,9 +4,9 @@ A pure generator: `paint` yields its progress, prints nothing, and needs no more
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -124,6 +124,11 @@ PRESETS: dict[str, Settings] = {
         levels=1,
     ),
 }
+
+
+def settings_of(preset: str, given: Mapping[str, Any]) -> Settings:
+    """A preset of PRESETS with what is given in place of its own; None: not given."""
+    return replace(PRESETS[preset], **{n: value for n, value in given.items() if value is not None})
 
 
 class Progress(NamedTuple):

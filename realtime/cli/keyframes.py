@@ -115,7 +115,7 @@ def keyframes(
         from models.styles import mixture_of
 
         mixture_of(fill)  # an unknown style is told before anything heavy is loaded
-    from realtime.keyframes.keyframing import Film, Order, Shots, choose, work
+    from realtime.keyframes.keyframing import Film, Order, Shots, choose, work, write_sheet
     from realtime.keyframes.shots import Rule
 
     film = Film(source, size, start, end)
@@ -148,7 +148,7 @@ def keyframes(
             if not dry_run:
                 figures = work(order, shots, tell, bar.stage)
             elif sheet is not None:
-                order.write_sheet(shots)
+                write_sheet(sheet, film, shots, overwrite=overwrite)
     except KeyboardInterrupt:
         painting_began = shots.frames and not dry_run
         kept = f"what is painted is kept in {folder}: go on with --resume"

@@ -116,6 +116,7 @@ def paint(
         raise typer.BadParameter("--study makes its own sheet and curves: leave such options.")
     if mask and len(mask) != len(style) and (len(mask), len(style)) != (1, 2):
         raise typer.BadParameter("Give a --mask for each painting, or one for two paintings.")
+    from models.gatys import settings_of
     from realtime.engines.torch_engine import torch_device
     from realtime.painting import paint as painting
 
@@ -139,7 +140,7 @@ def paint(
         "tolerance": tolerance,
         "levels": levels,
     }
-    settings = painting.settings_of(preset, given)
+    settings = settings_of(preset, given)
     where = torch_device(device)
     tell: Callable[[str], None] = (lambda line: None) if json else say
     if study is not None:

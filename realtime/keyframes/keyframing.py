@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from models.errors import SinkError
-from models.gatys import PRESETS, Settings
+from models.gatys import Settings, settings_of
 from models.loss_network import load_loss_network
 from models.styles import known_styles, load_style
 from realtime.atomic import check_target, written
@@ -48,10 +47,8 @@ class Film:
     start: Fraction | None = None
     end: Fraction | None = None
 
-    @contextmanager
-    def open(self) -> Iterator[VideoFile]:
-        with VideoFile(self.path, size=self.size, start=self.start, end=self.end) as file:
-            yield file
+    def open(self) -> VideoFile:
+        return VideoFile(self.path, size=self.size, start=self.start, end=self.end)
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,7 @@ class Order:
 
     @property
     def settings(self) -> Settings:
-        changes = {name: value for name, value in self.changes.items() if value is not None}
-        return replace(PRESETS[self.preset], **changes)
+        return settings_of(self.preset, self.changes)
 
     def check(self) -> None:
         """Raise SourceError, SinkError or EngineError for what would fail when much is done."""
@@ -96,11 +92,6 @@ class Order:
         for path in (self.video, self.sheet, self.save_style):
             if path is not None:
                 check_target(path, overwrite=self.overwrite)
-
-    def write_sheet(self, shots: Shots, folder: Folder | None = None) -> None:
-        """Of the keyframes: painted, or as they are without a folder."""
-        assert self.sheet is not None
-        write_sheet(self.sheet, self.film, shots, folder, overwrite=self.overwrite)
 
 
 def work(
@@ -133,7 +124,7 @@ def work(
         rows.append({"file": painted.path, "seconds": painted.seconds, "reused": painted.reused})
     figures: dict[str, Any] = {"painted": rows}
     if order.sheet is not None:
-        order.write_sheet(shots, folder)
+        write_sheet(order.sheet, order.film, shots, folder, overwrite=order.overwrite)
         say(f"{order.sheet}: {len(rows)} keyframes")
     if order.video is None and not order.teach:
         return figures
@@ -161,32 +152,40 @@ def work(
             if order.save_style is not None:
                 say(f"{order.save_style}: a style, taught from {parent}")
         if order.video is not None:
-            report, filled = carry(
-                order.film,
-                shots,
-                folder,
-                filling(fill, order.device, say),
-                order.video,
-                alone=order.alone,
-                encoding=order.encoding | {"overwrite": order.overwrite},
-                on_progress=stage("carrying", "fps"),
-            )
-            for note in report.notes:
-                say(f"{order.video.name}: {note}")
-            say(f"{order.video}: {report.frames} frames, {filled:.0%} of the picture filled in")
-            figures |= {"video": order.video, "frames_written": report.frames, "filled": filled}
+            figures |= _carried(order, shots, folder, order.video, fill, say, stage)
     return figures
 
 
-@dataclass
-class Pace:
-    """Tells how far a loop is, and how fast."""
+def _carried(
+    order: Order,
+    shots: Shots,
+    folder: Folder,
+    video: Path,
+    fill: str,
+    say: Callable[[str], None],
+    stage: Callable[[str, str], OnProgress],
+) -> dict[str, Any]:
+    """The video as ordered, `fill` being a style now; the figures of it."""
+    report, filled = carry(
+        order.film,
+        shots,
+        folder,
+        filling(fill, order.device, say),
+        video,
+        alone=order.alone,
+        encoding=order.encoding | {"overwrite": order.overwrite},
+        on_progress=stage("carrying", "fps"),
+    )
+    for note in report.notes:
+        say(f"{video.name}: {note}")
+    say(f"{video}: {report.frames} frames, {filled:.0%} of the picture filled in")
+    return {"video": video, "frames_written": report.frames, "filled": filled}
 
-    tell: OnProgress
-    _began: float = field(default_factory=perf_counter)
 
-    def __call__(self, done: int, total: int | None) -> None:
-        self.tell(done, total, done / max(perf_counter() - self._began, 1e-6))
+def with_rate(tell: OnProgress) -> Callable[[int, int | None], None]:
+    """Tells how many are done, of how many, and `tell` how many a second."""
+    began = perf_counter()
+    return lambda done, total: tell(done, total, done / max(perf_counter() - began, 1e-6))
 
 
 def choose(film: Film, rule: Rule, on_progress: OnProgress) -> Shots:
@@ -196,7 +195,7 @@ def choose(film: Film, rule: Rule, on_progress: OnProgress) -> Shots:
         info = file.info
         begin = film.start or Fraction(0)
         bounded = Rule(rule.every, rule.at, rule.intra, most_apart(info.height, info.width))
-        pace = Pace(on_progress)
+        tell = with_rate(on_progress)
         for found in find_shots(
             file,
             bounded,
@@ -204,7 +203,7 @@ def choose(film: Film, rule: Rule, on_progress: OnProgress) -> Shots:
             end=None if info.duration is None else begin + info.duration,
             intra=intra_times(film.path) if rule.intra else (),
         ):
-            pace(found.frames, info.frame_count)
+            tell(found.frames, info.frame_count)
     return found
 
 
@@ -220,14 +219,11 @@ def paint(
 ) -> Iterator[Painted]:
     """Paint the keyframes, as `paint_keyframes` does; on_progress counts the steps of them all."""
     picture = read_picture(painting)
-    done, pace = 0, Pace(on_progress)
+    done, tell, each = 0, with_rate(on_progress), settings.steps
 
     def on_step(step: int, steps: int) -> None:
-        pace(
-            done * settings.steps + step * settings.steps // steps, len(keyframes) * settings.steps
-        )
+        tell(done * each + step * each // steps, len(shots.keyframes) * each)
 
-    keyframes = shots.keyframes
     with film.open() as file:
         for painted in paint_keyframes(
             file, shots, [picture], settings, folder, device=device, on_step=on_step
@@ -337,7 +333,7 @@ def teach_style(
             (as_tensor(image), as_tensor(read_picture(folder.picture(keyframe))))
             for keyframe, image in pictures_of(film, shots.keyframes)
         ]
-        taught = teach(load_style(parent), pairs, device=device, on_step=Pace(on_progress))
+        taught = teach(load_style(parent), pairs, device=device, on_step=with_rate(on_progress))
         try:
             save_network(taught, partial, parent=parent)
         except OSError as error:
@@ -348,12 +344,7 @@ def teach_style(
 
 
 def write_sheet(
-    path: Path,
-    film: Film,
-    shots: Shots,
-    folder: Folder | None,
-    *,
-    overwrite: bool,
+    path: Path, film: Film, shots: Shots, folder: Folder | None = None, *, overwrite: bool
 ) -> None:
     """A contact sheet of the keyframes: painted, or as they are without a folder."""
     from realtime.painting.sheet import contact_sheet

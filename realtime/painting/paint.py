@@ -1,8 +1,8 @@
 """Paint one picture by Gatys optimisation: reading, colours, snapshots, and the picture so far."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, Protocol
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.errors import EngineError, SinkError, SourceError
-from models.gatys import MIN_SIDE, PRESETS, Progress, Settings, StyleImage, memory_needed, paint
+from models.gatys import MIN_SIDE, Progress, Settings, StyleImage, memory_needed, paint
 from models.gatys_color import luminance, luminance_matched, recolored, with_colors_of
 from realtime.atomic import check_target, partial_path
 from realtime.files.pictures import PICTURE_EXTENSIONS, encoded_picture, holds_alpha, write_picture
@@ -276,11 +276,6 @@ def enlarged_for_words(picture: np.ndarray) -> np.ndarray:
 
 
 # --- From the command line --------------------------------------------------------------------
-
-
-def settings_of(preset: str, given: Mapping[str, Any]) -> Settings:
-    """A preset with what was given in place of its own; None: not given."""
-    return replace(PRESETS[preset], **{n: v for n, v in given.items() if v is not None})
 
 
 def figures(report: Report) -> dict[str, Any]:
