@@ -6,6 +6,7 @@ Exit codes: 0; 1 the work failed; 2 bad arguments; 130 stopped by Ctrl-C.
 # ruff: noqa: I001  # --help lists the commands in the order of this import
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -19,6 +20,8 @@ from realtime.cli.terminal import complain
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (None: the process's own); return its exit code."""
+    if argv is None:
+        _stop_as_by_ctrl_c()
     if sys.stdout is None:  # closed; or else a file that is written would take its place
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
     if isinstance(sys.stdout, TextIOWrapper):  # the name of a file may be what it cannot encode
@@ -34,3 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         complain("stopped")
         return 130
+
+
+def _stop_as_by_ctrl_c() -> None:
+    """However a user or a system ends the process, what is done is to be kept, and to play."""
+    for name in ("SIGTERM", "SIGHUP"):  # Windows lacks the latter: a terminal that is closed
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
+            signal.signal(number, signal.default_int_handler)

@@ -16,6 +16,7 @@ from realtime.cli.terminal import show_speeds
 from realtime.files.pictures import write_picture
 from realtime.files.stills import read_picture
 from tests.media import make_clip, numbered_picture
+from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
 
 ROOT = Path(__file__).parents[3]
@@ -285,6 +286,22 @@ class TestStyles:
         assert impasto("styles", "--on", "a.png").code == 2
 
 
+class TestLearn:
+    def test_a_painting_becomes_a_style(self, tmp_path: Path, impasto: Impasto) -> None:
+        film, painting = make_clip(tmp_path / "film.mp4"), tmp_path / "painting.png"
+        write_picture(painting, make_pictures(1, 90, 120)[0])
+        style = tmp_path / "mine.safetensors"
+        ran = impasto("learn", painting, style, "--photos", film, "--steps", "1", "--json")
+        assert ran.code == 0 and json.loads(ran.out)["pictures"] == 12
+        assert impasto("image", painting, tmp_path / "out.png", "--style", style).code == 0
+        again = impasto("learn", painting, style, "--photos", film, "--steps", "1")
+        assert again.code == 1 and "exists" in again.error_line
+
+    def test_no_painting(self, tmp_path: Path, impasto: Impasto) -> None:
+        ran = impasto("learn", tmp_path / "gone.jpg", tmp_path / "mine.safetensors")
+        assert ran.code == 1 and "gone.jpg" in ran.error_line
+
+
 class TestDoctor:
     def test_a_healthy_machine(self, library: Path, impasto: Impasto) -> None:
         ran = impasto("doctor", "--json")
@@ -409,7 +426,8 @@ class TestProcess:
         assert errors == f"impasto: {missing} does not exist; check the name\n"
 
     @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent in another way there")
-    def test_ctrl_c_keeps_what_is_done(self, tmp_path: Path, style: Path) -> None:
+    @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+    def test_ctrl_c_keeps_what_is_done(self, name: str, tmp_path: Path, style: Path) -> None:
         noise = np.random.default_rng(0).integers(0, 256, (20, 96, 128, 3), np.uint8)
         clip = make_clip(
             tmp_path / "in.mp4", frames=800, size=(96, 128), picture=lambda n, _: noise[n % 20]
@@ -428,7 +446,7 @@ class TestProcess:
                 except subprocess.TimeoutExpired:
                     continue
                 pytest.fail(f"it ended by itself: {process.communicate()}")
-            process.send_signal(signal.SIGINT)
+            process.send_signal(getattr(signal, name))
             _, errors = process.communicate()
         assert process.returncode == 130
         assert errors == f"impasto: stopped; what was done is kept as {partial}\n"
