@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from realtime.frame import Frame
+from realtime.live.best_effort import BestEffort
 from realtime.live.controls import Controls
-from realtime.live.outputs import BestEffort
 from realtime.live.pace import Pace, Throttle
 from realtime.live.transition import Transition
 from realtime.meter import Meter

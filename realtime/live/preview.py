@@ -8,13 +8,16 @@ from fractions import Fraction
 from pathlib import Path
 
 from models.errors import SinkError
+from realtime.live.best_effort import BestEffort
 from realtime.live.cameras import open_live
 from realtime.live.controls import Controls
 from realtime.live.loop import NoWindow, Outputs, Painter, Readouts, Screen, run_live
 from realtime.live.microphone import Microphone
-from realtime.live.outputs import BestEffort, Recorder, Snapshots, StreamOut
 from realtime.live.pace import Pace
 from realtime.live.reconnect import LiveSource
+from realtime.live.recorder import Recorder
+from realtime.live.snapshots import Snapshots
+from realtime.live.stream_out import StreamOut
 from realtime.live.virtual_camera import VirtualCamera
 from realtime.pixels import fitted_size
 

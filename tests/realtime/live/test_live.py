@@ -12,10 +12,10 @@ from models.errors import SourceError
 from realtime.cli.main import main
 from realtime.files.sources import VideoFile
 from realtime.frame import Frame
+from realtime.live.best_effort import BestEffort
 from realtime.live.cameras import open_live
 from realtime.live.controls import Controls
 from realtime.live.loop import NoWindow, Outputs, Painter, paint_newest, run_live
-from realtime.live.outputs import BestEffort
 from realtime.live.pace import SCALES, Pace
 from tests.pictures import make_pictures
 

@@ -20,8 +20,11 @@ import pytest
 from models.errors import SinkError, SourceError
 from realtime.frame import Frame
 from realtime.live import microphone as microphones
+from realtime.live.best_effort import BestEffort
 from realtime.live.microphone import Microphone
-from realtime.live.outputs import BestEffort, Recorder, Snapshots, StreamOut, save_snapshot
+from realtime.live.recorder import Recorder
+from realtime.live.snapshots import Snapshots, save_snapshot
+from realtime.live.stream_out import StreamOut
 from realtime.live.virtual_camera import VirtualCamera
 from tests.media import SIZE, number_of, numbered_picture
 
