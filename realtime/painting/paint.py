@@ -92,12 +92,8 @@ def paint_picture(
     content, alpha = as_tensor(picture[..., :3]), picture[..., 3:]
     styles, finish = _colored(job.colors, content, read_styles(job.styles, job.masks))
     start = None if job.start is None else as_tensor(read_picture(job.start))
-    height, width = picture.shape[:2]
-    needed = memory_needed((height, width), job.settings)
-    say(f"{width}x{height}, about {needed / 2**30:.1f} GiB of memory beside the program's own")
-    if (free := free_memory()) is not None and needed > free and job.device == "cpu":
-        say(f"only {free / 2**30:.1f} GiB are free: --size makes it smaller")
-
+    size = height, width = picture.shape[0], picture.shape[1]
+    _tell_memory(size, job, say)
     begun, latest = perf_counter(), None
     rows, files, stopped = [], [], False
     seen = luminance(content) if job.colors == "luminance" else content
@@ -105,46 +101,37 @@ def paint_picture(
     def finished(progress: Progress) -> np.ndarray:
         """The picture so far at full size, (H, W, 3 or 4) uint8."""
         image = progress.image
-        if progress.size != (height, width):
-            image = torch.nn.functional.interpolate(image, (height, width), mode="bicubic")
+        if progress.size != size:
+            image = torch.nn.functional.interpolate(image, size, mode="bicubic")
         return np.concatenate([as_picture(finish(image.clamp(0, 1).cpu())), alpha], axis=2)
 
     try:
-        for latest in paint(seen, styles, job.settings, start=start, device=job.device):
-            rows.append(row_of(latest))
-            on_progress(latest)
-            if job.every and latest.step % job.every == 0 and latest.step < latest.steps:
-                path = snapshot_path(job.target, latest.step)
-                write_picture(path, finished(latest), overwrite=job.overwrite)
-                files.append(path)
-            if watcher is not None and not watcher(finished(latest)[..., :3], latest):
-                stopped = True
-                break
+        with _memory_errors(size):
+            for latest in paint(seen, styles, job.settings, start=start, device=job.device):
+                rows.append(row_of(latest))
+                on_progress(latest)
+                if job.every and latest.step % job.every == 0 and latest.step < latest.steps:
+                    path = snapshot_path(job.target, latest.step)
+                    write_picture(path, finished(latest), overwrite=job.overwrite)
+                    files.append(path)
+                if watcher is not None and not watcher(finished(latest)[..., :3], latest):
+                    stopped = True
+                    break
     except KeyboardInterrupt:
         if latest is None:
             raise
         stopped = True
-    except (MemoryError, RuntimeError) as error:  # PyTorch's own are RuntimeErrors of many wordings
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
-            raise
-        raise EngineError(
-            f"{width}x{height} needs more memory than there is: ask for less with --size"
-        ) from error
     assert latest is not None, "there is one step at least"
-    target = job.target
+    target = partial_path(job.target) if stopped else job.target
     if stopped:
-        target = partial_path(job.target)
-        try:  # not through a Target, which would write NAME.partial.partial.EXT on the way
-            target.write_bytes(encoded_picture(finished(latest), target.suffix))
-        except OSError as error:
-            raise SinkError(f"cannot write {target}: {error.strerror}") from error
+        _write_partial(target, finished(latest))
     else:
         write_picture(target, finished(latest), overwrite=job.overwrite)
     if job.curves is not None:
         files += write_curves(job.curves, {job.target.stem: rows}, overwrite=job.overwrite)
     return Report(
         target=target,
-        size=(height, width),
+        size=size,
         steps=latest.step,
         seconds=perf_counter() - begun,
         content=latest.content,
@@ -165,6 +152,37 @@ def _claim(job: Job) -> None:
     if job.every:
         for step in range(job.every, job.settings.steps, job.every):
             check_target(snapshot_path(job.target, step), overwrite=job.overwrite)
+
+
+def _tell_memory(size: tuple[int, int], job: Job, say: Callable[[str], None]) -> None:
+    """How much memory is needed, and a warning where there is less."""
+    height, width = size
+    needed = memory_needed(size, job.settings)
+    say(f"{width}x{height}, about {needed / 2**30:.1f} GiB of memory beside the program's own")
+    if (free := free_memory()) is not None and needed > free and job.device == "cpu":
+        say(f"only {free / 2**30:.1f} GiB are free: --size makes it smaller")
+
+
+@contextmanager
+def _memory_errors(size: tuple[int, int]) -> Iterator[None]:
+    """Where memory runs out, an EngineError that says what to do."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # PyTorch's own are RuntimeErrors of many wordings
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        height, width = size
+        raise EngineError(
+            f"{width}x{height} needs more memory than there is: ask for less with --size"
+        ) from error
+
+
+def _write_partial(target: Path, picture: np.ndarray) -> None:
+    """The picture so far; not by `write_picture`, for the partial name is its own here."""
+    try:
+        target.write_bytes(encoded_picture(picture, target.suffix))
+    except OSError as error:
+        raise SinkError(f"cannot write {target}: {error.strerror}") from error
 
 
 def snapshot_path(target: Path, step: int) -> Path:
