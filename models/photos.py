@@ -25,7 +25,7 @@ def read_photo(path: Path) -> Tensor:
 
 
 def list_photos(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The pictures in `folder`, sorted, as (training, held back)."""
+    """The pictures in `folder` and below it, sorted, as (training, held back)."""
     paths = sorted(
         p for p in folder.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}
     )

@@ -21,7 +21,7 @@ from models.losses import (
     style_loss,
     temporal_loss,
 )
-from models.train import Recipe, move, train
+from models.train import Losses, Recipe, move, train
 from models.transform_net import TransformNet
 
 PATCH = 128  # px
@@ -53,7 +53,7 @@ def teach(
             for layer in STYLE_LAYERS
         }
 
-    def losses_of(network: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+    def losses_of(network: nn.Module, batch: Tensor) -> Losses:
         pictures, wanted = batch[:, :3], batch[:, 3:]
         painted = network(pictures).float()
         layers = (*STYLE_LAYERS, _SEEN)
@@ -70,14 +70,17 @@ def teach(
             "temporal": _STEADY * temporal_loss(repainted, moved.painted, moved.mask).mean(),
         }
 
-    def counted() -> Iterator[Tensor]:
-        for step, batch in enumerate(patches(pairs, recipe)):
-            on_step(step, recipe.steps)
-            yield batch
-
     with tempfile.TemporaryDirectory() as folder:  # for its checkpoint, which is not gone on from
         out = Path(folder) / "taught.safetensors"
-        return train(network, recipe, counted(), losses_of, out=out, device=device)
+        return train(
+            network,
+            recipe,
+            patches(pairs, recipe),
+            losses_of,
+            out=out,
+            device=device,
+            on_step=lambda step, losses, average: on_step(step, recipe.steps),
+        )
 
 
 def patches(pairs: Sequence[tuple[Tensor, Tensor]], recipe: Recipe) -> Iterator[Tensor]:

@@ -43,6 +43,7 @@ from models.transform_net import FORMS, TransformNet
 
 LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
 Weights = dict[str, Tensor]  # a network's parameters by name
+Losses = dict[str, Tensor]  # of one step, weighted, by name
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Recipe:
 # --- The losses of one step -------------------------------------------------------------------
 
 
-def trunk_losses(network: nn.Module, photos: Tensor) -> dict[str, Tensor]:
+def trunk_losses(network: nn.Module, photos: Tensor) -> Losses:
     """Reproduce the input: colours, and edges once more, since these are what blur takes first."""
     output = network(photos).float()
     error = output - photos
@@ -85,9 +86,11 @@ class Painting:
     large: dict[str, Tensor]  # half as large again
 
 
-def see_painting(path: Path, loss_network: LossNetwork, recipe: Recipe, device: str) -> Painting:
-    """The targets of training: a painting's Gram matrices at both sizes."""
-    picture = read_photo(path).to(device)
+def see_painting(
+    picture: Tensor, loss_network: LossNetwork, recipe: Recipe, device: str
+) -> Painting:
+    """The targets of training: Gram matrices at both sizes of a painting, (3, H, W) in [0, 1]."""
+    picture = picture.to(device)
 
     @torch.no_grad()
     def grams(side: int) -> dict[str, Tensor]:
@@ -99,7 +102,7 @@ def see_painting(path: Path, loss_network: LossNetwork, recipe: Recipe, device: 
 
 def style_losses(
     network: nn.Module, photos: Tensor, painting: Painting, recipe: Recipe, dice: torch.Generator
-) -> dict[str, Tensor]:
+) -> Losses:
     """Content, style, smoothness, weave, range and steadiness of one batch, each weighted.
 
     Half of the batch is painted at 3/2 of its size and judged after shrinking back, which shapes
@@ -193,15 +196,16 @@ def train(
     network: TransformNet,
     recipe: Recipe,
     batches: Iterator[Tensor],
-    losses_of: Callable[[nn.Module, Tensor], dict[str, Tensor]],
+    losses_of: Callable[[nn.Module, Tensor], Losses],
     *,
     out: Path,
     device: str,
-    on_step: Callable[[int, dict[str, float], Weights], None] | None = None,
+    on_step: Callable[[int, Losses, Weights], None] = lambda step, losses, average: None,
 ) -> TransformNet:
     """Minimise the sum of `losses_of(network, batch)` by Adam; return the averaged network.
 
-    Keeps `out`.checkpoint and a table of losses beside `out`, and goes on from them.
+    Keeps `out`.checkpoint and a table of losses beside `out`, and goes on from them. on_step is
+    given how many steps are done, the losses of the last one, and the averaged weights.
     The result's weights are an exponential moving average over about the last 100 steps.
     """
     network = network.to(device).to(memory_format=torch.channels_last).train()
@@ -231,10 +235,9 @@ def train(
                 values = {name: round(loss.item(), 5) for name, loss in losses.items()}
                 rows.writerow([step + 1, round(time.monotonic() - started, 1), *values.values()])
                 table.flush()
-            if step % 200 == 199:
+            if step % 50 == 49:
                 save_checkpoint(checkpoint, recipe, step + 1, network, average, adam)
-                if on_step:
-                    on_step(step + 1, {**values, "seconds": time.monotonic() - started}, average)
+            on_step(step + 1, losses, average)
     network.load_state_dict(average)
     checkpoint.unlink(missing_ok=True)
     return network.eval()
@@ -289,15 +292,16 @@ def load_checkpoint(
 
 @torch.no_grad()
 def judge(
-    network: nn.Module, photos: list[Path], painting: Path, judge_network: LossNetwork
+    network: nn.Module, photos: list[Path], painting: Tensor, judge_network: LossNetwork
 ) -> tuple[float, float, list[Tensor]]:
     """Content and style error by the ruler, and the painted pictures (1, 3, H, W).
 
-    Photos are painted at short side 384 px, rounded to 8 bits and shrunk to 256; the painting
-    stands at long side 512. Content at relu4_2, style over relu1_1 to relu5_1, both relative.
+    Photos are painted at short side 384 px, rounded to 8 bits and shrunk to 256; the painting,
+    (3, H, W) in [0, 1], stands at long side 512. Content at relu4_2, style over relu1_1 to relu5_1,
+    both relative.
     """
     device = next(network.parameters()).device
-    style_image = resize_long_side(read_photo(painting).to(device), 512)[None]
+    style_image = resize_long_side(painting.to(device), 512)[None]
     features = judge_network(style_image, STYLE_LAYERS)
     targets = {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
     content = style = 0.0
@@ -362,18 +366,17 @@ def train_style(
     training, held_back = list_photos(photos)
     network = load_network(parent) if parent else TransformNet(recipe.form)
     loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
-    seen = see_painting(painting, loss_network, recipe, device)
+    picture = read_photo(painting)
+    seen = see_painting(picture, loss_network, recipe, device)
     dice = torch.Generator().manual_seed(recipe.seed)
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
 
-    def sheet(step: int, values: dict[str, float], average: Weights) -> None:
-        report(step, values, average)
+    def sheet(step: int, losses: Losses, average: Weights) -> None:
+        report(step, losses, average)
         if step % 600 == 0:
             now = TransformNet(recipe.form).to(device).eval()
             now.load_state_dict(average)
-            save_sheet(
-                judge(now, held_back[:8], painting, loss_network)[2], out.with_suffix(".png")
-            )
+            save_sheet(judge(now, held_back[:8], picture, loss_network)[2], out.with_suffix(".png"))
 
     network = train(
         network,
@@ -384,7 +387,7 @@ def train_style(
         device=device,
         on_step=sheet,
     )
-    content, style, pictures = judge(network, held_back[::4], painting, loss_network)
+    content, style, pictures = judge(network, held_back[::4], picture, loss_network)
     save_sheet(pictures[:8], out.with_suffix(".png"))
     print(f"{out.stem}: content {content:.3f}, style {style:.3f}", flush=True)
     note = {
@@ -396,9 +399,10 @@ def train_style(
     return network
 
 
-def report(step: int, values: dict[str, float], average: Weights) -> None:
-    """One line of losses."""
-    print(step, *(f"{name} {value:.4g}" for name, value in values.items()), flush=True)
+def report(step: int, losses: Losses, average: Weights) -> None:
+    """Now and then, one line of losses."""
+    if step % 200 == 0:
+        print(step, *(f"{name} {loss:.4g}" for name, loss in losses.items()), flush=True)
 
 
 def main() -> None:

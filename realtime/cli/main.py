@@ -13,7 +13,7 @@ from io import TextIOWrapper
 
 import typer
 
-from realtime.cli import convert, live, paint, keyframes, styles, export, measure  # noqa: F401
+from realtime.cli import convert, live, paint, keyframes, styles, learn, export, measure  # noqa: F401
 from realtime.cli.app import UsageError, app
 from realtime.cli.terminal import complain
 

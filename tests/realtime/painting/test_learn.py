@@ -1,0 +1,142 @@
+"""A painting of one's own becomes a style: a few steps, on pictures and films made here."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from models.errors import SinkError, SourceError
+from models.styles import load_style, load_weights
+from models.train import Recipe
+from realtime.files.pictures import write_picture
+from realtime.painting.learn import LEAST, Lesson, learn
+from tests.media import make_clip
+from tests.pictures import make_pictures
+
+TINY = Recipe(steps=3, crop=64)
+
+
+def stage(name: str, unit: str):
+    return lambda done, total, rate: None
+
+
+@pytest.fixture
+def painting(tmp_path: Path) -> Path:
+    path = tmp_path / "painting.png"
+    write_picture(path, make_pictures(1, 90, 120, seed=7)[0])
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for index, picture in enumerate(make_pictures(LEAST, 70, 90)):
+        write_picture(folder / ("more" if index % 2 else "") / f"{index}.png", picture)
+    return folder
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "mine.safetensors"
+
+
+def test_what_is_learnt_is_a_style(painting: Path, photos: Path, target: Path) -> None:
+    learnt = learn(Lesson(painting, [photos], target, TINY), stage)
+    assert learnt.pictures == LEAST and learnt.content > 0 and learnt.style > 0
+    with safe_open(target, "pt") as file:
+        about = file.metadata()
+    assert about["painting"] == "painting.png" and about["parent"] == "great_wave"
+    assert json.loads(about["recipe"])["steps"] == 3 and about["form"] == "fast"
+    taught, parent = load_weights(str(target)).arrays, load_weights("great_wave").arrays
+    assert any(np.abs(taught[name] - parent[name]).max() > 1e-4 for name in taught)
+    load_style(f"{target}:0.5+great_wave:0.5", strength=0.5)  # it mixes
+    assert sorted(p.name for p in target.parent.iterdir()) == [
+        "mine.safetensors", "painting.png", "photos",
+    ]  # fmt: skip
+
+
+def test_films_and_single_pictures_are_learnt_on(
+    painting: Path, target: Path, tmp_path: Path
+) -> None:
+    film = make_clip(tmp_path / "film.mp4")
+    with_picture = learn(Lesson(painting, [film, painting], target, TINY), stage)
+    alone = learn(Lesson(painting, [film], target, TINY, overwrite=True), stage)
+    assert with_picture.pictures == alone.pictures + 1 >= LEAST + 1
+
+
+def test_a_damaged_picture_in_a_folder_is_left_out(
+    painting: Path, photos: Path, target: Path
+) -> None:
+    (photos / "damaged.jpg").write_text("no picture")
+    learnt = learn(Lesson(painting, [photos], target, TINY), stage)
+    assert learnt.pictures == LEAST and "1 files could not be read" in learnt.notes[0]
+
+
+@pytest.mark.parametrize(
+    "change, error, words",
+    [
+        ({"painting": Path("gone.png")}, SourceError, "gone.png"),
+        ({"photos": [Path("gone")]}, SourceError, "gone"),
+        ({"photos": [Path(__file__).parent]}, SourceError, "0 pictures"),
+        ({"target": Path("mine.onnx")}, SinkError, ".safetensors"),
+        ({"target": Path("gone/mine.safetensors")}, SinkError, "no folder gone"),
+    ],
+)
+def test_bad_input_leaves_nothing(
+    painting: Path, photos: Path, target: Path, change, error, words: str
+) -> None:
+    lesson = {"painting": painting, "photos": [photos], "target": target, "recipe": TINY} | change
+    before = sorted(target.parent.iterdir())
+    with pytest.raises(error, match=words):
+        learn(Lesson(**lesson), stage)
+    assert sorted(target.parent.iterdir()) == before
+
+
+def test_a_style_that_exists_is_kept(painting: Path, photos: Path, target: Path) -> None:
+    target.write_text("mine")
+    with pytest.raises(SinkError, match="exists"):
+        learn(Lesson(painting, [photos], target, TINY), stage)
+    assert target.read_text() == "mine"
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(
+    painting: Path, photos: Path, target: Path
+) -> None:
+    lesson = Lesson(painting, [photos], target, TINY)
+    lesson.folder.mkdir()
+    (lesson.folder / "holiday.jpg").write_text("mine")
+    with pytest.raises(SinkError, match=r"holiday\.jpg is in the way"):
+        learn(lesson, stage)
+    assert [p.name for p in lesson.folder.iterdir()] == ["holiday.jpg"]
+    names = {p.name for p in target.parent.iterdir()}
+    assert names == {"mine.learning", "painting.png", "photos"}
+
+
+def test_a_lesson_that_is_stopped_goes_on(painting: Path, photos: Path, target: Path) -> None:
+    """Stopped by Ctrl-C after its first checkpoint, at 50 steps; before, nothing is kept."""
+    stop_at, steps = 3, []
+
+    def stopping(name: str, unit: str):
+        def tell(done: int, total: int | None, rate: float) -> None:
+            if name == "learning":
+                steps.append(done)
+                if done == stop_at:
+                    raise KeyboardInterrupt
+
+        return tell
+
+    lesson = Lesson(painting, [photos], target, Recipe(steps=53, crop=32))
+    with pytest.raises(KeyboardInterrupt):
+        learn(lesson, stopping)
+    assert not lesson.folder.exists() and not target.exists()
+    stop_at = 51
+    with pytest.raises(KeyboardInterrupt):
+        learn(lesson, stopping)
+    assert lesson.folder.is_dir() and not target.exists()
+    stop_at = 0
+    steps.clear()
+    learn(lesson, stopping)
+    assert steps == [51, 52, 53] and target.exists() and not lesson.folder.exists()
