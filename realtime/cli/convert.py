@@ -42,7 +42,7 @@ def video(
     traceback: options.Traceback = False,
 ) -> None:
     """Convert a video; sound, times, subtitles and all else in it are kept."""
-    if start is not None and end is not None and start >= end:
+    if end is not None and (start or 0) >= end:
         raise typer.BadParameter("--start must come before --end.")
     if crf is not None and bitrate is not None:
         raise typer.BadParameter("Give either --crf or --bitrate: the one decides the other.")

@@ -101,7 +101,7 @@ def keyframes(
     """Paint a video's keyframes as Gatys et al. do, and carry the paint through the video."""
     if sum((every is not None, at is not None, intra)) > 1:
         raise typer.BadParameter("Give one of --every, --at and --intra.")
-    if start is not None and end is not None and start >= end:
+    if end is not None and (start or 0) >= end:
         raise typer.BadParameter("--start must come before --end.")
     if not dry_run and (painting is None or folder is None):
         raise typer.BadParameter("Give a PAINTING and a folder OUT, or --dry-run.")

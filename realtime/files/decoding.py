@@ -18,6 +18,8 @@ _SKIPPED_BYTES = 128  # between two Matroska blocks; headers take 7 to 40
 class Decoder:
     """The frames of a stream with first_pts <= pts < end_pts; iterate once.
 
+    Where the picture stands still at first_pts, the frame on show then comes first, with that pts.
+
     `notes` grows by a line for each thing a user should know. `is_joined` tells of a stream that
     goes on with another recording: how long it is nobody has said then.
 
@@ -62,21 +64,38 @@ class Decoder:
 
     def __iter__(self) -> Iterator[VideoFrame]:
         whole = self._first_pts is None and self._end_pts is None
+        begin = 0 if self._first_pts is None else self._first_pts
+        before: VideoFrame | None = None
         for frame in self._from_first():
             pts = self._in_order(frame)
-            if pts is None or (self._first_pts is not None and pts < self._first_pts):
+            if pts is None:
                 continue
+            if self._first_pts is not None and pts < begin:
+                before, frame.pts = frame, pts
+                continue
+            if before is not None and pts - begin > self._step:  # it begins in a still picture
+                yield self._timed(before, begin)
+            before = None
             if self._end_pts is not None and pts >= self._end_pts:
                 return
-            self._watch_rate(pts)
-            self._last_pts, self._frames = pts, self._frames + 1
-            frame.pts, frame.time_base = pts, self._time_base
-            self._end = max(self._end, pts + max(Fraction(frame.duration), self._step))
-            yield frame
+            yield self._timed(frame, pts)
+        if before is not None and (before.pts or 0) + self._length(before) > begin:
+            yield self._timed(before, begin)
         if self._frames and self._end_pts is None:
             self._count_tail()
         if whole and self._stream.frames:
             self._uncounted = max(0, self._expected() - self._frames)
+
+    def _timed(self, frame: VideoFrame, pts: int) -> VideoFrame:
+        """A frame that is to be had, with its time."""
+        self._watch_rate(pts)
+        self._last_pts, self._frames = pts, self._frames + 1
+        frame.pts, frame.time_base = pts, self._time_base
+        self._end = max(self._end, pts + self._length(frame))
+        return frame
+
+    def _length(self, frame: VideoFrame) -> Fraction:
+        return max(Fraction(frame.duration), self._step)
 
     def _from_first(self) -> Iterator[VideoFrame]:
         """All frames from `first_pts` on, and some before it.

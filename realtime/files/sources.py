@@ -45,8 +45,9 @@ class VideoFile:
 
     size: None, the short side, or (height, width): see `pixels.fitted_size`. With an exact size
     the pixels are taken to be square, which is how an anamorphic clip is straightened.
-    start, end: seconds from the first frame's time; frames with start <= t < end come. Both are
-    exact: a float means what it prints as.
+    start, end: seconds from the first frame's time; frames with start <= t < end come, and first
+    of all what is on show at the start, where that is a still picture. Both are exact: a float
+    means what it prints as.
     hwaccel: a kind of device that decodes, such as "cuda"; None is the CPU. on_gpu: planes that
     CUDA has decoded stay on the GPU, where nothing but a download would change them.
 

@@ -75,6 +75,7 @@ BAD_OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "unknown preset": (["--preset", "warp"], 1, "ultrafast"),
     "crf out of range": (["--crf", "99"], 1, "0 to 51"),
     "start after the end": (["--start", "5:00"], 1, "cannot start at 300 s"),
+    "empty part": (["--end", "0"], 2, "--start must come before --end"),
     "unknown decoding device": (["--hwaccel", "steam"], 1, "steam"),
     "strength": (["--strength", "1.5"], 2, "--strength"),
     "strength not a number": (["--strength", "full"], 2, "--strength"),

@@ -119,6 +119,23 @@ class TestTime:
         assert [1000 * f.pts * f.time_base for f in frames] == self.PTS
         assert numbers_of(frames) == list(range(12)) and source.lost == 0
 
+    @pytest.mark.parametrize(
+        ("start", "end", "expected"),
+        [
+            (0.9, 1.2, [(0.9, 10)]),  # in a pause
+            (0.9, None, [(0.9, 10), (1.5, 11)]),
+            (0.3, 0.302, [(0.3, 4), (0.301, 5)]),
+            (1.5001, None, [(1.501, 11)]),  # the file counts in thousandths
+        ],
+    )
+    def test_a_part_begins_with_the_still_picture_it_begins_in(
+        self, tmp_path, start, end, expected
+    ):
+        path = make_clip(tmp_path / "vfr.mkv", pts=self.PTS, time_base=Fraction(1, 1000))
+        frames, _ = read(path, start=start, end=end)
+        found = [(float(f.pts * f.time_base), number_of(f.image)) for f in frames]
+        assert found == expected
+
     def test_ntsc_rate_is_exact(self, tmp_path):
         rate = Fraction(30000, 1001)
         frames, source = read(make_clip(tmp_path / "ntsc.mp4", rate=rate))
