@@ -8,12 +8,7 @@ import typer
 from export import contract
 from realtime.cli import options
 from realtime.cli.app import command
-from realtime.cli.terminal import (
-    say,
-    show_findings,
-    show_json,
-    show_table,
-)
+from realtime.cli.terminal import say, show_findings, show_json, show_table
 
 MOST_CALIBRATING = 64  # pictures of a folder: more change the measured ranges little, and take time
 

@@ -8,11 +8,7 @@ import typer
 from models.errors import WeightsError
 from realtime.cli import arguments, options
 from realtime.cli.app import command
-from realtime.cli.terminal import (
-    counted,
-    say,
-    show_table,
-)
+from realtime.cli.terminal import counted, say, show_table
 
 
 @command(example="impasto live --style great_wave")

@@ -12,6 +12,8 @@ from realtime.cli.terminal import (
     say,
     show_findings,
     show_json,
+    show_live,
+    show_speeds,
     show_table,
 )
 
@@ -54,54 +56,49 @@ def bench(
     if live and gatys:
         raise typer.BadParameter("Give either --live or --gatys.")
     from models.styles import known_styles, mixture_of
-    from realtime.cli.terminal import show_speeds
 
     style = style or next(iter(known_styles()), None)
     if style is None:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")
     mixture_of(style)  # an unknown style is told before anything heavy is loaded
     from realtime.engines.torch_engine import torch_device
-    from realtime.measure.bench import CLIP
-    from realtime.measure.bench import bench as measure
+
+    def measuring(part: str) -> None:
+        if not json:
+            say(f"measuring {part} ...")
 
     if live:
-        from realtime.cli.terminal import show_live
         from realtime.measure.bench_live import bench_live
 
         found = bench_live(style, size=size, fps=fps, seconds=seconds, device=device)
-        if json:
-            show_json(found)
-        else:
-            show_live(found)
-        return
-    device = torch_device(device)
-    if gatys:
-        from realtime.measure.bench_gatys import bench_gatys, tables
+        show = show_live
+    elif gatys:
+        from realtime.measure.bench_gatys import bench_gatys
 
-        found = bench_gatys(
-            style, device=device, say=lambda part: None if json else say(f"measuring {part} ...")
-        )
-        if json:
-            show_json(found)
-            return
-        for columns, rows in tables(found):
-            show_table(columns, rows)
-        show_findings("limit", found["limit"])
-        show_findings("machine", found["machine"])
-        return
-    if clip is None and CLIP.is_file():
-        clip = CLIP
-    figures = measure(
-        style,
-        clip=clip,
-        device=device,
-        quick=quick,
-        say=lambda part: None if json else say(f"measuring {part} ..."),
-    )
-    if json:
-        show_json(figures)
+        found = bench_gatys(style, device=torch_device(device), say=measuring)
+        show = show_gatys
     else:
-        show_speeds(figures)
+        from realtime.measure.bench import CLIP
+        from realtime.measure.bench import bench as measure
+
+        clip = CLIP if clip is None and CLIP.is_file() else clip
+        device = torch_device(device)
+        found = measure(style, clip=clip, device=device, quick=quick, say=measuring)
+        show = show_speeds
+    if json:
+        show_json(found)
+    else:
+        show(found)
+
+
+def show_gatys(figures: dict[str, Any]) -> None:
+    """What `realtime.measure.bench_gatys.bench_gatys` measured."""
+    from realtime.measure.bench_gatys import tables
+
+    for columns, rows in tables(figures):
+        show_table(columns, rows)
+    show_findings("limit", figures["limit"])
+    show_findings("machine", figures["machine"])
 
 
 @command(

@@ -8,12 +8,7 @@ import typer
 
 from realtime.cli import options
 from realtime.cli.app import command
-from realtime.cli.terminal import (
-    complain,
-    progress_bar,
-    say,
-    show_json,
-)
+from realtime.cli.terminal import complain, progress_bar, say, show_json
 
 
 @command(example="impasto paint holiday.jpg great_wave.jpg painted.png")

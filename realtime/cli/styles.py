@@ -8,11 +8,7 @@ import typer
 from models.errors import WeightsError
 from realtime.cli import options
 from realtime.cli.app import command
-from realtime.cli.terminal import (
-    say,
-    show_json,
-    show_table,
-)
+from realtime.cli.terminal import say, show_json, show_table
 
 
 @command(example="impasto styles --sheet styles.png --on holiday.jpg")
