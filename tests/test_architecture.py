@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -157,3 +158,11 @@ def test_libraries_do_not_report_its_use(module: str, tmp_path: Path) -> None:
     code = f"import {module}, onnxruntime"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=here)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_tree_in_the_readme_names_every_module() -> None:
+    readme = (ROOT / "README.md").read_text()
+    tree = readme.split("realtime/            moves frames")[1].split("```")[0]
+    named = set(re.findall(r"\w+\.py", tree))
+    there = {path.name for path in FILES if not path.name.startswith("__")}
+    assert named == there
