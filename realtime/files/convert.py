@@ -10,8 +10,9 @@ from time import perf_counter
 from models.errors import SinkError
 from realtime.atomic import partial_path
 from realtime.files.companions import Companions
+from realtime.files.frame_rate import at_frame_rate, info_at_frame_rate
 from realtime.files.sinks import VideoWriter
-from realtime.files.sources import VideoFile, at_frame_rate, info_at_frame_rate
+from realtime.files.sources import VideoFile
 from realtime.frame import Frame
 from realtime.pipeline import Stylize, run
 from realtime.threads import Background, Prefetch

@@ -1,7 +1,6 @@
-"""Where frames come from: a video file, a test pattern; and a change of frame rate."""
+"""Where the frames of a video file come from."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -209,107 +208,6 @@ class VideoFile:
             color=color_of(first),
             bit_depth=bit_depth_of(first.sw_format or first.format),
         )
-
-
-class TestPattern:
-    """A moving picture made up as it goes, for trying things without a file; iterate as often.
-
-    size: (height, width). The same frame number gives the same picture.
-    """
-
-    __test__ = False  # not a test, whatever pytest thinks of the name
-
-    def __init__(
-        self,
-        size: tuple[int, int] = (360, 640),
-        frame_rate: Fraction | int = 30,
-        frames: int = 150,
-    ) -> None:
-        height, width = fitted_size(*size)
-        rate = Fraction(frame_rate)
-        self.info = StreamInfo(
-            height=height,
-            width=width,
-            time_base=1 / rate,
-            frame_rate=rate,
-            frame_count=frames,
-            duration=frames / rate,
-        )
-        self.notes: list[str] = []
-        self.lost = 0
-
-    def __iter__(self) -> Iterator[Frame]:
-        info = self.info
-        y, x = np.mgrid[0 : info.height, 0 : 2 * info.width].astype(np.float32)
-        turn = 2 * np.pi / info.width  # one period to the width, so that the roll has no seam
-        waves = [np.sin(turn * k * x + 9 * y / info.height * k + 2 * k) for k in (1, 2, 3)]
-        wide = np.stack([127.5 + 120 * wave for wave in waves], axis=-1).astype(np.uint8)
-        for index in range(info.frame_count or 0):
-            left = 3 * index % info.width
-            image = np.ascontiguousarray(wide[:, left : left + info.width])
-            yield Frame(image, index, info.time_base)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to close."""
-
-
-def at_frame_rate(
-    frames: Iterable[Frame],
-    frame_rate: Fraction | int,
-    *,
-    start_time: Fraction | None = None,
-    duration: Fraction | None = None,
-    is_whole: Callable[[], bool] = lambda: True,
-) -> Iterator[Frame]:
-    """Frames at an even rate, dropped or repeated by their time; the length does not change.
-
-    Times are rounded to the nearest tick of 1/frame_rate (halves up, so that 60 to 30 takes every
-    second frame), so that no frame comes more than half a tick early or late, and the whole is
-    within half a tick of its length. Of frames on one tick the last is shown. The last frame
-    lasts until start_time + duration (seconds; the first frame's time where start_time is None),
-    or, where duration is None, as long as the one before it. So it does where `is_whole`, asked
-    after the last frame, says that frames are missing: a damaged clip does not freeze until its
-    declared end. The time base becomes 1/frame_rate.
-    """
-    rate = Fraction(frame_rate)
-    shown: Frame | None = None
-    interval = Fraction(0)
-    first_time = last_time = Fraction(0)
-    next_tick = first_tick = 0
-    for frame in frames:
-        time = frame.pts * frame.time_base
-        if shown is None:
-            first_time = time
-            next_tick = first_tick = _nearest(time * rate)
-        else:
-            interval = time - last_time
-            for tick in range(next_tick, _nearest(time * rate)):
-                yield replace(shown, pts=tick, time_base=1 / rate)
-            next_tick = max(next_tick, _nearest(time * rate))
-        shown, last_time = frame, time
-    if shown is None:
-        return
-    end_time = last_time + interval
-    if duration is not None and is_whole():
-        end_time = (first_time if start_time is None else start_time) + duration
-    # A clip shorter than half a tick is still one picture.
-    for tick in range(next_tick, max(_nearest(end_time * rate), first_tick + 1)):
-        yield replace(shown, pts=tick, time_base=1 / rate)
-
-
-def info_at_frame_rate(info: StreamInfo, frame_rate: Fraction | int) -> StreamInfo:
-    """What `at_frame_rate` makes of a source's info."""
-    rate = Fraction(frame_rate)
-    count = None if info.duration is None else max(1, _nearest(info.duration * rate))
-    return replace(info, time_base=1 / rate, frame_rate=rate, frame_count=count)
-
-
-def _nearest(ticks: Fraction) -> int:
-    """Rounded, halves always up; `round` sends them up and down by turns."""
-    return int((ticks + Fraction(1, 2)) // 1)
 
 
 def _checked_range(

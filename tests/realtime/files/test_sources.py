@@ -1,4 +1,4 @@
-"""Video files, read whole and in order through real codecs; frame rates; the test pattern."""
+"""Video files, read whole and in order through real codecs; frame rates."""
 
 import os
 import socket
@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import EngineError, SourceError
-from realtime.files.sources import TestPattern, VideoFile, at_frame_rate, info_at_frame_rate
+from realtime.files.frame_rate import at_frame_rate, info_at_frame_rate
+from realtime.files.sources import VideoFile
 from realtime.frame import ColorTags, Frame, StreamInfo
 from tests.media import (
     SIZE,
@@ -658,20 +659,3 @@ class TestAtFrameRate:
     def test_info_of_an_unknown_length(self):
         info = StreamInfo(height=48, width=64, time_base=Fraction(1, 1000))
         assert info_at_frame_rate(info, 24).frame_count is None
-
-
-class TestTestPattern:
-    def test_it_moves_and_repeats(self):
-        with TestPattern((48, 64), Fraction(30000, 1001), 40) as source:
-            frames = list(source)
-            again = list(source)
-        assert len(frames) == source.info.frame_count == 40
-        assert [f.pts for f in frames] == list(range(40))
-        assert source.info.duration == 40 * Fraction(1001, 30000)
-        assert all(f.image.shape == (48, 64, 3) and f.image.dtype == np.uint8 for f in frames)
-        assert all((a.image == b.image).all() for a, b in zip(frames, again, strict=True))
-        moves = [
-            np.abs(a.image.astype(int) - b.image).mean()
-            for a, b in zip(frames, frames[1:], strict=False)
-        ]
-        assert min(moves) > 1 and max(moves) < 60
