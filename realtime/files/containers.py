@@ -88,12 +88,17 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     height, width = stream.height, stream.width
     if not height or not width:
         raise SourceError(f"{path} has pictures of {width}x{height}; it is damaged or incomplete")
+    refuse_too_large(height, width, f"{path} has pictures of")
+    return stream
+
+
+def refuse_too_large(height: int, width: int, what: str) -> None:
+    """Raise SourceError for a size that nothing here has memory for. what: is of this size."""
     if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
         raise SourceError(
-            f"{path} has pictures of {width}x{height}; "
-            f"at most {MAX_SIDE} a side and {MAX_PIXELS // 10**6} megapixels can be read"
+            f"{what} {width}x{height}; "
+            f"at most {MAX_SIDE} a side and {MAX_PIXELS // 10**6} megapixels can be painted"
         )
-    return stream
 
 
 def duration_of(container: InputContainer, stream: VideoStream) -> Fraction | None:

@@ -175,7 +175,7 @@ class VideoWriter:
     def _open(self, first: Fraction) -> None:
         encoding, info = self._encoding, self._info
         if encoding.encoder == "libsvtav1":
-            os.environ.setdefault("SVT_LOG", "1")  # it prints to the terminal by itself: errors
+            os.environ.setdefault("SVT_LOG", "0")  # it prints to the terminal by itself
         index_first = self._is_mp4 and self._index_first
         self._container = av.open(
             f"file:{self._target.partial}",  # or a colon in the name would be read as a protocol
@@ -294,7 +294,8 @@ class VideoWriter:
                 needs = CODECS[self._encoding.codec].needs
                 what = (
                     f"the encoder {self._encoding.encoder} did not open at {self._info.width}x"
-                    f"{self._info.height}: " + (f"it needs {needs}" if needs else str(error))
+                    f"{self._info.height}: "
+                    + (f"it needs {needs}" if needs else f"{error.strerror}; try another --codec")
                 )
             else:
                 what = getattr(error, "strerror", None) or str(error)

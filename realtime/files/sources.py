@@ -12,7 +12,12 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from models.errors import EngineError, SourceError
-from realtime.files.containers import duration_of, open_media, video_stream
+from realtime.files.containers import (
+    duration_of,
+    open_media,
+    refuse_too_large,
+    video_stream,
+)
 from realtime.files.decoding import Decoder
 from realtime.files.deinterlace import deinterlaced
 from realtime.files.on_gpu import is_on_gpu, planes_on_gpu
@@ -189,6 +194,7 @@ class VideoFile:
         if swaps_sides(self._matrix):
             height, width, pixel_shape = width, height, 1 / pixel_shape
         height, width = fitted_size(height, width, size)
+        refuse_too_large(height, width, f"{self.path} would become")
         rate = self._stream.average_rate or self._stream.guessed_rate or None
         whole = duration_of(self._container, self._stream)
         duration = whole

@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from models.errors import SourceError
-from realtime.files.containers import MAX_PIXELS, MAX_SIDE
+from realtime.files.containers import refuse_too_large
 from realtime.files.upright import UPRIGHT, DisplayMatrix, display_matrix, turned
 from realtime.pixels import fitted_size, to_rgb
 
@@ -38,13 +38,7 @@ def read_picture(
     try:
         with av.open(io.BytesIO(data), "r") as container:
             stream = container.streams.video[0]
-            if max(stream.height, stream.width) > MAX_SIDE or (
-                stream.height * stream.width > MAX_PIXELS
-            ):
-                raise SourceError(
-                    f"{path} is {stream.width}x{stream.height}; "
-                    f"at most {MAX_SIDE} a side and {MAX_PIXELS // 10**6} megapixels can be read"
-                )
+            refuse_too_large(stream.height, stream.width, f"{path} is")
             frame = next(container.decode(stream))
             matrix = _exif_matrix(data) or display_matrix(frame)
             image = turned(to_rgb(frame, background=None if alpha else _WHITE), matrix)
@@ -54,8 +48,9 @@ def read_picture(
                 return image
             channels = "rgb24" if image.shape[2] == 3 else "rgba"
             upright = av.VideoFrame.from_numpy_buffer(image, format=channels)
-            height, width = image.shape[:2]
-            return to_rgb(upright, size=fitted_size(height, width, size), background=None)
+            fitted = fitted_size(image.shape[0], image.shape[1], size)
+            refuse_too_large(*fitted, f"{path} would become")
+            return to_rgb(upright, size=fitted, background=None)
     except (av.FFmpegError, IndexError, StopIteration) as error:
         raise SourceError(f"cannot read {path}: it is not a picture, or it is damaged") from error
 

@@ -169,7 +169,7 @@ def _opened(codec: str) -> str:
 
     from realtime.files.codecs import CODECS, CONTAINERS, encoding_for
 
-    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints to the terminal by itself: errors only
+    os.environ.setdefault("SVT_LOG", "0")  # SVT-AV1 prints to the terminal by itself
     extension = next(ext for ext, kind in CONTAINERS.items() if codec in kind.codecs)
     depth = min(CODECS[codec].pixel_formats)
     try:

@@ -81,6 +81,7 @@ BAD_OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "strength not a number": (["--strength", "full"], 2, "--strength"),
     "size": (["--size", "720p"], 2, "1280x720"),
     "tiny size": (["--size", "4"], 2, "1280x720"),
+    "size that becomes absurd": (["--size", "16384"], 1, "x16384; at most"),
     "negative rate": (["--fps", "-5"], 2, "30000/1001"),
     "rate over zero": (["--fps", "30/0"], 2, "30000/1001"),
     "time": (["--start", "soon"], 2, "mm:ss"),

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,15 @@ class TestCodecs:
         path = tmp_path / f"out{ext}"
         write(path, frames_of(12), info_of(), **options)
         assert [number_of(picture) for picture in read(path)[0]] == list(range(12))
+
+    @pytest.mark.parametrize("codec", ["hevc", "av1"])
+    def test_a_size_that_an_encoder_refuses(
+        self, codec: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        tiny = [replace(frame, image=frame.image[:2, :2]) for frame in frames_of(3)]
+        with pytest.raises(SinkError, match="did not open at 2x2: Invalid argument; try another"):
+            write(tmp_path / "out.mp4", tiny, replace(info_of(), height=2, width=2), codec=codec)
+        assert list(tmp_path.iterdir()) == [] and capfd.readouterr() == ("", "")
 
     def test_a_lower_crf_is_a_larger_file(self, tmp_path: Path) -> None:
         sizes = []
