@@ -1,11 +1,17 @@
 """Scene cuts, by PySceneDetect, from a sample of each picture: cheap enough for every frame."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from realtime.frame import Frame, on_host
 from realtime.pixels import rgb_of
+
+if TYPE_CHECKING:
+    from scenedetect import SceneDetector
 
 
 class CutDetector:
@@ -19,23 +25,38 @@ class CutDetector:
     """
 
     def __init__(self) -> None:
-        from scenedetect import HashDetector, HistogramDetector  # load OpenCV
-
-        self._detectors = (
-            HistogramDetector(threshold=0.06, bins=16, min_scene_len=1),
-            HashDetector(threshold=0.22, size=8, lowpass=4, min_scene_len=1),
-        )
+        self._detectors: tuple[SceneDetector, ...] = ()
+        self._first: np.ndarray | None = None
         self._frames = 0
 
     def __call__(self, frame: Frame) -> bool:
-        """Whether a scene begins with this frame, as one does with the first."""
+        """Whether a scene begins with this frame, as one does with the first.
+
+        The first is not kept waiting for PySceneDetect, which loads OpenCV, but looked at later.
+        """
+        bgr = np.ascontiguousarray(rgb_of(_sample(frame), quick=True)[..., ::-1])
+        if self._first is None:
+            self._first = bgr
+            return True
+        if not self._detectors:
+            self._detectors = _detectors()
+            self._look(self._first)
+        return self._look(bgr)
+
+    def _look(self, bgr: np.ndarray) -> bool:
         from scenedetect import FrameTimecode
 
-        number, self._frames = self._frames, self._frames + 1
-        bgr = np.ascontiguousarray(rgb_of(_sample(frame), quick=True)[..., ::-1])
-        time = FrameTimecode(number, 1.0)
-        found = [detector.process_frame(time, bgr) for detector in self._detectors]
-        return number == 0 or all(found)
+        time, self._frames = FrameTimecode(self._frames, 1.0), self._frames + 1
+        return all([detector.process_frame(time, bgr) for detector in self._detectors])
+
+
+def _detectors() -> tuple[SceneDetector, ...]:
+    from scenedetect import HashDetector, HistogramDetector
+
+    return (
+        HistogramDetector(threshold=0.06, bins=16, min_scene_len=1),
+        HashDetector(threshold=0.22, size=8, lowpass=4, min_scene_len=1),
+    )
 
 
 def _sample(frame: Frame) -> Frame:
