@@ -81,7 +81,8 @@ class Painter:
         """What the engine has to tell since it was last asked, a line each."""
         if self._engine is None:
             return []
-        notes, self._engine.notes = self._engine.notes, []
+        notes = [*self._engine.notes]
+        self._engine.notes.clear()  # in place: engines for planes have the same list
         return notes
 
     def paint(self, picture: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.errors import EngineError
+from models.errors import EngineError, first_line
 from models.styles import Weights
 from realtime.engines import known_speeds
 from realtime.engines.cuda import cuda_devices, cuda_name
@@ -89,9 +89,12 @@ class Engine(ABC):
 
         It takes and gives (N, 3 H / 2, W) uint8 (see models.planes), H and W even. What it gives is
         never RGB, and with PyTorch neither is what it reads: the weights of the last layer and the
-        first convert. Chroma is read as it is stored, one sample for 2x2 pixels.
+        first convert. Chroma is read as it is stored, one sample for 2x2 pixels. What it has to
+        tell goes into the `notes` of this one.
         """
-        raise EngineError(f"the {self.name} engine reads RGB only")
+        engine = self._for_planes(color)
+        engine.notes = self.notes
+        return engine
 
     def on_device(self, frames: np.ndarray, statistics: Statistics) -> Callable[[], None]:
         """What paints these frames again each time it is called, and waits until they are painted.
@@ -115,6 +118,9 @@ class Engine(ABC):
 
     @abstractmethod
     def _stylize(self, frames: np.ndarray) -> np.ndarray: ...
+
+    def _for_planes(self, color: ColorTags) -> Engine:
+        raise EngineError(f"the {self.name} engine reads RGB only")
 
     _start: Statistics
 
@@ -187,7 +193,12 @@ def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> 
     if device == "cuda":
         from realtime.engines.torch_gpu import TorchGpuEngine
 
-        return TorchGpuEngine(network, precision=precision)
+        try:
+            return TorchGpuEngine(network, precision=precision)
+        except EngineError:
+            raise
+        except RuntimeError as error:  # of the driver, or as others have all of its memory
+            raise EngineError(f"PyTorch cannot use the GPU: {first_line(error)}") from error
     return TorchEngine(network, precision=precision)
 
 

@@ -58,7 +58,7 @@ class OnnxEngine(Engine):
         self.network = as_weights(network)
         self._sessions: dict[NormStatistics, Any] = {}
 
-    def for_planes(self, color: ColorTags) -> Engine:
+    def _for_planes(self, color: ColorTags) -> Engine:
         return OnnxEngine(self.network, color=color)
 
     def _session(self, kind: NormStatistics) -> Any:

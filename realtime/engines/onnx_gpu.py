@@ -80,7 +80,7 @@ class OnnxGpuEngine(Engine):
         self.network = as_weights(network)
         self._bound: dict[tuple[NormStatistics, tuple[int, ...]], Bound] = {}
 
-    def for_planes(self, color: ColorTags) -> Engine:
+    def _for_planes(self, color: ColorTags) -> Engine:
         return OnnxGpuEngine(
             self.network,
             provider=self.provider,

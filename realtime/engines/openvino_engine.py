@@ -67,7 +67,7 @@ class OpenVinoEngine(Engine):
         self._compiled = {kind: _Compiled() for kind in _KINDS}
         self._threads = threading.local()  # each with requests of its own, for it runs one at once
 
-    def for_planes(self, color: ColorTags) -> Engine:
+    def _for_planes(self, color: ColorTags) -> Engine:
         return OpenVinoEngine(self.network, precision=self.precision, color=color)
 
     def use_half_the_cores(self) -> None:

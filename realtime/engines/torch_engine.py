@@ -69,16 +69,14 @@ class TorchEngine(Engine):
             network = network.to(DTYPES[self.precision]).to(memory_format=torch.channels_last)
             self._plain = EightBit(network)
 
-    def for_planes(self, color: ColorTags) -> Engine:
+    def _for_planes(self, color: ColorTags) -> Engine:
         recoding = Recoding.of(color.matrix, color.full_range).to(self.device)
-        engine = TorchEngine(
+        return TorchEngine(
             self._renewing.network,
             device=self.device,
             precision=self.precision,
             layout=Planes(recoding),
         )
-        engine.notes = self.notes
-        return engine
 
     def _own(self, network: nn.Module) -> nn.Module:
         return copy.deepcopy(network).eval().requires_grad_(False).to(self.device)

@@ -71,16 +71,14 @@ class TorchGpuEngine(TorchEngine):
             self._refresher.renew.forget()
         self._settle()
 
-    def for_planes(self, color: ColorTags) -> Engine:
-        engine = TorchGpuEngine(
+    def _for_planes(self, color: ColorTags) -> Engine:
+        return TorchGpuEngine(
             self._renewing.network,
             device=self.device,
             precision=self.precision,
             layout=Planes(Recoding.of(color.matrix, color.full_range).to(self.device)),
             capture=self.capture,
         )
-        engine.notes = self.notes
-        return engine
 
     def use_half_the_cores(self) -> None:
         """They have enough to do."""

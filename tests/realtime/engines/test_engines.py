@@ -17,10 +17,11 @@ from models.moments import Moments, neutral
 from models.styles import Weights, load_weights
 from models.transform_net import FORMS, TransformNet
 from realtime.engines import engine as engines
-from realtime.engines import known_speeds
+from realtime.engines import known_speeds, torch_engine, torch_gpu
 from realtime.engines.engine import Engine, IdentityEngine, open_engine
 from realtime.engines.onnx_engine import OnnxEngine
 from realtime.engines.torch_engine import TorchEngine, precisions
+from realtime.frame import ColorTags
 from tests.media import make_clip
 from tests.pictures import make_pictures
 
@@ -192,19 +193,23 @@ def test_weights_are_as_good_as_the_network():
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_both_paint_without_pytorch(tmp_path, engine):
-    """PyTorch takes longer to load than all else until the first frame; OpenCV is next."""
+    """PyTorch takes longer to load than all else until the first frame; OpenCV, which finds the
+    cuts, comes next, and no first frame waits for it."""
     if engine == "openvino":
         pytest.importorskip("openvino")
     program = """
 import sys
 from realtime.cli.main import app
+heavy = {"torch", "cv2"} if sys.argv.pop(1) == "1" else {"torch"}
 app(sys.argv[1:], standalone_mode=False)
-assert not {"torch", "cv2"} & set(sys.modules), "loaded for nothing"
+assert not heavy & set(sys.modules), "loaded for nothing"
 """
-    clip, target = make_clip(tmp_path / "in.mp4", size=(48, 64)), tmp_path / "out.mp4"
-    painting = [str(clip), str(target), "--style", "great_wave", "--engine", engine]
-    subprocess.run([sys.executable, "-c", program, "video", *painting], check=True)
-    assert target.stat().st_size > 0
+    for frames in (1, 5):
+        clip = make_clip(tmp_path / f"{frames}.mp4", size=(48, 64), frames=frames)
+        target = tmp_path / f"{frames}.out.mp4"
+        painting = ["video", str(clip), str(target), "--style", "great_wave", "--engine", engine]
+        subprocess.run([sys.executable, "-c", program, str(frames), *painting], check=True)
+        assert target.stat().st_size > 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
@@ -215,6 +220,27 @@ def test_a_gpu_that_nothing_can_use_is_left_alone_unless_asked_for(engine, monke
     assert opened.device == "cpu" and "the GPU is not used" in opened.notes[0]
     with pytest.raises(EngineError):
         open_engine(make_network(), engine=engine, device="cuda", size=(48, 64))
+
+
+def test_a_gpu_that_others_have_filled_is_left_alone(monkeypatch):
+    def full(*_, **__):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory\nmore of it")
+
+    monkeypatch.setattr(engines, "cuda_devices", lambda: 1)
+    monkeypatch.setattr(torch_engine, "native", lambda precision, device: "fp32")
+    monkeypatch.setattr(torch_gpu, "TorchGpuEngine", full)
+    opened = open_engine(make_network(), engine="torch", size=(48, 64))
+    (note,) = opened.notes
+    assert opened.device == "cpu" and note.endswith("cannot use the GPU: CUDA out of memory")
+
+
+@pytest.mark.parametrize("kind", ["torch", "onnxruntime", "openvino"])
+def test_what_an_engine_for_planes_has_to_tell_is_told_by_its_own(kind):
+    if kind == "openvino":
+        pytest.importorskip("openvino")
+    engine = open_engine(make_network(), engine=kind, device="cpu", precision="fp32")
+    engine.for_planes(ColorTags(matrix=1)).notes.append("it is said")
+    assert engine.notes == ["it is said"]
 
 
 def test_when_no_engine_works_every_reason_is_told():
