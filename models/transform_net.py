@@ -37,8 +37,9 @@ class TransformNet(nn.Module):
         variance, mean = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=0)
         deviation = (variance + 1e-5).sqrt()
         gain, offset = self.recolor(mean, deviation)
-        y = self.body((x - mean) / deviation) * gain + offset
-        return y[..., self.MARGIN : self.MARGIN + height, self.MARGIN : self.MARGIN + width]
+        y = self.body((x - mean) / deviation)
+        y = y[..., self.MARGIN : self.MARGIN + height, self.MARGIN : self.MARGIN + width]
+        return y * gain + offset
 
     def keep_tone(self) -> None:
         """Give back all of the picture's mean and deviation: what a trunk needs."""
