@@ -6,9 +6,10 @@ rounding are part of it, so the file is usable from any language without knowing
 PyTorch's own exporter (torch.onnx.export, dynamo=True) was tried again with torch 2.15. It agrees
 at all sizes now, where an earlier one proved from its example that they are multiples of 8, and its
 graph runs as fast (62 ms against 69 at 640x360 on one busy core; it does not pad small pictures).
-But it takes more than a hundred times as long to make; has 111 nodes where there are 81 here, eight
-of them Reshapes around instance norms; names the output's axes by a formula of 60 letters, since it
-cannot see that they are the input's; and refuses named dimensions with limits. So this stays.
+But it takes more than a hundred times as long to make; has 111 nodes, eight of them Reshapes around
+instance norms, where node for node there are 81; names the output's axes by a formula of 60
+letters, since it cannot see that they are the input's; and refuses named dimensions with limits. So
+this stays.
 """
 
 import operator
@@ -62,20 +63,22 @@ def build_model(
     free, H and W at least 16, unless `static` fixes all three: then no shape is computed at run
     time. half: float16 inside, but for the picture's own statistics and its last scaling.
     """
-    from export.file_graph import FileBuilder, in_levels  # which stands on this module
+    from export.file_graph import WHOLE, FileBuilder, in_levels  # which stands on this module
 
     plain = network.styles[0] if isinstance(network, Mixture) else network
     scaled = layout == "nhwc-uint8" and isinstance(plain, TransformNet)
-    module = traced(in_levels(plain) if isinstance(plain, TransformNet) and scaled else plain)
+    whole = () if isinstance(network, Mixture) else WHOLE
+    plain = in_levels(plain) if isinstance(plain, TransformNet) and scaled else plain
+    module = traced(plain, whole=whole)
     builder = FileBuilder(module, statistics, layout, static, opset, half, in_levels=scaled)
     if isinstance(network, Mixture):
         builder.mix(network)
     return finished(builder)
 
 
-def traced(network: nn.Module) -> fx.GraphModule:
-    """What a `GraphBuilder` runs."""
-    return fx.GraphModule(network, _Tracer().trace(network))
+def traced(network: nn.Module, *, whole: tuple[type[nn.Module], ...] = ()) -> fx.GraphModule:
+    """What a `GraphBuilder` runs. Modules of the kinds `whole` are one node of the trace."""
+    return fx.GraphModule(network, _Tracer(whole).trace(network))
 
 
 def finished(builder: "GraphBuilder") -> onnx.ModelProto:
@@ -87,8 +90,12 @@ def finished(builder: "GraphBuilder") -> onnx.ModelProto:
 
 
 class _Tracer(fx.Tracer):
-    def __init__(self) -> None:
+    def __init__(self, whole: tuple[type[nn.Module], ...]) -> None:
         super().__init__(autowrap_functions=(reflect_pad,))
+        self.whole = whole
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, self.whole) or super().is_leaf_module(m, module_qualified_name)
 
 
 @dataclass(frozen=True)
