@@ -23,6 +23,7 @@ from realtime.engines.packing import (
     giving_places,
     planes_matrix,
     reading_four,
+    transposed,
 )
 from realtime.frame import ColorTags
 
@@ -74,6 +75,17 @@ def build(
     return openvino.Model(outputs, [frames, *given, *([share] if renews else [])])
 
 
+def enlarge_by_transposed(model: openvino.Model) -> None:
+    """Wherever a graph of floats enlarges and then convolves, have it do both at once."""
+    for conv in model.get_ordered_ops():
+        if conv.get_type_name() != "Convolution":
+            continue
+        enlarged, weight = (conv.input_value(side).get_node() for side in (0, 1))
+        if enlarged.get_type_name() == "Interpolate" and weight.get_type_name() == "Constant":
+            both = _enlarging(enlarged.input_value(0), weight.data)
+            conv.output(0).replace(both.output(0))
+
+
 def _channels(weights: Weights) -> list[int]:
     return [len(weights.arrays[f"{layer.norm}.weight"]) for layer in _layers(weights)]
 
@@ -114,7 +126,7 @@ def _body(arrays: dict[str, np.ndarray], layers: list[_Layer], norms: _Norms, y:
     for first, second in zip(blocks[::2], blocks[1::2], strict=True):
         rest = ops.relu(norms(_conv(y, weight(first)), first))
         y = ops.add(y, norms(_conv(rest, weight(second)), second))
-    y = ops.relu(ops.add(norms(_conv(_enlarged(y), weight(up)), up), stem))
+    y = ops.relu(ops.add(norms(_enlarging(y, weight(up)), up), stem))
     y = ops.relu(norms(_conv(y, giving_places(weight(refine))), refine, places=4))
     return _conv(y, giving_blocks(arrays["body.out.conv.weight"]))
 
@@ -291,15 +303,11 @@ def _conv(
     return ops.convolution(y, _numbers(weight), list(strides), list(before), list(after), [1, 1])
 
 
-def _enlarged(y: Node) -> Node:
-    return ops.interpolate(
-        y,
-        _numbers([2, 2]),
-        "nearest",
-        "scales",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-        axes=_integers(2, 3),
+def _enlarging(y: Node, weight: np.ndarray) -> Node:
+    """A 3x3 convolution of what is twice as large, each pixel repeated."""
+    transposed_weight, one = _numbers(transposed(weight)), [1, 1]
+    return ops.convolution_backprop_data(
+        y, transposed_weight, [2, 2], pads_begin=one, pads_end=one, dilations=one
     )
 
 

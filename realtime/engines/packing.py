@@ -80,6 +80,15 @@ def reading_four(weight: np.ndarray) -> np.ndarray:
     return wide.transpose(0, 4, 1, 2, 3).reshape(outputs, 3 * BLOCK, 7, 2)
 
 
+def transposed(weight: np.ndarray) -> np.ndarray:
+    """A 3x3 convolution of a picture enlarged twice by repeating it, as a transposed one, before.
+
+    (O, I, 3, 3) to (I, O, 4, 4), for a stride of 2 and a padding of 1: 4 products in place of 9.
+    """
+    rows = np.array([[0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]], np.float32)
+    return np.einsum("oiab,ak,bl->iokl", weight, rows, rows, optimize=True)
+
+
 def giving_places(weight: np.ndarray) -> np.ndarray:
     """A 3x3 convolution of a picture enlarged twice by repeating it, before it is enlarged.
 

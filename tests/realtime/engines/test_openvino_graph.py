@@ -11,7 +11,7 @@ from models.forms import FORMS
 from models.styles import weights_of
 from models.transform_net import TransformNet
 from realtime.engines import packing
-from realtime.engines.onnx_engine import OnnxEngine
+from realtime.engines.onnx_engine import OnnxEngine, graph_of
 from realtime.frame import ColorTags
 from tests.pictures import make_pictures
 
@@ -99,6 +99,25 @@ def test_planes_are_the_pixels_of_the_network(size, color):
     assert np.abs(planes[:height] - luma.clip(0, 255)).max() <= 0.51
     got = planes[height:].reshape(2, height // 2, width // 2)
     assert np.abs(got - chroma.transpose(2, 0, 1).clip(0, 255)).max() <= 0.51
+
+
+@pytest.mark.parametrize("statistics", ["own", "carried", "renewed"])
+def test_graphs_of_bytes_enlarge_without_an_enlarged_picture(statistics):
+    model = openvino.Core().read_model(graph_of(WEIGHTS, statistics))
+    frames = make_pictures(1, 40, 56)
+    given = {} if statistics == "own" else {"mean": np.zeros(NORMS), "variance": np.ones(NORMS)}
+    given |= {"weight": 0.5} if statistics == "renewed" else {}
+    given = {name: np.asarray(value, np.float32) for name, value in given.items()}
+
+    def painted() -> np.ndarray:
+        compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return next(iter(compiled({"frames": frames, **given}).values()))
+
+    expected = painted().astype(int)
+    graphs.enlarge_by_transposed(model)
+    kinds = [node.get_type_name() for node in model.get_ops()]
+    assert "Interpolate" not in kinds and kinds.count("ConvolutionBackpropData") == 2
+    assert np.abs(painted() - expected).max() <= 1
 
 
 @given(height=st.integers(32, 60), width=st.integers(32, 60))
