@@ -9,15 +9,11 @@ from typing import Any
 import numpy as np
 import torch.nn.functional as F
 from onnx import TensorProto
-from torch import fx, nn
 
 from export.contract import FRAMES, STYLISED
 from export.onnx_graph import GraphBuilder
-from export.places import BORDER, PARTS, giving_places, reading_places
-from models.layers import ShuffleConv, UpsampleConv
+from export.places import BORDER, PARTS, GivingPlaces, ReadingPlaces
 from models.transform_net import TransformNet
-
-WHOLE = (UpsampleConv, ShuffleConv)  # what is made into nodes at once, not operation by operation
 
 
 def in_levels(network: TransformNet) -> TransformNet:
@@ -101,17 +97,18 @@ class FileBuilder(GraphBuilder):
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> str:
         module, (x, *_) = self.fetch_attr(target), args
-        if isinstance(module, UpsampleConv):
-            return self._enlarged(module.conv, target, x)
-        if isinstance(module, ShuffleConv):
-            return self._shuffled(module.conv, target, x)
+        if isinstance(module, GivingPlaces):
+            return self._parts(self._convolution(module.conv, f"{target}.conv", x), module.channels)
+        if isinstance(module, ReadingPlaces):
+            places = self._convolution(module.conv, f"{target}.conv", self._side_by_side(x))
+            picture = self._add("DepthToSpace", places, blocksize=4, mode="CRD")
+            self.bordered.add(picture)
+            return picture
         return self._as(x, super().call_module(target, args, kwargs))
 
-    def _enlarged(self, conv: nn.Conv2d, target: str, x: str) -> str:
-        """(N, C, 4 H, W), the four parts of places."""
-        channels, last = conv.out_channels, np.iinfo(np.int64).max
-        places = self._replaced(giving_places(conv), target, x)
-        parts = []
+    def _parts(self, places: str, channels: int) -> str:
+        """(N, C, 4 H, W), of what `giving_places` gives."""
+        parts, last = [], np.iinfo(np.int64).max
         for part, (p, q) in enumerate(PARTS):
             begins = self._integers(part * channels, p, q)
             ends = self._integers((part + 1) * channels, last if p else -1, last if q else -1)
@@ -119,18 +116,6 @@ class FileBuilder(GraphBuilder):
         y = self._add("Concat", *parts, axis=2)
         self.places[y] = channels
         return y
-
-    def _shuffled(self, conv: nn.Conv2d, target: str, x: str) -> str:
-        """The picture, with a border around it."""
-        y = self._replaced(reading_places(conv), target, self._side_by_side(x))
-        y = self._add("DepthToSpace", y, blocksize=4, mode="CRD")
-        self.bordered.add(y)
-        return y
-
-    def _replaced(self, conv: nn.Conv2d, target: str, x: str) -> str:
-        assert isinstance(self.module, fx.GraphModule)
-        self.module.add_submodule(f"{target}_of_places", conv)
-        return self._convolution(conv, f"{target}_of_places", x)
 
     def _side_by_side(self, x: str) -> str:
         """(N, 4 C, H, W), of (N, C, 4 H, W)."""

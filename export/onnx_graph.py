@@ -25,6 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import fx, nn
 
 from export.contract import FRAMES, OPSET, STYLISED, WEIGHTS, Layout, NormStatistics, Shape
+from export.places import GivingPlaces, ReadingPlaces, in_places
 from models.errors import EngineError
 from models.layers import reflect_pad
 from models.transform_net import TransformNet
@@ -63,22 +64,22 @@ def build_model(
     free, H and W at least 16, unless `static` fixes all three: then no shape is computed at run
     time. half: float16 inside, but for the picture's own statistics and its last scaling.
     """
-    from export.file_graph import WHOLE, FileBuilder, in_levels  # which stands on this module
+    from export.file_graph import FileBuilder, in_levels  # which stands on this module
 
-    plain = network.styles[0] if isinstance(network, Mixture) else network
+    networks = [*network.styles, network.trunk] if isinstance(network, Mixture) else [network]
+    networks = [in_places(one) for one in networks]
+    plain = networks[0]
     scaled = layout == "nhwc-uint8" and isinstance(plain, TransformNet)
-    whole = () if isinstance(network, Mixture) else WHOLE
-    plain = in_levels(plain) if isinstance(plain, TransformNet) and scaled else plain
-    module = traced(plain, whole=whole)
+    module = traced(in_levels(plain) if isinstance(plain, TransformNet) and scaled else plain)
     builder = FileBuilder(module, statistics, layout, static, opset, half, in_levels=scaled)
     if isinstance(network, Mixture):
-        builder.mix(network)
+        builder.mix(replace(network, styles=networks[:-1], trunk=networks[-1]))
     return finished(builder)
 
 
-def traced(network: nn.Module, *, whole: tuple[type[nn.Module], ...] = ()) -> fx.GraphModule:
-    """What a `GraphBuilder` runs. Modules of the kinds `whole` are one node of the trace."""
-    return fx.GraphModule(network, _Tracer(whole).trace(network))
+def traced(network: nn.Module) -> fx.GraphModule:
+    """What a `GraphBuilder` runs."""
+    return fx.GraphModule(network, _Tracer().trace(network))
 
 
 def finished(builder: "GraphBuilder") -> onnx.ModelProto:
@@ -90,12 +91,12 @@ def finished(builder: "GraphBuilder") -> onnx.ModelProto:
 
 
 class _Tracer(fx.Tracer):
-    def __init__(self, whole: tuple[type[nn.Module], ...]) -> None:
+    def __init__(self) -> None:
         super().__init__(autowrap_functions=(reflect_pad,))
-        self.whole = whole
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, self.whole) or super().is_leaf_module(m, module_qualified_name)
+        of_places = isinstance(m, GivingPlaces | ReadingPlaces)
+        return of_places or super().is_leaf_module(m, module_qualified_name)
 
 
 @dataclass(frozen=True)

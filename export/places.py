@@ -10,14 +10,45 @@ places i - 1 + p or i + p, whatever a is. So kernels are 2x2 here, and padded by
 sides, what (p, q) is stands at (i + p, j + q).
 """
 
+import copy
 from collections.abc import Iterator
 from itertools import product
 
 import torch
 from torch import nn
 
+from models.layers import ShuffleConv, UpsampleConv
+
 PARTS = [*product(range(2), repeat=2)]  # row and column of each
 BORDER = 2  # px on all sides, more than the picture, which `reading_places` gives
+
+
+class GivingPlaces(nn.Module):
+    """Stands for an `UpsampleConv`. `conv` is what `giving_places` says, of so many `channels`."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv, self.channels = giving_places(conv), conv.out_channels
+
+
+class ReadingPlaces(nn.Module):
+    """Stands for a `ShuffleConv`. `conv` is what `reading_places` says."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = reading_places(conv)
+
+
+def in_places(network: nn.Module) -> nn.Module:
+    """A copy with these in their stead: not to be called, but to be written as a graph."""
+    network = copy.deepcopy(network)
+    for parent in [*network.modules()]:
+        for name, module in parent.named_children():
+            if isinstance(module, UpsampleConv):
+                setattr(parent, name, GivingPlaces(module.conv))
+            elif isinstance(module, ShuffleConv):
+                setattr(parent, name, ReadingPlaces(module.conv))
+    return network
 
 
 @torch.no_grad()

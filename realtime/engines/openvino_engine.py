@@ -201,7 +201,7 @@ class _ByteGraphs:
 
 
 class _PackedGraphs:
-    """Those of `openvino_graph`: 3.6 ms a frame where the others take 5.5 (640x360, AMX, two cores).
+    """Those of `openvino_graph`: with AMX 3.6 ms a frame where the others take 5.5 (640x360).
 
     In float32 they would lose, for they multiply by zeros.
     """

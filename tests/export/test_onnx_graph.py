@@ -23,7 +23,7 @@ PICTURE = {
     *("Conv", "InstanceNormalization", "Relu", "DepthToSpace", "Slice", "Clip"),
 }
 SIZES = {"Shape", "Slice", "Max", "Sub", "Add", "Mod", "Concat"}
-MIXING = {"ReduceSum", "Max", "Div", "Sub", "Concat", "MatMul", "Split", "Reshape", "Resize"}
+MIXING = {"ReduceSum", "Max", "Div", "Sub", "Concat", "MatMul", "Split", "Reshape"}
 WAY_UP = {"Concat", "Reshape"}
 EIGHT_BIT = {"QuantizeLinear", "DequantizeLinear"}
 
