@@ -17,6 +17,7 @@ from torch import Tensor
 
 from export.scenes import render
 from models.errors import SinkError, SourceError
+from models.gatys import MIN_SIDE
 from models.loss_network import LossNetwork, load_loss_network
 from models.photos import crops, list_photos
 from models.styles import load_style
@@ -26,6 +27,7 @@ from realtime.atomic import Target
 from realtime.files.pictures import write_picture
 from realtime.files.sources import VideoFile
 from realtime.files.stills import PICTURE_SUFFIXES, read_picture
+from realtime.painting.paint import read_painting
 from realtime.pixels import as_tensor
 
 PARENT = "great_wave"  # a common parent lets styles mix; this one has been trained the longest
@@ -81,7 +83,7 @@ def learn(lesson: Lesson, stage: Stage) -> Learnt:
     began, learnt = perf_counter(), Learnt(lesson.target)
     if lesson.target.suffix != ".safetensors":
         raise SinkError(f"{lesson.target} will be a style: name it so that it ends in .safetensors")
-    painting, folder = read_picture(lesson.painting), lesson.folder
+    painting, folder = _read(lesson), lesson.folder
     _refuse_to_clear(folder)
     target = Target(lesson.target, overwrite=lesson.overwrite)
     try:
@@ -107,6 +109,17 @@ def learn(lesson: Lesson, stage: Stage) -> Learnt:
             shutil.rmtree(folder, ignore_errors=True)
     learnt.seconds = perf_counter() - began
     return learnt
+
+
+def _read(lesson: Lesson) -> np.ndarray:
+    painting = read_painting(lesson.painting)
+    short, long = sorted(painting.shape[:2])
+    if short * lesson.recipe.painting_side < long * MIN_SIDE:  # it is seen at that long side
+        raise SourceError(
+            f"{lesson.painting} is {painting.shape[1]}x{painting.shape[0]}: too narrow to learn "
+            "from; cut a piece out of it"
+        )
+    return painting
 
 
 def _refuse_to_clear(folder: Path) -> None:

@@ -212,6 +212,15 @@ def read_content(
     return picture
 
 
+def read_painting(path: Path) -> np.ndarray:
+    """A picture that has a style, (H, W, 3) uint8 RGB. Raises SourceError."""
+    picture = read_picture(path)
+    height, width = picture.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise SourceError(f"{path} is {width}x{height}: too small to have a style")
+    return picture
+
+
 def read_styles(styles: Sequence[tuple[Path, float]], masks: Sequence[Path]) -> list[StyleImage]:
     """Paintings with their weights and masks. Raises SourceError, ValueError."""
     if masks and len(masks) != len(styles) and (len(masks), len(styles)) != (1, 2):
@@ -221,10 +230,8 @@ def read_styles(styles: Sequence[tuple[Path, float]], masks: Sequence[Path]) -> 
     if (len(masks), len(styles)) == (1, 2):
         grey.append(1 - grey[0])
     for index, (path, weight) in enumerate(styles):
-        picture = read_picture(path)
+        picture = read_painting(path)
         height, width = picture.shape[:2]
-        if min(height, width) < MIN_SIDE:
-            raise SourceError(f"{path} is {width}x{height}: too small to have a style")
         if max(height, width) > _PAINTING_SIDE:
             scale = _PAINTING_SIDE / max(height, width)
             size = max(MIN_SIDE, round(height * scale)), max(MIN_SIDE, round(width * scale))

@@ -79,6 +79,8 @@ def test_a_damaged_picture_in_a_folder_is_left_out(
     "change, error, words",
     [
         ({"painting": Path("gone.png")}, SourceError, "gone.png"),
+        ({"painting": (15, 15)}, SourceError, "too small"),
+        ({"painting": (20, 700)}, SourceError, "too narrow"),
         ({"photos": [Path("gone")]}, SourceError, "gone"),
         ({"photos": [Path(__file__).parent]}, SourceError, "0 pictures"),
         ({"target": Path("mine.onnx")}, SinkError, ".safetensors"),
@@ -88,6 +90,9 @@ def test_a_damaged_picture_in_a_folder_is_left_out(
 def test_bad_input_leaves_nothing(
     painting: Path, photos: Path, target: Path, change, error, words: str
 ) -> None:
+    if isinstance(size := change.get("painting"), tuple):
+        change = {"painting": painting.with_name("odd.png")}
+        write_picture(change["painting"], make_pictures(1, *size)[0])
     lesson = {"painting": painting, "photos": [photos], "target": target, "recipe": TINY} | change
     before = sorted(target.parent.iterdir())
     with pytest.raises(error, match=words):
