@@ -23,7 +23,7 @@ def quantize(
         points, as TensorRT wants it; without, the CPU takes three quarters of the time.
     Instance norms stay in float, between convolutions in 8 bits: folded into the weights they
     would have the statistics of the calibration for every picture. So it reaches 34 to 42 dB on
-    rendered and random frames (the five styles of the package; 30 are asked for). The first and
+    rendered and random frames (the styles of the package; 30 are asked for). The first and
     last convolutions stay in float too, which is 1 dB.
     """
     ends = [node.name for node in model.graph.node if node.op_type == "Conv"]

@@ -268,9 +268,12 @@ def _fastest(
     refused: list[str] = []
     for name, opener in _OPENERS.items():
         try:
-            engines.append(opener(network, device, precision))
-        except (EngineError, ImportError) as error:
-            refused.append(f"{name}: {error}")
+            engine = opener(network, device, precision)
+            seconds_a_frame(engine, size, repeats=0)  # one that cannot paint here is none
+        except (EngineError, ImportError, RuntimeError) as error:
+            refused.append(f"{name}: {first_line(error)}")
+        else:
+            engines.append(engine)
     if not engines:
         raise EngineError(f"no engine works here. {'. '.join(refused)}")
     if len(engines) == 1:

@@ -151,6 +151,16 @@ def test_an_engine_that_is_gone_is_looked_for_anew(nothing_known, monkeypatch):
     assert engine.name in ("torch", "openvino")
 
 
+def test_an_engine_that_opens_but_cannot_paint_is_none(nothing_known, monkeypatch):
+    def refresh(*_: object) -> None:
+        raise RuntimeError("the path needs the cpu support of something")
+
+    monkeypatch.setattr(OnnxEngine, "refresh", refresh)
+    monkeypatch.delitem(engines._OPENERS, "openvino")
+    engine = open_engine(make_network(), device="cpu", size=(48, 64))
+    assert engine.name == "torch" and "onnxruntime: the path needs" in engine.reason
+
+
 def test_auto_takes_whichever_is_faster(monkeypatch):
     monkeypatch.setattr(known_speeds, "recall", lambda *case: None)
     for fastest in ("torch", "onnxruntime"):
