@@ -1,6 +1,6 @@
 """How near carried norm statistics come to every frame's own, on real clips: a development check.
 
-    python -m models.check_folding STYLE.safetensors CLIPS [--every 5] [--weight 0.3]
+    python -m models.check_folding STYLE CLIPS [--every 5] [--weight 0.3]
 
 CLIPS is a folder of folders of frames. Prints a line a clip: the PSNR in dB of the folded bf16
 network, refreshed so often, against the network itself in float32; mean and worst frame.
@@ -16,13 +16,13 @@ from models.eight_bit import EightBit
 from models.folding import FoldedNetwork, RenewingNetwork
 from models.moments import neutral
 from models.photos import read_photo, resize_short_side
-from models.styles import load_network
+from models.styles import load_style
 
 
 @torch.inference_mode()
-def psnr_of_clip(style: Path, clip: Path, *, every: int, weight: float, size: int) -> Tensor:
+def psnr_of_clip(style: str, clip: Path, *, every: int, weight: float, size: int) -> Tensor:
     """dB for each frame of `clip` after the first, short side `size` px."""
-    network = load_network(style)
+    network = load_style(style)
     plain, folded = EightBit(network), FoldedNetwork(network, torch.bfloat16)
     renewing = RenewingNetwork(network, torch.bfloat16)
     statistics = neutral(sum(folded.widths))
@@ -42,7 +42,7 @@ def psnr_of_clip(style: Path, clip: Path, *, every: int, weight: float, size: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("style", type=Path)
+    parser.add_argument("style", help="a name, a blend or a file")
     parser.add_argument("clips", type=Path)
     parser.add_argument("--every", type=int, default=5, help="frames between refreshes")
     parser.add_argument("--weight", type=float, default=0.3, help="of the newest, 0 to 1")
