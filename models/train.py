@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.flow import warp
+from models.forms import MARGIN
 from models.loss_network import LossNetwork, load_loss_network
 from models.losses import (
     CONTENT_LAYER,
@@ -61,6 +62,7 @@ class Recipe:
     tv_weight: float = 0.5
     temporal_weight: float = 50.0
     weave_weight: float = 1000.0  # of a pattern that repeats every other pixel
+    border_weight: float = 100.0  # of a frame along the edges
     range_weight: float = 10.0  # keeps the unclamped output near [0, 1]
     painting_side: int = 512  # px, long side, as seen by the loss network at 2/3 of full size
     seed: int = 1
@@ -103,7 +105,7 @@ def see_painting(
 def style_losses(
     network: nn.Module, photos: Tensor, painting: Painting, recipe: Recipe, dice: torch.Generator
 ) -> Losses:
-    """Content, style, smoothness, weave, range and steadiness of one batch, each weighted.
+    """Content, style, smoothness, weave, border, range and steadiness of one batch, each weighted.
 
     Half of the batch is painted at 3/2 of its size and judged after shrinking back, which shapes
     what a viewer sees of the whole; the other half is judged pixel by pixel against the painting
@@ -137,6 +139,7 @@ def style_losses(
         * (total_variation(painted_large).mean() + total_variation(painted).mean()),
         "weave": recipe.weave_weight
         * (weave_loss(painted_large).mean() + weave_loss(painted).mean()),
+        "border": recipe.border_weight * border_loss(network, photos[half:], painted).mean(),
         "range": recipe.range_weight * (judged - judged.clamp(0, 1)).square().mean(),
     }
     if recipe.temporal_weight:
@@ -145,6 +148,20 @@ def style_losses(
         steadiness = temporal_loss(repainted, moved.painted, moved.mask).mean()
         losses["temporal"] = recipe.temporal_weight * steadiness
     return losses
+
+
+def border_loss(network: nn.Module, photos: Tensor, painted: Tensor) -> Tensor:
+    """Mean squared change of the outermost pixels when the network sees more of the mirror image.
+
+    photos, painted: (N, 3, H, W). Returns (N,). Convolutions pad with zeros; the margin keeps most
+    of what they make of those out of the picture, and this teaches them to make less of it.
+    """
+    with torch.no_grad():
+        wide = network(F.pad(photos, 4 * [MARGIN], mode="reflect")).float()
+    wide = wide[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    along = torch.ones(photos.shape[-2:], device=photos.device)
+    along[MARGIN:-MARGIN, MARGIN:-MARGIN] = 0
+    return ((painted - wide).square() * along).sum((1, 2, 3)) / (3 * along.sum())
 
 
 @dataclass(frozen=True)

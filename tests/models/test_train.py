@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from torchvision.utils import save_image
 
 from models import train as training
 from models.errors import SourceError
+from models.forms import MARGIN
 from models.photos import crops, list_photos
 from models.styles import load_network
-from models.train import Recipe, learning_rate_at, move, train_style, train_trunk
+from models.train import Recipe, border_loss, learning_rate_at, move, train_style, train_trunk
 
 TINY = Recipe(form="fast", steps=6, crop=64, seed=3)
 
@@ -128,6 +131,27 @@ def test_a_stopped_run_goes_on_where_it_was(photos, tmp_path):
 def test_learning_rate_warms_up_and_cools_down():
     rates = [learning_rate_at(step / 1000, step) for step in range(1000)]
     assert rates[0] < 0.05 and max(rates) > 0.95 and rates[-1] < 0.03
+
+
+def test_what_zeros_around_a_picture_do_is_a_border():
+    """Of a 3x3 mean it is the outermost pixels that see zeros, where the mirror image would be."""
+    photos = torch.rand(2, 3, 80, 100)
+
+    def blurred(images: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(images, torch.full((3, 1, 3, 3), 1 / 9), padding=1, groups=3)
+
+    lost = np.zeros((2, 3, 80, 100))
+    for index, channel in np.ndindex(2, 3):
+        picture = photos[index, channel].numpy().astype(float)
+        for row, column in np.ndindex(80, 100):
+            around = [(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+            outside = [(y, x) for y, x in around if not (0 <= y < 80 and 0 <= x < 100)]
+            mirrored = ((79 - abs(79 - abs(y)), 99 - abs(99 - abs(x))) for y, x in outside)
+            lost[index, channel, row, column] = sum(picture[place] for place in mirrored) / 9
+    along = 80 * 100 - (80 - 2 * MARGIN) * (100 - 2 * MARGIN)
+    expected = np.square(lost).sum((1, 2, 3)) / (3 * along)
+    assert np.allclose(border_loss(blurred, photos, blurred(photos)), expected, rtol=1e-4)
+    assert border_loss(lambda images: 1 - images, photos, 1 - photos).eq(0).all()
 
 
 def test_moved_frames_agree_with_their_flow():
