@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch.nn.functional as F
 from onnx import TensorProto
+from torch import nn
 
 from export.contract import FRAMES, STYLISED
 from export.onnx_graph import GraphBuilder
@@ -96,15 +97,18 @@ class FileBuilder(GraphBuilder):
     # The way up: see export.places.
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> str:
-        module, (x, *_) = self.fetch_attr(target), args
+        module, (x, *rest) = self.fetch_attr(target), args
+        if isinstance(module, nn.InstanceNorm2d | nn.ReLU):
+            return self._as(x, super().call_module(target, args, kwargs))
         if isinstance(module, GivingPlaces):
-            return self._parts(self._convolution(module.conv, f"{target}.conv", x), module.channels)
-        if isinstance(module, ReadingPlaces):
+            places = self._convolution(module.conv, f"{target}.conv", self._pixels(x))
+            return self._parts(places, module.channels)
+        if isinstance(module, ReadingPlaces) and x in self.places:
             places = self._convolution(module.conv, f"{target}.conv", self._side_by_side(x))
             picture = self._add("DepthToSpace", places, blocksize=4, mode="CRD")
             self.bordered.add(picture)
             return picture
-        return self._as(x, super().call_module(target, args, kwargs))
+        return super().call_module(target, (self._pixels(x), *rest), kwargs)
 
     def _parts(self, places: str, channels: int) -> str:
         """(N, C, 4 H, W), of what `giving_places` gives."""

@@ -181,8 +181,9 @@ class _ByteGraphs:
             ranges = checked_ranges(graph_of(network, "own"))
             graphs = {kind: in_eight_bits(graph, ranges) for kind, graph in graphs.items()}
         self._models = {kind: core.read_model(graph) for kind, graph in graphs.items()}
-        for model in self._models.values():
-            openvino_graph.enlarge_by_transposed(model)
+        if ours:
+            for model in self._models.values():
+                openvino_graph.enlarge_by_transposed(model)
         self.norms = self._models["renewed"].input("mean").shape[0] if ours else 0
 
     def model(self, kind: NormStatistics, shape: tuple[int, ...]) -> openvino.Model:

@@ -76,7 +76,7 @@ def build(
 
 
 def enlarge_by_transposed(model: openvino.Model) -> None:
-    """Wherever a graph of floats enlarges and then convolves, have it do both at once."""
+    """Have a graph of floats, of our network, convolve as it enlarges, and not after."""
     for conv in model.get_ordered_ops():
         if conv.get_type_name() != "Convolution":
             continue

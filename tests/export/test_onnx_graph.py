@@ -5,6 +5,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, numpy_helper
+from torch import nn
 
 from export.contract import NEWEST_OPSET, OLDEST_OPSET
 from export.onnx_graph import Mixture, build_model
@@ -12,7 +13,9 @@ from export.parity import check_parity, open_session
 from export.quantize import quantize
 from models import load_style
 from models.eight_bit import EightBit
+from models.layers import UpsampleConv
 from models.styles import load_network, trunk_file
+from models.transform_net import TransformNet
 from tests.pictures import make_pictures
 
 # Each of these runs on ONNX Runtime's CUDA, TensorRT and OpenVINO providers. CoreML has no Pad; but
@@ -115,6 +118,16 @@ def test_half_precision_is_half(network):
     kinds = {v.name: v.type.tensor_type.elem_type for v in inferred.graph.value_info}
     means = [n.output[0] for n in model.graph.node if n.op_type == "ReduceMean"]
     assert {kinds[name] for name in means} == {TensorProto.FLOAT}  # of a million pixels
+
+
+@torch.no_grad()
+def test_what_is_enlarged_may_go_to_any_layer():
+    """Norms and ReLU leave places as they are; convolutions that do not read them get pixels."""
+    network = TransformNet("fast").eval()
+    network.body.out = nn.Sequential(UpsampleConv(16, 8), nn.Conv2d(8, 3, 3, padding=1))
+    data = build_model(network).SerializeToString()
+    for found in check_parity(network, data, shapes=[(2, 40, 56)]):
+        assert found.max <= 1
 
 
 @pytest.mark.parametrize("level", [0, 127, 255])
