@@ -71,14 +71,19 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
     parser.add_argument("--paintings", type=Path, nargs="+", required=True)
     parser.add_argument("--side", type=int, default=256, help="px")
-    parser.add_argument("--steps", type=int, default=300, help="of both")
+    parser.add_argument("--steps", type=int, default=300, help="of gatys2016")
     parser.add_argument("--out", type=Path, help="a folder")
     options = parser.parse_args()
     teacher = load_loss_network("oxford", teacher=options.teacher)
-    published = replace(PRESETS["gatys2016"], loss_network="oxford", teacher=options.teacher)
+    published = replace(
+        PRESETS["gatys2016"],
+        loss_network="oxford",
+        teacher=options.teacher,
+        steps=options.steps,
+    )
     means = {}
     for name, settings in (("default", PRESETS["default"]), ("gatys2016", published)):
-        settings, rows = replace(settings, steps=options.steps), []
+        rows = []
         for index, (content, art) in enumerate(pairs(options)):
             kept = None
             if options.out is not None:

@@ -23,6 +23,7 @@ from models.gatys_objective import (
     painting_moments,
     regions_of,
 )
+from models.lbfgs import LBFGS, Multilevel
 from models.loss_network import CompactNetwork, LossNetwork, load_loss_network
 from models.losses import STYLE_LAYERS, total_variation, total_variation_root
 
@@ -68,13 +69,15 @@ class Settings:
     style_layers: Mapping[str, float] = field(default_factory=_shallow_first)
     style_loss: Literal["gram", "wasserstein", "mixed"] = "mixed"
     content_weight: float = 1.0
-    style_weight: float = 40.0
+    style_weight: float = 50.0
     tv_weight: float = 0.03  # 1 is as rough as the painting
     tv_form: Literal["squared", "root"] = "squared"
     start: Literal["content", "noise", "style"] = "content"
     seed: int = 0
-    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
-    steps: int = 300  # over all levels
+    optimizer: Literal["multilevel", "lbfgs", "adam"] = (
+        "multilevel"  # L-BFGS from `lbfgs.Multilevel`
+    )
+    steps: int = 100  # over all levels
     learning_rate: float = 0.02  # of Adam
     history: int = 10  # gradients that L-BFGS remembers
     tolerance: float = 0.0  # stop a level when ten steps lower the total by a smaller share
@@ -103,6 +106,7 @@ PRESETS: dict[str, Settings] = {
         },
         style_weight=413.0,
         tv_weight=0.0,
+        optimizer="lbfgs",
         steps=500,
         history=20,
         levels=1,
@@ -119,6 +123,7 @@ PRESETS: dict[str, Settings] = {
         style_weight=16.0,
         tv_weight=0.001,
         start="noise",
+        optimizer="lbfgs",
         steps=500,
         history=20,
         levels=1,
@@ -182,6 +187,7 @@ def paint(
     steps = level_steps(settings.steps, len(sizes))
     first = image = _first(content, styles, settings, start).to(device)
     detailed = start is not None or settings.start != "noise"
+    guess = Multilevel(sizes[0])
     done = 0
     for size, count in zip(sizes, steps, strict=True):
         if not count:
@@ -197,7 +203,8 @@ def paint(
             _roughness(styles, paintings, settings),
         )
         image = enlarged(image, first, size) if done and detailed else resized(image, size)
-        for step, losses, pixels in optimize(objective, image, count, settings):
+        guess = guess.finer(size)
+        for step, losses, pixels in optimize(objective, image, count, settings, guess):
             yield Progress(
                 size,
                 done + step,
@@ -229,24 +236,19 @@ def open_network(settings: Settings, device: str) -> LossNetwork:
 
 
 def optimize(
-    objective: Objective, image: Tensor, steps: int, settings: Settings
+    objective: Objective, image: Tensor, steps: int, settings: Settings, guess: Multilevel
 ) -> Iterator[tuple[int, Losses, Tensor]]:
-    """Minimise at one size: (step from 1, losses before it, the picture after it, detached)."""
-    # Contiguous: torch's L-BFGS fails on permuted tensors.
+    """Minimise at one size: (step from 1, losses before it, the picture after it, detached).
+
+    guess: what "multilevel" begins from, and where it leaves what it has learnt.
+    """
     pixels = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
-    optimizer: torch.optim.Optimizer
+    optimizer: LBFGS | torch.optim.Optimizer
     if settings.optimizer == "adam":
         optimizer = torch.optim.Adam([pixels], lr=settings.learning_rate, betas=(0.9, 0.99))
     else:
-        # One iteration a call is one evaluation: torch keeps its memory between calls.
-        optimizer = torch.optim.LBFGS(
-            [pixels],
-            lr=1.0,
-            max_iter=1,
-            history_size=settings.history,
-            tolerance_grad=0.0,
-            tolerance_change=0.0,
-        )
+        known = guess if settings.optimizer == "multilevel" else None
+        optimizer = LBFGS(pixels, settings.history, known)
     found: list[Losses] = []
 
     def evaluate() -> Tensor:
@@ -279,15 +281,12 @@ def level_sizes(size: Sequence[int], levels: int) -> list[tuple[int, int]]:
 
 
 def level_steps(steps: int, levels: int) -> list[int]:
-    """Steps of each level, each half of the one before, which costs a quarter; one at least.
-
-    Fewer steps than levels leave the coarsest out.
-    """
+    """Steps of each level, twice those of the one before; few steps leave the coarsest out."""
     found: list[int] = []
-    for ahead in range(levels, 1, -1):
-        found.insert(0, min(steps, max(1, steps // (2**ahead - 1))))
+    for left in range(levels, 0, -1):
+        found.insert(0, -(-steps * 2 ** (left - 1) // (2**left - 1)))
         steps -= found[0]
-    return [steps, *found]
+    return found
 
 
 def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -380,5 +379,5 @@ def memory_needed(size: Sequence[int], settings: Settings) -> int:
         seen = (settings.tile + 2 * MARGIN) ** 2
     values = 330 if settings.loss_network == "compact" else 650  # a pixel seen, with gradients
     width_of_value = 2 if settings.precision == "bf16" else 4
-    copies = 10 + (2 * settings.history if settings.optimizer == "lbfgs" else 3)
+    copies = 13 if settings.optimizer == "adam" else 14 + 2 * settings.history
     return seen * values * width_of_value + pixels * (copies * 12 + 32)

@@ -74,7 +74,7 @@ class LossNetwork(nn.Module):
     def preprocess(self, images: Tensor) -> Tensor:
         """Pictures in [0, 1] as the first convolution takes them."""
         # In the images' precision: 255 levels do not fit in bfloat16's eight bits.
-        x = images * self.scale.to(images.dtype) + self.shift.to(images.dtype)
+        x = torch.addcmul(self.shift.to(images.dtype), images, self.scale.to(images.dtype))
         return x.to(next(self.convs.parameters()).dtype)
 
     def pooled(self, name: str, x: Tensor) -> Tensor:

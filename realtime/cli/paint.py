@@ -55,7 +55,10 @@ def paint(
         str, typer.Option(metavar="START", help="content, noise, style, or a picture.")
     ] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Of --start noise.")] = None,
-    optimizer: Annotated[Literal["lbfgs", "adam"] | None, typer.Option()] = None,
+    optimizer: Annotated[
+        Literal["multilevel", "lbfgs", "adam"] | None,
+        typer.Option(help="multilevel: L-BFGS that knows each scale and place, in fewer steps."),
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(min=1e-5, max=1, help="Of adam.")] = None,
     tolerance: Annotated[
         float | None,

@@ -1,0 +1,180 @@
+"""L-BFGS for pictures: its first guess of the curvature is one for every scale and place.
+
+L-BFGS begins each direction from a multiple of the identity. Pixels are not alike, though: what is
+coarse must move far and what is fine little, and a flat sky is stiffer than a rough sea. A diagonal
+on a pyramid knows both.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_COARSEST = 16  # px, least short side of the coarsest level of the pyramid
+_AROUND = 4  # px of a level that share one value
+_KEPT = 0.6  # of what the steps before showed
+_SOON, _THEN = 5, 3  # learnt from each of the first steps, then of every third: it changes slowly
+_LEAST_CURVATURE = 1e-10  # of a step that is remembered
+
+
+class LBFGS:
+    """Minimises by the last `history` steps (Liu and Nocedal 1989), one evaluation a step.
+
+    pixels: (1, C, H, W), a leaf, moved in place. guess: the first guess of the inverse Hessian;
+    None: a multiple of the identity, as torch.optim.LBFGS has, whose steps these then are.
+    """
+
+    def __init__(self, pixels: Tensor, history: int, guess: "Multilevel | None" = None) -> None:
+        self._pixels, self._guess = pixels, guess
+        self._steps: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)
+        self._last: tuple[Tensor, Tensor] | None = None  # how far, and the gradient before it
+        self._factor = 1.0
+
+    @torch.no_grad()
+    def step(self, evaluate: Callable[[], object]) -> None:
+        """Move once. evaluate: puts a new gradient into `pixels.grad`, with gradients enabled."""
+        with torch.enable_grad():
+            evaluate()
+        gradient = self._pixels.grad
+        assert gradient is not None
+        if self._last is not None:
+            moved, before = self._last
+            self._learn(moved, gradient - before)
+        direction = self._direction(gradient)
+        self._pixels += direction
+        self._last = direction, gradient
+
+    def _learn(self, moved: Tensor, changed: Tensor) -> None:
+        """Remember a step, unless the loss is not convex along it."""
+        curvature = _dot(moved, changed)
+        if curvature <= _LEAST_CURVATURE:
+            return
+        self._steps.append((moved, changed, curvature))
+        if self._guess is None:
+            self._factor = float(curvature / _dot(changed, changed))
+        else:
+            self._guess.learn(moved, changed)
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        """Minus the inverse Hessian times the gradient: the two loops of Nocedal 1980."""
+        found, shares = -gradient, []
+        for moved, changed, curvature in reversed(self._steps):
+            shares.append(_dot(moved, found) / curvature)
+            found.addcmul_(changed, shares[-1], value=-1)
+        if self._guess:
+            found = self._guess(found)
+        elif self._steps:
+            found = found * self._factor
+        else:
+            found = found * (1 / gradient.abs().sum()).clamp(max=1)  # nothing is known yet
+        for (moved, changed, curvature), share in zip(self._steps, reversed(shares), strict=True):
+            found.addcmul_(moved, share - _dot(changed, found) / curvature)
+        return found
+
+
+class Multilevel:
+    """The inverse Hessian at pictures (1, C, H, W), about: the sum over k of P_k D_k P_k^T.
+
+    P_k enlarges level k of a pyramid of halves to the picture (BPX: Bramble, Pasciak and Xu 1990,
+    "Parallel multilevel preconditioners"). D_k is diagonal: how far the last steps moved that band
+    over how much the gradient changed in it, root mean squares of a few pixels.
+    """
+
+    def __init__(self, size: Sequence[int]) -> None:
+        """size: (H, W)."""
+        self._levels = max(0, (min(size) // _COARSEST).bit_length() - 1)
+        self._moved: list[Tensor] = []  # mean squares of each band as a share of the whole,
+        self._changed: list[Tensor] = []  # (1, 1, h / 4, w / 4), fine to coarse
+        self._diagonals: list[Tensor] = []  # D_k but for one factor, (1, 1, h, w)
+        self._factor = 1.0
+        self._steps = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything is known yet."""
+        return bool(self._diagonals)
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        """The inverse Hessian times a gradient (1, C, H, W)."""
+        pyramid = _pyramid(gradient, self._levels)
+        *finer, found = (p * d for p, d in zip(pyramid, self._diagonals, strict=True))
+        for level in reversed(finer):
+            found = level.add_(_enlarged(found, level))
+        return found.permute(1, 0, 2, 3) * self._factor
+
+    def learn(self, moved: Tensor, changed: Tensor) -> None:
+        """From a step and how the gradient changed along it, both (1, C, H, W), not across."""
+        self._steps += 1
+        if self._steps > _SOON and self._steps % _THEN:
+            return
+        self._moved = _followed(self._moved, _shares(_pyramid(moved, self._levels)))
+        pyramid = _pyramid(changed, self._levels)
+        self._changed = _followed(self._changed, _shares(pyramid))
+        self._spread([level.shape[-2:] for level in pyramid])
+        # The factor that makes the whole right for this step: s^T y = y^T H y.
+        parts = [
+            4**k * (level.square() * diagonal).sum()
+            for k, (level, diagonal) in enumerate(zip(pyramid, self._diagonals, strict=True))
+        ]
+        self._factor = float(_dot(moved, changed) / torch.stack(parts).sum())
+
+    def finer(self, size: Sequence[int]) -> "Multilevel":
+        """What is known, for a picture of twice the sides and losses that do not grow with it."""
+        found = Multilevel(size)
+        if self:
+            found._moved = [self._moved[0] / 4, *self._moved][: found._levels + 1]
+            found._changed = [self._changed[0], *self._changed][: found._levels + 1]
+            found._spread([(size[0] >> k, size[1] >> k) for k in range(found._levels + 1)])
+            found._factor = 4 * self._factor
+        return found
+
+    def _spread(self, sizes: Sequence[Sequence[int]]) -> None:
+        """The diagonals, (h, w) of each."""
+        self._diagonals = [
+            F.interpolate((m / c.clamp_min(1e-20)).sqrt(), (size[0], size[1]), mode="bilinear")
+            for m, c, size in zip(self._moved, self._changed, sizes, strict=True)
+        ]
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    return torch.dot(one.flatten(), other.flatten())
+
+
+# --- Pyramids ---------------------------------------------------------------------------------
+
+
+def _pyramid(image: Tensor, levels: int) -> list[Tensor]:
+    """(1, C, H, W) as (C, 1, H, W), and as many halves of it, by the transposed of `_enlarged`."""
+    found = [image.permute(1, 0, 2, 3)]
+    weights = torch.tensor([0.125, 0.375, 0.375, 0.125]).to(image)
+    kernel = (weights[:, None] * weights)[None, None]
+    for _ in range(levels):
+        found.append(F.conv2d(found[-1], kernel, stride=2, padding=1))
+    return found
+
+
+def _enlarged(image: Tensor, like: Tensor) -> Tensor:
+    """The next level up."""
+    return F.interpolate(image, like.shape[-2:], mode="bilinear")
+
+
+def _shares(pyramid: list[Tensor]) -> list[Tensor]:
+    """The mean squares of each band around places, (1, 1, h / 4, w / 4), as shares of the whole."""
+    finer = [fine - _enlarged(coarse, fine) for fine, coarse in pairwise(pyramid)]
+    whole = pyramid[0].square().mean().clamp_min(1e-30)
+    return [
+        F.avg_pool2d(band.square(), _AROUND, ceil_mode=True).mean(0, keepdim=True) / whole
+        for band in (*finer, pyramid[-1])
+    ]
+
+
+def _followed(before: list[Tensor], now: list[Tensor]) -> list[Tensor]:
+    """Running means."""
+    if not before:
+        return now
+    return [
+        _KEPT * F.interpolate(b, n.shape[-2:], mode="bilinear") + (1 - _KEPT) * n
+        for b, n in zip(before, now, strict=True)
+    ]
