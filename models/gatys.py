@@ -77,7 +77,7 @@ class Settings:
     optimizer: Literal["multilevel", "lbfgs", "adam"] = (
         "multilevel"  # L-BFGS from `lbfgs.Multilevel`
     )
-    steps: int = 100  # over all levels
+    steps: int = 120  # over all levels
     learning_rate: float = 0.02  # of Adam
     history: int = 10  # gradients that L-BFGS remembers
     tolerance: float = 0.0  # stop a level when ten steps lower the total by a smaller share
@@ -281,12 +281,8 @@ def level_sizes(size: Sequence[int], levels: int) -> list[tuple[int, int]]:
 
 
 def level_steps(steps: int, levels: int) -> list[int]:
-    """Steps of each level, twice those of the one before; few steps leave the coarsest out."""
-    found: list[int] = []
-    for left in range(levels, 0, -1):
-        found.insert(0, -(-steps * 2 ** (left - 1) // (2**left - 1)))
-        steps -= found[0]
-    return found
+    """As many steps at every level; the finer ones have what is left over, all where it is few."""
+    return [(steps + level) // levels for level in range(levels)]
 
 
 def resized(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -228,7 +228,7 @@ class TestPaint:
         found = list(paint(self.content, [StyleImage(self.style)], self.settings))
         assert [now.step for now in found] == list(range(1, 10))
         assert {now.steps for now in found} == {9}
-        assert [now.size for now in found] == [(97, 100)] * 3 + [(194, 200)] * 6
+        assert [now.size for now in found] == [(97, 100)] * 4 + [(194, 200)] * 5
         assert all(now.image.shape[-2:] == now.size for now in found)
         last = found[-1].image
         assert not last.requires_grad and last.min() >= 0 and last.max() <= 1
@@ -353,10 +353,9 @@ def test_levels(height, width, levels, steps) -> None:
     assert shares == sorted(shares)
 
 
-def test_twice_as_many_steps_at_the_next_level() -> None:
-    assert level_steps(70, 3) == [10, 20, 40]
-    assert level_steps(100, 2) == [33, 67]
-    assert level_steps(2, 3) == [0, 0, 2]
+def test_as_many_steps_at_every_level() -> None:
+    assert level_steps(120, 3) == [40, 40, 40]
+    assert level_steps(2, 3) == [0, 1, 1]
 
 
 def test_memory_is_bounded_by_tiles() -> None:
