@@ -113,3 +113,14 @@ def test_where_nothing_moved_or_changed() -> None:
     assert guess(torch.rand(1, 3, 64, 64)).isfinite().all()
     pixels, _ = minimised(lambda image: image[..., 32:].square().sum(), moved, 20, guess)
     assert pixels.isfinite().all()
+
+
+def test_no_place_moves_by_itself() -> None:
+    """Where hardly anything depends on the picture, little must not move it far."""
+    moved = torch.randn(1, 3, 64, 90, generator=torch.Generator().manual_seed(0))
+    changed = moved.clone()
+    changed[..., 80:] *= 1e-4
+    guess = Multilevel((64, 90))
+    guess.learn(moved, changed)
+    apart = guess(moved).square().mean((0, 1, 2)).sqrt()
+    assert apart[82:].max() < 3 * apart[:70].mean()
