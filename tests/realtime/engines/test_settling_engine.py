@@ -33,11 +33,10 @@ def paint(engine: Engine, frames: np.ndarray, statistics=None):
 
 
 def settle(engine: SettlingEngine, frames: np.ndarray, statistics) -> None:
-    while engine._errand is None:
+    while not engine.settled:
         paint(engine, frames, statistics)
-    engine._errand.result()
-    paint(engine, frames[:1], statistics)
-    assert engine.settled
+        if engine._errand is not None:  # else it may have ended between two frames
+            engine._errand.result()
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
