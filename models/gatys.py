@@ -74,9 +74,7 @@ class Settings:
     tv_form: Literal["squared", "root"] = "squared"
     start: Literal["content", "noise", "style"] = "content"
     seed: int = 0
-    optimizer: Literal["multilevel", "lbfgs", "adam"] = (
-        "multilevel"  # L-BFGS from `lbfgs.Multilevel`
-    )
+    optimizer: Literal["multilevel", "lbfgs", "adam"] = "multilevel"  # L-BFGS that knows scales
     steps: int = 120  # over all levels
     learning_rate: float = 0.02  # of Adam
     history: int = 10  # gradients that L-BFGS remembers

@@ -17,7 +17,7 @@ _COARSEST = 16  # px, least short side of the coarsest level of the pyramid
 _AROUND = 4  # px of a level that share one value
 _KEPT = 0.6  # of what the steps before showed
 _SOON, _THEN = 5, 3  # learnt from each of the first steps, then of every third: it changes slowly
-_MOST = 2.0  # times the median of a level, that any place may move for its gradient
+_MOST = 2.0  # times what its whole level moves for its gradient, that a place may
 _LEAST_CURVATURE = 1e-10  # of a step that is remembered
 
 
@@ -137,7 +137,7 @@ class Multilevel:
         for moved, changed, size in zip(self._moved, self._changed, sizes, strict=True):
             ratio = (moved / changed.clamp_min(1e-20)).sqrt()
             # Else what no deep layer sees, as the last pixels of odd sides, would grow speckles.
-            ratio = ratio.clamp(max=_MOST * ratio.median())
+            ratio = ratio.clamp(max=_MOST * (moved.mean() / changed.mean().clamp_min(1e-20)).sqrt())
             diagonal = F.interpolate(ratio, (size[0], size[1]), mode="bilinear")
             self._diagonals.append(diagonal)
 
