@@ -26,14 +26,6 @@ def conv_relu(
     return found
 
 
-def linear_relu(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """relu(rows weight^T + bias), without gradient; rows: (n, c), weight: (C, c)."""
-    if _by_onednn(rows):
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "relu", [], "")
-        return found
-    return F.linear(rows, weight, bias).relu_()
-
-
 class _ConvRelu(torch.autograd.Function):
     """The largest of some values is above 0 where it is above 0 after ReLU: its gradient is masked
     by what is pooled, a quarter of the values."""

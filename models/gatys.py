@@ -24,7 +24,7 @@ from models.gatys_objective import (
     regions_of,
 )
 from models.lbfgs import LBFGS, Multilevel
-from models.loss_network import CompactNetwork, LossNetwork, load_loss_network
+from models.loss_network import LossNetwork, load_loss_network
 from models.losses import STYLE_LAYERS, total_variation, total_variation_root
 
 MIN_SIDE = 16  # px: relu5_1 needs four poolings
@@ -220,8 +220,8 @@ def paint(
 def open_network(settings: Settings, device: str) -> LossNetwork:
     """The frozen loss network that the settings name. Raises WeightsError."""
     network = load_loss_network(settings.loss_network, device=device, teacher=settings.teacher)
-    there = network.heads if isinstance(network, CompactNetwork) else network.convs
-    if missing := [n for n in (*settings.content_layers, *settings.style_layers) if n not in there]:
+    there, named = network.convs, (*settings.content_layers, *settings.style_layers)
+    if missing := [layer for layer in named if layer not in there]:
         raise WeightsError(
             f"the loss network {settings.loss_network} has no {', '.join(missing)}: "
             f"take of {', '.join(there)}, or another loss network"

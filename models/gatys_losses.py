@@ -1,13 +1,10 @@
 """Style as the moments of features: what of a picture is compared with the painting, and how."""
 
-from collections.abc import Iterator
-from itertools import repeat
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from models.frozen import linear_relu
 from models.losses import relative_error
 
 
@@ -25,96 +22,63 @@ class Sums(NamedTuple):
     second: Tensor  # (1, C, C)
 
 
-class Head(NamedTuple):
-    """A 1x1 convolution with ReLU that a layer's features go through before they are compared."""
-
-    weight: Tensor  # (C, c)
-    bias: Tensor  # (C,)
-
-
 def feature_sums(
-    features: Tensor,
-    mask: Tensor | None = None,
-    head: Head | None = None,
-    *,
-    second_only: bool = False,
+    features: Tensor, mask: Tensor | None = None, *, second_only: bool = False
 ) -> Sums:
     """Sums over all places of a feature map, weighted by `mask`. Float32.
 
-    features: (1, c, h, w), floating; mask: (1, 1, h, w) in [0, 1], None: 1 everywhere; head: what
-    makes C channels of c. second_only: leave the first moment zero, which is faster.
+    features: (1, C, h, w), floating; mask: (1, 1, h, w) in [0, 1], None: 1 everywhere. second_only:
+    leave the first moment zero, which is faster.
     The guided Gram matrix of Gatys et al. 2017 (arXiv:1611.07865, eq. 5) with their guidance
     channel's square as our mask, so that the shares of several masks add up to the whole.
     """
-    rows = features.permute(0, 2, 3, 1).flatten(0, 2)  # (h w, c), no copy when channels last
-    weights = None if mask is None else mask.to(rows.dtype).reshape(-1, 1)
-    return Sums(
-        *(t[None] for t in _RowSums.apply(rows, weights, *(head or (None, None)), second_only))
-    )
+    return Sums(*(t[None] for t in _PlaceSums.apply(features, mask, second_only)))
 
 
-class _RowSums(torch.autograd.Function):
-    """(sum of f, sum of f f^T) over the rows of f = relu(rows W^T + b), or of the rows themselves.
+class _PlaceSums(torch.autograd.Function):
+    """(sum of f, sum of f f^T) over the places of a feature map.
 
-    f is made again in the backward pass, a piece at a time, and never lies in memory as a whole:
-    the full-size layers would spend more time on that than on arithmetic. The second sum being
-    symmetric, its gradient takes one product where autograd would take two.
+    The second sum being symmetric, its gradient takes one product where autograd would take two.
     """
 
     @staticmethod
-    def forward(ctx, rows, mask, weight, bias, second_only):  # type: ignore[no-untyped-def, override]
-        ctx.save_for_backward(rows, mask, weight, bias)
+    def forward(ctx, features, mask, second_only):  # type: ignore[no-untyped-def, override]
+        ctx.save_for_backward(features, mask)
         ctx.second_only = second_only
-        channels = rows.shape[1] if weight is None else len(weight)
-        first = rows.new_zeros(channels, dtype=torch.float32)
-        second = rows.new_zeros(channels, channels, dtype=torch.float32)
-        for part, share in _pieces(rows, mask, weight):
-            f = _mapped(part, weight, bias)
-            g = f if share is None else f * share
-            if not second_only:
-                first += _column_sums(g)
-            second += g.T @ f  # summed in float32, rounded once a piece
-        return first, second
+        f = _in_parts(features)
+        shared = f if mask is None else f * _in_parts(mask).to(f.dtype)
+        second = (shared.mT @ f).float().sum(0)
+        if second_only:
+            return second.new_zeros(second.shape[0]), second
+        return _column_sums(shared), second
 
     @staticmethod
     def backward(ctx, first, second):  # type: ignore[no-untyped-def, override]
-        rows, mask, weight, bias = ctx.saved_tensors
+        features, mask = ctx.saved_tensors
+        rows = features.permute(0, 2, 3, 1).flatten(0, 2)
         both = (second + second.T).to(rows.dtype)
-        first = first.to(rows.dtype)
-        found = []
-        for part, share in _pieces(rows, mask, weight):
-            f = _mapped(part, weight, bias)
-            gradient = f @ both if ctx.second_only else torch.addmm(first, f, both)
-            if share is not None:
-                gradient *= share
-            if weight is not None:
-                gradient = torch.ops.aten.threshold_backward(gradient, f, 0) @ weight
-            found.append(gradient)
-        whole = found[0] if len(found) == 1 else torch.cat(found)
-        return whole, None, None, None, None
+        gradient = rows @ both if ctx.second_only else torch.addmm(first.to(rows.dtype), rows, both)
+        if mask is not None:
+            gradient *= mask.to(rows.dtype).reshape(-1, 1)
+        height, width = features.shape[-2:]
+        return gradient.unflatten(0, (1, height, width)).permute(0, 3, 1, 2), None, None
 
 
-def _mapped(rows: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    return rows if weight is None or bias is None else linear_relu(rows, weight, bias)
+def _column_sums(parts: Tensor) -> Tensor:
+    """(parts, n, C) -> (C,) float32. By products of 1, in 1 / 6 of the time of `Tensor.sum`."""
+    if len(parts) == 1:
+        return parts.sum((0, 1), dtype=torch.float32)
+    ones = parts.new_ones(len(parts), 1, parts.shape[1])
+    return (ones @ parts).float().sum((0, 1))
 
 
-def _column_sums(rows: Tensor) -> Tensor:
-    """(n, C) -> (C,) float32. By products of 1 in bfloat16, in 1 / 6 of the time of `Tensor.sum`;
-    those of 32 parts are each rounded once, to 2e-4 of the whole."""
-    if rows.dtype != torch.bfloat16 or len(rows) % 32:
-        return rows.sum(0, dtype=torch.float32)
-    ones = rows.new_ones(32, 1, len(rows) // 32)
-    return (ones @ rows.unflatten(0, (32, -1))).float().sum((0, 1))
+def _in_parts(features: Tensor) -> Tensor:
+    """(1, C, h, w) as (parts, places, C), no copy when channels last.
 
-
-def _pieces(
-    rows: Tensor, mask: Tensor | None, weight: Tensor | None
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Rows and mask in pieces that fit a processor's cache; a GPU takes all at once."""
-    channels = rows.shape[1] if weight is None else len(weight)
-    count = len(rows) if rows.is_cuda else max(1, (1 << 22) // channels)
-    masks = repeat(None) if mask is None else mask.split(count)
-    yield from zip(rows.split(count), masks, strict=False)
+    What is multiplied in bfloat16 is summed in float32 and rounded once: here once a part.
+    """
+    rows = features.permute(0, 2, 3, 1).flatten(0, 2)
+    return rows.unflatten(0, (8 if len(rows) % 8 == 0 else 1, -1))
 
 
 def squared_error(features: Tensor, target: Tensor) -> Tensor:

@@ -8,16 +8,14 @@ its share of the sums). Tiles overlap by what the deepest layer sees.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.frozen import conv_relu
 from models.gatys_losses import (
     STYLE_LOSSES,
-    Head,
     Moments,
     Sums,
     feature_sums,
@@ -25,7 +23,7 @@ from models.gatys_losses import (
     moments,
     squared_error,
 )
-from models.loss_network import CompactNetwork, LossNetwork
+from models.loss_network import LossNetwork
 from models.losses import temporal_loss, total_variation, total_variation_root
 
 STRIDE = 16  # px: tiles begin where all poolings up to relu5_1 do
@@ -111,7 +109,8 @@ class Objective:
         self._windows = list(windows(height, width, self.tile))
         self._layers = {*self.weights.content_layers, *self.weights.style_layers}
         with torch.no_grad():
-            self._content_targets = [self._content(self.content, w) for w in self._windows]
+            layers = self.weights.content_layers
+            self._content_targets = [self._seen(self.content, w, layers) for w in self._windows]
         self._energies = {
             layer: torch.stack([t[layer].float().square().sum() for t in self._content_targets])
             .sum()
@@ -147,22 +146,17 @@ class Objective:
     # --- One window ---------------------------------------------------------------------------
 
     def _seen(self, image: Tensor, window: Window, layers: Iterable[str]) -> dict[str, Tensor]:
-        """The features of a window's core, before the network's heads."""
+        """The features of a window's core, in the network's precision.
+
+        Of the compact network those before its heads, which are VGG-19's most telling channels.
+        """
         top, bottom, left, right = window.seen
         if not layers:
             return {}
-        # Without heads: style goes through them piece by piece (`feature_sums`).
         if len(self._windows) == 1:  # not sliced: a slice's gradient is not channels last
-            return LossNetwork.forward(self.network, image, layers)
-        trunk = LossNetwork.forward(self.network, image[..., top:bottom, left:right], layers)
-        return {layer: f[self._core(window, stride_of(layer))] for layer, f in trunk.items()}
-
-    def _mapped(self, features: dict[str, Tensor], layer: str) -> Tensor:
-        """A layer's features as the network gives them, in its precision."""
-        head, f = head_of(self.network, layer), features[layer]
-        return (
-            f if head is None else conv_relu(f, head.weight[..., None, None], head.bias, padding=0)
-        )
+            return self.network.trunk(image, layers)
+        features = self.network.trunk(image[..., top:bottom, left:right], layers)
+        return {layer: f[self._core(window, stride_of(layer))] for layer, f in features.items()}
 
     @staticmethod
     def _core(window: Window, stride: int) -> Any:
@@ -177,21 +171,13 @@ class Objective:
         features = self._seen(image, self._windows[index], self._layers)
         targets = self._content_targets[index]
         parts = [
-            squared_error(self._mapped(features, layer), targets[layer])
-            for layer in self.weights.content_layers
+            squared_error(features[layer], targets[layer]) for layer in self.weights.content_layers
         ]
         for masks in self._masks:
             for layer in self.weights.style_layers:
-                head = head_of(self.network, layer)
-                mask, f = masks[index].get(layer), features[layer]
-                parts += feature_sums(f, mask, head, second_only=self._second_only)
+                mask = masks[index].get(layer)
+                parts += feature_sums(features[layer], mask, second_only=self._second_only)
         return parts
-
-    def _content(self, image: Tensor, window: Window) -> dict[str, Tensor]:
-        """What the content is compared with, in the network's precision."""
-        layers = self.weights.content_layers
-        features = self._seen(image, window, layers)
-        return {layer: self._mapped(features, layer) for layer in layers}
 
     def _combine(self, image: Tensor, parts: list[Tensor]) -> tuple[Losses, Tensor]:
         """The losses, and the total that is differentiated, from the shares of all windows."""
@@ -247,15 +233,6 @@ class Objective:
         return float(sum(((y1 - y0) // stride) * ((x1 - x0) // stride) for y0, y1, x0, x1 in cores))
 
 
-def head_of(network: LossNetwork, layer: str) -> Head | None:
-    """What a layer's features go through in the compact network; None in others."""
-    if not isinstance(network, CompactNetwork):
-        return None
-    head = cast(nn.Conv2d, network.heads[layer])
-    assert head.bias is not None
-    return Head(head.weight.flatten(1), head.bias)
-
-
 def stride_of(layer: str) -> int:
     """Pixels between two places of a layer, by its name: 4 for "relu3_1"."""
     return 2 ** (int(layer[4]) - 1)
@@ -292,7 +269,7 @@ def painting_moments(
     totals: dict[str, Sums] = {}
     for window in seer._windows:
         for layer, features in seer._seen(painting, window, layers).items():
-            sums = feature_sums(features, head=head_of(network, layer))
+            sums = feature_sums(features)
             before = totals.get(layer)
             totals[layer] = sums if before is None else Sums(*map(torch.add, before, sums))
     return {layer: moments(totals[layer], seer._places(layer, [{}])) for layer in layers}

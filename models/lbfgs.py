@@ -5,13 +5,13 @@ coarse must move far and what is fine little, and a flat sky is stiffer than a r
 on a pyramid knows both.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.linalg import solve_triangular
 
 _COARSEST = 16  # px, least short side of the coarsest level of the pyramid
 _AROUND = 4  # px of a level that share one value
@@ -30,7 +30,11 @@ class LBFGS:
 
     def __init__(self, pixels: Tensor, history: int, guess: "Multilevel | None" = None) -> None:
         self._pixels, self._guess = pixels, guess
-        self._steps: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=history)
+        # Taken once: one after another they would lie about in memory, and it would never settle.
+        self._moved = pixels.detach().new_zeros(history, pixels.numel())  # a row a step, s
+        self._changed = torch.zeros_like(self._moved)  # of the gradient along it, y
+        self._products = self._moved.new_zeros(history, history, dtype=torch.float64)  # s_i^T y_j
+        self._order: list[int] = []  # the rows in use, oldest first
         self._last: tuple[Tensor, Tensor] | None = None  # how far, and the gradient before it
         self._factor = 1.0
 
@@ -53,27 +57,43 @@ class LBFGS:
         curvature = _dot(moved, changed)
         if curvature <= _LEAST_CURVATURE:
             return
-        self._steps.append((moved, changed, curvature))
+        full = len(self._order) == len(self._moved)
+        row = self._order.pop(0) if full else len(self._order)
+        self._order.append(row)
+        self._moved[row], self._changed[row] = moved.flatten(), changed.flatten()
+        self._products[:, row] = self._moved @ self._changed[row]
         if self._guess is None:
             self._factor = float(curvature / _dot(changed, changed))
         else:
             self._guess.learn(moved, changed)
 
     def _direction(self, gradient: Tensor) -> Tensor:
-        """Minus the inverse Hessian times the gradient: the two loops of Nocedal 1980."""
-        found, shares = -gradient, []
-        for moved, changed, curvature in reversed(self._steps):
-            shares.append(_dot(moved, found) / curvature)
-            found.addcmul_(changed, shares[-1], value=-1)
-        if self._guess:
-            found = self._guess(found)
-        elif self._steps:
-            found = found * self._factor
-        else:
-            found = found * (1 / gradient.abs().sum()).clamp(max=1)  # nothing is known yet
-        for (moved, changed, curvature), share in zip(self._steps, reversed(shares), strict=True):
-            found.addcmul_(moved, share - _dot(changed, found) / curvature)
-        return found
+        """Minus the inverse Hessian times the gradient.
+
+        The two loops of Nocedal 1980, each a triangular system of inner products (Byrd, Nocedal and
+        Schnabel 1994): the steps are read four times, and not once for each of them.
+        """
+        found = -gradient
+        if not self._order:  # nothing is known yet, but what a guess may
+            small = (1 / gradient.abs().sum()).clamp(max=1)
+            return self._guess(found) if self._guess else found * small
+        products = self._products[self._order][:, self._order].triu()
+        shares = solve_triangular(products, self._along(self._moved, found), upper=True)
+        found -= self._sum(self._changed, shares)
+        found = self._guess(found) if self._guess else found * self._factor
+        left = products.diagonal()[:, None] * shares - self._along(self._changed, found)
+        shares = solve_triangular(products.mT, left, upper=False)
+        return found + self._sum(self._moved, shares)
+
+    def _along(self, rows: Tensor, image: Tensor) -> Tensor:
+        """Inner products with the rows in use, oldest first: (m, 1) float64."""
+        return (rows @ image.flatten())[self._order][:, None].double()
+
+    def _sum(self, rows: Tensor, shares: Tensor) -> Tensor:
+        """So much of each row in use, (m, 1), oldest first: (1, C, H, W)."""
+        of_each = shares.new_zeros(len(rows))
+        of_each[self._order] = shares[:, 0]
+        return (of_each.to(rows.dtype) @ rows).view_as(self._pixels)
 
 
 class Multilevel:

@@ -57,6 +57,10 @@ class LossNetwork(nn.Module):
         self.register_buffer("shift", shift, persistent=False)
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        return self.trunk(images, layers)
+
+    def trunk(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The same, of the convolutions themselves: what a compact network has before its heads."""
         wanted = set(layers)
         features: dict[str, Tensor] = {}
         x = self.preprocess(images)
@@ -173,7 +177,7 @@ class CompactNetwork(LossNetwork):
         )
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        features = super().forward(images, layers)
+        features = self.trunk(images, layers)
         return {layer: _conv_relu(self.heads[layer], x) for layer, x in features.items()}
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.frozen import conv_relu, linear_relu
+from models.frozen import conv_relu
 
 LAST = torch.channels_last
 
@@ -51,12 +51,3 @@ def test_bfloat16_is_that_of_pytorch(onednn: bool, monkeypatch: pytest.MonkeyPat
     assert found.is_contiguous(memory_format=LAST)
     # A rounded tie may be another place of the 2x2.
     assert ((found - expected).float().norm() / expected.float().norm()).item() < 0.05
-
-
-@pytest.mark.parametrize("onednn", [False, True])
-def test_maps_of_rows(onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: onednn)
-    rows, weight, bias = torch.randn(40, 7), torch.randn(9, 7), torch.randn(9)
-    torch.testing.assert_close(
-        linear_relu(rows, weight, bias), (rows @ weight.T + bias).clamp_min(0)
-    )

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +24,6 @@ from models.gatys import (
 from models.gatys_color import luminance, luminance_matched, recolored, with_colors_of
 from models.gatys_losses import (
     GramLoss,
-    Head,
     MixedLoss,
     Moments,
     Sums,
@@ -81,15 +79,15 @@ class TestObjective:
         ours, theirs = (picture(48, 64, 2).requires_grad_() for _ in range(2))
         found = objective(network, content)(ours)
 
-        features = network(theirs, ["relu4_2", *STYLE_LAYERS])
-        grams = {
-            seed: {
-                k: gram_matrix(f) for k, f in network(picture(70, 90, seed), STYLE_LAYERS).items()
-            }
-            for seed in (5, 6)
-        }
+        features = network.trunk(theirs, ["relu4_2", *STYLE_LAYERS])
+        grams = {}
+        for seed in (5, 6):
+            seen = network.trunk(picture(70, 90, seed), STYLE_LAYERS)
+            grams[seed] = {k: gram_matrix(f) for k, f in seen.items()}
         targets = {k: (3 * grams[5][k] + grams[6][k]) / 4 for k in STYLE_LAYERS}
-        wanted = content_loss(features["relu4_2"], network(content, ["relu4_2"])["relu4_2"])[0]
+        wanted = content_loss(features["relu4_2"], network.trunk(content, ["relu4_2"])["relu4_2"])[
+            0
+        ]
         style = style_loss({k: gram_matrix(features[k]) for k in STYLE_LAYERS}, targets)[0]
         total = wanted + 20 * style + 0.1 * total_variation(theirs)[0]
         total.backward()
@@ -114,9 +112,9 @@ class TestObjective:
             whole = objective(network, content, masks, tile, style_loss=style_loss)
             found.append(torch.stack(whole(image)))
             gradients.append(image.grad)
-        torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-6)
         # Wasserstein's square roots of small eigenvalues magnify rounding.
-        allowed = 1e-4 if style_loss == "gram" else 2e-2
+        rtol, allowed = (1e-3, 1e-4) if style_loss == "gram" else (5e-3, 2e-2)
+        torch.testing.assert_close(found[1], found[0], rtol=rtol, atol=1e-6)
         assert (gradients[1] - gradients[0]).norm() < allowed * gradients[0].norm()
 
     def test_a_mask_says_where(self, network) -> None:
@@ -145,24 +143,16 @@ def test_windows_cover_each_pixel_once(height, width, tile) -> None:
 
 class TestFeatureSums:
     @pytest.mark.parametrize("with_mask", [False, True])
-    @pytest.mark.parametrize("with_head", [False, True])
-    def test_sums_and_gradient(self, with_mask, with_head) -> None:
-        """Against einsum and autograd, in float64; in two pieces."""
+    @pytest.mark.parametrize("size", [(110, 72), (11, 7)])
+    def test_sums_and_gradient(self, with_mask, size) -> None:
+        """Against einsum and autograd, in float64; in parts and at once."""
         dice = torch.Generator().manual_seed(0)
-        ours = torch.randn(1, 5, 110, 700, generator=dice, dtype=torch.float64).requires_grad_()
+        ours = torch.randn(1, 5, *size, generator=dice, dtype=torch.float64).requires_grad_()
         theirs = ours.detach().clone().requires_grad_()
-        mask = (
-            torch.rand(1, 1, 110, 700, generator=dice, dtype=torch.float64) if with_mask else None
-        )
-        weight = torch.randn(60, 5, generator=dice, dtype=torch.float64)
-        head = Head(weight, torch.randn(60, generator=dice, dtype=torch.float64))
-        found = feature_sums(ours, mask, head if with_head else None)
-
-        f = theirs
-        if with_head:
-            f = F.relu(torch.einsum("oc,nchw->nohw", weight, f) + head.bias.view(1, -1, 1, 1))
-        shared = f if mask is None else f * mask
-        wanted = Sums(shared.sum((2, 3)), torch.einsum("nahw,nbhw->nab", shared, f))
+        mask = torch.rand(1, 1, *size, generator=dice, dtype=torch.float64) if with_mask else None
+        found = feature_sums(ours, mask)
+        shared = theirs if mask is None else theirs * mask
+        wanted = Sums(shared.sum((2, 3)), torch.einsum("nahw,nbhw->nab", shared, theirs))
         for sums in (found, wanted):  # any function of both
             (sums.first.square().sum() + sums.second.sin().sum()).backward()
         torch.testing.assert_close(found.second.double(), wanted.second, rtol=1e-4, atol=1e-2)
@@ -175,7 +165,7 @@ class TestFeatureSums:
         f = torch.rand(1, 40, *size, generator=torch.Generator().manual_seed(0)).bfloat16()
         f = f.contiguous(memory_format=torch.channels_last)
         wanted = f.double().sum((2, 3))
-        # Each of 32 parts is rounded to one part in 512 at most.
+        # Each part is rounded to one part in 512 at most.
         torch.testing.assert_close(feature_sums(f).first.double(), wanted, rtol=2e-3, atol=0)
 
     def test_the_first_moment_is_left_out_on_request(self) -> None:
@@ -307,9 +297,9 @@ class TestPaint:
             next(paint(torch.rand(1, 3, 15, 99), styles, self.settings))
         with pytest.raises(ValueError, match="painting"):
             next(paint(self.content, [], self.settings))
-        with pytest.raises(WeightsError, match="relu3_3"):
-            johnson = replace(PRESETS["johnson2016"], loss_network="compact")
-            next(paint(self.content, styles, johnson))
+        with pytest.raises(WeightsError, match="relu5_2"):
+            deeper = replace(self.settings, content_layers={"relu5_2": 1.0})
+            next(paint(self.content, styles, deeper))
 
 
 def test_the_authors_weights_in_our_units() -> None:
