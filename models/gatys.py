@@ -69,13 +69,13 @@ class Settings:
     style_layers: Mapping[str, float] = field(default_factory=_shallow_first)
     style_loss: Literal["gram", "wasserstein", "mixed"] = "mixed"
     content_weight: float = 1.0
-    style_weight: float = 50.0
+    style_weight: float = 70.0
     tv_weight: float = 0.03  # 1 is as rough as the painting
     tv_form: Literal["squared", "root"] = "squared"
     start: Literal["content", "noise", "style"] = "content"
     seed: int = 0
     optimizer: Literal["multilevel", "lbfgs", "adam"] = "multilevel"  # L-BFGS that knows scales
-    steps: int = 120  # over all levels
+    steps: int = 150  # over all levels
     learning_rate: float = 0.02  # of Adam
     history: int = 10  # gradients that L-BFGS remembers
     tolerance: float = 0.0  # stop a level when ten steps lower the total by a smaller share

@@ -105,7 +105,7 @@ class Objective:
     _windows: list[Window] = field(init=False)
 
     def __post_init__(self) -> None:
-        height, width = self.content.shape[-2:]
+        height, width = _padded(self.content).shape[-2:]
         self._windows = list(windows(height, width, self.tile))
         self._layers = {*self.weights.content_layers, *self.weights.style_layers}
         with torch.no_grad():
@@ -153,18 +153,18 @@ class Objective:
         top, bottom, left, right = window.seen
         if not layers:
             return {}
+        whole = _padded(image)
         if len(self._windows) == 1:  # not sliced: a slice's gradient is not channels last
-            return self.network.trunk(image, layers)
-        features = self.network.trunk(image[..., top:bottom, left:right], layers)
+            return self.network.trunk(whole, layers)
+        features = self.network.trunk(whole[..., top:bottom, left:right], layers)
         return {layer: f[self._core(window, stride_of(layer))] for layer, f in features.items()}
 
     @staticmethod
     def _core(window: Window, stride: int) -> Any:
         """Where the core lies in the features of what is seen, at a layer of this stride."""
-        (top, bottom, left, right), (y0, y1, x0, x1) = window
-        rows = slice((y0 - top) // stride, None if y1 == bottom else (y1 - top) // stride)
-        columns = slice((x0 - left) // stride, None if x1 == right else (x1 - left) // stride)
-        return (..., rows, columns)
+        (top, _, left, _), (y0, y1, x0, x1) = window
+        rows = slice((y0 - top) // stride, (y1 - top) // stride)
+        return (..., rows, slice((x0 - left) // stride, (x1 - left) // stride))
 
     def _measure(self, image: Tensor, index: int) -> list[Tensor]:
         """The window's share: squared content errors, then the sums of each region and layer."""
@@ -214,10 +214,10 @@ class Objective:
         """For each window, the mask of a region as large as each style layer's features."""
         if mask is None:
             return [{} for _ in self._windows]
-        found = []
+        found, whole = [], _padded(mask)
         for window in self._windows:
             y0, y1, x0, x1 = window.core
-            part = mask[..., y0:y1, x0:x1]
+            part = whole[..., y0:y1, x0:x1]
             by_layer = {
                 layer: F.avg_pool2d(part, stride_of(layer)) for layer in self.weights.style_layers
             }
@@ -233,13 +233,25 @@ class Objective:
         return float(sum(((y1 - y0) // stride) * ((x1 - x0) // stride) for y0, y1, x0, x1 in cores))
 
 
+def _padded(image: Tensor) -> Tensor:
+    """A picture, mirrored at its ends until its sides are multiples of STRIDE.
+
+    Pooling drops what is left over, and what the deep layers do not see grows coloured speckles.
+    """
+    down, right = (-side % STRIDE for side in image.shape[-2:])
+    return F.pad(image, (0, right, 0, down), mode="reflect") if down or right else image
+
+
 def stride_of(layer: str) -> int:
     """Pixels between two places of a layer, by its name: 4 for "relu3_1"."""
     return 2 ** (int(layer[4]) - 1)
 
 
 def windows(height: int, width: int, tile: int | None) -> Iterator[Window]:
-    """Tiles of about `tile` px a side whose cores cover the picture; one where it is small."""
+    """Tiles of about `tile` px a side whose cores cover the picture; one where it is small.
+
+    Sides are multiples of STRIDE, all of them.
+    """
 
     def cuts(side: int) -> list[tuple[int, int]]:
         count = 1 if tile is None else max(1, -(-side // tile))
@@ -264,6 +276,8 @@ def painting_moments(
     network: LossNetwork, painting: Tensor, layers: Sequence[str], tile: int | None
 ) -> dict[str, Moments]:
     """The moments of a painting (1, 3, H, W) in [0, 1] at every layer."""
+    height, width = (side // STRIDE * STRIDE for side in painting.shape[-2:])
+    painting = painting[..., :height, :width]  # the rest would be mirrored, and count twice
     plain = Weights({}, dict.fromkeys(layers, 1.0), 0.0, 0.0, 0.0)
     seer = Objective(network, painting, (), plain, tile=tile)
     totals: dict[str, Sums] = {}

@@ -16,8 +16,7 @@ from torch.linalg import solve_triangular
 _COARSEST = 16  # px, least short side of the coarsest level of the pyramid
 _AROUND = 4  # px of a level that share one value
 _KEPT = 0.6  # of what the steps before showed
-_SOON, _THEN = 5, 3  # learnt from each of the first steps, then of every third: it changes slowly
-_MOST = 2.0  # times what its whole level moves for its gradient, that a place may
+_MOST = 10.0  # times what its whole level moves for its gradient, that a place may
 _LEAST_CURVATURE = 1e-10  # of a step that is remembered
 
 
@@ -111,7 +110,6 @@ class Multilevel:
         self._changed: list[Tensor] = []  # (1, 1, h / 4, w / 4), fine to coarse
         self._diagonals: list[Tensor] = []  # D_k but for one factor, (1, 1, h, w)
         self._factor = 1.0
-        self._steps = 0
 
     def __bool__(self) -> bool:
         """Whether anything is known yet."""
@@ -127,9 +125,6 @@ class Multilevel:
 
     def learn(self, moved: Tensor, changed: Tensor) -> None:
         """From a step and how the gradient changed along it, both (1, C, H, W), not across."""
-        self._steps += 1
-        if self._steps > _SOON and self._steps % _THEN:
-            return
         self._moved = _followed(self._moved, _shares(_pyramid(moved, self._levels)))
         pyramid = _pyramid(changed, self._levels)
         self._changed = _followed(self._changed, _shares(pyramid))
@@ -156,7 +151,7 @@ class Multilevel:
         self._diagonals = []
         for moved, changed, size in zip(self._moved, self._changed, sizes, strict=True):
             ratio = (moved / changed.clamp_min(1e-20)).sqrt()
-            # Else what no deep layer sees, as the last pixels of odd sides, would grow speckles.
+            # Else a place that hardly anything depends on would move without end.
             ratio = ratio.clamp(max=_MOST * (moved.mean() / changed.mean().clamp_min(1e-20)).sqrt())
             diagonal = F.interpolate(ratio, (size[0], size[1]), mode="bilinear")
             self._diagonals.append(diagonal)

@@ -75,19 +75,18 @@ def objective(network, content, masks=(None, None), tile=None, **changes):
 class TestObjective:
     def test_is_the_formula(self, network) -> None:
         """Content, Gram and total variation by the functions that training uses, and autograd."""
-        content = picture(48, 64, 1)
+        content = picture(48, 64, 1)  # sides of 16 px, which the network pools without a rest
         ours, theirs = (picture(48, 64, 2).requires_grad_() for _ in range(2))
         found = objective(network, content)(ours)
 
         features = network.trunk(theirs, ["relu4_2", *STYLE_LAYERS])
         grams = {}
         for seed in (5, 6):
-            seen = network.trunk(picture(70, 90, seed), STYLE_LAYERS)
+            seen = network.trunk(picture(70, 90, seed)[..., :64, :80], STYLE_LAYERS)
             grams[seed] = {k: gram_matrix(f) for k, f in seen.items()}
         targets = {k: (3 * grams[5][k] + grams[6][k]) / 4 for k in STYLE_LAYERS}
-        wanted = content_loss(features["relu4_2"], network.trunk(content, ["relu4_2"])["relu4_2"])[
-            0
-        ]
+        aim = network.trunk(content, ["relu4_2"])["relu4_2"]
+        wanted = content_loss(features["relu4_2"], aim)[0]
         style = style_loss({k: gram_matrix(features[k]) for k in STYLE_LAYERS}, targets)[0]
         total = wanted + 20 * style + 0.1 * total_variation(theirs)[0]
         total.backward()
@@ -130,9 +129,20 @@ class TestObjective:
         assert image.grad[..., :32].abs().max() > 0
         assert not image.grad[..., 32 + 6 :].any()  # relu2_1 sees 5 px to each side
 
+    def test_the_deep_layers_see_the_last_pixels(self, network) -> None:
+        """Pooling drops what is left of odd sides; moved alone, those pixels must count."""
+        content = picture(79, 95, 1)
+        weights = Weights({"relu5_1": 1.0}, {}, 1.0, 0.0, 0.0)
+        image = content.clone()
+        image[..., -15:, -15:] = 1 - image[..., -15:, -15:]
+        image.requires_grad_()
+        assert Objective(network, content, (), weights)(image).content > 0.01
+        assert (image.grad[..., -1:, :].abs().max() > 0) and (image.grad[..., -1:].abs().max() > 0)
 
-@given(st.integers(16, 400), st.integers(16, 400), st.sampled_from([None, 16, 64, 100]))
-def test_windows_cover_each_pixel_once(height, width, tile) -> None:
+
+@given(st.integers(1, 25), st.integers(1, 25), st.sampled_from([None, 16, 64, 100]))
+def test_windows_cover_each_pixel_once(rows, columns, tile) -> None:
+    height, width = rows * STRIDE, columns * STRIDE
     counted = torch.zeros(height, width)
     for (top, bottom, left, right), (y0, y1, x0, x1) in windows(height, width, tile):
         counted[y0:y1, x0:x1] += 1

