@@ -371,7 +371,7 @@ def memory_needed(size: Sequence[int], settings: Settings) -> int:
     seen = pixels
     if settings.tile is not None and pixels > settings.tile**2 * 3 // 2:
         seen = (settings.tile + 2 * MARGIN) ** 2
-    values = 330 if settings.loss_network == "compact" else 650  # a pixel seen, with gradients
+    values = 500 if settings.loss_network == "compact" else 850  # a pixel seen, with gradients
     width_of_value = 2 if settings.precision == "bf16" else 4
     copies = 13 if settings.optimizer == "adam" else 14 + 2 * settings.history
     return seen * values * width_of_value + pixels * (copies * 12 + 32)

@@ -276,8 +276,6 @@ def painting_moments(
     network: LossNetwork, painting: Tensor, layers: Sequence[str], tile: int | None
 ) -> dict[str, Moments]:
     """The moments of a painting (1, 3, H, W) in [0, 1] at every layer."""
-    height, width = (side // STRIDE * STRIDE for side in painting.shape[-2:])
-    painting = painting[..., :height, :width]  # the rest would be mirrored, and count twice
     plain = Weights({}, dict.fromkeys(layers, 1.0), 0.0, 0.0, 0.0)
     seer = Objective(network, painting, (), plain, tile=tile)
     totals: dict[str, Sums] = {}

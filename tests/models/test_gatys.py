@@ -63,7 +63,7 @@ def network():
 
 def objective(network, content, masks=(None, None), tile=None, **changes):
     paintings = [
-        (painting_moments(network, picture(70, 90, seed), STYLE_LAYERS, None), weight, mask)
+        (painting_moments(network, picture(80, 96, seed), STYLE_LAYERS, None), weight, mask)
         for seed, weight, mask in zip((5, 6), (3.0, 1.0), masks, strict=True)
     ]
     weights = Weights(EXACT.content_layers, EXACT.style_layers, 1.0, 20.0, 0.1)
@@ -82,7 +82,7 @@ class TestObjective:
         features = network.trunk(theirs, ["relu4_2", *STYLE_LAYERS])
         grams = {}
         for seed in (5, 6):
-            seen = network.trunk(picture(70, 90, seed)[..., :64, :80], STYLE_LAYERS)
+            seen = network.trunk(picture(80, 96, seed), STYLE_LAYERS)
             grams[seed] = {k: gram_matrix(f) for k, f in seen.items()}
         targets = {k: (3 * grams[5][k] + grams[6][k]) / 4 for k in STYLE_LAYERS}
         aim = network.trunk(content, ["relu4_2"])["relu4_2"]
