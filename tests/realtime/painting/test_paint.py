@@ -192,7 +192,7 @@ class TestBadInput:
         mask = ("--mask", files["mask"])
         self.run(impasto, *given, *mask, *mask, told="--mask", code=2)
         self.run(impasto, *given, "--style-layers", "conv9", told="relu3_1", code=2)
-        self.run(impasto, *given, "--content-layers", "relu3_3", told="no relu3_3")
+        self.run(impasto, *given, "--content-layers", "relu5_2", told="no relu5_2")
         self.run(impasto, given[0], "a.jpg:0", given[2], told="wave.jpg:0.6", code=2)
         self.run(impasto, *given, "--study", "start", "--preview", told="--study", code=2)
         self.run(impasto, *given, "--teacher", files["wave"], told="safetensors")
