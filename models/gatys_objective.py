@@ -26,7 +26,7 @@ from models.gatys_losses import (
 from models.loss_network import LossNetwork
 from models.losses import temporal_loss, total_variation, total_variation_root
 
-STRIDE = 16  # px: tiles begin where all poolings up to relu5_1 do
+STRIDE = 16  # px: what all poolings up to relu5_1 leave nothing of; tiles begin at multiples
 MARGIN = 80  # px: relu5_1 of VGG-19 sees 78 px to each side
 _RANGE_WEIGHT = 10.0  # keeps the picture near [0, 1] before it is clamped
 
