@@ -144,6 +144,14 @@ def eval(
             help="How many steps of L-BFGS each --picture, painted in one pass, is worth (slow).",
         ),
     ] = False,
+    carried: Annotated[
+        bool,
+        typer.Option(
+            "--carried",
+            help="Carry painted keyframes through each --clip, too, against frames painted one by "
+            "one (slow).",
+        ),
+    ] = False,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
@@ -158,6 +166,8 @@ def eval(
         raise typer.BadParameter("Give either --loss-network or --teacher.")
     if gatys_steps and (painting is None or not pictures):
         raise typer.BadParameter("--gatys-steps needs a --painting and a --picture.")
+    if carried and (painting is None or not clips):
+        raise typer.BadParameter("--carried needs a --painting and a --clip.")
     from realtime.engines.choice import Choice
 
     choice = Choice(style, strength, engine, device, precision)
@@ -184,10 +194,25 @@ def eval(
             row["gatys_steps"] = steps
             if not json:
                 say(f"{row['picture'].name}: one pass is worth {steps or 'over 300'} L-BFGS steps")
+    found = tables(figures)
+    if carried and painting is not None:
+        from realtime.keyframes import judged
+
+        figures["carried"] = judged.evaluate_carried(
+            choice,
+            clips,
+            painting,
+            side=side,
+            frames=frames,
+            loss_network="oxford" if teacher else loss_network,
+            teacher=teacher,
+            say=lambda line: None if json else say(line),
+        )
+        found += judged.tables(figures["carried"])
     if json:
         show_json(figures)
     else:
-        for columns, rows in tables(figures):
+        for columns, rows in found:
             show_table(columns, rows)
 
 
