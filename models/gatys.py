@@ -75,7 +75,7 @@ class Settings:
     start: Literal["content", "noise", "style"] = "content"
     seed: int = 0
     optimizer: Literal["multilevel", "lbfgs", "adam"] = "multilevel"  # L-BFGS that knows scales
-    steps: int = 150  # over all levels
+    steps: int = 120  # over all levels, see `level_steps`
     learning_rate: float = 0.02  # of Adam
     history: int = 10  # gradients that L-BFGS remembers
     tolerance: float = 0.0  # stop a level when ten steps lower the total by a smaller share
@@ -279,8 +279,9 @@ def level_sizes(size: Sequence[int], levels: int) -> list[tuple[int, int]]:
 
 
 def level_steps(steps: int, levels: int) -> list[int]:
-    """As many steps at every level; the finer ones have what is left over, all where it is few."""
-    return [(steps + level) // levels for level in range(levels)]
+    """As many steps at every level and twice as many at the finest, all where it is few."""
+    coarser = steps // (levels + 1)
+    return [coarser] * (levels - 1) + [steps - coarser * (levels - 1)]
 
 
 def resized(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -15,9 +15,9 @@ from torch.linalg import solve_triangular
 
 _COARSEST = 16  # px, least short side of the coarsest level of the pyramid
 _AROUND = 4  # px of a level that share one value
-_KEPT = 0.6  # of what the steps before showed
 _MOST = 10.0  # times what its whole level moves for its gradient, that a place may
 _LEAST_CURVATURE = 1e-10  # of a step that is remembered
+_LEAST_ENERGY = 1e-30  # of what changed, to divide by
 
 
 class LBFGS:
@@ -99,16 +99,15 @@ class Multilevel:
     """The inverse Hessian at pictures (1, C, H, W), about: the sum over k of P_k D_k P_k^T.
 
     P_k enlarges level k of a pyramid of halves to the picture (BPX: Bramble, Pasciak and Xu 1990,
-    "Parallel multilevel preconditioners"). D_k is diagonal: how far the last steps moved that band
+    "Parallel multilevel preconditioners"). D_k is diagonal: how far the last step moved that band
     over how much the gradient changed in it, root mean squares of a few pixels.
     """
 
     def __init__(self, size: Sequence[int]) -> None:
         """size: (H, W)."""
         self._levels = max(0, (min(size) // _COARSEST).bit_length() - 1)
-        self._moved: list[Tensor] = []  # mean squares of each band as a share of the whole,
-        self._changed: list[Tensor] = []  # (1, 1, h / 4, w / 4), fine to coarse
-        self._diagonals: list[Tensor] = []  # D_k but for one factor, (1, 1, h, w)
+        self._reaches: list[Tensor] = []  # D_k but for one factor, (1, 1, h / 4, w / 4), from fine
+        self._diagonals: list[Tensor] = []  # the same, enlarged to (1, 1, h, w)
         self._factor = 1.0
 
     def __bool__(self) -> bool:
@@ -125,10 +124,10 @@ class Multilevel:
 
     def learn(self, moved: Tensor, changed: Tensor) -> None:
         """From a step and how the gradient changed along it, both (1, C, H, W), not across."""
-        self._moved = _followed(self._moved, _shares(_pyramid(moved, self._levels)))
         pyramid = _pyramid(changed, self._levels)
-        self._changed = _followed(self._changed, _shares(pyramid))
-        self._spread([level.shape[-2:] for level in pyramid])
+        bands = zip(_energies(_pyramid(moved, self._levels)), _energies(pyramid), strict=True)
+        self._reaches = [_reach(*band) for band in bands]
+        self._diagonals = _spread(self._reaches, [level.shape[-2:] for level in pyramid])
         # The factor that makes the whole right for this step: s^T y = y^T H y.
         parts = [
             4**k * (level.square() * diagonal).sum()
@@ -140,21 +139,27 @@ class Multilevel:
         """What is known, for a picture of twice the sides and losses that do not grow with it."""
         found = Multilevel(size)
         if self:
-            found._moved = [self._moved[0] / 4, *self._moved][: found._levels + 1]
-            found._changed = [self._changed[0], *self._changed][: found._levels + 1]
-            found._spread([(size[0] >> k, size[1] >> k) for k in range(found._levels + 1)])
+            found._reaches = [self._reaches[0] / 2, *self._reaches][: found._levels + 1]
+            sizes = [(size[0] >> k, size[1] >> k) for k in range(found._levels + 1)]
+            found._diagonals = _spread(found._reaches, sizes)
             found._factor = 4 * self._factor
         return found
 
-    def _spread(self, sizes: Sequence[Sequence[int]]) -> None:
-        """The diagonals, (h, w) of each."""
-        self._diagonals = []
-        for moved, changed, size in zip(self._moved, self._changed, sizes, strict=True):
-            ratio = (moved / changed.clamp_min(1e-20)).sqrt()
-            # Else a place that hardly anything depends on would move without end.
-            ratio = ratio.clamp(max=_MOST * (moved.mean() / changed.mean().clamp_min(1e-20)).sqrt())
-            diagonal = F.interpolate(ratio, (size[0], size[1]), mode="bilinear")
-            self._diagonals.append(diagonal)
+
+def _reach(moved: Tensor, changed: Tensor) -> Tensor:
+    """How far a band moves for its gradient around places, from the energies of both."""
+    changed = changed.clamp_min(_LEAST_ENERGY)
+    # Else a place that hardly anything depends on would move without end.
+    most = _MOST * (moved.mean() / changed.mean()).sqrt()
+    return (moved / changed).sqrt().clamp(max=most)
+
+
+def _spread(maps: Sequence[Tensor], sizes: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Each map at its size (h, w)."""
+    return [
+        F.interpolate(each, (size[0], size[1]), mode="bilinear")
+        for each, size in zip(maps, sizes, strict=True)
+    ]
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:
@@ -179,21 +184,10 @@ def _enlarged(image: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(image, like.shape[-2:], mode="bilinear")
 
 
-def _shares(pyramid: list[Tensor]) -> list[Tensor]:
-    """The mean squares of each band around places, (1, 1, h / 4, w / 4), as shares of the whole."""
+def _energies(pyramid: list[Tensor]) -> list[Tensor]:
+    """The mean squares of each band around places, (1, 1, h / 4, w / 4), from fine to coarse."""
     finer = [fine - _enlarged(coarse, fine) for fine, coarse in pairwise(pyramid)]
-    whole = pyramid[0].square().mean().clamp_min(1e-30)
     return [
-        F.avg_pool2d(band.square(), _AROUND, ceil_mode=True).mean(0, keepdim=True) / whole
+        F.avg_pool2d(band.square(), _AROUND, ceil_mode=True).mean(0, keepdim=True)
         for band in (*finer, pyramid[-1])
-    ]
-
-
-def _followed(before: list[Tensor], now: list[Tensor]) -> list[Tensor]:
-    """Running means."""
-    if not before:
-        return now
-    return [
-        _KEPT * F.interpolate(b, n.shape[-2:], mode="bilinear") + (1 - _KEPT) * n
-        for b, n in zip(before, now, strict=True)
     ]

@@ -1,6 +1,7 @@
 """The losses of style transfer: content, Gram style, total variation, temporal. Pure functions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -77,9 +78,29 @@ def gatys_style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tens
 
 def total_variation(image: Tensor) -> Tensor:
     """Mean squared difference of neighbouring pixels, down and across. (N, C, H, W) -> (N,)."""
-    down = (image[..., 1:, :] - image[..., :-1, :]).square().mean((1, 2, 3))
-    across = (image[..., 1:] - image[..., :-1]).square().mean((1, 2, 3))
-    return down + across
+    found: Tensor = _TotalVariation.apply(image)
+    return found
+
+
+class _TotalVariation(torch.autograd.Function):
+    """By hand in less than half the time: autograd makes a picture of zeros for each slice."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor) -> Tensor:
+        down, across = image[..., 1:, :] - image[..., :-1, :], image[..., 1:] - image[..., :-1]
+        ctx.save_for_backward(down, across)
+        return torch.stack([each.square().mean((1, 2, 3)) for each in (down, across)]).sum(0)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        twice = 2 * gradient[:, None, None, None]
+        down, across = (each * (twice / each[0].numel()) for each in ctx.saved_tensors)
+        found = F.pad(down, (0, 0, 1, 0))
+        found[..., :-1, :] -= down
+        found[..., 1:] += across
+        found[..., :-1] -= across
+        return found
 
 
 def total_variation_root(image: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from realtime.pixels import as_picture, as_tensor
 
 # Of agreeing with the last keyframe of the shot (`Previous`), against the other losses.
 AGREEMENT_WEIGHT = 2500.0
-_RECIPE = 2  # grows when the same settings give another picture than before
+_RECIPE = 3  # grows when the same settings give another picture than before
 
 OnStep = Callable[[int, int], None]  # steps done, steps in all
 

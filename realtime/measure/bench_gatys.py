@@ -43,7 +43,7 @@ def bench_gatys(
     """Paint a seascape of `side` x `side` px; returns plain data, ready for JSON.
 
     style: the shipped style that makes the painting, since none is shipped: the seascape mirrored
-    and painted. "plain": `steps` of L-BFGS at one size; "coarse_to_fine": two thirds as
+    and painted. "plain": `steps` of L-BFGS at one size; "coarse_to_fine": half as
     many at two sizes, ended where the total is that of the plain run's end; "default": the
     command's own settings and steps. A row: "seconds", "steps_per_second", "cpu_seconds",
     "content", "style", "total", "seconds_to_same", "steps_to_same" (None: not reached). "limit":
@@ -60,7 +60,7 @@ def bench_gatys(
     default = PRESETS["default"]
     for name, settings, count in (
         ("plain", PLAIN, steps),
-        ("coarse_to_fine", _COARSE_TO_FINE, steps * 2 // 3),
+        ("coarse_to_fine", _COARSE_TO_FINE, steps // 2),
         ("default", default, min(steps, default.steps)),
     ):
         say(name.replace("_", " "))

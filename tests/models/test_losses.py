@@ -78,6 +78,11 @@ def test_total_variation_of_a_ramp():
     torch.testing.assert_close(total_variation_root(ramp), torch.tensor([0.1]), atol=1e-4, rtol=0)
 
 
+def test_gradient_of_total_variation():
+    images = torch.rand(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(total_variation, (images,))
+
+
 def test_weave_is_what_repeats_every_other_pixel():
     """Stripes and checks of amplitude 0.1 have a mean square of 0.01; a ramp and an edge, none."""
     y, x = torch.meshgrid(torch.arange(36.0), torch.arange(50.0), indexing="ij")
