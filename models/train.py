@@ -252,7 +252,6 @@ def train(
                 values = {name: round(loss.item(), 5) for name, loss in losses.items()}
                 rows.writerow([step + 1, round(time.monotonic() - started, 1), *values.values()])
                 table.flush()
-            if step % 50 == 49:
                 save_checkpoint(checkpoint, recipe, step + 1, network, average, adam)
             on_step(step + 1, losses, average)
     network.load_state_dict(average)

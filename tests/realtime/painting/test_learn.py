@@ -121,7 +121,7 @@ def test_a_folder_of_somebody_elses_is_left_alone(
 
 
 def test_a_lesson_that_is_stopped_goes_on(painting: Path, photos: Path, target: Path) -> None:
-    """Stopped by Ctrl-C after its first checkpoint, at 50 steps; before, nothing is kept."""
+    """Stopped by Ctrl-C after its first checkpoint, at 20 steps; before, nothing is kept."""
     stop_at, steps = 3, []
 
     def stopping(name: str, unit: str):
@@ -133,15 +133,15 @@ def test_a_lesson_that_is_stopped_goes_on(painting: Path, photos: Path, target: 
 
         return tell
 
-    lesson = Lesson(painting, [photos], target, Recipe(steps=53, crop=32))
+    lesson = Lesson(painting, [photos], target, Recipe(steps=23, crop=32))
     with pytest.raises(KeyboardInterrupt):
         learn(lesson, stopping)
     assert not lesson.folder.exists() and not target.exists()
-    stop_at = 51
+    stop_at = 21
     with pytest.raises(KeyboardInterrupt):
         learn(lesson, stopping)
     assert lesson.folder.is_dir() and not target.exists()
     stop_at = 0
     steps.clear()
     learn(lesson, stopping)
-    assert steps == [51, 52, 53] and target.exists() and not lesson.folder.exists()
+    assert steps == [21, 22, 23] and target.exists() and not lesson.folder.exists()
