@@ -108,15 +108,7 @@ class Objective:
         height, width = _padded(self.content).shape[-2:]
         self._windows = list(windows(height, width, self.tile))
         self._layers = {*self.weights.content_layers, *self.weights.style_layers}
-        with torch.no_grad():
-            layers = self.weights.content_layers
-            self._content_targets = [self._seen(self.content, w, layers) for w in self._windows]
-        self._energies = {
-            layer: torch.stack([t[layer].float().square().sum() for t in self._content_targets])
-            .sum()
-            .clamp_min(1e-12)
-            for layer in self.weights.content_layers
-        }
+        self.aim_at(self.content)
         make = STYLE_LOSSES[self.weights.style_loss]
         self._second_only = make.second_only
         self._style_losses = [
@@ -124,6 +116,18 @@ class Objective:
             for region in self.regions
         ]
         self._masks = [self._masks_of(region.mask) for region in self.regions]
+
+    @torch.no_grad()
+    def aim_at(self, content: Tensor) -> None:
+        """Another content, of the same size."""
+        self.content, layers = content, self.weights.content_layers
+        self._content_targets = [self._seen(content, window, layers) for window in self._windows]
+        self._energies = {
+            layer: torch.stack([t[layer].float().square().sum() for t in self._content_targets])
+            .sum()
+            .clamp_min(1e-12)
+            for layer in layers
+        }
 
     def __call__(self, image: Tensor) -> Losses:
         """The losses of `image`, a leaf (1, 3, H, W); their gradient is put into `image.grad`."""

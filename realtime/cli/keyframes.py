@@ -86,6 +86,14 @@ def keyframes(
     alone: Annotated[
         bool, typer.Option("--alone", help="With --teach: the style alone paints the video.")
     ] = False,
+    retouch: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="Steps of painting on each frame between keyframes; 0 is quicker, and softer.",
+        ),
+    ] = 3,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on: use the keyframes that are in OUT.")
     ] = False,
@@ -129,6 +137,7 @@ def keyframes(
         teach=teach,
         save_style=save_style,
         alone=alone,
+        retouch=retouch,
         resume=resume,
         overwrite=overwrite,
         device=device,

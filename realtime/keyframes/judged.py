@@ -21,6 +21,7 @@ from realtime.files.stills import read_picture
 from realtime.frame import Frame
 from realtime.keyframes.carry import Carry
 from realtime.keyframes.keyframes import Folder, paint_keyframes
+from realtime.keyframes.retouch import retouched
 from realtime.keyframes.shots import Rule, find_shots, most_apart
 from realtime.measure.evaluate import (
     EstimatedMotion,
@@ -87,8 +88,10 @@ def judged(
         made = paint_keyframes(frames, shots, [painting], settings, folder, device=device)
         pictures = {done.keyframe.pts: read_picture(done.path) for done in made}
     carrying = Carry(pictures, pictures.__getitem__, shots.cuts, fill)
-    carried = [frame.image for frame in carrying([frame] for frame in frames)]
-    motion, style = EstimatedMotion(images), StyleImage(as_tensor(painting))
+    style = StyleImage(as_tensor(painting))
+    whole = retouched(carrying, [style], settings, pictures, device=device)
+    carried = [frame.image for frame in whole([frame] for frame in frames)]
+    motion = EstimatedMotion(images)
     errors, losses = [], []
     for place in half_way(numbers, len(images)):
         pair = slice(place, place + 2)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from models.errors import SinkError
-from models.gatys import Settings, settings_of
+from models.gatys import Settings, StyleImage, settings_of
 from models.loss_network import load_loss_network
 from models.styles import known_styles, load_style
 from realtime.atomic import check_target, written
@@ -29,6 +29,7 @@ from realtime.frame import Frame
 from realtime.keyframes.carry import Carry
 from realtime.keyframes.keyframes import Folder, Painted, paint_keyframes
 from realtime.keyframes.recolor import recoloring
+from realtime.keyframes.retouch import STEPS, retouched
 from realtime.keyframes.shots import Keyframe, Rule, Shots, find_shots, intra_times, most_apart
 from realtime.measure.evaluate import Judge
 from realtime.pipeline import Stylize
@@ -64,6 +65,7 @@ class Order:
     teach: bool = False
     save_style: Path | None = None
     alone: bool = False
+    retouch: int = STEPS
     resume: bool = False
     overwrite: bool = False
     device: str = "auto"
@@ -167,12 +169,11 @@ def _carried(
 ) -> dict[str, Any]:
     """The video as ordered, `fill` being a style now; the figures of it."""
     report, filled = carry(
-        order.film,
+        order,
         shots,
         folder,
         filling(fill, order.device, say),
         video,
-        alone=order.alone,
         encoding=order.encoding | {"overwrite": order.overwrite},
         on_progress=stage("carrying", "fps"),
     )
@@ -233,21 +234,21 @@ def paint(
 
 
 def carry(
-    film: Film,
+    order: Order,
     shots: Shots,
     folder: Folder,
     fill: Stylize,
     target: Path,
     *,
-    alone: bool = False,
     encoding: dict[str, Any],
     on_progress: OnProgress,
 ) -> tuple[Report, float]:
     """Write the film, painted as its keyframes are; also gives the share that was filled in.
 
-    alone: `fill` paints all of it. encoding: of `convert.stylize_video`. Raises SourceError,
-    SinkError and what `fill` raises.
+    encoding: of `convert.stylize_video`. Raises SourceError, SinkError and what `fill` raises.
     """
+    assert order.painting is not None, "only a dry run has none"
+    film = order.film
     by_pts = {keyframe.pts: keyframe for keyframe in shots.keyframes}
     with film.open() as file:
         most_held = most_apart(file.info.height, file.info.width)
@@ -256,17 +257,23 @@ def carry(
         return read_picture(folder.picture(by_pts[pts]))
 
     carrying = Carry(by_pts, painted, shots.cuts, fill, most_held=most_held)
+    whole = fill
+    if not order.alone:
+        style = StyleImage(as_tensor(read_picture(order.painting)))
+        device = torch_device(order.device)
+        steps = order.retouch
+        whole = retouched(carrying, [style], order.settings, by_pts, steps=steps, device=device)
     report = stylize_video(
         film.path,
         target,
-        fill if alone else carrying,
+        whole,
         size=film.size,
         start=film.start,
         end=film.end,
         on_progress=on_progress,
         **encoding,
     )
-    return report, 1.0 if alone else carrying.filled / max(report.frames, 1)
+    return report, 1.0 if order.alone else carrying.filled / max(report.frames, 1)
 
 
 # --- What fills in ----------------------------------------------------------------------------

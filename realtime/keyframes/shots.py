@@ -62,8 +62,11 @@ class Shots:
 
 
 def most_apart(height: int, width: int) -> int:
-    """How many frames of this size may lie between two keyframes, by the memory they take."""
-    return max(8, min(250, _MEMORY // (3 * height * width + (5 << 20))))
+    """How many frames of this size may lie between two keyframes, by the memory they take.
+
+    Each waits as it is and as it is filled in, with its motion.
+    """
+    return max(8, min(250, _MEMORY // (6 * height * width + (5 << 20))))
 
 
 def find_shots(

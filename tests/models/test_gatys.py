@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from models.errors import WeightsError
 from models.gatys import (
     PRESETS,
+    Retouch,
     Settings,
     StyleImage,
     level_sizes,
@@ -218,6 +219,33 @@ class TestStyleLosses:
         image = f.clone().requires_grad_()
         loss(target)(moments(feature_sums(image), 30)).backward()
         assert torch.isfinite(image.grad).all()
+
+
+class TestRetouch:
+    styles = [StyleImage(picture(150, 140, 8))]
+    settings = Settings(steps=3)
+
+    def total(self, content: torch.Tensor, image: torch.Tensor) -> float:
+        """As one size of `paint` counts it, before its first step."""
+        settings = replace(self.settings, steps=1, levels=1)
+        return next(paint(content, self.styles, settings, start=image)).total
+
+    def test_pictures_come_nearer_one_after_another(self) -> None:
+        retouch = Retouch(self.styles, self.settings, "cpu")
+        for seed, size in ((1, (97, 120)), (2, (97, 120)), (3, (64, 80))):
+            content, image = picture(*size, seed), picture(*size, seed + 20)
+            better = retouch(content, image)
+            assert better.shape == image.shape and not better.requires_grad
+            assert better.min() >= 0 and better.max() <= 1
+            assert self.total(content, better) < 0.8 * self.total(content, image)
+
+    def test_what_was_learnt_of_one_helps_the_next(self) -> None:
+        content, image = picture(97, 120, 1), picture(97, 120, 21)
+        retouch = Retouch(self.styles, self.settings, "cpu")
+        retouch(picture(97, 120, 2), picture(97, 120, 22))
+        alone = replace(self.settings, steps=4, levels=1)  # the last total is before its step
+        *_, last = paint(content, self.styles, alone, start=image)
+        assert self.total(content, retouch(content, image)) < last.total
 
 
 class TestPaint:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import SinkError, SourceError
-from models.gatys import Settings
+from models.gatys import Settings, StyleImage
 from realtime.files.pictures import write_picture
 from realtime.files.sources import VideoFile
 from realtime.files.stills import read_picture
@@ -21,9 +21,11 @@ from realtime.keyframes import keyframes as keyframes_module
 from realtime.keyframes.carry import Carry, Source, composed
 from realtime.keyframes.keyframes import Folder, Painted, paint_keyframes
 from realtime.keyframes.recolor import recoloring
+from realtime.keyframes.retouch import retouched
 from realtime.keyframes.shots import Keyframe, Rule, Shots, find_shots
 from realtime.keyframes.tracking import Track, _stretched
 from realtime.motion import enlarged
+from realtime.pixels import as_tensor
 from tests.media import SIZE, make_clip
 from tests.realtime.conftest import Impasto
 
@@ -243,6 +245,22 @@ class TestCarry:
         ]
         out, _ = composed(sources, trusted)
         assert out.min() >= 178
+
+
+class TestRetouching:
+    frames = frames_of(panned(5))
+    styles = [StyleImage(as_tensor(texture(90, 100, seed=5)))]
+
+    def test_keyframes_stay_and_what_lies_between_is_painted_on(self) -> None:
+        whole = retouched(plain, self.styles, QUICK, {0, 3}, steps=1)
+        painted = list(whole([frame] for frame in self.frames))
+        carried = list(plain([frame] for frame in self.frames))
+        assert [frame.pts for frame in painted] == [frame.pts for frame in self.frames]
+        same = [np.array_equal(a.image, b.image) for a, b in zip(painted, carried, strict=True)]
+        assert same == [True, False, False, True, False]
+
+    def test_no_steps_are_nothing(self) -> None:
+        assert retouched(plain, self.styles, QUICK, {0, 3}, steps=0) is plain
 
 
 @pytest.fixture
