@@ -93,7 +93,7 @@ def keyframes(
             max=1000,
             help="Steps of painting on each frame between keyframes; 0 is quicker, and softer.",
         ),
-    ] = 3,
+    ] = 4,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on: use the keyframes that are in OUT.")
     ] = False,
