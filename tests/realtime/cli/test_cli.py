@@ -433,12 +433,13 @@ class TestProcess:
             tmp_path / "in.mp4", frames=800, size=(96, 128), picture=lambda n, _: noise[n % 20]
         )
         out, partial = tmp_path / "out.mp4", tmp_path / "out.partial.mp4"
-        # A child inherits an ignored SIGINT, which a shell sets for what it runs in the background.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        number = getattr(signal, name)
+        # A child inherits what is ignored: SIGINT in the background of a shell, SIGHUP under nohup.
+        before = signal.signal(number, signal.default_int_handler)
         try:
             process = self.start("video", clip, out, "--style", style)
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(number, before)
         with process:
             while not partial.exists() or partial.stat().st_size < 100_000:
                 try:
@@ -446,7 +447,7 @@ class TestProcess:
                 except subprocess.TimeoutExpired:
                     continue
                 pytest.fail(f"it ended by itself: {process.communicate()}")
-            process.send_signal(getattr(signal, name))
+            process.send_signal(number)
             _, errors = process.communicate()
         assert process.returncode == 130
         assert errors == f"impasto: stopped; what was done is kept as {partial}\n"
