@@ -210,21 +210,19 @@ class Retouch:
         """settings: `steps` are those on each; sizes, start and optimiser do not count."""
         self._styles, self._settings, self._device = styles, settings, device
         self._network = open_network(settings, device)
-        self._objective: Objective | None = None
-        self._guess = Multilevel((0, 0))
+        self._known: tuple[Objective, Multilevel] | None = None  # of the size last seen
 
     def __call__(self, content: Tensor, image: Tensor) -> Tensor:
         """`image`, nearer to its content and the styles; all (1, 3, H, W) in [0, 1]."""
         content, size = content.to(self._device), (content.shape[-2], content.shape[-1])
         settings = replace(self._settings, optimizer="multilevel", tolerance=0.0)
-        if self._objective is None or self._objective.content.shape != content.shape:
-            self._objective = _objective(self._network, content, self._styles, settings, None)
-            self._guess = Multilevel(size)
-        else:
-            self._objective.aim_at(content)
-        steps = settings.steps if self._guess else 2 * settings.steps
-        image = image.to(self._device)
-        *_, (_, _, pixels) = optimize(self._objective, image, steps, settings, self._guess)
+        if self._known is None or self._known[0].content.shape != content.shape:
+            objective = _objective(self._network, content, self._styles, settings, None)
+            self._known = objective, Multilevel(size)
+        objective, guess = self._known
+        objective.aim_at(content)
+        steps = settings.steps if guess else 2 * settings.steps
+        *_, (_, _, pixels) = optimize(objective, image.to(self._device), steps, settings, guess)
         return pixels.clamp(0, 1)
 
 

@@ -257,16 +257,16 @@ def carry(
         return read_picture(folder.picture(by_pts[pts]))
 
     carrying = Carry(by_pts, painted, shots.cuts, fill, most_held=most_held)
-    whole = fill
+    stylize = fill
     if not order.alone:
         style = StyleImage(as_tensor(read_picture(order.painting)))
         device = torch_device(order.device)
         steps = order.retouch
-        whole = retouched(carrying, [style], order.settings, by_pts, steps=steps, device=device)
+        stylize = retouched(carrying, [style], order.settings, by_pts, steps=steps, device=device)
     report = stylize_video(
         film.path,
         target,
-        whole,
+        stylize,
         size=film.size,
         start=film.start,
         end=film.end,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from fractions import Fraction
+from inspect import signature
 from pathlib import Path
 from shutil import copytree
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from models.errors import SinkError, SourceError
 from models.gatys import Settings, StyleImage
+from realtime.cli.keyframes import keyframes as keyframes_command
 from realtime.files.pictures import write_picture
 from realtime.files.sources import VideoFile
 from realtime.files.stills import read_picture
@@ -21,7 +23,7 @@ from realtime.keyframes import keyframes as keyframes_module
 from realtime.keyframes.carry import Carry, Source, composed
 from realtime.keyframes.keyframes import Folder, Painted, paint_keyframes
 from realtime.keyframes.recolor import recoloring
-from realtime.keyframes.retouch import retouched
+from realtime.keyframes.retouch import STEPS, retouched
 from realtime.keyframes.shots import Keyframe, Rule, Shots, find_shots
 from realtime.keyframes.tracking import Track, _stretched
 from realtime.motion import enlarged
@@ -258,6 +260,9 @@ class TestRetouching:
         assert [frame.pts for frame in painted] == [frame.pts for frame in self.frames]
         same = [np.array_equal(a.image, b.image) for a, b in zip(painted, carried, strict=True)]
         assert same == [True, False, False, True, False]
+
+    def test_the_command_takes_as_many_steps_as_the_figures_are_of(self) -> None:
+        assert signature(keyframes_command).parameters["retouch"].default == STEPS
 
     def test_no_steps_are_nothing(self) -> None:
         assert retouched(plain, self.styles, QUICK, {0, 3}, steps=0) is plain
