@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import SinkError, SourceError
-from models.gatys import Settings, StyleImage
+from models.gatys import Settings, StyleImage, paint
 from realtime.cli.keyframes import keyframes as keyframes_command
 from realtime.files.pictures import write_picture
 from realtime.files.sources import VideoFile
@@ -22,8 +22,9 @@ from realtime.frame import Frame
 from realtime.keyframes import keyframes as keyframes_module
 from realtime.keyframes.carry import Carry, Source, composed
 from realtime.keyframes.keyframes import Folder, Painted, paint_keyframes
+from realtime.keyframes.keyframing import unpainted
 from realtime.keyframes.recolor import recoloring
-from realtime.keyframes.retouch import STEPS, retouched
+from realtime.keyframes.retouch import STEPS, Added, retouched
 from realtime.keyframes.shots import Keyframe, Rule, Shots, find_shots
 from realtime.keyframes.tracking import Track, _stretched
 from realtime.motion import enlarged
@@ -260,6 +261,29 @@ class TestRetouching:
         assert [frame.pts for frame in painted] == [frame.pts for frame in self.frames]
         same = [np.array_equal(a.image, b.image) for a, b in zip(painted, carried, strict=True)]
         assert same == [True, False, False, True, False]
+
+    def test_of_what_stands_still_each_frame_is_further_on(self) -> None:
+        frames = frames_of([self.frames[0].image] * 5)
+        whole = retouched(unpainted, self.styles, QUICK, set(), steps=2)
+        content = as_tensor(frames[0].image)
+        totals = [
+            next(paint(content, self.styles, QUICK, start=as_tensor(frame.image))).total
+            for frame in whole([frame] for frame in frames)
+        ]
+        assert sorted(totals, reverse=True) == totals and totals[-1] < 0.8 * totals[0]
+
+    def test_what_was_added_moves_along(self) -> None:
+        before, after = panned(2, step=4)
+        change = as_tensor(texture(96, 128, 6))[0].permute(1, 2, 0).numpy() - 0.5
+        moved = Added(before, change).moved_to(after)
+        inside = np.s_[12:-12, 12:-12]
+        away = np.abs(moved - np.roll(change, -4, axis=1))[inside]
+        assert moved.dtype == np.float32 and away.mean() < 0.03 < np.abs(change[inside]).mean() / 3
+
+    def test_nothing_that_was_added_is_seen_after_a_cut(self) -> None:
+        before, after = texture(96, 128, 1), texture(96, 128, 2)
+        moved = Added(before, np.full((96, 128, 3), 0.5, np.float32)).moved_to(after)
+        assert np.abs(moved).mean() < 0.05
 
     def test_the_command_takes_as_many_steps_as_the_figures_are_of(self) -> None:
         assert signature(keyframes_command).parameters["retouch"].default == STEPS
