@@ -91,7 +91,7 @@ def keyframes(
         typer.Option(
             min=0,
             max=1000,
-            help="Steps of painting on each frame between keyframes; 0 is quicker, and softer.",
+            help="Steps of painting on each frame of the video; 0 is quicker, and softer.",
         ),
     ] = 4,
     resume: Annotated[

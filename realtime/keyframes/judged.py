@@ -89,7 +89,7 @@ def judged(
         pictures = {done.keyframe.pts: read_picture(done.path) for done in made}
     carrying = Carry(pictures, pictures.__getitem__, shots.cuts, fill)
     style = StyleImage(as_tensor(painting))
-    whole = retouched(carrying, [style], settings, pictures, device=device)
+    whole = retouched(carrying, [style], settings, device=device)
     carried = [frame.image for frame in whole([frame] for frame in frames)]
     motion = EstimatedMotion(images)
     errors, losses = [], []

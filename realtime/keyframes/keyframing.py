@@ -262,7 +262,7 @@ def carry(
         style = StyleImage(as_tensor(read_picture(order.painting)))
         device = torch_device(order.device)
         steps = order.retouch
-        stylize = retouched(carrying, [style], order.settings, by_pts, steps=steps, device=device)
+        stylize = retouched(carrying, [style], order.settings, steps=steps, device=device)
     report = stylize_video(
         film.path,
         target,

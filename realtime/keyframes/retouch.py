@@ -8,7 +8,7 @@ were: all begin from the same paint.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, tee
 
@@ -31,14 +31,13 @@ def retouched(
     carrying: Stylize,
     styles: list[StyleImage],
     settings: Settings,
-    keyframes: Collection[int],
     *,
     steps: int = STEPS,
     device: str = "cpu",
 ) -> Stylize:
-    """What `carrying` paints, but for the frames whose pts are in `keyframes`, with steps on top.
+    """What `carrying` paints, with steps on top. Frames are RGB.
 
-    settings: of the keyframes. Frames are RGB.
+    settings: of the keyframes. They have steps on top as well: else the film would jump there.
     """
     if not steps:
         return carrying
@@ -48,10 +47,6 @@ def retouched(
         ours, theirs = tee(chain.from_iterable(batches))
         last: Added | None = None
         for original, carried in zip(ours, carrying(batched(theirs, 1)), strict=True):
-            if carried.pts in keyframes:
-                last = None
-                yield carried
-                continue
             small, begun = reduced(original.image, SIDE), as_tensor(carried.image)
             start = begun
             if last is not None and last.change.shape == carried.image.shape:

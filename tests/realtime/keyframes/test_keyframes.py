@@ -254,17 +254,15 @@ class TestRetouching:
     frames = frames_of(panned(5))
     styles = [StyleImage(as_tensor(texture(90, 100, seed=5)))]
 
-    def test_keyframes_stay_and_what_lies_between_is_painted_on(self) -> None:
-        whole = retouched(plain, self.styles, QUICK, {0, 3}, steps=1)
+    def test_every_frame_is_painted_on(self) -> None:
+        whole = retouched(plain, self.styles, QUICK, steps=1)
         painted = list(whole([frame] for frame in self.frames))
-        carried = list(plain([frame] for frame in self.frames))
         assert [frame.pts for frame in painted] == [frame.pts for frame in self.frames]
-        same = [np.array_equal(a.image, b.image) for a, b in zip(painted, carried, strict=True)]
-        assert same == [True, False, False, True, False]
+        assert all(frame.image.any() for frame in painted)
 
     def test_of_what_stands_still_each_frame_is_further_on(self) -> None:
         frames = frames_of([self.frames[0].image] * 5)
-        whole = retouched(unpainted, self.styles, QUICK, set(), steps=2)
+        whole = retouched(unpainted, self.styles, QUICK, steps=2)
         content = as_tensor(frames[0].image)
         totals = [
             next(paint(content, self.styles, QUICK, start=as_tensor(frame.image))).total
@@ -289,7 +287,7 @@ class TestRetouching:
         assert signature(keyframes_command).parameters["retouch"].default == STEPS
 
     def test_no_steps_are_nothing(self) -> None:
-        assert retouched(plain, self.styles, QUICK, {0, 3}, steps=0) is plain
+        assert retouched(plain, self.styles, QUICK, steps=0) is plain
 
 
 @pytest.fixture
