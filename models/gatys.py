@@ -255,7 +255,7 @@ def optimize(
         optimizer = torch.optim.Adam([pixels], lr=settings.learning_rate, betas=(0.9, 0.99))
     else:
         known = guess if settings.optimizer == "multilevel" else None
-        optimizer = LBFGS(pixels, settings.history, known)
+        optimizer = LBFGS(pixels, min(settings.history, steps), known)
     found: list[Losses] = []
 
     def evaluate() -> Tensor:
