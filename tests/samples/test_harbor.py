@@ -18,7 +18,7 @@ from scenery.scene import camera, scene
 SAMPLES = Path(harbor.__file__).parent
 HEIGHT, WIDTH = 180, 320  # half the size of the clip: large enough for boats and gulls to count
 FRAME = 1 / 30
-MOMENTS = [0.5, 3.5, 6.0]
+MOMENTS = [0.5, 6.0]
 
 
 def as_tensor(array: np.ndarray) -> Tensor:

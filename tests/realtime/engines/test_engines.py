@@ -55,7 +55,7 @@ def engine(request) -> Engine:
 
 
 @pytest.mark.parametrize("name", ENGINES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), count=st.integers(1, 3))
 def test_any_size_and_batch(name, height, width, count):
     engine = ENGINES[name]

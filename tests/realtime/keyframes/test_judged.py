@@ -35,13 +35,13 @@ def test_half_way(keyframes: list[int], count: int, places: list[int]) -> None:
 
 
 def test_a_pan_is_carried_steadily() -> None:
-    images, painting = panned(8), texture(90, 100, seed=5)
+    images, painting = panned(5), texture(90, 100, seed=5)
     judge = Judge(load_loss_network("compact"), painting)
 
     def nothing(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
         return chain.from_iterable(batches)
 
-    row = judged(images, painting, Settings(steps=20), nothing, judge)
+    row = judged(images, painting, Settings(steps=10), nothing, judge)
     assert row["keyframes"] == [0] and row["filled"] < 0.2
     assert 0 < row["e_warp"]["carried"] < 0.6 * row["e_warp"]["alone"]
     assert row["style"]["ratio"] == pytest.approx(
