@@ -207,7 +207,10 @@ class Retouch:
     """
 
     def __init__(self, styles: Sequence[StyleImage], settings: Settings, device: str) -> None:
-        """settings: `steps` are those on each; sizes, start and optimiser do not count."""
+        """settings: `steps` are those on each; sizes, start and optimiser do not count.
+
+        Raises WeightsError.
+        """
         self._styles, self._settings, self._device = styles, settings, device
         self._network = open_network(settings, device)
         self._known: tuple[Objective, Multilevel] | None = None  # of the size last seen

@@ -119,7 +119,7 @@ class Objective:
 
     @torch.no_grad()
     def aim_at(self, content: Tensor) -> None:
-        """Another content, of the same size."""
+        """Take another content, (1, 3, H, W) in [0, 1], of the same size."""
         self.content, layers = content, self.weights.content_layers
         self._content_targets = [self._seen(content, window, layers) for window in self._windows]
         self._energies = {

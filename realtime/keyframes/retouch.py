@@ -2,8 +2,8 @@
 
 What is moved is resampled, drawn out, and filled in where it hides something: at 512x288 the style
 loss of frames half way between keyframes grows by up to three tenths. A few steps bring it back,
-as what they add to one frame is taken along to the next, and the frames stay as steady as they
-were: all begin from the same paint.
+as what they add to one frame is taken along to the next. The frames stay as steady as they were:
+all begin from the same paint.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ def retouched(
     steps: int = STEPS,
     device: str = "cpu",
 ) -> Stylize:
-    """What `carrying` paints, with steps on top. Frames are RGB.
+    """What `carrying` paints, with steps on top of every frame, (H, W, 3) uint8 RGB.
 
-    settings: of the keyframes. They have steps on top as well: else the film would jump there.
+    Of keyframes too: else the film would jump there. settings: those they were painted with.
+    steps: 0 is `carrying` itself. Raises WeightsError.
     """
     if not steps:
         return carrying
@@ -62,11 +63,14 @@ def retouched(
 class Added:
     """What the steps have added to a frame."""
 
-    small: np.ndarray  # the original, reduced
-    change: np.ndarray  # (H, W, 3) float32, [-1, 1]
+    small: np.ndarray  # (h, w, 3) uint8: the original, by `reduced`
+    change: np.ndarray  # (H, W, 3) float32 in [-1, 1]
 
     def moved_to(self, small: np.ndarray) -> np.ndarray:
-        """It where it belongs in the next frame, and nothing where that shows something new."""
+        """The change where it belongs in the next frame, none where that shows something new.
+
+        small: the next original, as ours. Returns (H, W, 3) float32.
+        """
         height, width = self.change.shape[:2]
         track = Track(self.small)
         track.follow(small)
