@@ -7,8 +7,8 @@ from typing import Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would report to Microsoft
 
 _WHERE = {
-    "export_onnx": "export.onnx_file",
-    "check_parity": "export.parity",
+    "export_onnx": "impasto.export.onnx_file",
+    "check_parity": "impasto.export.parity",
 }
 
 

@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from export.about import about_style, sign
-from export.contract import (
+from impasto.export.graphs.builder import Mixture, build_model
+from impasto.export.metadata import about_style, sign
+from impasto.export.parity import SHAPES, Difference, check_parity, to_floats
+from impasto.export.quantize import quantize
+from impasto.export.scenes import render
+from impasto.export.spec import (
     NEWEST_OPSET,
     OLDEST_OPSET,
     OPSET,
@@ -17,12 +21,8 @@ from export.contract import (
     Shape,
     possible,
 )
-from export.onnx_graph import Mixture, build_model
-from export.parity import SHAPES, Difference, check_parity, to_floats
-from export.quantize import quantize
-from export.scenes import render
-from models.errors import SinkError
-from models.styles import load_network, load_style, mix, mixture_of, parse_blend, trunk_file
+from impasto.models.errors import SinkError
+from impasto.models.styles import load_network, load_style, mix, mixture_of, parse_blend, trunk_file
 
 _CALIBRATION = 12  # pictures rendered where none are given
 

@@ -10,12 +10,12 @@ import onnxruntime
 import torch
 from torch import nn
 
-from export.contract import FRAMES, STYLISED, WEIGHTS, Layout, Precision, Shape
-from export.scenes import render
-from models.classic import ClassicNet
-from models.eight_bit import EightBit
-from models.errors import EngineError, ParityError
-from models.transform_net import TransformNet
+from impasto.export.scenes import render
+from impasto.export.spec import FRAMES, STYLISED, WEIGHTS, Layout, Precision, Shape
+from impasto.models.classic import ClassicNet
+from impasto.models.errors import EngineError, ParityError
+from impasto.models.fast.uint8_io import EightBit
+from impasto.models.transform_net import TransformNet
 
 # Three sizes, since one that was baked into the graph would pass alone: a usual one, one that
 # nothing divides, and the smallest, which lies below what reflection needs. One batch and several.

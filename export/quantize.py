@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from export.contract import FRAMES
+from impasto.export.spec import FRAMES
 
 
 def quantize(

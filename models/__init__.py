@@ -9,7 +9,7 @@ from typing import Any
 # speed. Read once, when torch is first imported, which everything of ours does after this.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-_WHERE = {"load_style": "models.styles", "known_styles": "models.styles"}
+_WHERE = {"load_style": "impasto.models.styles", "known_styles": "impasto.models.styles"}
 
 
 def __getattr__(name: str) -> Any:

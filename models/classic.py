@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import reflect_pad
+from impasto.models.layers import reflect_pad
 
 
 class ClassicNet(nn.Module):

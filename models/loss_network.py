@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.errors import WeightsError
-from models.frozen import conv_relu
+from impasto.models.errors import WeightsError
+from impasto.models.gatys.frozen_conv import conv_relu
 
 VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between two poolings (Simonyan and Zisserman 2014)
 VGG19_TO_RELU5_1 = (2, 2, 4, 4, 1)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from models.errors import WeightsError
-from models.forms import FORMS, shapes
+from impasto.models.architectures import FORMS, shapes
+from impasto.models.errors import WeightsError
 
 if TYPE_CHECKING:  # torch loads only with the first network
-    from models.transform_net import TransformNet
+    from impasto.models.transform_net import TransformNet
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -72,7 +72,7 @@ def parse_blend(spec: str) -> dict[str, float]:
 class Weights(NamedTuple):
     """What a network is, for engines that need no PyTorch."""
 
-    form: str  # one of models.forms.FORMS
+    form: str  # one of impasto.models.architectures.FORMS
     arrays: dict[str, np.ndarray]  # float32, by the names that `TransformNet` gives them
 
 
@@ -106,7 +106,7 @@ def network_of(weights: Weights) -> "TransformNet":
     """The network itself."""
     import torch
 
-    from models.transform_net import TransformNet
+    from impasto.models.transform_net import TransformNet
 
     network = TransformNet(weights.form)
     network.load_state_dict({name: torch.from_numpy(x) for name, x in weights.arrays.items()})

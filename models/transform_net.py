@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import forms
-from models.forms import FORMS, Form
-from models.layers import ResidualBlock, ShuffleConv, UpsampleConv, conv, reflect_pad
+from impasto.models import architectures
+from impasto.models.architectures import FORMS, Form
+from impasto.models.layers import ResidualBlock, ShuffleConv, UpsampleConv, conv, reflect_pad
 
 
 class TransformNet(nn.Module):
@@ -19,7 +19,7 @@ class TransformNet(nn.Module):
     with all of it given back.
     """
 
-    MARGIN, STRIDE = forms.MARGIN, forms.STRIDE
+    MARGIN, STRIDE = architectures.MARGIN, architectures.STRIDE
 
     def __init__(self, form_name: str) -> None:
         super().__init__()

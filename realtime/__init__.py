@@ -10,7 +10,12 @@ from typing import Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # not to be found
 
-_WHERE = {"stylize_video": "realtime.files.convert", "Report": "realtime.files.convert"}
+_WHERE = {
+    "stylize_video": "impasto.realtime.files.convert",
+    "Report": "impasto.realtime.files.convert",
+    "Stylizer": "impasto.realtime.stylizer",
+    "open_engine": "impasto.realtime.engines.select",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,6 @@
 
 import sys
 
-from realtime.cli.main import main
+from impasto.realtime.cli.main import main
 
 sys.exit(main())

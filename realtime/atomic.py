@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.errors import SinkError
+from impasto.models.errors import SinkError
 
 
 def partial_path(path: Path) -> Path:

@@ -22,7 +22,7 @@ class Frame:
     """One picture, and when to show it.
 
     The picture is RGB, or, where `color` says what its numbers mean, the planes of a codec: Y'CbCr
-    4:2:0, luma above and both planes of chroma, one after the other, below (see models.planes).
+    4:2:0, luma above and both planes of chroma, one after the other, below (see fast.yuv420).
     Planes may lie on a GPU, as a torch.Tensor, for who has asked for that; see `on_host`.
     """
 

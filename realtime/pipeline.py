@@ -1,10 +1,10 @@
 """The way of a frame: source, batcher, stylizer, sink."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Protocol
 
-from realtime.batcher import batched
-from realtime.frame import Frame
+from impasto.realtime.frame import Frame
 
 Stylize = Callable[[Iterator[list[Frame]]], Iterable[Frame]]
 
@@ -13,6 +13,18 @@ class Sink(Protocol):
     """Where frames go."""
 
     def write(self, frame: Frame, /) -> None: ...
+
+
+def batched(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Yield lists of `size` frames, in order; the last may be short, and none is empty.
+
+    Raises ValueError if `size` is below 1.
+    """
+    if size < 1:
+        raise ValueError(f"a batch holds 1 frame or more, got {size}")
+    frames = iter(frames)
+    while batch := list(islice(frames, size)):
+        yield batch
 
 
 def run(frames: Iterable[Frame], stylize: Stylize, sink: Sink, *, batch_size: int = 1) -> int:

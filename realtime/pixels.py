@@ -15,7 +15,7 @@ import numpy as np
 from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from realtime.frame import ColorTags, Frame
+from impasto.realtime.frame import ColorTags, Frame
 
 if TYPE_CHECKING:  # where there are tensors, torch is loaded already
     from torch import Tensor

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from realtime.cuts import CutDetector
-from realtime.engines.engine import Engine, Statistics
-from realtime.frame import ColorTags, Frame, on_host, stacked
-from realtime.pixels import rgb_of, with_color_of
-from realtime.steadiness import Steadiness
-from realtime.threads import side_by_side
+from impasto.realtime.engines.base import Engine, Statistics
+from impasto.realtime.frame import ColorTags, Frame, on_host, stacked
+from impasto.realtime.pixels import rgb_of, with_color_of
+from impasto.realtime.temporal.cuts import CutDetector
+from impasto.realtime.temporal.modes import Steadiness
+from impasto.realtime.threads import side_by_side
 
 if TYPE_CHECKING:
-    from realtime import steady
+    from impasto.realtime.temporal import blend, hold
 
 # How often the carried statistics are measured, and how far they then move. PSNR in dB against
 # every frame's own statistics, on eight real clips (webcam to spinning dancer; in bf16, which alone
-# gives 53), mean of all and of the worst clip (`python -m models.check_folding`):
+# gives 53), mean of all and of the worst clip (`python -m impasto.models.training.check_folding`):
 #     every 3, by 0.3: 48.0, 41.7    every 5, by 0.3: 46.3, 39.3    every 10, by 0.3: 44.0, 34.2
 #     every 3, by 0.5: 49.6, 44.8    every 5, by 0.5: 47.7, 41.6    never: 39.8, 26.2
 # More weight, or a longer wait, shows as a jump at every refresh where the light changes. Every
@@ -48,7 +48,7 @@ class Stylizer:
     they are measured anew at every scene cut. Without it each frame is a picture by itself.
     keep_color: paint the luminance only.
     steadiness: "hold" keeps inputs where only noise changed, and outputs where inputs stay alike;
-    "flow" blends outputs along the motion, "raft" too, with RAFT for DIS (see realtime.steady); all
+    "flow" blends outputs along the motion, "raft" too, with RAFT for DIS (see temporal.blend); all
     begin anew at a cut.
     ahead: batches may be asked for before the frames of earlier ones have been taken. A CPU then
     paints two frames side by side, half of its cores each: they need less of the cores' time than
@@ -73,10 +73,11 @@ class Stylizer:
     ) -> None:
         self.engine, self.keep_color, self.steadiness = engine, keep_color, steadiness
         self.carry = carry and engine.carries
-        self._hold: steady.Hold | None = None
-        self._blend: steady.StillBlend | steady.FlowBlend | None = None
+        self._hold: hold.Hold | None = None
+        self._blend: blend.StillBlend | blend.FlowBlend | None = None
         if steadiness == "hold":  # OpenCV loads for nothing else here
-            from realtime.steady import Hold, StillBlend
+            from impasto.realtime.temporal.blend import StillBlend
+            from impasto.realtime.temporal.hold import Hold
 
             self._hold, self._blend = Hold(), StillBlend()
         elif steadiness != "off":
@@ -196,11 +197,11 @@ class Stylizer:
         return engine.carry(images, statistics), statistics
 
 
-def _flow_blend(steadiness: Steadiness, device: str) -> "steady.FlowBlend":
-    from realtime.steady import FlowBlend
+def _flow_blend(steadiness: Steadiness, device: str) -> "blend.FlowBlend":
+    from impasto.realtime.temporal.blend import FlowBlend
 
     if steadiness == "flow":
         return FlowBlend()
-    from realtime.raft import Raft
+    from impasto.realtime.temporal.raft import Raft
 
     return FlowBlend(flows=Raft(device=device))

@@ -3,6 +3,6 @@
 import os
 from tempfile import mkdtemp
 
-import cv2  # noqa: F401  # before PyAV, or else its windows hang: see realtime.live.window
+import cv2  # noqa: F401  # before PyAV, or else its windows hang: see impasto.realtime.live.window
 
 os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")  # what is remembered of a machine

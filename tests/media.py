@@ -12,8 +12,8 @@ from typing import Any
 import av
 import numpy as np
 
-from realtime.frame import ColorTags
-from realtime.pixels import to_video_frame
+from impasto.realtime.frame import ColorTags
+from impasto.realtime.pixels import to_video_frame
 
 SIZE = (48, 64)  # (height, width)
 _CODECS = {".webm": "libvpx-vp9", ".avi": "mpeg4", ".gif": "gif", ".ts": "mpeg2video"}

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from models.eight_bit import EightBit
-from models.layers import reflect_pad
-from models.moments import Moments
-from models.transform_net import TransformNet
+from impasto.models.fast.norm_statistics import Moments
+from impasto.models.fast.uint8_io import EightBit
+from impasto.models.layers import reflect_pad
+from impasto.models.transform_net import TransformNet
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from typing import Any, Self
 import av
 import numpy as np
 
-from realtime.pixels import to_video_frame
+from impasto.realtime.pixels import to_video_frame
 from tests.media import numbered_picture
 
 SIZE = (48, 64)

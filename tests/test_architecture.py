@@ -24,39 +24,40 @@ INNER = {
     "threads": set(),
     "atomic": set(),
     "meter": set(),
-    "raft": set(),
-    "steadiness": set(),
-    "motion": set(),
-    "steady": {"motion"},
+    "cpu": set(),
+    "temporal/raft": set(),
+    "temporal/modes": set(),
+    "temporal/flow": set(),
+    "temporal/hold": set(),
+    "temporal/blend": {"temporal.flow"},
     "pixels": {"frame"},
-    "batcher": {"frame"},
-    "pipeline": {"frame", "batcher"},
+    "pipeline": {"frame"},
     "cli/arguments": set(),
     "cli/jobs": set(),
     "cli/terminal": set(),
-    "live/pace": set(),
-    "live/controls": {"steadiness"},
-    "live/overlay": {"live.controls", "steadiness"},
-    "keyframes/tracking": {"motion"},
-    "keyframes/recolor": set(),
-    "keyframes/shots": {"files.containers", "cuts", "frame", "keyframes.tracking"},
-    "keyframes/carry": {
-        "batcher",
+    "live/rate_control": set(),
+    "live/controls": {"temporal.modes"},
+    "live/overlay": {"live.controls", "temporal.modes"},
+    "keyframes/tracking": {"temporal.flow"},
+    "keyframes/color_transfer": set(),
+    "keyframes/selection": {"files.containers", "temporal.cuts", "frame", "keyframes.tracking"},
+    "keyframes/propagate": {
         "frame",
-        "keyframes.recolor",
+        "keyframes.color_transfer",
         "keyframes.tracking",
-        "motion",
         "pipeline",
+        "temporal.flow",
     },
 }
 # What the folders of realtime may import of each other; all may import the modules beside them.
 FOLDERS = {
+    "temporal": set(),
     "engines": set(),
     "files": set(),
-    "live": {"engines", "files"},
+    "live": {"engines", "files", "temporal"},
     "painting": {"engines", "files", "live"},
-    "measure": {"engines", "files", "live", "painting"},
-    "keyframes": {"engines", "files", "painting", "measure"},
+    "keyframes": {"engines", "files", "painting", "temporal"},
+    "measure": {"engines", "files", "keyframes", "live", "painting", "temporal"},
 }
 HEAVY = ("torch", "torchvision", "cv2", "onnxruntime", "onnx", "av", "numpy", "scenedetect")
 
@@ -75,17 +76,18 @@ def ours_in_realtime(path: Path) -> set[str]:
     """The modules of realtime that a file imports: `frame`, `files.codecs`, `live.loop`."""
     names = (name.split(".") for name in imported(path))
     return {
-        ".".join(name[1:3] if (ROOT / "realtime" / name[1]).is_dir() else name[1:2])
+        ".".join(name[2:4] if (ROOT / "realtime" / name[2]).is_dir() else name[2:3])
         for name in names
-        if name[0] == "realtime" and len(name) > 1
+        if name[:2] == ["impasto", "realtime"] and len(name) > 2
     }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_imports_point_one_way(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
-    ours = {name.split(".")[0] for name in imported(path)} & {*PACKAGES, "tests", "samples"}
-    assert ours <= MAY_IMPORT[package]
+    names = [name.split(".") for name in imported(path)]
+    assert not {name[0] for name in names} & {*PACKAGES, "tests", "samples"}
+    assert {name[1] for name in names if name[0] == "impasto"} <= MAY_IMPORT[package]
 
 
 @pytest.mark.parametrize("module", INNER)
@@ -110,7 +112,9 @@ def test_nothing_is_unpickled(path: Path) -> None:
             assert ast.unparse(node) != "torch.load", f"{path}:{node.lineno}"
 
 
-@pytest.mark.parametrize("module", ["models", "export", "realtime", "realtime.cli.main"])
+@pytest.mark.parametrize(
+    "module", ["impasto.models", "impasto.export", "impasto.realtime", "impasto.realtime.cli.main"]
+)
 def test_importing_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY})))"
     ran = subprocess.run(
@@ -122,7 +126,7 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["video", "--help"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
-        "import sys; from realtime.cli.main import main; main(sys.argv[1:]);"
+        "import sys; from impasto.realtime.cli.main import main; main(sys.argv[1:]);"
         f"print('loaded:', *sorted(set(sys.modules) & set({HEAVY})))"
     )
     ran = subprocess.run(
@@ -146,7 +150,11 @@ def test_only_the_command_prints() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["export.parity", "realtime.engines.onnx_engine", "realtime.engines.openvino_engine"],
+    [
+        "impasto.export.parity",
+        "impasto.realtime.engines.onnx_engine",
+        "impasto.realtime.engines.openvino_engine",
+    ],
 )
 def test_libraries_do_not_report_its_use(module: str, tmp_path: Path) -> None:
     """What they report with is an identity that they keep in the user's home."""

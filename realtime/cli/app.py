@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from models.errors import ImpastoError
-from realtime.cli.terminal import complain, say, words_of
+from impasto.models.errors import ImpastoError
+from impasto.realtime.cli.terminal import complain, say, words_of
 
 app = typer.Typer(
     name="impasto",
@@ -54,7 +54,7 @@ def impasto(
 ) -> None:
     """Turns video into painting. Each command shows an example with --help."""
     if version:
-        from realtime.measure.doctor import version_of
+        from impasto.realtime.measure.doctor import version_of
 
         say(f"impasto {version_of('impasto') or '(not installed)'}")
     elif context.invoked_subcommand is None:

@@ -4,15 +4,11 @@ from typing import Any
 
 import typer
 
-from realtime.cli import options
-from realtime.cli.app import command
-from realtime.cli.jobs import VIDEO_EXTENSIONS, Job, find_jobs
-from realtime.cli.terminal import (
-    complain,
-    counted,
-    say,
-)
-from realtime.cli.work import OnProgress, finish, work_through
+from impasto.realtime.cli import options
+from impasto.realtime.cli.app import command
+from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, Job, find_jobs
+from impasto.realtime.cli.terminal import complain, counted, say
+from impasto.realtime.cli.work import OnProgress, finish, work_through
 
 
 @command(example="impasto video holiday.mp4 painted.mp4 --style great_wave")
@@ -46,12 +42,12 @@ def video(
         raise typer.BadParameter("--start must come before --end.")
     if crf is not None and bitrate is not None:
         raise typer.BadParameter("Give either --crf or --bitrate: the one decides the other.")
-    from realtime.atomic import partial_path
-    from realtime.engines.choice import Choice, Painter
-    from realtime.files.codecs import CONTAINERS
-    from realtime.files.convert import stylize_video
-    from realtime.files.sources import VideoFile
-    from realtime.threads import work_in_batch
+    from impasto.realtime.atomic import partial_path
+    from impasto.realtime.cpu import work_in_batch
+    from impasto.realtime.engines.choice import Choice, Painter
+    from impasto.realtime.files.codecs import CONTAINERS
+    from impasto.realtime.files.convert import stylize_video
+    from impasto.realtime.files.video_reader import VideoFile
 
     work_in_batch()
     choice = Choice(style, strength, engine, device, precision)
@@ -121,10 +117,15 @@ def image(
     """Paint one picture, or a folder of them. JPEG, PNG, WebP, BMP and TIFF; alpha is kept."""
     import numpy as np
 
-    from realtime.atomic import check_target
-    from realtime.engines.choice import Choice, Painter
-    from realtime.files.pictures import PICTURE_EXTENSIONS, holds_alpha, write_picture
-    from realtime.files.stills import PICTURE_SUFFIXES, read_picture
+    from impasto.realtime.atomic import check_target
+    from impasto.realtime.engines.choice import Choice, Painter
+    from impasto.realtime.files.images import (
+        PICTURE_EXTENSIONS,
+        PICTURE_SUFFIXES,
+        holds_alpha,
+        read_picture,
+        write_picture,
+    )
 
     choice = Choice(style, strength, engine, device, precision)
     choice.check()

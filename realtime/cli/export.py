@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from export import contract
-from realtime.cli import options
-from realtime.cli.app import command
-from realtime.cli.terminal import say, show_findings, show_json, show_table
+from impasto.export import spec
+from impasto.realtime.cli import options
+from impasto.realtime.cli.app import command
+from impasto.realtime.cli.terminal import say, show_findings, show_json, show_table
 
 MOST_CALIBRATING = 64  # pictures of a folder: more change the measured ranges little, and take time
 
@@ -36,7 +36,7 @@ def export(
     static: Annotated[
         Any,
         typer.Option(
-            parser=options.typed(contract.parse_static),
+            parser=options.typed(spec.parse_static),
             metavar="NxHxW",
             help="One fixed shape, such as 1x720x1280, for TensorRT and phones; else any.",
         ),
@@ -44,11 +44,11 @@ def export(
     opset: Annotated[
         int,
         typer.Option(
-            min=contract.OLDEST_OPSET,
-            max=contract.NEWEST_OPSET,
+            min=spec.OLDEST_OPSET,
+            max=spec.NEWEST_OPSET,
             help="Of the ONNX operators; older ones load in older programs.",
         ),
-    ] = contract.OPSET,
+    ] = spec.OPSET,
     fp16: Annotated[
         bool, typer.Option("--fp16", help="Half precision, for GPUs; in and out as before.")
     ] = False,
@@ -68,7 +68,7 @@ def export(
 ) -> None:
     """Write a style as ONNX, for other programs; checked against PyTorch before it is there."""
     if show is not None:
-        from export.about import read_about
+        from impasto.export.metadata import read_about
 
         about = read_about(show)
         if json:
@@ -85,15 +85,15 @@ def export(
         raise typer.BadParameter("--interactive goes with --fp16, not --int8: it mixes weights.")
     if calibrate is not None and not int8:
         raise typer.BadParameter("--calibrate is for --int8: give both.")
-    from models.styles import mixture_of
-    from realtime.atomic import written
+    from impasto.models.styles import mixture_of
+    from impasto.realtime.atomic import written
 
     mixture_of(style, strength=strength)  # an unknown style is told before anything heavy is loaded
     with written(target, overwrite=overwrite) as partial:
         size = 360 if static is None else static[1:]
         pictures = None if calibrate is None else read_pictures(calibrate, size=size)
-        from export import export_onnx
-        from export.parity import rows_of
+        from impasto.export import export_onnx
+        from impasto.export.parity import rows_of
 
         differences: list[Any] = []
         export_onnx(
@@ -117,7 +117,7 @@ def export(
 
 def read_pictures(folder: Path, *, size: int | tuple[int, int]) -> list[Any]:
     """The first pictures of a folder, each (1, H, W, 3) uint8 RGB, to calibrate with."""
-    from realtime.files.stills import pictures_in, read_picture
+    from impasto.realtime.files.images import pictures_in, read_picture
 
     files = pictures_in(folder)[:MOST_CALIBRATING]
     return [read_picture(path, size=size)[None] for path in files]

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import SinkError, SourceError
+from impasto.models.errors import SinkError, SourceError
 
 VIDEO_EXTENSIONS = frozenset(
     (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg")

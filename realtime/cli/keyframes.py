@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from realtime.cli import arguments, options
-from realtime.cli.app import command
-from realtime.cli.terminal import (
+from impasto.realtime.cli import arguments, options
+from impasto.realtime.cli.app import command
+from impasto.realtime.cli.terminal import (
     complain,
     counted,
     progress_bar,
@@ -120,11 +120,11 @@ def keyframes(
     if crf is not None and bitrate is not None:
         raise typer.BadParameter("Give either --crf or --bitrate: the one decides the other.")
     if fill not in ("nearest", "content"):
-        from models.styles import mixture_of
+        from impasto.models.styles import mixture_of
 
         mixture_of(fill)  # an unknown style is told before anything heavy is loaded
-    from realtime.keyframes.keyframing import Film, Order, Shots, choose, work, write_sheet
-    from realtime.keyframes.shots import Rule
+    from impasto.realtime.keyframes.render import Film, Order, Shots, choose, work, write_sheet
+    from impasto.realtime.keyframes.selection import Rule
 
     film = Film(source, size, start, end)
     order = Order(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from realtime.cli import options
-from realtime.cli.app import command
-from realtime.cli.terminal import complain, progress_bar, say, show_json
+from impasto.realtime.cli import options
+from impasto.realtime.cli.app import command
+from impasto.realtime.cli.terminal import complain, progress_bar, say, show_json
 
 
 @command(example="impasto learn painting.jpg mine.safetensors --photos holidays/")
@@ -38,10 +38,10 @@ def learn(
 
     Ctrl-C stops it; the same command goes on from there.
     """
-    from models.train import Recipe
-    from realtime.engines.torch_engine import torch_device
-    from realtime.painting.learn import Lesson
-    from realtime.painting.learn import learn as learn_it
+    from impasto.models.training.train import Recipe
+    from impasto.realtime.engines.torch_engine import torch_device
+    from impasto.realtime.painting.learn import Lesson
+    from impasto.realtime.painting.learn import learn as learn_it
 
     recipe = Recipe(steps=steps, style_weight=style_weight)
     lesson = Lesson(painting, photos or [], target, recipe, overwrite, torch_device(device))

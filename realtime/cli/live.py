@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from models.errors import WeightsError
-from realtime.cli import arguments, options
-from realtime.cli.app import command
-from realtime.cli.terminal import counted, say, show_table
+from impasto.models.errors import WeightsError
+from impasto.realtime.cli import arguments, options
+from impasto.realtime.cli.app import command
+from impasto.realtime.cli.terminal import counted, say, show_table
 
 
 @command(example="impasto live --style great_wave")
@@ -85,9 +85,9 @@ def live(
         show_cameras()
         return
     if window:
-        import realtime.live.window  # noqa: F401  # before anything loads PyAV: see there
+        import impasto.realtime.live.window  # noqa: F401  # before anything loads PyAV: see there
 
-    from models.styles import known_styles, mixture_of
+    from impasto.models.styles import known_styles, mixture_of
 
     styles = list(known_styles())
     if style is not None:
@@ -95,8 +95,8 @@ def live(
         styles = [style, *(name for name in styles if name != style)]
     if not styles:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")
-    from realtime.live.controls import Controls
-    from realtime.live.preview import Wanted, preview
+    from impasto.realtime.live.controls import Controls
+    from impasto.realtime.live.session import Wanted, preview
 
     wanted = Wanted(
         styles=styles,
@@ -134,7 +134,7 @@ def live(
 
 def show_cameras() -> None:
     """The cameras of this machine, a row each."""
-    from realtime.live.cameras import list_cameras
+    from impasto.realtime.live.cameras import list_cameras
 
     cameras = list_cameras()
     if not cameras:

@@ -13,9 +13,9 @@ from io import TextIOWrapper
 
 import typer
 
-from realtime.cli import convert, live, paint, keyframes, styles, learn, export, measure  # noqa: F401
-from realtime.cli.app import UsageError, app
-from realtime.cli.terminal import complain
+from impasto.realtime.cli import convert, live, paint, keyframes, styles, learn, export, measure  # noqa: F401
+from impasto.realtime.cli.app import UsageError, app
+from impasto.realtime.cli.terminal import complain
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from models.errors import WeightsError
-from realtime.cli import arguments, options
-from realtime.cli.app import command
-from realtime.cli.terminal import (
+from impasto.models.errors import WeightsError
+from impasto.realtime.cli import arguments, options
+from impasto.realtime.cli.app import command
+from impasto.realtime.cli.terminal import (
     say,
     show_findings,
     show_json,
@@ -55,31 +55,31 @@ def bench(
     """Measure the speed here: our network, the classic one, and the machine's own limit."""
     if live and gatys:
         raise typer.BadParameter("Give either --live or --gatys.")
-    from models.styles import known_styles, mixture_of
+    from impasto.models.styles import known_styles, mixture_of
 
     style = style or next(iter(known_styles()), None)
     if style is None:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")
     mixture_of(style)  # an unknown style is told before anything heavy is loaded
-    from realtime.engines.torch_engine import torch_device
+    from impasto.realtime.engines.torch_engine import torch_device
 
     def measuring(part: str) -> None:
         if not json:
             say(f"measuring {part} ...")
 
     if live:
-        from realtime.measure.bench_live import bench_live
+        from impasto.realtime.measure.bench_live import bench_live
 
         found = bench_live(style, size=size, fps=fps, seconds=seconds, device=device)
         show = show_live
     elif gatys:
-        from realtime.measure.bench_gatys import bench_gatys
+        from impasto.realtime.measure.bench_gatys import bench_gatys
 
         found = bench_gatys(style, device=torch_device(device), say=measuring)
         show = show_gatys
     else:
-        from realtime.measure.bench import CLIP
-        from realtime.measure.bench import bench as measure
+        from impasto.realtime.measure.bench import CLIP
+        from impasto.realtime.measure.bench import bench as measure
 
         clip = CLIP if clip is None and CLIP.is_file() else clip
         device = torch_device(device)
@@ -93,7 +93,7 @@ def bench(
 
 def show_gatys(figures: dict[str, Any]) -> None:
     """What `realtime.measure.bench_gatys.bench_gatys` measured."""
-    from realtime.measure.bench_gatys import tables
+    from impasto.realtime.measure.bench_gatys import tables
 
     for columns, rows in tables(figures):
         show_table(columns, rows)
@@ -168,11 +168,11 @@ def eval(
         raise typer.BadParameter("--gatys-steps needs a --painting and a --picture.")
     if carried and (painting is None or not clips):
         raise typer.BadParameter("--carried needs a --painting and a --clip.")
-    from realtime.engines.choice import Choice
+    from impasto.realtime.engines.choice import Choice
 
     choice = Choice(style, strength, engine, device, precision)
     choice.check()
-    from realtime.measure.evaluate import evaluate, tables
+    from impasto.realtime.measure.evaluate import evaluate, tables
 
     figures = evaluate(
         choice,
@@ -186,7 +186,7 @@ def eval(
         say=lambda line: None if json else say(line),
     )
     if gatys_steps and painting is not None:
-        from realtime.measure.bench_gatys import steps_of_pictures
+        from impasto.realtime.measure.bench_gatys import steps_of_pictures
 
         network = "oxford" if teacher else loss_network
         worth = steps_of_pictures(choice, pictures, painting, network, teacher)
@@ -196,9 +196,9 @@ def eval(
                 say(f"{row['picture'].name}: one pass is worth {steps or 'over 300'} L-BFGS steps")
     found = tables(figures)
     if carried and painting is not None:
-        from realtime.keyframes import judged
+        from impasto.realtime.measure import evaluate_keyframes
 
-        figures["carried"] = judged.evaluate_carried(
+        figures["carried"] = evaluate_keyframes.evaluate_carried(
             choice,
             clips,
             painting,
@@ -208,7 +208,7 @@ def eval(
             teacher=teacher,
             say=lambda line: None if json else say(line),
         )
-        found += judged.tables(figures["carried"])
+        found += evaluate_keyframes.tables(figures["carried"])
     if json:
         show_json(figures)
     else:
@@ -219,7 +219,7 @@ def eval(
 @command(example="impasto doctor --json")
 def doctor(json: options.Json = False, traceback: options.Traceback = False) -> None:
     """Show what this machine has: devices, encoders, cameras, weights. Exit 1 if amiss."""
-    from realtime.measure.doctor import examine
+    from impasto.realtime.measure.doctor import examine
 
     found = examine()
     if json:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from realtime import steadiness
-from realtime.cli import arguments
+from impasto.realtime.cli import arguments
+from impasto.realtime.temporal import modes
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ KeepColor = Annotated[
     bool, typer.Option("--keep-color", help="Paint the luminance only; keep the colours.")
 ]
 Steadiness = Annotated[
-    steadiness.Steadiness,
+    modes.Steadiness,
     typer.Option(
         help="Against flicker. hold: where little but noise changes, for a camera that stands "
         "still; flow: blends along the motion, for one that moves; raft: the same with a network "

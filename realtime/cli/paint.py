@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from realtime.cli import options
-from realtime.cli.app import command
-from realtime.cli.terminal import complain, progress_bar, say, show_json
+from impasto.realtime.cli import options
+from impasto.realtime.cli.app import command
+from impasto.realtime.cli.terminal import complain, progress_bar, say, show_json
 
 
 @command(example="impasto paint holiday.jpg great_wave.jpg painted.png")
@@ -107,16 +107,16 @@ def paint(
     Ctrl-C keeps the picture so far.
     """
     if preview:
-        import realtime.live.window  # noqa: F401  # before anything loads PyAV: see there
+        import impasto.realtime.live.window  # noqa: F401  # before anything loads PyAV: see there
     if teacher is not None and loss_network is not None:
         raise typer.BadParameter("Give either --loss-network or --teacher.")
     if study is not None and (preview or every or curves or mask or colors != "painting"):
         raise typer.BadParameter("--study makes its own sheet and curves: leave such options.")
     if mask and len(mask) != len(style) and (len(mask), len(style)) != (1, 2):
         raise typer.BadParameter("Give a --mask for each painting, or one for two paintings.")
-    from models.gatys import settings_of
-    from realtime.engines.torch_engine import torch_device
-    from realtime.painting import paint as painting
+    from impasto.models.gatys.optimize import settings_of
+    from impasto.realtime.engines.torch_engine import torch_device
+    from impasto.realtime.painting import paint as painting
 
     given = {
         "steps": steps,
@@ -142,7 +142,7 @@ def paint(
     where = torch_device(device)
     tell: Callable[[str], None] = (lambda line: None) if json else say
     if study is not None:
-        from realtime.painting.study import write_study
+        from impasto.realtime.painting.study import write_study
 
         with progress_bar() as bar, bar.file(target.name):
             rows = write_study(

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from models.errors import WeightsError
-from realtime.cli import options
-from realtime.cli.app import command
-from realtime.cli.terminal import say, show_json, show_table
+from impasto.models.errors import WeightsError
+from impasto.realtime.cli import options
+from impasto.realtime.cli.app import command
+from impasto.realtime.cli.terminal import say, show_json, show_table
 
 
 @command(example="impasto styles --sheet styles.png --on holiday.jpg")
@@ -28,7 +28,7 @@ def styles(
     """List the styles that are installed, and make a contact sheet of them."""
     if on is not None and sheet is None:
         raise typer.BadParameter("--on says what is painted on a --sheet: give both.")
-    from models.styles import known_styles
+    from impasto.models.styles import known_styles
 
     known = known_styles()
     if not known:
@@ -40,7 +40,7 @@ def styles(
         rows = [(s.name, s.painting, s.artist, s.year, s.licence) for s in known.values()]
         show_table(columns, rows)
     if sheet is not None:
-        from realtime.painting.sheet import write_sheet
+        from impasto.realtime.painting.sheet import write_sheet
 
         write_sheet(sheet, list(known), on=on, overwrite=overwrite)
         if not json:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from models.errors import SinkError
+from impasto.models.errors import SinkError
 
 if TYPE_CHECKING:  # rich is loaded where it is used: --help needs little of it
     from rich.progress import Progress, TaskID

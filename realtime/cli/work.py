@@ -5,9 +5,9 @@ from typing import Any
 
 import typer
 
-from models.errors import ImpastoError
-from realtime.cli.jobs import Job
-from realtime.cli.terminal import complain, counted, progress_bar, say, show_json, words_of
+from impasto.models.errors import ImpastoError
+from impasto.realtime.cli.jobs import Job
+from impasto.realtime.cli.terminal import complain, counted, progress_bar, say, show_json, words_of
 
 OnProgress = Callable[[int, int | None, float], None]
 Do = Callable[[Job, OnProgress], tuple[str, dict[str, Any]]]

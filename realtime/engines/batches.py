@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.errors import EngineError
-from realtime.engines.engine import Engine
+from impasto.models.errors import EngineError
+from impasto.realtime.engines.base import Engine
 
 _MOST = 64
 

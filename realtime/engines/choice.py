@@ -8,15 +8,15 @@ from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from models.styles import mixture_of
-from realtime.engines.cuda import cuda_devices
+from impasto.models.styles import mixture_of
+from impasto.realtime.engines.cuda import cuda_devices
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from realtime.engines.engine import Engine
-    from realtime.frame import Frame
-    from realtime.steadiness import Steadiness
+    from impasto.realtime.engines.base import Engine
+    from impasto.realtime.frame import Frame
+    from impasto.realtime.temporal.modes import Steadiness
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Painter:
         first = next(batches, None)
         if first is None:
             return
-        from realtime.stylizer import Stylizer
+        from impasto.realtime.stylizer import Stylizer
 
         engine = self._engine_for(first[0].size)
         stylizer = Stylizer(
@@ -87,7 +87,7 @@ class Painter:
 
     def paint(self, picture: np.ndarray) -> np.ndarray:
         """One picture, (H, W, 3) uint8 RGB."""
-        from realtime.frame import Frame
+        from impasto.realtime.frame import Frame
 
         (painted,) = self(iter([[Frame(picture, 0, Fraction(1))]]))
         return painted.image
@@ -100,8 +100,8 @@ class Painter:
         return self._engine
 
     def _open(self, size: tuple[int, int]) -> Engine:
-        from models.styles import load_weights
-        from realtime.engines.engine import open_engine
+        from impasto.models.styles import load_weights
+        from impasto.realtime.engines.select import open_engine
 
         choice = self.choice
         # To time the engines takes longer than to paint one picture, and so does loading PyTorch.

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from models import forms
-from models.styles import Weights, weights_of
-from realtime.engines.engine import Engine
-from realtime.frame import ColorTags
-from realtime.pixels import planar_video_frame, to_rgb
-from realtime.threads import computing_threads
+from impasto.models import architectures
+from impasto.models.styles import Weights, weights_of
+from impasto.realtime.cpu import computing_threads
+from impasto.realtime.engines.base import Engine
+from impasto.realtime.frame import ColorTags
+from impasto.realtime.pixels import planar_video_frame, to_rgb
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from export.contract import NormStatistics
+    from impasto.export.spec import NormStatistics
 
 
 class Norms(NamedTuple):
@@ -46,7 +46,7 @@ class OnnxEngine(Engine):
     name, device, precision = "onnxruntime", "cpu", "fp32"
 
     def __init__(self, network: nn.Module | Weights, *, color: ColorTags | None = None) -> None:
-        super().__init__(smallest=forms.MARGIN + forms.STRIDE)
+        super().__init__(smallest=architectures.MARGIN + architectures.STRIDE)
         self.color = color
         self.replace(network)
         self.carries = self.reads_planes = isinstance(self.network, Weights)
@@ -121,13 +121,13 @@ def graph_of(
     network: nn.Module | Weights, statistics: NormStatistics, color: ColorTags | None = None
 ) -> bytes:
     """The ONNX graph of what `as_weights` gives, from RGB to RGB, or to planes of these colours."""
-    from export.from_rgb import from_rgb
+    from impasto.export.graphs.rgb_to_yuv import from_rgb
 
     planes = None if color is None else from_rgb(color.matrix, color.full_range)
     if isinstance(network, Weights):
-        from export.templates import filled
+        from impasto.export.graphs.templates import filled
 
         return filled(network, statistics, planes=planes)
-    from export.onnx_graph import build_model
+    from impasto.export.graphs.builder import build_model
 
     return build_model(network, statistics).SerializeToString()

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models import forms
-from models.errors import EngineError, first_line
-from models.styles import Weights, network_of
-from realtime.engines.batches import Batches, RanOut
-from realtime.engines.engine import Engine
-from realtime.engines.onnx_engine import Norms, as_weights
-from realtime.frame import ColorTags
+from impasto.models import architectures
+from impasto.models.errors import EngineError, first_line
+from impasto.models.styles import Weights, network_of
+from impasto.realtime.engines.base import Engine
+from impasto.realtime.engines.batches import Batches, RanOut
+from impasto.realtime.engines.onnx_engine import Norms, as_weights
+from impasto.realtime.frame import ColorTags
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from export.contract import NormStatistics
+    from impasto.export.spec import NormStatistics
 
 PRECISIONS = ("fp16", "fp32")  # the fastest first
 PROVIDERS = {
@@ -63,7 +63,7 @@ class OnnxGpuEngine(Engine):
         color: ColorTags | None = None,
         options: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(smallest=forms.MARGIN + forms.STRIDE)
+        super().__init__(smallest=architectures.MARGIN + architectures.STRIDE)
         require(provider)
         self.provider, self.precision, self.color = provider, precision, color
         self.device = "cpu" if provider == "cpu" else "cuda"
@@ -200,18 +200,18 @@ class OnnxGpuEngine(Engine):
         half = self.precision == "fp16"
         network = self.network
         if kind == "own":  # single pictures, and networks that are not ours: PyTorch builds these
-            from export.onnx_graph import build_model
+            from impasto.export.graphs.builder import build_model
 
             network = network_of(network) if isinstance(network, Weights) else network
             return build_model(network, kind, half=half).SerializeToString()
         assert isinstance(network, Weights)
-        from export.from_rgb import both_ways
-        from export.templates import fill, filled
+        from impasto.export.graphs.rgb_to_yuv import both_ways
+        from impasto.export.graphs.templates import fill, filled
 
         colors = both_ways(self.color.matrix, self.color.full_range) if self.color else {}
         if self.provider != "tensorrt":
             return filled(network, kind, planes=colors or None, gpu=self.precision)
-        from export.gpu_graph import build_gpu_model
+        from impasto.export.graphs.gpu import build_gpu_model
 
         model = build_gpu_model(
             network_of(network), kind, planes=bool(colors), half=half, fold=False

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import openvino
 
-from export.contract import NormStatistics
-from models import forms
-from models.errors import EngineError
-from models.styles import Weights
-from realtime.engines import openvino_graph, packing
-from realtime.engines.engine import Engine
-from realtime.engines.onnx_engine import Norms, as_weights, graph_of, planes_to_rgb
-from realtime.frame import ColorTags
+from impasto.export.graphs import openvino as openvino_graph
+from impasto.export.graphs import packing
+from impasto.export.spec import NormStatistics
+from impasto.models import architectures
+from impasto.models.errors import EngineError
+from impasto.models.styles import Weights
+from impasto.realtime.engines.base import Engine
+from impasto.realtime.engines.onnx_engine import Norms, as_weights, graph_of, planes_to_rgb
+from impasto.realtime.frame import ColorTags
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +48,7 @@ class OpenVinoEngine(Engine):
         precision: str = "auto",
         color: ColorTags | None = None,
     ) -> None:
-        super().__init__(smallest=forms.MARGIN + forms.STRIDE)
+        super().__init__(smallest=architectures.MARGIN + architectures.STRIDE)
         self._core = openvino.Core()
         self.precision = _native(self._core, precision)
         self._floats = _native(self._core, "auto") if precision == "int8" else self.precision
@@ -176,7 +177,7 @@ class _ByteGraphs:
         if int8 and not ours:
             raise EngineError("int8 is for our own networks here; use --precision auto")
         if int8:
-            from export.int8_graph import checked_ranges, in_eight_bits
+            from impasto.export.graphs.int8 import checked_ranges, in_eight_bits
 
             ranges = checked_ranges(graph_of(network, "own"))
             graphs = {kind: in_eight_bits(graph, ranges) for kind, graph in graphs.items()}
@@ -212,7 +213,8 @@ class _PackedGraphs:
         self.norms = openvino_graph.norms_of(weights)
 
     def model(self, kind: NormStatistics, shape: tuple[int, ...]) -> openvino.Model:
-        return openvino_graph.build(self._weights, shape, self._color, renews=kind == "renewed")
+        color = None if self._color is None else (self._color.matrix, self._color.full_range)
+        return openvino_graph.build(self._weights, shape, color, renews=kind == "renewed")
 
     def shape(self, height: int, width: int) -> tuple[int, ...]:
         return packing.shape_of(height, width)

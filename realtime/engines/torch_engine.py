@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.classic import ClassicNet
-from models.eight_bit import EightBit
-from models.errors import EngineError
-from models.folding import FoldedNetwork, RenewingNetwork
-from models.layouts import Layout, Planes
-from models.moments import Moments, neutral
-from models.planes import Recoding
-from models.styles import Weights, network_of
-from models.transform_net import TransformNet
-from realtime.engines.batches import Batches, RanOut
-from realtime.engines.engine import Engine
-from realtime.frame import ColorTags
+from impasto.models.classic import ClassicNet
+from impasto.models.errors import EngineError
+from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
+from impasto.models.fast.norm_statistics import Moments, neutral
+from impasto.models.fast.pixel_layouts import Layout, Planes
+from impasto.models.fast.uint8_io import EightBit
+from impasto.models.fast.yuv420 import Recoding
+from impasto.models.styles import Weights, network_of
+from impasto.models.transform_net import TransformNet
+from impasto.realtime.engines.base import Engine
+from impasto.realtime.engines.batches import Batches, RanOut
+from impasto.realtime.frame import ColorTags
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.folding import FoldedNetwork, RenewingNetwork
-from models.layouts import Layout, Planes
-from models.moments import Moments
-from models.planes import Recoding
-from models.styles import Weights
-from realtime.engines.batches import RanOut
-from realtime.engines.captured import Capture, Captured, Tensors, cuda_graph
-from realtime.engines.engine import Engine
-from realtime.engines.torch_engine import DTYPES, TorchEngine
-from realtime.frame import ColorTags
+from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
+from impasto.models.fast.norm_statistics import Moments
+from impasto.models.fast.pixel_layouts import Layout, Planes
+from impasto.models.fast.yuv420 import Recoding
+from impasto.models.styles import Weights
+from impasto.realtime.engines.base import Engine
+from impasto.realtime.engines.batches import RanOut
+from impasto.realtime.engines.cuda_graphs import Capture, Captured, Tensors, cuda_graph
+from impasto.realtime.engines.torch_engine import DTYPES, TorchEngine
+from impasto.realtime.frame import ColorTags
 
 _LANES = 2  # that paint at once: one copies while the other computes
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import av
 
-from models.errors import SinkError
-from realtime.threads import codec_threads
+from impasto.models.errors import SinkError
+from impasto.realtime.cpu import codec_threads
 
 _X26X_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast") + (
     ("medium", "slow", "slower", "veryslow", "placebo")

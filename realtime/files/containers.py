@@ -10,8 +10,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from models.errors import EngineError, SourceError
-from realtime.files.on_gpu import gpu_decoder
+from impasto.models.errors import EngineError, SourceError
+from impasto.realtime.files.nvdec import gpu_decoder
 
 MAX_SIDE, MAX_PIXELS = 16384, 100_000_000
 # Demuxers that follow a file's text elsewhere, or wait for more of it; and those that make a

@@ -7,15 +7,15 @@ from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
 
-from models.errors import SinkError
-from realtime.atomic import partial_path
-from realtime.files.companions import Companions
-from realtime.files.frame_rate import at_frame_rate, info_at_frame_rate
-from realtime.files.sinks import VideoWriter
-from realtime.files.sources import VideoFile
-from realtime.frame import Frame
-from realtime.pipeline import Stylize, run
-from realtime.threads import Background, Prefetch
+from impasto.models.errors import SinkError
+from impasto.realtime.atomic import partial_path
+from impasto.realtime.files.frame_rate import at_frame_rate, info_at_frame_rate
+from impasto.realtime.files.remux import Companions
+from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.video_writer import VideoWriter
+from impasto.realtime.frame import Frame
+from impasto.realtime.pipeline import Stylize, run
+from impasto.realtime.threads import Background, Prefetch
 
 Progress = Callable[[int, int | None, float], None]
 

@@ -9,8 +9,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from realtime.files.containers import tagged_duration
-from realtime.files.joints import Joints
+from impasto.realtime.files.containers import tagged_duration
+from impasto.realtime.files.discontinuity import Joints
 
 _SKIPPED_BYTES = 128  # between two Matroska blocks; headers take 7 to 40
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
-from realtime.frame import Frame, StreamInfo
+from impasto.realtime.frame import Frame, StreamInfo
 
 
 def at_frame_rate(

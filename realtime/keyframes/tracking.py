@@ -12,8 +12,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from realtime.motion import alike, dis, fetch, grey, likeness, points_outside
-from realtime.motion import reduced as reduced  # for `shots`
+from impasto.realtime.temporal.flow import alike, dis, fetch, grey, likeness, points_outside
+from impasto.realtime.temporal.flow import reduced as reduced  # for `shots`
 
 SIDE = 288  # px: the short side that flow is estimated at
 _REGISTER_EVERY = 4  # frames

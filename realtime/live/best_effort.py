@@ -6,8 +6,8 @@ from collections.abc import Callable
 from threading import Condition, Thread
 from typing import Any, Protocol, Self
 
-from models.errors import ImpastoError
-from realtime.frame import Frame
+from impasto.models.errors import ImpastoError
+from impasto.realtime.frame import Frame
 
 _TELL_SECONDS = 2.0  # between two lines about dropped frames
 _PAUSE: Any = object()

@@ -17,10 +17,10 @@ import av
 from av.container import InputContainer
 from av.device import enumerate_input_devices
 
-from models.errors import SourceError
-from realtime.files.containers import open_media
-from realtime.live.capture import Feed, GeneratedFeed, MediaFeed
-from realtime.live.reconnect import LiveSource
+from impasto.models.errors import SourceError
+from impasto.realtime.files.containers import open_media
+from impasto.realtime.live.feeds import Feed, GeneratedFeed, MediaFeed
+from impasto.realtime.live.live_source import LiveSource
 
 DEFAULT_SIZE, DEFAULT_RATE = (720, 1280), Fraction(30)  # asked for where nothing else is
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "srt", "rtp", "tcp", "rtmp", "rtmps")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from realtime.steadiness import STEADINESS, Steadiness
+from impasto.realtime.temporal.modes import STEADINESS, Steadiness
 
 _STRENGTH_STEP = 0.1
 _STROKE_STEPS = 4  # from one size to its double

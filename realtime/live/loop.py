@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from realtime.frame import Frame
-from realtime.live.best_effort import BestEffort
-from realtime.live.controls import Controls
-from realtime.live.pace import Pace, Throttle
-from realtime.live.transition import Transition
-from realtime.meter import Meter
-from realtime.pixels import resized, with_color_of
-from realtime.threads import Latest
+from impasto.realtime.frame import Frame
+from impasto.realtime.live.best_effort import BestEffort
+from impasto.realtime.live.controls import Controls
+from impasto.realtime.live.rate_control import Pace, Throttle
+from impasto.realtime.live.transition import Transition
+from impasto.realtime.meter import Meter
+from impasto.realtime.pixels import resized, with_color_of
+from impasto.realtime.threads import Latest
 
 if TYPE_CHECKING:  # PyTorch takes seconds to load: a camera that is not there is told before
-    from models.transform_net import TransformNet
-    from realtime.engines.engine import Engine
-    from realtime.stylizer import Stylizer
+    from impasto.models.transform_net import TransformNet
+    from impasto.realtime.engines.base import Engine
+    from impasto.realtime.stylizer import Stylizer
 
 _LOOK_SECONDS = 0.045  # between two looks at the keys while no frame comes
 _SMALLEST = 64  # px, the short side that is still worth painting
@@ -118,7 +118,7 @@ class Painter:
 
     def _ready_stylizer(self, size: Size) -> "Stylizer":
         """With the network of the moment: another one knows nothing of the frames before."""
-        from realtime.stylizer import Stylizer
+        from impasto.realtime.stylizer import Stylizer
 
         controls, now = self.controls, monotonic()
         self._transition.aim(self.styles[controls.style], controls.strength, now)
@@ -141,8 +141,8 @@ class Painter:
 def _opened(
     network: "TransformNet", *, engine: str, device: str, precision: str, size: Size
 ) -> "Engine":
-    from realtime.engines.engine import open_engine
-    from realtime.engines.settling_engine import open_settling
+    from impasto.realtime.engines.hybrid_engine import open_settling
+    from impasto.realtime.engines.select import open_engine
 
     if engine == "auto":
         return open_settling(network, device=device, precision=precision, size=size)

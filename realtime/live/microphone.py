@@ -17,7 +17,7 @@ import av
 import av.filter
 from av.audio.frame import AudioFrame
 
-from models.errors import SourceError
+from impasto.models.errors import SourceError
 
 _KEPT_SECONDS = 30  # of what nobody takes: the picture may be late, or nothing be recorded
 _CLOCK_SECONDS = 5  # how far behind a clock a time stamp may be and still be of that clock

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from realtime.live.controls import KEYS, Controls, values
+from impasto.realtime.live.controls import KEYS, Controls, values
 
 Color = tuple[int, int, int]  # RGB
 WHITE, GREY, RED, BLUE = (255, 255, 255), (190, 190, 190), (255, 60, 50), (120, 190, 255)

@@ -7,13 +7,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from models.errors import SinkError
-from realtime.atomic import check_target
-from realtime.files.codecs import container_for
-from realtime.files.sinks import VideoWriter
-from realtime.frame import Frame, StreamInfo
-from realtime.live.microphone import Microphone
-from realtime.live.sound import Sound
+from impasto.models.errors import SinkError
+from impasto.realtime.atomic import check_target
+from impasto.realtime.files.codecs import container_for
+from impasto.realtime.files.video_writer import VideoWriter
+from impasto.realtime.frame import Frame, StreamInfo
+from impasto.realtime.live.audio_track import Sound
+from impasto.realtime.live.microphone import Microphone
 
 # A disk's last part stays free: a full one would cost the whole recording, whose index comes last.
 _RESERVE_BYTES = 64 << 20

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from realtime.files.pictures import write_picture
-from realtime.frame import Frame
+from impasto.realtime.files.images import write_picture
+from impasto.realtime.frame import Frame
 
 
 class Snapshots:

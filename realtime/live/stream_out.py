@@ -12,11 +12,11 @@ import numpy as np
 from av.codec.context import Flags
 from av.video.frame import PictureType
 
-from models.errors import SinkError
-from realtime.frame import Frame
-from realtime.live.microphone import Microphone
-from realtime.live.sound import Sound
-from realtime.pixels import even_sized, to_video_frame
+from impasto.models.errors import SinkError
+from impasto.realtime.frame import Frame
+from impasto.realtime.live.audio_track import Sound
+from impasto.realtime.live.microphone import Microphone
+from impasto.realtime.pixels import even_sized, to_video_frame
 
 # FFmpeg's format by the scheme of an address.
 _STREAM_FORMATS = {"udp": "mpegts", "srt": "mpegts", "tcp": "mpegts"} | dict.fromkeys(

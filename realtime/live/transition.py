@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.styles import load_network, mix, mixture_of
+from impasto.models.styles import load_network, mix, mixture_of
 
 if TYPE_CHECKING:
-    from models.transform_net import TransformNet
+    from impasto.models.transform_net import TransformNet
 
 _STEP_SECONDS = 0.1  # between two mixtures: each costs the next frame new norm statistics
 

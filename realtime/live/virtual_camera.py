@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from models.errors import SinkError
-from realtime.frame import Frame
-from realtime.pixels import even_sized
+from impasto.models.errors import SinkError
+from impasto.realtime.frame import Frame
+from impasto.realtime.pixels import even_sized
 
 _DRIVERS = {
     "linux": "load the driver: sudo modprobe v4l2loopback exclusive_caps=1 card_label=Impasto "

@@ -17,9 +17,9 @@ from typing import Self
 import cv2
 import numpy as np
 
-from models.errors import SinkError
-from realtime.live.controls import Controls, press, values
-from realtime.live.overlay import composed, opacity_at, placed
+from impasto.models.errors import SinkError
+from impasto.realtime.live.controls import Controls, press, values
+from impasto.realtime.live.overlay import composed, opacity_at, placed
 
 _LARGEST = (720, 1280)  # height, width of a window that nobody has resized yet
 _WITHOUT = "use --no-window"
@@ -198,7 +198,7 @@ def _prepare_qt() -> None:
     if _av_came_first():
         raise SinkError(
             "OpenCV's window would hang, as PyAV was loaded before OpenCV: import cv2 (or "
-            f"realtime.live.window) before av, or {_WITHOUT}"
+            f"impasto.realtime.live.window) before av, or {_WITHOUT}"
         )
     if not _x11_answers():
         raise SinkError(

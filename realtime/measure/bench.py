@@ -20,16 +20,17 @@ import onnxruntime
 import torch
 from torch import nn
 
-from models.classic import ClassicNet
-from models.errors import EngineError, SourceError
-from models.transform_net import FORMS, TransformNet
-from realtime.engines.engine import Engine, open_engine
-from realtime.engines.torch_engine import DTYPES, precisions
-from realtime.frame import Frame
-from realtime.measure.bench_convert import convert_in_new_process
-from realtime.measure.bench_gpu import gpu_engines, rates, time_on_device
-from realtime.measure.doctor import version_of
-from realtime.stylizer import REFRESH_EVERY, Stylizer
+from impasto.models.classic import ClassicNet
+from impasto.models.errors import EngineError, SourceError
+from impasto.models.transform_net import FORMS, TransformNet
+from impasto.realtime.engines.base import Engine
+from impasto.realtime.engines.select import open_engine
+from impasto.realtime.engines.torch_engine import DTYPES, precisions
+from impasto.realtime.frame import Frame
+from impasto.realtime.measure.bench_convert import convert_in_new_process
+from impasto.realtime.measure.bench_gpu import gpu_engines, rates, time_on_device
+from impasto.realtime.measure.doctor import version_of
+from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))  # (height, width)
 CLIP = Path(__file__).parents[2] / "samples" / "harbor.mp4"

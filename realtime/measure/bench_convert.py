@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from time import process_time, time
 from typing import Any
 
-from realtime.memory import memory_mb
+from impasto.realtime.memory import memory_mb
 
 Figures = dict[str, Any]
 
@@ -37,12 +37,12 @@ def _convert(
     began: float,
 ) -> Figures:
     # Here, so that the process loads what `impasto video` loads, and PyTorch only if it is chosen.
-    from models.styles import load_weights
-    from realtime.engines.engine import open_engine
-    from realtime.files.convert import stylize_video
-    from realtime.files.sources import VideoFile
-    from realtime.stylizer import Stylizer
-    from realtime.threads import work_in_batch
+    from impasto.models.styles import load_weights
+    from impasto.realtime.cpu import work_in_batch
+    from impasto.realtime.engines.select import open_engine
+    from impasto.realtime.files.convert import stylize_video
+    from impasto.realtime.files.video_reader import VideoFile
+    from impasto.realtime.stylizer import Stylizer
 
     work_in_batch()
     with VideoFile(clip) as source:
@@ -60,7 +60,7 @@ def _convert(
     computed = process_time() - computed
     peak = memory_mb("VmHWM")
 
-    from realtime.measure.bench import in_turns, stylizing
+    from impasto.realtime.measure.bench import in_turns, stylizing
 
     alone = [stylizing(engine, size, folded=engine.carries)]
     frames = report.frames

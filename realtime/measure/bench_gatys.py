@@ -8,16 +8,16 @@ from typing import Any
 
 from torch import Tensor
 
-from models.gatys import PRESETS, Progress, Settings, StyleImage, paint
-from models.losses import STYLE_LAYERS
-from realtime.engines.choice import Choice, Painter
-from realtime.files.stills import picture_files, read_picture
-from realtime.measure.bench import limit, machine
-from realtime.measure.evaluate import Table
-from realtime.memory import keep_freed_memory, memory_mb
-from realtime.painting.paint import read_styles
-from realtime.painting.sheet import seascape
-from realtime.pixels import as_tensor
+from impasto.models.gatys.optimize import PRESETS, Progress, Settings, StyleImage, paint
+from impasto.models.losses import STYLE_LAYERS
+from impasto.realtime.engines.choice import Choice, Painter
+from impasto.realtime.files.images import picture_files, read_picture
+from impasto.realtime.measure.bench import limit, machine
+from impasto.realtime.measure.evaluate import Table
+from impasto.realtime.memory import keep_freed_memory, memory_mb
+from impasto.realtime.painting.paint import read_styles
+from impasto.realtime.painting.sheet import seascape
+from impasto.realtime.pixels import as_tensor
 
 # One size, Gram matrices, plain L-BFGS: the work that published figures are for.
 PLAIN = replace(

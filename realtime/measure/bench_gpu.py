@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import EngineError
-from realtime.engines.engine import Engine, open_engine
-from realtime.frame import ColorTags
+from impasto.models.errors import EngineError
+from impasto.realtime.engines.base import Engine
+from impasto.realtime.engines.select import open_engine
+from impasto.realtime.frame import ColorTags
 
 BATCHES = (1, 4, 16)
 ENGINES = ("torch", "onnxruntime")

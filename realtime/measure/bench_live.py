@@ -8,12 +8,12 @@ from statistics import median
 from time import process_time
 from typing import Any
 
-from realtime.live.cameras import open_live
-from realtime.live.controls import Controls
-from realtime.live.loop import NoWindow, Painter, Readouts, run_live
-from realtime.live.pace import Pace
-from realtime.measure.bench import machine
-from realtime.memory import memory_mb
+from impasto.realtime.live.cameras import open_live
+from impasto.realtime.live.controls import Controls
+from impasto.realtime.live.loop import NoWindow, Painter, Readouts, run_live
+from impasto.realtime.live.rate_control import Pace
+from impasto.realtime.measure.bench import machine
+from impasto.realtime.memory import memory_mb
 
 
 class _Scale(NoWindow):

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from models.errors import ImpastoError, first_line
-from realtime.threads import cores
+from impasto.models.errors import ImpastoError, first_line
+from impasto.realtime.cpu import cores
 
 PACKAGES = (
     "torch",
@@ -145,7 +145,7 @@ def _gpus() -> list[dict[str, Any]]:
 
 
 def _providers() -> dict[str, str]:
-    from realtime.engines.onnx_gpu import PROVIDERS, why_not
+    from impasto.realtime.engines.onnx_gpu import PROVIDERS, why_not
 
     return {PROVIDERS[kind]: why_not(kind) or OK for kind in ("cuda", "cpu")}
 
@@ -157,7 +157,7 @@ def _opencv() -> str:
 
 def _encoders() -> dict[str, str]:
     """Every codec that can be asked for, opened once."""
-    from realtime.files.codecs import CODECS
+    from impasto.realtime.files.codecs import CODECS
 
     return {name: _opened(name) for name in CODECS}
 
@@ -167,7 +167,7 @@ def _opened(codec: str) -> str:
 
     import av
 
-    from realtime.files.codecs import CODECS, CONTAINERS, encoding_for
+    from impasto.realtime.files.codecs import CODECS, CONTAINERS, encoding_for
 
     os.environ.setdefault("SVT_LOG", "0")  # SVT-AV1 prints to the terminal by itself
     extension = next(ext for ext, kind in CONTAINERS.items() if codec in kind.codecs)
@@ -203,19 +203,19 @@ def _decoding_devices() -> dict[str, str]:
 
 
 def _cameras() -> list[str]:
-    from realtime.live.cameras import list_cameras
+    from impasto.realtime.live.cameras import list_cameras
 
     return [f"{camera.number}: {camera.name} ({camera.device})" for camera in list_cameras()]
 
 
 def _microphones() -> list[str]:
-    from realtime.live.microphone import list_microphones
+    from impasto.realtime.live.microphone import list_microphones
 
     return list_microphones()
 
 
 def _virtual_camera() -> str:
-    from realtime.live.virtual_camera import VirtualCamera
+    from impasto.realtime.live.virtual_camera import VirtualCamera
 
     VirtualCamera(size=(480, 640)).close()
     return OK
@@ -223,7 +223,7 @@ def _virtual_camera() -> str:
 
 def _styles() -> dict[str, str]:
     """Of each style whether its file is the one the table describes."""
-    from models.styles import known_styles, load_style
+    from impasto.models.styles import known_styles, load_style
 
     answers = {}
     for name in known_styles():

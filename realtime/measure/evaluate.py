@@ -22,18 +22,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import SourceError
-from models.flow import occlusion_mask, warping_error
-from models.loss_network import LossNetwork, load_loss_network
-from models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
-from models.photos import resize_long_side, resize_short_side
-from realtime.cuts import CutDetector
-from realtime.engines.choice import Choice, Painter
-from realtime.files.sources import VideoFile
-from realtime.files.stills import picture_files, pictures_in, read_alike, read_picture
-from realtime.frame import Frame
-from realtime.pixels import as_tensor
-from realtime.steadiness import STEADINESS, Steadiness
+from impasto.models.errors import SourceError
+from impasto.models.flow import occlusion_mask, warping_error
+from impasto.models.loss_network import LossNetwork, load_loss_network
+from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
+from impasto.models.training.dataset import resize_long_side, resize_short_side
+from impasto.realtime.engines.choice import Choice, Painter
+from impasto.realtime.files.images import picture_files, pictures_in, read_alike, read_picture
+from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.frame import Frame
+from impasto.realtime.pixels import as_tensor
+from impasto.realtime.temporal.cuts import CutDetector
+from impasto.realtime.temporal.modes import STEADINESS, Steadiness
 
 PICTURE_SIDE = 384  # px, short: what pictures are painted at
 _JUDGED_SIDE, _PAINTING_SIDE = 256, 512  # px, short and long

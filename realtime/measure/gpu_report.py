@@ -1,6 +1,6 @@
 """Everything that wants a GPU, in one call: its tests, and its figures ready for BENCHMARKS.md.
 
-    python -m realtime.measure.gpu_report --out FOLDER
+    python -m impasto.realtime.measure.gpu_report --out FOLDER
 
 writes report.json and report.md into FOLDER, and a log of each part. Each part is a process of its
 own with a limit of time; one that fails or is too slow is told, and the others go on. Exit code 1:
@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from models.errors import first_line
+from impasto.models.errors import first_line
 
 ROOT = Path(__file__).parents[2]
 STYLE = "great_wave"
@@ -57,9 +57,9 @@ def tests(device: str) -> Found:
 
 def network(device: str) -> Found:
     """Our network alone, on frames that are on the GPU; ONNX Runtime against PyTorch."""
-    from models.transform_net import FORMS, TransformNet
-    from realtime.measure.bench import machine
-    from realtime.measure.bench_gpu import gpu_engines, time_on_device
+    from impasto.models.transform_net import FORMS, TransformNet
+    from impasto.realtime.measure.bench import machine
+    from impasto.realtime.measure.bench_gpu import gpu_engines, time_on_device
 
     engines = gpu_engines(TransformNet(next(iter(FORMS))).eval())
     rows = time_on_device(engines, SIZE)
@@ -69,10 +69,10 @@ def network(device: str) -> Found:
 
 def providers(device: str) -> Found:
     """What ONNX Runtime gains or loses by settings of its CUDA provider."""
-    from models.styles import load_weights
-    from realtime.engines.onnx_gpu import OnnxGpuEngine
-    from realtime.frame import ColorTags
-    from realtime.measure.bench_gpu import time_on_device
+    from impasto.models.styles import load_weights
+    from impasto.realtime.engines.onnx_gpu import OnnxGpuEngine
+    from impasto.realtime.frame import ColorTags
+    from impasto.realtime.measure.bench_gpu import time_on_device
 
     rows: list[Found] = []
     for options in ({}, {"prefer_nhwc": "1"}, {"enable_cuda_graph": "0"}, {"fuse_conv_bias": "1"}):
@@ -91,7 +91,7 @@ def providers(device: str) -> Found:
 
 def conversion(device: str) -> Found:
     """A film of 1920x1080 from file to file: each engine, a batch, NVDEC and NVENC."""
-    from realtime.measure.bench_convert import convert_in_new_process
+    from impasto.realtime.measure.bench_convert import convert_in_new_process
 
     rows: list[Found] = []
     with TemporaryDirectory() as folder:
@@ -113,14 +113,14 @@ def conversion(device: str) -> Found:
 
 def gatys(device: str) -> Found:
     """512x512, 300 steps."""
-    from realtime.measure.bench_gatys import bench_gatys
+    from impasto.realtime.measure.bench_gatys import bench_gatys
 
     return bench_gatys(STYLE, device=device)
 
 
 def bench(device: str) -> Found:
     """`impasto bench --device cuda`, but for what the other parts measure."""
-    from realtime.measure.bench import bench as measure
+    from impasto.realtime.measure.bench import bench as measure
 
     return measure(STYLE, device=device, rounds=5)
 
@@ -137,8 +137,8 @@ PARTS = (
 
 def full_hd_clip(folder: Path, *, size: tuple[int, int] = SIZE, rate: int = 90) -> Path:
     """The sample clip at 1920x1080, each frame three times, for it is short."""
-    from realtime.files.convert import stylize_video
-    from realtime.measure.bench import CLIP
+    from impasto.realtime.files.convert import stylize_video
+    from impasto.realtime.measure.bench import CLIP
 
     clip = folder / "full_hd.mp4"
     as_it_is = lambda batches: (frame for batch in batches for frame in batch)  # noqa: E731
@@ -167,7 +167,7 @@ def in_new_process(part: Part, folder: Path, device: str) -> Found:
     """What one part has found, with its seconds; or an error, with the log's name."""
     answer, log = folder / f"{part.name}.json", folder / f"{part.name}.log"
     answer.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "realtime.measure.gpu_report", "--out", str(folder)]
+    command = [sys.executable, "-m", "impasto.realtime.measure.gpu_report", "--out", str(folder)]
     began = perf_counter()
     with log.open("w") as file:
         process = subprocess.Popen(
@@ -208,7 +208,7 @@ def markdown(found: Found) -> str:
         lines += [
             f"{machine['gpu']}, {machine['cores']} cores; torch {machine['torch']}, onnxruntime "
             f"{machine['onnxruntime']}, PyAV {machine['av']}; "
-            "`python -m realtime.measure.gpu_report`.",
+            "`python -m impasto.realtime.measure.gpu_report`.",
             "",
         ]
     for name, part in found.items():
@@ -304,7 +304,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) ->
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code."""
-    from realtime.engines.cuda import cuda_devices
+    from impasto.realtime.engines.cuda import cuda_devices
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for what is found")

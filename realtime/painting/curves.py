@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.errors import EngineError
-from models.gatys import Progress
-from realtime.atomic import check_target, write_file
-from realtime.files.pictures import write_picture
+from impasto.models.errors import EngineError
+from impasto.models.gatys.optimize import Progress
+from impasto.realtime.atomic import check_target, write_file
+from impasto.realtime.files.images import write_picture
 
 COLUMNS = ("step", "height", "width", "content", "style", "total_variation", "total")
 _COLORS = (  # as many as a study has pictures

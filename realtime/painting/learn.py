@@ -15,20 +15,26 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from export.scenes import render
-from models.errors import SinkError, SourceError
-from models.gatys import MIN_SIDE
-from models.loss_network import LossNetwork, load_loss_network
-from models.photos import crops, list_photos
-from models.styles import load_style
-from models.train import Recipe, judge, save_network, see_painting, style_losses, train
-from models.transform_net import TransformNet
-from realtime.atomic import Target
-from realtime.files.pictures import write_picture
-from realtime.files.sources import VideoFile
-from realtime.files.stills import PICTURE_SUFFIXES, read_picture
-from realtime.painting.paint import read_painting
-from realtime.pixels import as_tensor
+from impasto.export.scenes import render
+from impasto.models.errors import SinkError, SourceError
+from impasto.models.gatys.optimize import MIN_SIDE
+from impasto.models.loss_network import LossNetwork, load_loss_network
+from impasto.models.styles import load_style
+from impasto.models.training.dataset import crops, list_photos
+from impasto.models.training.train import (
+    Recipe,
+    judge,
+    save_network,
+    see_painting,
+    style_losses,
+    train,
+)
+from impasto.models.transform_net import TransformNet
+from impasto.realtime.atomic import Target
+from impasto.realtime.files.images import PICTURE_SUFFIXES, read_picture, write_picture
+from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.painting.paint import read_painting
+from impasto.realtime.pixels import as_tensor
 
 PARENT = "great_wave"  # a common parent lets styles mix; this one has been trained the longest
 LEAST = 8  # pictures to learn on

@@ -11,15 +11,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import EngineError, SinkError, SourceError
-from models.gatys import MIN_SIDE, Progress, Settings, StyleImage, memory_needed, paint
-from models.gatys_color import luminance, luminance_matched, recolored, with_colors_of
-from realtime.atomic import check_target, partial_path
-from realtime.files.pictures import PICTURE_EXTENSIONS, encoded_picture, holds_alpha, write_picture
-from realtime.files.stills import read_picture
-from realtime.memory import keep_freed_memory
-from realtime.painting.curves import claim_curves, row_of, write_curves
-from realtime.pixels import as_picture, as_tensor, fitted_size
+from impasto.models.errors import EngineError, SinkError, SourceError
+from impasto.models.gatys.color import luminance, luminance_matched, recolored, with_colors_of
+from impasto.models.gatys.optimize import (
+    MIN_SIDE,
+    Progress,
+    Settings,
+    StyleImage,
+    memory_needed,
+    paint,
+)
+from impasto.realtime.atomic import check_target, partial_path
+from impasto.realtime.files.images import (
+    PICTURE_EXTENSIONS,
+    encoded_picture,
+    holds_alpha,
+    read_picture,
+    write_picture,
+)
+from impasto.realtime.memory import keep_freed_memory
+from impasto.realtime.painting.curves import claim_curves, row_of, write_curves
+from impasto.realtime.pixels import as_picture, as_tensor, fitted_size
 
 Colors = Literal["painting", "luminance", "recolored"]
 _LARGEST = 1_000_000  # pixels painted where no size is asked for: minutes, not hours
@@ -275,8 +287,8 @@ def watching(job: Job, preview: bool) -> Iterator[Watcher | None]:
     if not preview:
         yield None
         return
-    from realtime.live.controls import Controls
-    from realtime.live.window import Window
+    from impasto.realtime.live.controls import Controls
+    from impasto.realtime.live.window import Window
 
     original = read_content(job.content, job.size)
     controls = Controls(mirror=False)

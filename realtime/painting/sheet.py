@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.errors import EngineError
-from realtime.atomic import check_target
-from realtime.engines.choice import Choice, Painter
-from realtime.files.pictures import write_picture
-from realtime.files.stills import read_picture
+from impasto.models.errors import EngineError
+from impasto.realtime.atomic import check_target
+from impasto.realtime.engines.choice import Choice, Painter
+from impasto.realtime.files.images import read_picture, write_picture
 
 _SHORT_SIDE = 360  # px, of what is painted
 _GAP = 8  # px, of paper around each picture

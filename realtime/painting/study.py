@@ -7,15 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from models.gatys import Settings, StyleImage, paint
-from models.losses import STYLE_LAYERS
-from realtime.atomic import check_target
-from realtime.files.pictures import write_picture
-from realtime.files.stills import picture_files
-from realtime.painting.curves import claim_curves, row_of, write_curves
-from realtime.painting.paint import read_content, read_styles
-from realtime.painting.sheet import contact_sheet
-from realtime.pixels import as_picture, as_tensor
+from impasto.models.gatys.optimize import Settings, StyleImage, paint
+from impasto.models.losses import STYLE_LAYERS
+from impasto.realtime.atomic import check_target
+from impasto.realtime.files.images import picture_files, write_picture
+from impasto.realtime.painting.curves import claim_curves, row_of, write_curves
+from impasto.realtime.painting.paint import read_content, read_styles
+from impasto.realtime.painting.sheet import contact_sheet
+from impasto.realtime.pixels import as_picture, as_tensor
 
 Study = Literal["content", "texture", "weight", "start", "grid"]
 SIDE = 256  # px, short side where no size is asked for

@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import pytest
 
-import export.onnx_file
-from export import export_onnx
-from export.about import read_about
-from export.contract import parse_static
-from models import load_style
-from models.errors import ParityError, SinkError, SourceError, WeightsError
-from models.transform_net import TransformNet
+from impasto.export import export_onnx, onnx_file
+from impasto.export.graphs.builder import build_model
+from impasto.export.metadata import read_about
+from impasto.export.spec import parse_static
+from impasto.models import load_style
+from impasto.models.errors import ParityError, SinkError, SourceError, WeightsError
+from impasto.models.transform_net import TransformNet
 from tests.pictures import make_pictures
 
 SMALL = ((1, 40, 48), (3, 17, 25))
@@ -105,9 +105,7 @@ def test_what_is_wrong_is_not_written(existing, tmp_path, monkeypatch):
     if existing:
         path.write_bytes(existing)
     other = load_style("udnie")
-    monkeypatch.setattr(
-        export.onnx_file, "build_model", lambda _, **o: export.onnx_graph.build_model(other, **o)
-    )
+    monkeypatch.setattr(onnx_file, "build_model", lambda _, **o: build_model(other, **o))
     with pytest.raises(ParityError):
         export_onnx("great_wave", path, shapes=SMALL)
     assert path.read_bytes() == existing if existing else not path.exists()
@@ -169,7 +167,7 @@ def test_files_of_others_are_not_shown(tmp_path):
 
 
 def test_rendered_frames_are_pictures():
-    from export.scenes import render
+    from impasto.export.scenes import render
 
     one, again = render(2, 30, 50, seed=1), render(2, 30, 50, seed=1)
     assert one.shape == (2, 30, 50, 3) and one.dtype == np.uint8

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from export import check_parity
-from export.onnx_graph import build_model
-from export.parity import Difference, open_session
-from models.classic import ClassicNet
-from models.eight_bit import EightBit
-from models.errors import EngineError, ParityError
-from models.folding import FoldedNetwork, RenewingNetwork
-from models.transform_net import FORMS, TransformNet
+from impasto.export import check_parity
+from impasto.export.graphs.builder import build_model
+from impasto.export.parity import Difference, open_session
+from impasto.models.classic import ClassicNet
+from impasto.models.errors import EngineError, ParityError
+from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
+from impasto.models.fast.uint8_io import EightBit
+from impasto.models.transform_net import FORMS, TransformNet
 from tests.pictures import make_pictures
 from tests.reference import measure
 

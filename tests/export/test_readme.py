@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from export import export_onnx
+from impasto.export import export_onnx
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,8 +18,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from export.onnx_graph import build_model
-from models.transform_net import TransformNet
+from impasto.export.graphs.builder import build_model
+from impasto.models.transform_net import TransformNet
 from tests.export.web_browser import CAMERA, PAGE, PATIENCE, Browser, install_runtime, serve
 from tests.media import make_clip, number_of, text_file
 from tests.pictures import make_pictures

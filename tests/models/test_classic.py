@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.classic import ClassicNet
+from impasto.models.classic import ClassicNet
 
 
 @pytest.mark.parametrize("size", [(44, 44), (61, 50)])

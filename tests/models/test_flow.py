@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.flow import occlusion_mask, warp, warping_error
+from impasto.models.flow import occlusion_mask, warp, warping_error
 
 
 def constant(u: float, v: float, height: int, width: int) -> Tensor:

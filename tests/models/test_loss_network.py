@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from models.errors import WeightsError
-from models.loss_network import (
+from impasto.models.errors import WeightsError
+from impasto.models.loss_network import (
     OXFORD,
     TORCHVISION,
     VGG16_BLOCKS,

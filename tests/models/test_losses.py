@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.losses import (
+from impasto.models.losses import (
     content_loss,
     gatys_style_loss,
     gram_matrix,

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from models import styles
-from models.errors import WeightsError
-from models.loss_network import load_loss_network
-from models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
-from models.photos import read_photo
-from models.styles import known_styles, load_network, load_style, mix, parse_blend
-from models.train import save_network
-from models.transform_net import TransformNet
+from impasto.models import styles
+from impasto.models.errors import WeightsError
+from impasto.models.loss_network import load_loss_network
+from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
+from impasto.models.styles import known_styles, load_network, load_style, mix, parse_blend
+from impasto.models.training.dataset import read_photo
+from impasto.models.training.train import save_network
+from impasto.models.transform_net import TransformNet
 
 
 @pytest.fixture

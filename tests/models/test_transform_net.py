@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.layers import ShuffleConv, reflect_pad
-from models.transform_net import FORMS, TransformNet
+from impasto.models.layers import ShuffleConv, reflect_pad
+from impasto.models.transform_net import FORMS, TransformNet
 
 
 @pytest.fixture(scope="module", params=FORMS)

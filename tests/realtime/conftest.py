@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from models import styles
-from realtime.cli.main import main
+from impasto.models import styles
+from impasto.realtime.cli.main import main
 from tests.display import Display, virtual_display
 
 
@@ -53,7 +53,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from models.transform_net import TransformNet
+    from impasto.models.transform_net import TransformNet
 
     folder = tmp_path_factory.mktemp("weights")
     rows = {}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import SinkError
-from realtime.atomic import check_target, partial_path, write_file, written
+from impasto.models.errors import SinkError
+from impasto.realtime.atomic import check_target, partial_path, write_file, written
 
 
 def test_a_file_gets_its_name_at_the_end(tmp_path: Path) -> None:

@@ -9,9 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from models.errors import SourceError
-from realtime.files.pictures import write_picture
-from realtime.files.stills import read_picture
+from impasto.models.errors import SourceError
+from impasto.realtime.files.images import read_picture, write_picture
 from tests.media import (
     corrupted_middle,
     make_audio_only,
@@ -348,7 +347,7 @@ class TestPictures:
     def test_target(
         self, name: str, message: str, style: Path, tmp_path: Path, impasto: Impasto
     ) -> None:
-        from realtime.files.pictures import write_picture
+        from impasto.realtime.files.images import write_picture
 
         write_picture(tmp_path / "in.png", numbered_picture(0))
         (tmp_path / "old.png").write_bytes(b"precious")

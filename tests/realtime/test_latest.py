@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.threads import Detached, Latest
+from impasto.realtime.threads import Detached, Latest
 
 PATIENCE = 20  # seconds; nothing here takes any
 

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.batcher import batched
-from realtime.frame import Frame
-from realtime.pipeline import run
-from realtime.threads import Background, Prefetch
+from impasto.realtime.frame import Frame
+from impasto.realtime.pipeline import batched, run
+from impasto.realtime.threads import Background, Prefetch
 
 
 def frames(count: int) -> list[Frame]:

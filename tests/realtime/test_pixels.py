@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.files.upright import swaps_sides, turned
-from realtime.frame import ColorTags
-from realtime.pixels import (
+from impasto.realtime.files.rotation import swaps_sides, turned
+from impasto.realtime.frame import ColorTags
+from impasto.realtime.pixels import (
     bit_depth_of,
     color_of,
     fitted_size,

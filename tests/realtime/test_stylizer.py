@@ -9,14 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.moments import Moments
-from models.transform_net import FORMS, TransformNet
-from realtime.batcher import batched
-from realtime.engines.engine import IdentityEngine
-from realtime.engines.onnx_engine import OnnxEngine
-from realtime.engines.torch_engine import TorchEngine
-from realtime.frame import Frame
-from realtime.stylizer import REFRESH_EVERY, Stylizer
+from impasto.models.fast.norm_statistics import Moments
+from impasto.models.transform_net import FORMS, TransformNet
+from impasto.realtime.engines.base import IdentityEngine
+from impasto.realtime.engines.onnx_engine import OnnxEngine
+from impasto.realtime.engines.torch_engine import TorchEngine
+from impasto.realtime.frame import Frame
+from impasto.realtime.pipeline import batched
+from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
 from tests.pictures import make_pictures
 
 

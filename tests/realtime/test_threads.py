@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.threads import Background, Errand, Prefetch, computing_threads, cores
+from impasto.realtime.cpu import computing_threads, cores
+from impasto.realtime.threads import Background, Errand, Prefetch
 
 
 class Item:
@@ -205,7 +206,7 @@ def test_work_in_batch_is_for_the_threads_to_come_too() -> None:
     """In a process of its own: this one goes on as it was."""
     code = (
         "import os; from concurrent.futures import ThreadPoolExecutor;"
-        "from realtime.threads import work_in_batch;"
+        "from impasto.realtime.threads import work_in_batch;"
         "os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)); work_in_batch();"
         "print(ThreadPoolExecutor(1).submit(os.sched_getscheduler, 0).result())"
     )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import harbor
-from models.flow import occlusion_mask, warp
+from impasto.models.flow import occlusion_mask, warp
 from scenery import sound
 from scenery.scene import camera, scene
 

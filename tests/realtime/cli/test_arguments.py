@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.cli.arguments import (
+from impasto.realtime.cli.arguments import (
     MAX_SIDE,
     MIN_SIDE,
     parse_bit_depth,

@@ -12,9 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from realtime.cli.terminal import show_speeds
-from realtime.files.pictures import write_picture
-from realtime.files.stills import read_picture
+from impasto.realtime.cli.terminal import show_speeds
+from impasto.realtime.files.images import read_picture, write_picture
 from tests.media import make_clip, numbered_picture
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
@@ -82,7 +81,7 @@ class TestVideo:
     def test_keep_color(self, clip: Path, style: Path, tmp_path: Path, impasto: Impasto) -> None:
         from fractions import Fraction
 
-        from realtime.files.sources import VideoFile
+        from impasto.realtime.files.video_reader import VideoFile
 
         for name, options in (("painted", []), ("kept", ["--keep-color"])):
             out = tmp_path / f"{name}.mp4"
@@ -165,7 +164,7 @@ class TestVideo:
         def broken(*arguments: object, **options: object) -> None:
             raise ZeroDivisionError("by nothing")
 
-        monkeypatch.setattr("realtime.files.convert.stylize_video", broken)
+        monkeypatch.setattr("impasto.realtime.files.convert.stylize_video", broken)
         ran = impasto("video", clip, clip.with_name("out.mp4"), "--style", style)
         assert ran.code == 1
         assert "ZeroDivisionError: by nothing" in ran.error_line
@@ -317,7 +316,7 @@ class TestDoctor:
     def test_damaged_weights_are_a_problem(
         self, library: Path, tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from models import styles
+        from impasto.models import styles
 
         for path in library.iterdir():
             (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from realtime.files.pictures import write_picture
+from impasto.realtime.files.images import write_picture
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
 

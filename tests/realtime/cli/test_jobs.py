@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import SinkError, SourceError
-from realtime.cli.jobs import VIDEO_EXTENSIONS, Job, find_jobs
+from impasto.models.errors import SinkError, SourceError
+from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, Job, find_jobs
 
 
 def jobs(source: object, target: Path) -> dict[str, str]:

@@ -11,17 +11,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.classic import ClassicNet
-from models.errors import EngineError
-from models.moments import Moments, neutral
-from models.styles import Weights, load_weights
-from models.transform_net import FORMS, TransformNet
-from realtime.engines import engine as engines
-from realtime.engines import known_speeds, torch_engine, torch_gpu
-from realtime.engines.engine import Engine, IdentityEngine, open_engine
-from realtime.engines.onnx_engine import OnnxEngine
-from realtime.engines.torch_engine import TorchEngine, precisions
-from realtime.frame import ColorTags
+from impasto.models.classic import ClassicNet
+from impasto.models.errors import EngineError
+from impasto.models.fast.norm_statistics import Moments, neutral
+from impasto.models.styles import Weights, load_weights
+from impasto.models.transform_net import FORMS, TransformNet
+from impasto.realtime.engines import autotune_cache, torch_engine, torch_gpu
+from impasto.realtime.engines import select as engines
+from impasto.realtime.engines.base import Engine, IdentityEngine
+from impasto.realtime.engines.onnx_engine import OnnxEngine
+from impasto.realtime.engines.select import open_engine
+from impasto.realtime.engines.torch_engine import TorchEngine, precisions
+from impasto.realtime.frame import ColorTags
 from tests.media import make_clip
 from tests.pictures import make_pictures
 
@@ -40,7 +41,7 @@ def make_engines() -> dict[str, Engine]:
     made = {f"torch-{p}": TorchEngine(network, precision=p) for p in precisions("cpu")}
     made |= {"onnxruntime": OnnxEngine(network), "identity": IdentityEngine()}
     with suppress(ImportError):
-        from realtime.engines.openvino_engine import OpenVinoEngine
+        from impasto.realtime.engines.openvino_engine import OpenVinoEngine
 
         made |= {f"openvino-{p}": OpenVinoEngine(network, precision=p) for p in ("auto", "fp32")}
     return made
@@ -122,7 +123,7 @@ def test_the_classic_network_runs_without_carrying():
 
 @pytest.fixture
 def nothing_known(tmp_path, monkeypatch):
-    monkeypatch.setattr(known_speeds, "user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(autotune_cache, "user_cache_path", lambda name: tmp_path / name)
 
 
 def test_auto_says_why(nothing_known):
@@ -144,8 +145,8 @@ def test_an_engine_that_is_gone_is_looked_for_anew(nothing_known, monkeypatch):
     def gone(*_: object) -> Engine:
         raise EngineError("it does not work here any more")
 
-    known = known_speeds.Known("onnxruntime", "it was faster")
-    known_speeds.remember("TransformNet", "cpu", "auto", found=known)
+    known = autotune_cache.Known("onnxruntime", "it was faster")
+    autotune_cache.remember("TransformNet", "cpu", "auto", found=known)
     monkeypatch.setitem(engines._OPENERS, "onnxruntime", gone)
     engine = open_engine(make_network(), device="cpu", size=(48, 64))
     assert engine.name in ("torch", "openvino")
@@ -162,7 +163,7 @@ def test_an_engine_that_opens_but_cannot_paint_is_none(nothing_known, monkeypatc
 
 
 def test_auto_takes_whichever_is_faster(monkeypatch):
-    monkeypatch.setattr(known_speeds, "recall", lambda *case: None)
+    monkeypatch.setattr(autotune_cache, "recall", lambda *case: None)
     for fastest in ("torch", "onnxruntime"):
         seconds = lambda engine, size, repeats, name=fastest: [1 + (engine.name != name)]  # noqa: E731
         monkeypatch.setattr(engines, "seconds_a_frame", seconds)
@@ -209,7 +210,7 @@ def test_both_paint_without_pytorch(tmp_path, engine):
         pytest.importorskip("openvino")
     program = """
 import sys
-from realtime.cli.main import app
+from impasto.realtime.cli.main import app
 heavy = {"torch", "cv2"} if sys.argv.pop(1) == "1" else {"torch"}
 app(sys.argv[1:], standalone_mode=False)
 assert not heavy & set(sys.modules), "loaded for nothing"

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from models.classic import ClassicNet
-from models.errors import EngineError
-from models.styles import load_weights
-from realtime.engines.engine import open_engine
-from realtime.frame import ColorTags
+from impasto.models.classic import ClassicNet
+from impasto.models.errors import EngineError
+from impasto.models.styles import load_weights
+from impasto.realtime.engines.select import open_engine
+from impasto.realtime.frame import ColorTags
 from tests.pictures import make_pictures
 
 COLOR = ColorTags(1, 1, 1)

@@ -9,18 +9,18 @@ import onnxruntime
 import pytest
 import torch
 
-from models.classic import ClassicNet
-from models.errors import EngineError
-from models.styles import load_style, load_weights
-from models.transform_net import TransformNet
-from realtime.engines import onnx_gpu
-from realtime.engines.onnx_engine import OnnxEngine
-from realtime.engines.onnx_gpu import OnnxGpuEngine, require
-from realtime.engines.torch_engine import TorchEngine
-from realtime.frame import ColorTags
-from realtime.stylizer import REFRESH_EVERY, Stylizer
+from impasto.models.classic import ClassicNet
+from impasto.models.errors import EngineError
+from impasto.models.styles import load_style, load_weights
+from impasto.models.transform_net import TransformNet
+from impasto.realtime.engines import onnx_gpu
+from impasto.realtime.engines.onnx_engine import OnnxEngine
+from impasto.realtime.engines.onnx_gpu import OnnxGpuEngine, require
+from impasto.realtime.engines.torch_engine import TorchEngine
+from impasto.realtime.frame import ColorTags
+from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
 from tests.pictures import make_pictures
-from tests.realtime.engines.test_planes import framed
+from tests.realtime.engines.test_yuv420 import framed
 
 BT709 = ColorTags(1, 1, 1)
 HERE = torch.cuda.is_available()
@@ -208,8 +208,8 @@ def test_it_paints_without_pytorch(tmp_path):
     program = f"""
 import sys
 import numpy as np
-from models.styles import load_weights
-from realtime.engines.onnx_gpu import OnnxGpuEngine
+from impasto.models.styles import load_weights
+from impasto.realtime.engines.onnx_gpu import OnnxGpuEngine
 engine = OnnxGpuEngine(load_weights("great_wave"), provider="cpu")
 frames = np.load(r"{tmp_path / "frames.npy"}")
 _, statistics = engine.refresh(frames[:1], None, 1.0)

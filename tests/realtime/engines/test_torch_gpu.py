@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from models.classic import ClassicNet
-from models.errors import EngineError
-from models.styles import load_style
-from models.transform_net import TransformNet
-from realtime.engines import captured
-from realtime.engines.captured import Captured
-from realtime.engines.torch_engine import TorchEngine
-from realtime.engines.torch_gpu import TorchGpuEngine
-from realtime.frame import ColorTags, Frame
-from realtime.stylizer import REFRESH_EVERY, Stylizer
+from impasto.models.classic import ClassicNet
+from impasto.models.errors import EngineError
+from impasto.models.styles import load_style
+from impasto.models.transform_net import TransformNet
+from impasto.realtime.engines import cuda_graphs
+from impasto.realtime.engines.cuda_graphs import Captured
+from impasto.realtime.engines.torch_engine import TorchEngine
+from impasto.realtime.engines.torch_gpu import TorchGpuEngine
+from impasto.realtime.frame import ColorTags, Frame
+from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
 from tests.pictures import make_pictures
 from tests.realtime.engines.tape import tape, test_a_tape_repeats_what_was_done_where_it_was_done
-from tests.realtime.engines.test_planes import framed
+from tests.realtime.engines.test_yuv420 import framed
 
 __all__ = ["test_a_tape_repeats_what_was_done_where_it_was_done"]
 
@@ -55,7 +55,7 @@ def painted(engine, frames: list[Frame], batch: int = 1, **options) -> np.ndarra
     return np.stack([frame.image for frame in Stylizer(engine, **options)(batches)])
 
 
-# Functions, captured.
+# Functions, cuda_graphs.
 
 
 def doubled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -89,10 +89,10 @@ def test_the_third_of_a_shape_is_captured(notes):
 
 def test_only_so_many_shapes_are_kept(notes):
     double = Captured(doubled, "cpu", tape, notes.append)
-    for size in range(1, captured._SHAPES_KEPT + 3):
+    for size in range(1, cuda_graphs._SHAPES_KEPT + 3):
         for n in range(4):
             assert double(torch.full((size,), float(n)))[0].tolist() == [2 * n] * size
-    assert len(double._recorded) == captured._SHAPES_KEPT
+    assert len(double._recorded) == cuda_graphs._SHAPES_KEPT
     assert double(torch.ones(1))[0].tolist() == [2]
 
 
@@ -123,7 +123,7 @@ def test_too_little_memory_to_capture_is_told_as_such(notes):
 @pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("planes", [False, True])
 def test_a_film_as_on_a_cpu(engine, reference, planes, ahead):
-    """Long enough that folding, painting and measuring are all captured, and replayed."""
+    """Long enough that folding, painting and measuring are all cuda_graphs, and replayed."""
     images = scenes(5 * REFRESH_EVERY + 2, 48, 64)
     frames = framed(images, BT709)
     if not planes:
@@ -288,7 +288,7 @@ def test_precisions_on_a_gpu(network, reference, precision):
     _, others = reference.refresh(frames[:1], None, 1.0)
     expected = reference.carry(frames, others)
     levels, share = {"fp16": (2, 0.99), "bf16": (8, 0.98), "fp32": (2, 0.99)}[precision]  # TF32
-    for _ in range(5):  # as ever, then captured, then replayed
+    for _ in range(5):  # as ever, then cuda_graphs, then replayed
         off = np.abs(engine.carry(frames, statistics).astype(int) - expected)
         assert (off <= levels).mean() > share
     assert engine.notes == []

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import SinkError, SourceError
-from realtime import Report, stylize_video
-from realtime.frame import ColorTags, Frame
+from impasto.models.errors import SinkError, SourceError
+from impasto.realtime import Report, stylize_video
+from impasto.realtime.frame import ColorTags, Frame
 from tests.media import (
     corrupted_middle,
     make_audio_only,
@@ -417,14 +417,14 @@ class TestReport:
 
     def test_importing_is_cheap(self) -> None:
         code = (
-            "import sys, realtime; heavy = {'torch', 'cv2', 'onnxruntime'};"
+            "import sys, impasto.realtime; heavy = {'torch', 'cv2', 'onnxruntime'};"
             "assert not (heavy | {'av'}) & set(sys.modules);"
-            "from realtime import stylize_video; assert not heavy & set(sys.modules)"
+            "from impasto.realtime import stylize_video; assert not heavy & set(sys.modules)"
         )
         subprocess.run([sys.executable, "-c", code], check=True)
 
     def test_unknown_name(self) -> None:
-        import realtime
+        from impasto import realtime
 
         with pytest.raises(AttributeError, match="no attribute 'nothing_of_ours'"):
             realtime.nothing_of_ours  # noqa: B018  # asking is the test
@@ -535,7 +535,7 @@ class TestFailure:
             now += 0.01
             return now
 
-        monkeypatch.setattr("realtime.files.convert.perf_counter", clock)
+        monkeypatch.setattr("impasto.realtime.files.convert.perf_counter", clock)
 
         def late(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
             nonlocal now

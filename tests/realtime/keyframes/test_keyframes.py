@@ -12,23 +12,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import SinkError, SourceError
-from models.gatys import Settings, StyleImage, paint
-from realtime.cli.keyframes import keyframes as keyframes_command
-from realtime.files.pictures import write_picture
-from realtime.files.sources import VideoFile
-from realtime.files.stills import read_picture
-from realtime.frame import Frame
-from realtime.keyframes import keyframes as keyframes_module
-from realtime.keyframes.carry import Carry, Source, composed
-from realtime.keyframes.keyframes import Folder, Painted, paint_keyframes
-from realtime.keyframes.keyframing import unpainted
-from realtime.keyframes.recolor import recoloring
-from realtime.keyframes.retouch import STEPS, Added, retouched
-from realtime.keyframes.shots import Keyframe, Rule, Shots, find_shots
-from realtime.keyframes.tracking import Track, _stretched
-from realtime.motion import enlarged
-from realtime.pixels import as_tensor
+from impasto.models.errors import SinkError, SourceError
+from impasto.models.gatys.optimize import Settings, StyleImage, paint
+from impasto.realtime.cli.keyframes import keyframes as keyframes_command
+from impasto.realtime.files.images import read_picture, write_picture
+from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.frame import Frame
+from impasto.realtime.keyframes import paint as keyframes_module
+from impasto.realtime.keyframes.color_transfer import recoloring
+from impasto.realtime.keyframes.paint import Folder, Painted, paint_keyframes
+from impasto.realtime.keyframes.propagate import Carry, Source, composed
+from impasto.realtime.keyframes.refine import STEPS, Added, retouched
+from impasto.realtime.keyframes.render import unpainted
+from impasto.realtime.keyframes.selection import Keyframe, Rule, Shots, find_shots
+from impasto.realtime.keyframes.tracking import Track, _stretched
+from impasto.realtime.pixels import as_tensor
+from impasto.realtime.temporal.flow import enlarged
 from tests.media import SIZE, make_clip
 from tests.realtime.conftest import Impasto
 
@@ -441,12 +440,12 @@ class TestCommand:
     ) -> None:
         from dataclasses import replace
 
-        from models import teach
+        from impasto.models.training import finetune
 
         monkeypatch.setattr(
-            teach.teach,
+            finetune.teach,
             "__kwdefaults__",
-            teach.teach.__kwdefaults__ | {"recipe": replace(teach.RECIPE, steps=2, batch=1)},
+            finetune.teach.__kwdefaults__ | {"recipe": replace(finetune.RECIPE, steps=2, batch=1)},
         )
         style = tmp_path / "mine.safetensors"
         ran = impasto(
@@ -534,7 +533,7 @@ class TestCommand:
         impasto: Impasto,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        from realtime.keyframes import keyframes
+        from impasto.realtime.keyframes import paint
 
         keep = Folder.keep
 
@@ -543,7 +542,7 @@ class TestCommand:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(keyframes.Folder, "keep", stop)
+            patch.setattr(paint.Folder, "keep", stop)
             arguments = (clip, painting, tmp_path / "keys", *self.ARGUMENTS)
             ran = impasto("keyframes", *arguments)
         assert ran.code == 130 and "--resume" in ran.error_line

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import SourceError
-from realtime.frame import Frame
-from realtime.live import cameras, reconnect
-from realtime.live.cameras import Camera, list_cameras, open_device, open_live, option_sets
-from realtime.live.capture import MediaClock, MediaFeed
-from realtime.live.reconnect import LiveSource, RateWatch
-from realtime.live.test_pattern import MovingPicture
-from realtime.threads import Latest
+from impasto.models.errors import SourceError
+from impasto.realtime.frame import Frame
+from impasto.realtime.live import cameras, live_source
+from impasto.realtime.live.cameras import Camera, list_cameras, open_device, open_live, option_sets
+from impasto.realtime.live.demo_camera import MovingPicture
+from impasto.realtime.live.feeds import MediaClock, MediaFeed
+from impasto.realtime.live.live_source import LiveSource, RateWatch
+from impasto.realtime.threads import Latest
 from tests.media import make_clip, number_of, text_file
 from tests.senders import HttpCamera, RtspCamera, free_port, jpeg, numbered_jpegs, udp_sender
 
@@ -67,7 +67,7 @@ def said() -> Said:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnect, "PAUSES_SECONDS", (0.0,))
+    monkeypatch.setattr(live_source, "PAUSES_SECONDS", (0.0,))
 
 
 def times(frames: list[Frame]) -> list[Fraction]:
@@ -149,7 +149,7 @@ def test_a_file_s_name_is_nothing_but_a_name(
 
 def test_a_late_picture_moves_those_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([100.0, 100.0, 101.0, 101.0, 101.0])
-    monkeypatch.setattr("realtime.live.capture.monotonic", lambda: next(now))
+    monkeypatch.setattr("impasto.realtime.live.feeds.monotonic", lambda: next(now))
     clock = MediaClock()
     assert clock.due(5.0) == 100.0
     assert clock.due(5.5) == 100.5
@@ -185,7 +185,7 @@ def test_an_rtsp_camera_is_read_over_tcp_and_found_again(said: Said, no_pauses: 
 
 
 def test_pauses_grow_and_closing_ends_them(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnect, "PAUSES_SECONDS", (0.0, 0.001, 0.002, 3600.0))
+    monkeypatch.setattr(live_source, "PAUSES_SECONDS", (0.0, 0.001, 0.002, 3600.0))
     with HttpCamera(lambda _: iter(numbered_jpegs())) as camera:
         source = open_live(camera.address, say=said)
     with Latest(source) as frames:  # the camera is gone
@@ -311,7 +311,7 @@ def test_a_playlist_reaches_no_file_of_this_machine(tmp_path: Path) -> None:
 def test_black_pictures_are_said_once_and_so_is_their_end(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconnect, "_BLACK_SECONDS", 0.1)
+    monkeypatch.setattr(live_source, "_BLACK_SECONDS", 0.1)
     light = "drawbox=color=white:t=fill:enable='gt(t,0.4)'"
     graph = f"lavfi:color=black:size=64x48:rate=50:duration=0.6,{light}"
     with open_live(graph, say=said) as source:
@@ -325,7 +325,7 @@ def test_black_pictures_are_said_once_and_so_is_their_end(
 def test_a_rate_other_than_declared_is_said_once(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconnect, "_RATE_WINDOW_SECONDS", 0.2)
+    monkeypatch.setattr(live_source, "_RATE_WINDOW_SECONDS", 0.2)
     port = free_port()
     with (
         udp_sender(port, declared=100, rate=30),
@@ -442,7 +442,7 @@ def test_a_camera_plugged_in_again_is_found_at_its_new_place(
 def test_another_camera_in_its_place_is_not_taken_for_it(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconnect, "PAUSES_SECONDS", (0.0, 3600.0))
+    monkeypatch.setattr(live_source, "PAUSES_SECONDS", (0.0, 3600.0))
     place = "testsrc2=size=64x48:rate=50:duration=0.2"
     found = [Camera(0, "Front Camera", place)]
     monkeypatch.setattr(cameras, "list_cameras", lambda: found)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from realtime.live.controls import KEYS, Controls, name_of, press, values
+from impasto.realtime.live.controls import KEYS, Controls, name_of, press, values
 
 STYLES = ("dawn", "noon", "dusk")
 LEFT, UP, RIGHT, DOWN = 65361, 65362, 65363, 65364  # X11 key symbols

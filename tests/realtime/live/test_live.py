@@ -8,15 +8,15 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from models.errors import SourceError
-from realtime.cli.main import main
-from realtime.files.sources import VideoFile
-from realtime.frame import Frame
-from realtime.live.best_effort import BestEffort
-from realtime.live.cameras import open_live
-from realtime.live.controls import Controls
-from realtime.live.loop import NoWindow, Outputs, Painter, paint_newest, run_live
-from realtime.live.pace import SCALES, Pace
+from impasto.models.errors import SourceError
+from impasto.realtime.cli.main import main
+from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.frame import Frame
+from impasto.realtime.live.best_effort import BestEffort
+from impasto.realtime.live.cameras import open_live
+from impasto.realtime.live.controls import Controls
+from impasto.realtime.live.loop import NoWindow, Outputs, Painter, paint_newest, run_live
+from impasto.realtime.live.rate_control import SCALES, Pace
 from tests.pictures import make_pictures
 
 

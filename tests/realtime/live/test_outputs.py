@@ -17,15 +17,15 @@ import av
 import numpy as np
 import pytest
 
-from models.errors import SinkError, SourceError
-from realtime.frame import Frame
-from realtime.live import microphone as microphones
-from realtime.live.best_effort import BestEffort
-from realtime.live.microphone import Microphone
-from realtime.live.recorder import Recorder
-from realtime.live.snapshots import Snapshots, save_snapshot
-from realtime.live.stream_out import StreamOut
-from realtime.live.virtual_camera import VirtualCamera
+from impasto.models.errors import SinkError, SourceError
+from impasto.realtime.frame import Frame
+from impasto.realtime.live import microphone as microphones
+from impasto.realtime.live.best_effort import BestEffort
+from impasto.realtime.live.microphone import Microphone
+from impasto.realtime.live.recorder import Recorder
+from impasto.realtime.live.snapshots import Snapshots, save_snapshot
+from impasto.realtime.live.stream_out import StreamOut
+from impasto.realtime.live.virtual_camera import VirtualCamera
 from tests.media import SIZE, number_of, numbered_picture
 
 MICROSECOND = Fraction(1, 1_000_000)

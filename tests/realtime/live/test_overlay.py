@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from realtime.live.controls import KEYS, Controls
-from realtime.live.overlay import Layer, _base, _help, composed, opacity_at, placed
+from impasto.realtime.live.controls import KEYS, Controls
+from impasto.realtime.live.overlay import Layer, _base, _help, composed, opacity_at, placed
 
 HEIGHT, WIDTH = 360, 640
 PLAIN = {"mirror": False, "readouts": False}

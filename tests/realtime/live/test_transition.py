@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from models.errors import WeightsError
-from models.styles import form_of, load_network, load_style, mix, mixture_of
-from models.transform_net import FORMS, TransformNet
-from realtime.live.transition import Transition
+from impasto.models.errors import WeightsError
+from impasto.models.styles import form_of, load_network, load_style, mix, mixture_of
+from impasto.models.transform_net import FORMS, TransformNet
+from impasto.realtime.live.transition import Transition
 
 
 def first_weight(network: TransformNet) -> torch.Tensor:

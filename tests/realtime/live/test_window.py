@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from models.errors import SinkError
-from realtime.live.controls import KEYS, Controls, press
-from realtime.live.overlay import composed
-from realtime.live.window import Window
+from impasto.models.errors import SinkError
+from impasto.realtime.live.controls import KEYS, Controls, press
+from impasto.realtime.live.overlay import composed
+from impasto.realtime.live.window import Window
 from tests.display import PATIENCE, SCREEN, Display, until
 
 ROOT = Path(__file__).parents[3]
@@ -227,8 +227,8 @@ def test_closing_twice_does_nothing(viewer: Viewer) -> None:
 def run_with(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """A process that shows a picture once."""
     code = (
-        "import numpy as np; from realtime.live.controls import Controls;"
-        "from realtime.live.window import Window;"
+        "import numpy as np; from impasto.realtime.live.controls import Controls;"
+        "from impasto.realtime.live.window import Window;"
         "image = np.zeros((90, 160, 3), np.uint8); window = Window('x');"
         "window.show(image, image, Controls(), style_name='dawn'); window.close(); print('shown')"
     )
@@ -255,7 +255,7 @@ def test_without_a_display_it_says_what_to_do(env: dict[str, str]) -> None:
     ran = run_with(env)
     assert ran.returncode == 1  # and not a signal, as Qt would end it
     error = ran.stderr.splitlines()[-1]
-    assert error.startswith("models.errors.SinkError: ") and "--no-window" in error
+    assert error.startswith("impasto.models.errors.SinkError: ") and "--no-window" in error
     assert "qt.qpa" not in ran.stderr
 
 

@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.classic import ClassicNet
-from models.errors import SourceError
-from models.transform_net import FORMS, TransformNet
-from realtime.engines.torch_engine import precisions
-from realtime.measure import bench
+from impasto.models.classic import ClassicNet
+from impasto.models.errors import SourceError
+from impasto.models.transform_net import FORMS, TransformNet
+from impasto.realtime.engines.torch_engine import precisions
+from impasto.realtime.measure import bench
 from tests.media import make_clip
 
 

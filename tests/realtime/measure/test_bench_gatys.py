@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from models.gatys import StyleImage, paint
-from realtime.files.pictures import write_picture
-from realtime.measure.bench_gatys import PLAIN, bench_gatys, steps_that_equal, tables
-from realtime.pixels import as_tensor
+from impasto.models.gatys.optimize import StyleImage, paint
+from impasto.realtime.files.images import write_picture
+from impasto.realtime.measure.bench_gatys import PLAIN, bench_gatys, steps_that_equal, tables
+from impasto.realtime.pixels import as_tensor
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.loss_network import compact_network, freeze
-from realtime.files.pictures import write_picture
-from realtime.measure.evaluate import (
+from impasto.models.loss_network import compact_network, freeze
+from impasto.realtime.files.images import write_picture
+from impasto.realtime.measure.evaluate import (
     STEADINESS,
     EstimatedMotion,
     Judge,

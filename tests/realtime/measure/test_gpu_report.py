@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.errors import EngineError
-from models.transform_net import TransformNet
-from realtime.engines.onnx_gpu import OnnxGpuEngine
-from realtime.engines.torch_engine import TorchEngine
-from realtime.engines.torch_gpu import TorchGpuEngine
-from realtime.files.sources import VideoFile
-from realtime.frame import ColorTags
-from realtime.measure import bench_gpu, gpu_report
-from realtime.measure.gpu_report import Part, full_hd_clip, in_new_process, markdown
+from impasto.models.errors import EngineError
+from impasto.models.transform_net import TransformNet
+from impasto.realtime.engines.onnx_gpu import OnnxGpuEngine
+from impasto.realtime.engines.torch_engine import TorchEngine
+from impasto.realtime.engines.torch_gpu import TorchGpuEngine
+from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.frame import ColorTags
+from impasto.realtime.measure import bench_gpu, gpu_report
+from impasto.realtime.measure.gpu_report import Part, full_hd_clip, in_new_process, markdown
 from tests.realtime.engines.tape import tape
 
 BT709 = ColorTags(1, 1, 1)
@@ -103,7 +103,13 @@ def test_the_clip_is_made_of_the_sample(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_without_a_gpu_it_says_so(tmp_path):
-    command = [sys.executable, "-m", "realtime.measure.gpu_report", "--out", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "impasto.realtime.measure.gpu_report",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     ran = subprocess.run(
         command, capture_output=True, text=True, cwd=Path(__file__).parents[3], check=False
     )

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from models.errors import SinkError, SourceError
-from models.styles import load_style, load_weights
-from models.train import Recipe
-from realtime.files.pictures import write_picture
-from realtime.painting.learn import LEAST, Lesson, learn
+from impasto.models.errors import SinkError, SourceError
+from impasto.models.styles import load_style, load_weights
+from impasto.models.training.train import Recipe
+from impasto.realtime.files.images import write_picture
+from impasto.realtime.painting.learn import LEAST, Lesson, learn
 from tests.media import make_clip
 from tests.pictures import make_pictures
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.gatys import Settings
-from realtime.cli.arguments import parse_layers, parse_paintings
-from realtime.files.pictures import write_picture
-from realtime.files.stills import read_picture
-from realtime.painting.curves import drawn
-from realtime.painting.paint import (
+from impasto.models.gatys.optimize import Settings
+from impasto.realtime.cli.arguments import parse_layers, parse_paintings
+from impasto.realtime.files.images import read_picture, write_picture
+from impasto.realtime.painting.curves import drawn
+from impasto.realtime.painting.paint import (
     Job,
     enlarged_for_words,
     paint_picture,
@@ -21,7 +20,7 @@ from realtime.painting.paint import (
     read_styles,
     snapshot_path,
 )
-from realtime.painting.study import cases_of
+from impasto.realtime.painting.study import cases_of
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
 
@@ -130,7 +129,7 @@ def test_ctrl_c_at_a_coarse_level_keeps_full_size(job: Job) -> None:
 def test_the_command_after_ctrl_c(
     files, tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from realtime.cli.terminal import Bar
+    from impasto.realtime.cli.terminal import Bar
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

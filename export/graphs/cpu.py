@@ -1,0 +1,112 @@
+"""The graph of our network for engines on a CPU: what only moves pixels moves them as bytes.
+
+The same sums as in export.graphs.builder. But the picture is padded before it is cast, and
+the pixel shuffle comes last, after rounding, where it moves a quarter of the bytes; the shuffle
+alone was 5 of 14 ms for 640x360 in OpenVINO. Exported files do without: GPUs and phones compute
+with numbers only, and bytes would send them back to the CPU.
+"""
+
+from typing import Any
+
+import onnx
+import torch.nn.functional as F
+from onnx import TensorProto, helper, numpy_helper
+from torch import fx
+
+from impasto.export.graphs.builder import GraphBuilder, finished, traced
+from impasto.export.graphs.rgb_to_yuv import CHROMA, LUMA, from_rgb
+from impasto.export.spec import FRAMES, OPSET, STYLISED, NormStatistics
+from impasto.models.architectures import MARGIN
+from impasto.models.transform_net import TransformNet
+
+
+def build_byte_model(
+    network: TransformNet, statistics: NormStatistics, *, planes: bool = False
+) -> onnx.ModelProto:
+    """As `build_model`: uint8 in and out, any size.
+
+    planes: what comes out is a codec's, (N, 3 H / 2, W), H and W even; see fast.yuv420. Colours
+    are those of BT.709, limited range; `from_rgb` has the weights for others.
+    """
+    return finished(_ByteBuilder(traced(network), statistics, planes))
+
+
+class _ByteBuilder(GraphBuilder):
+    def __init__(self, module: fx.GraphModule, statistics: NormStatistics, planes: bool) -> None:
+        super().__init__(module, statistics, "nhwc-uint8", None, OPSET, False)
+        self.planes = planes
+        self.functions[F.pixel_shuffle] = self._shuffle_later
+        self._unshuffled: set[str] = set()  # values with four pixels' channels at each place
+        self._crop: tuple[Any, Any] | None = None
+
+    def placeholder(self, target: Any, args: Any, kwargs: Any) -> str:
+        return self._add("Transpose", FRAMES, perm=[0, 3, 1, 2])
+
+    def _reflect_pad(self, x: str, stride: int, margin: int) -> str:
+        pixels = self._add("Cast", super()._reflect_pad(x, stride, margin), to=TensorProto.FLOAT)
+        return self._arithmetic("Mul", pixels, 1 / 255)
+
+    def _shuffle_later(self, x: str, n: int) -> str:
+        assert n == 2, "four pixels a place"
+        self._unshuffled.add(x)
+        return x
+
+    def _arithmetic(self, kind: str, a: Any, b: Any) -> Any:
+        if a not in self._unshuffled:
+            return super()._arithmetic(kind, a, b)
+        name = super()._arithmetic(kind, a, self._fourfold(b))
+        self._unshuffled.add(name)
+        return name
+
+    def _fourfold(self, x: Any) -> Any:
+        """A number for each colour, (N, 3, 1, 1), as one for each colour's four pixels."""
+        if not isinstance(x, str):
+            return x
+        wide = self._add("Reshape", x, self._integers(-1, 3, 1, 1))
+        wide = self._add("Expand", wide, self._integers(1, 3, 4, 1))
+        return self._add("Reshape", wide, self._integers(-1, 12, 1, 1))
+
+    def _getitem(self, value: Any, index: Any) -> Any:
+        if value not in self._unshuffled:
+            return super()._getitem(value, index)
+        self._crop = index
+        return value
+
+    def output(self, target: Any, args: Any, kwargs: Any) -> None:
+        assert args[0] in self._unshuffled and self._crop is not None
+        if self.planes:
+            self._give_planes(args[0])
+            return
+        pixels = self._shuffled(self._levels(self._arithmetic("Mul", args[0], 255.0)))
+        cropped = super()._getitem(pixels, self._crop)
+        self._add("Transpose", cropped, perm=[0, 2, 3, 1], name=STYLISED)
+
+    def _levels(self, x: str) -> str:
+        clipped = self._add("Clip", x, *self._floats(0, 255))
+        return self._add("Cast", self._add("Round", clipped), to=TensorProto.UINT8)
+
+    def _shuffled(self, places: str) -> str:
+        return self._add("DepthToSpace", places, blocksize=2, mode="CRD")
+
+    def _give_planes(self, x: str) -> None:
+        """From the pixels of places, cropped by whole places, to planes."""
+        for name, value in from_rgb(matrix=1, full_range=False).items():
+            self.weights[name] = numpy_helper.from_array(value, name)
+        margin = MARGIN // 2
+        ends = self._add("Div", self._size(), self._integers(2))
+        ends = self._add("Add", ends, self._integers(margin))
+        crop = self._integers(margin, margin), ends, self._integers(2, 3)
+        width = self._add("Slice", self._size(), self._integers(1), self._integers(2))
+        rows = self._add("Concat", self._integers(0, -1), width, axis=0)
+        luma, chroma = (
+            self._add("Slice", self._levels(self._add("Conv", x, *names)), *crop)
+            for names in ((f"{part}.weight", f"{part}.bias") for part in (LUMA, CHROMA))
+        )
+        parts = [self._add("Reshape", part, rows) for part in (self._shuffled(luma), chroma)]
+        self._add("Concat", *parts, axis=1, name=STYLISED)
+
+    def _picture_info(self, name: str) -> onnx.ValueInfoProto:
+        if self.planes and name == STYLISED:
+            sides = ["n", "rows", "width"]
+            return helper.make_tensor_value_info(name, TensorProto.UINT8, sides)
+        return super()._picture_info(name)

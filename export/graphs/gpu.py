@@ -1,0 +1,281 @@
+"""The graph of our network for engines on a GPU: few passes over memory, norms folded as it runs.
+
+The same sums as in graphs.builder, with carried statistics. On a GPU a norm of its own is one
+more pass over every layer, and ONNX Runtime has none in float16 that takes statistics in float32.
+Here mean and variance are folded into the weights of the convolutions, by a handful of nodes on
+small tensors, each time the graph runs; so are the standardising of the picture and its last
+scaling, and for planes both matrices of colour. The picture is float16 from its bytes on where
+`half` is asked for: it holds 0 to 255 exactly.
+"""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import torch.nn.functional as F
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from impasto.export.graphs.builder import MEAN, VARIANCE, GraphBuilder, finished, traced
+from impasto.export.graphs.rgb_to_yuv import BLACK, CHROMA, FROM_RGB, LUMA, TO_RGB, both_ways
+from impasto.export.spec import FRAMES, OPSET, STYLISED, NormStatistics
+from impasto.models.architectures import MARGIN, STRIDE
+from impasto.models.transform_net import TransformNet
+
+
+def build_gpu_model(
+    network: TransformNet,
+    statistics: NormStatistics,
+    *,
+    planes: bool = False,
+    half: bool = False,
+    fold: bool = True,
+) -> onnx.ModelProto:
+    """As `build_model`, statistics "carried" or "renewed": uint8 in and out, any size.
+
+    planes: what goes in and comes out is a codec's, (N, 3 H / 2, W), H and W even; see
+    models.fast.yuv420. Colours are those of BT.709, limited range; `both_ways` has the weights for
+    others. half: float16 inside, but for the statistics. fold: False leaves carried norms apart, as
+    a scale and a shift, for TensorRT, which folds by itself and wants weights that are constants.
+    """
+    assert statistics != "own", "these are for video"
+    return finished(_GpuBuilder(network, statistics, planes, half, fold))
+
+
+class _GpuBuilder(GraphBuilder):
+    """Runs the trace of the network's body; what comes before and after it is written out here."""
+
+    def __init__(
+        self,
+        network: TransformNet,
+        statistics: NormStatistics,
+        planes: bool,
+        half: bool,
+        fold: bool,
+    ) -> None:
+        super().__init__(traced(network.body), statistics, "nhwc-uint8", None, OPSET, half)
+        self.state = network.state_dict()
+        self.planes, self.fold = planes, fold
+        self.dtype = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+        self.functions[F.pixel_shuffle] = lambda x, n: x  # it comes last, after rounding
+        modules = list(network.body.named_modules())
+        convs = [(name, m) for name, m in modules if isinstance(m, nn.Conv2d)]
+        norms = [(name, m) for name, m in modules if isinstance(m, nn.InstanceNorm2d)]
+        self.first, self.last = convs[0][0], convs[-1][0]
+        self.normed = [
+            (conv, norm, module)
+            for (conv, _), (norm, module) in zip(convs[:-1], norms, strict=True)
+        ]
+        self.maps: dict[str, tuple[str, str]] = {}  # scale and shift (C,) after each convolution
+        if planes:
+            for name, value in both_ways(matrix=1, full_range=False).items():
+                self.weights[name] = numpy_helper.from_array(value, name)
+
+    # Into the body.
+
+    def placeholder(self, target: Any, args: Any, kwargs: Any) -> str:
+        pixels = self._add("Cast", FRAMES, to=self.dtype)
+        if self.half:
+            self.halves.add(pixels)
+        picture = self._channels(pixels) if self.planes else self._transposed(pixels, 0, 3, 1, 2)
+        picture = self._reflect_pad(picture, STRIDE, MARGIN)
+        if self.statistics == "carried":
+            self.mean, variance = (
+                self._add("Slice", name, self._integers(0), self._integers(3))
+                for name in (MEAN, VARIANCE)
+            )
+            self._map_norms()
+        else:
+            self.mean, variance = self._statistics_for(self._rgb(picture), 3)
+        self.deviation = self._add("Sqrt", self._add("Add", variance, *self._floats(1e-5)))
+        middle = self._add("Mul", self.mean, *self._floats(255))
+        if self.planes:
+            middle = self._add("Add", self._add("MatMul", FROM_RGB, middle), BLACK)
+        middle = self._shaped(middle, 1, 3, 1, 1)
+        return self._add("Sub", picture, self._halved(middle) if self.half else middle)
+
+    def _channels(self, pixels: str) -> str:
+        """Planes as pictures of three channels, (N, 3, H, W), chroma repeated."""
+        size, rows = self._size(), self._side(1)
+        height = self._add("Slice", size, self._integers(0), self._integers(1))
+        half = self._add("Div", size, self._integers(2))
+        luma = self._add("Slice", pixels, self._integers(0), height, self._integers(1))
+        chroma = self._add("Slice", pixels, height, rows, self._integers(1))
+        luma, chroma = (
+            self._add("Reshape", part, self._add("Concat", self._integers(0, n), sides, axis=0))
+            for part, n, sides in ((luma, 1, size), (chroma, 2, half))
+        )
+        chroma = self._interpolate(chroma, scale_factor=2.0, mode="nearest")
+        return self._add("Concat", luma, chroma, axis=1)
+
+    def _rgb(self, picture: str) -> str:
+        """The colours to be measured, float32, 0 to 1."""
+        pixels = self._single(picture)
+        if self.planes:
+            pixels = self._add("Sub", pixels, self._shaped(BLACK, 1, 3, 1, 1))
+            pixels = self._add("Conv", pixels, self._shaped(TO_RGB, 3, 3, 1, 1))
+        return self._add("Mul", pixels, *self._floats(1 / 255))
+
+    # Convolutions and norms.
+
+    def _map_norms(self) -> None:
+        """Scale and shift of every norm, all of them at once: a GPU starts few kernels for it."""
+        names = [(f"body.{conv}", f"body.{norm}") for conv, norm, _ in self.normed]
+        sizes = [module.num_features for *_, module in self.normed]
+        self.channels = 3 + sum(sizes)
+        scales, offsets, biases = (
+            self._add("Concat", *(self._parameter(f"{pair[i]}.{kind}") for pair in names), axis=0)
+            for i, kind in ((1, "weight"), (1, "bias"), (0, "bias"))
+        )
+        limits = self._integers(3), self._integers(self.channels)
+        mean, variance = (self._add("Slice", name, *limits) for name in (MEAN, VARIANCE))
+        deviation = self._add("Add", variance, *self._floats(self.normed[0][2].eps))
+        scale = self._add("Div", scales, self._add("Sqrt", deviation))
+        bias = self._add("Sub", biases, mean) if self.fold else self._add("Neg", mean)
+        shift = self._add("Add", self._add("Mul", bias, scale), offsets)
+        parts: list[list[str]] = []
+        for kind, value in (("scale", scale), ("shift", shift)):
+            parts.append([f"{kind}.{conv}" for conv, *_ in self.normed])
+            split = helper.make_node(
+                "Split", [value, self._integers(*sizes)], parts[-1], kind, axis=0
+            )
+            self.nodes.append(split)
+        for (conv, *_), scale, shift in zip(self.normed, *parts, strict=True):
+            self.maps[conv] = scale, shift
+
+    def _convolution(self, conv: nn.Conv2d | nn.ConvTranspose2d, target: str, x: str) -> str:
+        weight, bias = (self._parameter(f"body.{target}.{kind}") for kind in ("weight", "bias"))
+        scale, shift = self.maps.get(target, (None, None))
+        if target == self.first:
+            weight = self._standardising(weight, conv.out_channels)
+        if target == self.last:
+            weight, bias = self._recoloring(weight, bias, conv.in_channels)
+        if scale and shift and self.fold:
+            weight = self._add("Mul", weight, self._shaped(scale, -1, 1, 1, 1))
+            bias = shift
+        y = self._add(
+            "Conv",
+            *(x, self._inside(weight), self._inside(bias)),
+            kernel_shape=conv.kernel_size,
+            strides=conv.stride,
+            pads=(*conv.padding, *conv.padding),
+        )
+        if scale and shift and not self.fold:
+            y = self._add("Mul", y, self._inside(self._shaped(scale, 1, -1, 1, 1)))
+            y = self._add("Add", y, self._inside(self._shaped(shift, 1, -1, 1, 1)))
+        return y
+
+    def _norm(self, norm: nn.InstanceNorm2d, target: str, x: str) -> str:
+        if self.statistics == "carried":
+            return x
+        mean, variance = self._statistics_for(x, norm.num_features)
+        weights = (self._parameter(f"body.{target}.{kind}") for kind in ("weight", "bias"))
+        values = (self._single(x), *weights, mean, variance)
+        return self._inside(self._add("BatchNormalization", *values, epsilon=norm.eps))
+
+    def _standardising(self, weight: str, outputs: int) -> str:
+        """Of the first layer, for a picture in the frames' own numbers, its mean taken off."""
+        levels = self._add("Mul", self.deviation, *self._floats(255))
+        weight = self._add("Div", weight, self._shaped(levels, 1, 3, 1, 1))
+        if not self.planes:
+            return weight
+        pixels = self._shaped(weight, outputs, 3, -1)
+        recoded = self._add("MatMul", self._transposed(TO_RGB, 1, 0), pixels)
+        return self._shaped(recoded, outputs, 3, 7, 7)
+
+    def _recoloring(self, weight: str, bias: str, inputs: int) -> tuple[str, str]:
+        """Of the last layer, so that it gives levels of 2x2 pixels: (12,) RGB, or (6,) planes."""
+        gain, offset = (
+            self._fourfold(self._add("Add", own, self._add("Mul", kept, measured)))
+            for own, kept, measured in (
+                (*self._flat("gain", "gain_deviation"), self.deviation),
+                (*self._flat("offset", "offset_mean"), self.mean),
+            )
+        )
+        weight = self._add("Mul", weight, self._shaped(gain, 12, 1, 1, 1))
+        bias = self._add("Add", self._add("Mul", bias, gain), offset)
+        if not self.planes:
+            return tuple(self._add("Mul", x, *self._floats(255)) for x in (weight, bias))  # type: ignore[return-value]
+        recode, zero = (
+            self._add("Concat", *(f"{part}.{kind}" for part in (LUMA, CHROMA)), axis=0)
+            for kind in ("weight", "bias")
+        )
+        recode = self._shaped(recode, 6, 12)
+        weight = self._add("MatMul", recode, self._shaped(weight, 12, -1))
+        bias = self._add("Add", self._add("MatMul", recode, bias), zero)
+        return self._shaped(weight, 6, inputs, 3, 3), bias
+
+    # Out of the body.
+
+    def output(self, target: Any, args: Any, kwargs: Any) -> None:
+        limits = (
+            self._constant(np.array(x, np.float16 if self.half else np.float32)) for x in (0, 255)
+        )
+        levels = self._add("Round", self._add("Clip", args[0], *limits))
+        if self.planes:
+            self._give_planes(levels)
+            return
+        pixels = self._add("DepthToSpace", levels, blocksize=2, mode="CRD")
+        pixels = self._add(
+            "Cast", self._cropped(pixels, MARGIN, self._size()), to=TensorProto.UINT8
+        )
+        self._add("Transpose", pixels, perm=[0, 2, 3, 1], name=STYLISED)
+
+    def _give_planes(self, places: str) -> None:
+        half = self._add("Div", self._size(), self._integers(2))
+        places = self._cropped(places, MARGIN // 2, half)
+        luma, chroma = (
+            self._add("Slice", places, self._integers(a), self._integers(b), self._integers(1))
+            for a, b in ((0, 4), (4, 6))
+        )
+        luma = self._add("DepthToSpace", luma, blocksize=2, mode="CRD")
+        rows = self._add("Concat", self._integers(0, -1), self._side(2), axis=0)
+        parts = [self._add("Reshape", part, rows) for part in (luma, chroma)]
+        planes = self._add("Concat", *parts, axis=1)
+        self.nodes.append(helper.make_node("Cast", [planes], [STYLISED], to=TensorProto.UINT8))
+
+    # Small things.
+
+    def _parameter(self, target: str, *, half: bool = False) -> str:
+        """By its name in the network's state, float32; `half` is not used here."""
+        if target not in self.weights:
+            array = np.ascontiguousarray(self.state[target].detach().cpu().float().numpy())
+            self.weights[target] = numpy_helper.from_array(array, target)
+        return target
+
+    def _inside(self, name: str) -> str:
+        return self._halved(name) if self.half else name
+
+    def _flat(self, *targets: str) -> tuple[str, ...]:
+        return tuple(self._shaped(self._parameter(target), 3) for target in targets)
+
+    def _fourfold(self, x: str) -> str:
+        """A number for each colour, (3,), as one for each of its four pixels, (12,)."""
+        return self._shaped(self._add("Expand", self._shaped(x, 3, 1), self._integers(3, 4)), 12)
+
+    def _shaped(self, x: str, *shape: int) -> str:
+        return self._add("Reshape", x, self._integers(*shape))
+
+    def _transposed(self, x: str, *perm: int) -> str:
+        return self._add("Transpose", x, perm=list(perm))
+
+    def _cropped(self, x: str, margin: int, size: str) -> str:
+        ends = self._add("Add", size, self._integers(margin, margin))
+        return self._add("Slice", x, self._integers(margin, margin), ends, self._integers(2, 3))
+
+    def _side(self, axis: int) -> str:
+        limits = self._integers(axis), self._integers(axis + 1)
+        return self._add("Slice", self._add("Shape", FRAMES), *limits)
+
+    def _size(self) -> str:
+        if not self.planes:
+            return super()._size()
+        rows = self._add(
+            "Div", self._add("Mul", self._side(1), self._integers(2)), self._integers(3)
+        )
+        return self._add("Concat", rows, self._side(2), axis=0)
+
+    def _picture_info(self, name: str) -> onnx.ValueInfoProto:
+        if not self.planes:
+            return super()._picture_info(name)
+        return helper.make_tensor_value_info(name, TensorProto.UINT8, ["n", "rows", "width"])

@@ -1,0 +1,209 @@
+"""A network for video: instance norm carried from frame to frame, and folded into convolutions.
+
+Instance norm measures every channel of every frame. On video the figures hardly change from one
+frame to the next, so they are kept as a moving average, and folded into the weights of the
+convolution before each norm:
+
+    w' = w * s        b' = (b - mean) * s + beta        s = gamma / sqrt(variance + eps)
+
+What is left is convolutions alone: twice as fast, and steadier (`FoldedNetwork`). More is folded in
+the same way: the scaling from and to 0..255, the standardising of the input, the map of the output.
+Every few frames the statistics are brought up to date (`RenewingNetwork`).
+"""
+
+import operator
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from impasto.models.fast.fused_conv import FusedConv
+from impasto.models.fast.norm_statistics import Moments, join, moments_of, moving_average, split
+from impasto.models.fast.pixel_layouts import Layout, PackedRGB
+from impasto.models.transform_net import TransformNet
+
+
+def norm_map(norm: nn.InstanceNorm2d, moments: Moments) -> tuple[Tensor, Tensor]:
+    """Scale and shift of each channel: what `norm` does to an input of these moments."""
+    scale = norm.weight.float() * (moments.variance + norm.eps).rsqrt()
+    return scale, norm.bias.float() - moments.mean * scale
+
+
+class FusedNetwork(nn.Module):
+    """uint8 pictures, as `layout` has them, to the same, by convolutions that do all that follows.
+
+    Height and width at least MARGIN + STRIDE of the network. What becomes of the norms, subclasses
+    say.
+    """
+
+    def __init__(
+        self, network: TransformNet, dtype: torch.dtype, layout: Layout | None = None
+    ) -> None:
+        super().__init__()
+        self.dtype, self.layout = dtype, layout or PackedRGB()
+        # float16 holds a level's fractions, and GPUs round to it before they add a bias, which for
+        # a picture of little contrast is large; bfloat16 holds levels only.
+        self.centred = dtype == torch.float16
+        self.body, self.layers = fuse(network.body)
+        self.first, self.last = self.layers[0], self.layers[-1]
+        self.first.stride = [step // self.layout.side for step in self.first.stride]
+        self.last.apart, self.last.activation = False, "hardtanh"
+        self.take(network)
+        self.widths = [3, *(norm.num_features for norm in self.norms)]
+        self.border = self.first.plain_weight.new_zeros(self.layout.channels, dtype=dtype)
+
+    def take(self, network: TransformNet) -> None:
+        """Compute with the weights of `network` from here on; of the form of the first."""
+        self.network = network
+        self.norms = [m for m in network.body.modules() if isinstance(m, nn.InstanceNorm2d)]
+        convolutions = [m for m in network.body.modules() if isinstance(m, nn.Conv2d)]
+        for layer, convolution in zip(self.layers, convolutions, strict=True):
+            layer.take(convolution)
+
+    def _fold_ends(self, picture: Moments, scale: Tensor, shift: Tensor) -> None:
+        """The first layer, which standardises the picture, and the last, which gives it back.
+
+        scale, shift: of each of the first layer's channels, to be folded in as well.
+        """
+        mean, deviation = picture.mean, (picture.variance + 1e-5).sqrt()
+        colors = self.first.fold_first(
+            *(scale, shift, self.dtype, 255 * mean, 255 * deviation, self.layout.read),
+            centred=self.centred,
+        )
+        self.border.copy_(colors)  # in place, like the weights
+        gain, offset = self.network.recolor(mean.view(1, 3, 1, 1), deviation.view(1, 3, 1, 1))
+        self.last.fold(255 * gain.flatten(), 255 * offset.flatten(), self.dtype, self.layout.give)
+
+    def _padded(self, frames: Tensor) -> Tensor:
+        """(N, channels, rows, columns); the mean stands around it, which standardising makes 0."""
+        margin, stride = self.network.MARGIN, self.network.STRIDE
+        return self.layout.pad(frames, self.dtype, margin=margin, stride=stride, border=self.border)
+
+    def _painted(self, padded: Tensor, frames: Tensor) -> Tensor:
+        """What the body makes of it, as `frames` are."""
+        if self.centred:
+            padded = padded.sub_(self.border.view(1, -1, 1, 1))
+        return self._finish(self.body(padded), frames)
+
+    def _finish(self, y: Tensor, frames: Tensor) -> Tensor:
+        return self.layout.crop(y, frames, self.network.MARGIN)
+
+
+class FoldedNetwork(FusedNetwork):
+    """`network` with the norms folded away. `fold` comes before the first call."""
+
+    statistics: Moments | None = None  # those that every weight is folded with
+
+    def take(self, network: TransformNet) -> None:
+        super().take(network)
+        self.statistics = None
+
+    def fold(self, statistics: Moments) -> None:
+        """Set every weight for these statistics, unless that is done."""
+        if statistics is self.statistics:
+            return
+        self.statistics = statistics
+        picture, *norms = split(statistics, self.widths)
+        first, *maps = (norm_map(*pair) for pair in zip(self.norms, norms, strict=True))
+        self._fold_ends(picture, *first)
+        for layer, (scale, shift) in zip(self.layers[1:-1], maps, strict=True):
+            layer.fold(scale, shift, self.dtype)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self._painted(self._padded(frames), frames)
+
+
+class RenewingNetwork(FusedNetwork):
+    """`network` on one frame, with statistics that are moved towards the frame's own on the way.
+
+    Going down the layers, what each convolution gives is measured, and normed with the statistics
+    so renewed, before the next layer sees it. (To renew all of them from one pass with the old ones
+    is wrong: every layer then makes up for a change that the layers before it have also made up
+    for, and the errors grow from refresh to refresh.)
+    """
+
+    def take(self, network: TransformNet) -> None:
+        super().take(network)
+        for layer in self.layers[1:-1]:
+            layer.fold(*unchanged(layer.channels, layer.plain_weight), self.dtype)
+
+    def forward(self, frame: Tensor, statistics: Moments, weight: float) -> tuple[Tensor, Moments]:
+        """frame: a batch of one. Returns it stylised, and `statistics` moved by `weight` (0 to 1).
+
+        With a weight of 1 they are the frame's own, whatever they were before, and so is the
+        picture what `network` makes of it, in two thirds of the time.
+        """
+        picture, *norms = split(statistics, self.widths)
+        padded = self._padded(frame)
+        mean, variance = self.layout.moments(self.layout.inside(padded))
+        picture = moving_average(picture, Moments(mean / 255, variance / 255**2), weight)
+        # The old means are taken off in the convolutions, since bf16 is most exact around zero.
+        scale, _ = unchanged(self.first.channels, padded)
+        self._fold_ends(picture, scale.float(), -norms[0].mean)
+        self.layout.surround(padded.permute(0, 2, 3, 1), self.border)
+        renewed = [picture]
+
+        def renew(norm: nn.InstanceNorm2d, old: Moments, y: Tensor) -> Tensor:
+            rest, variance = moments_of(y)
+            new = moving_average(old, Moments(old.mean + rest, variance), weight)
+            renewed.append(new)
+            # One pass over memory, three to ten times as fast here as torch.addcmul.
+            return F.batch_norm(
+                y, new.mean - old.mean, new.variance, norm.weight, norm.bias, eps=norm.eps
+            )
+
+        for layer, norm, old in zip(self.layers[:-1], self.norms, norms, strict=True):
+            layer.renew = partial(renew, norm, old)
+        for layer, old in zip(self.layers[1:-1], norms[1:], strict=True):
+            layer.shift_bias(-old.mean)
+        return self._painted(padded, frame), join(renewed)
+
+
+def unchanged(channels: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """The map y * 1 + 0 of so many channels."""
+    return like.new_ones(channels), like.new_zeros(channels)
+
+
+def fuse(body: nn.Module) -> tuple[fx.GraphModule, list[FusedConv]]:
+    """`body` in fused convolutions, and these in the order of use."""
+    graph = fx.symbolic_trace(body)
+    modules = dict(graph.named_modules())
+    layers: list[FusedConv] = []
+
+    def is_module(node: fx.Node, kind: type[nn.Module]) -> bool:
+        return node.op == "call_module" and isinstance(modules[node.target], kind)
+
+    for node in [n for n in graph.graph.nodes if is_module(n, nn.Conv2d)]:
+        source, last, residual = node.args[0], node, None
+        upsample = source.target is F.interpolate
+        follower = _only_user(last)
+        if shuffle := follower is not None and follower.target is F.pixel_shuffle:
+            last, follower = follower, _only_user(follower)
+        if follower is not None and is_module(follower, nn.InstanceNorm2d):
+            last, follower = follower, _only_user(follower)
+        if follower is not None and follower.target is operator.add:
+            residual = next(a for a in follower.args if a is not last)
+            last, follower = follower, _only_user(follower)
+        if relu := follower is not None and (
+            follower.target is F.relu or is_module(follower, nn.ReLU)
+        ):
+            last = follower
+        layer = FusedConv(modules[node.target], upsample=upsample, shuffle=shuffle, relu=relu)
+        layers.append(layer)
+        name = f"layer{len(layers)}"
+        graph.add_submodule(name, layer)
+        with graph.graph.inserting_after(last):
+            inputs = (source.args[0] if upsample else source,)
+            inputs += () if residual is None else (residual,)
+            fused = graph.graph.call_module(name, inputs)
+        last.replace_all_uses_with(fused)
+    graph.graph.eliminate_dead_code()
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+    return graph, layers
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    users = list(node.users)
+    return users[0] if len(users) == 1 else None

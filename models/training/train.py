@@ -1,0 +1,466 @@
+"""Train a style, or the trunk. Read from top to bottom.
+
+    python -m impasto.models.training.train \\
+        style PAINTING --photos PHOTOS --parent PARENT --out wave.safetensors
+    python -m impasto.models.training.train \\
+        trunk --photos PHOTOS --parent PARENT --out trunk.safetensors
+
+The trunk reproduces its input. Networks mix in weight space only when they descend from one
+parent: the first style of a form is trained without one; all others, and the trunk, start from it.
+
+Runs on two CPU cores (bfloat16 autocast, channels last) or on a GPU; a run that is stopped goes on
+from its checkpoint when started again with the same arguments.
+"""
+
+import argparse
+import csv
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from impasto.models.architectures import MARGIN
+from impasto.models.flow import warp
+from impasto.models.loss_network import LossNetwork, load_loss_network
+from impasto.models.losses import (
+    CONTENT_LAYER,
+    STYLE_LAYERS,
+    content_loss,
+    gram_matrix,
+    style_loss,
+    temporal_loss,
+    total_variation,
+    weave_loss,
+)
+from impasto.models.styles import load_network
+from impasto.models.training.dataset import (
+    crops,
+    list_photos,
+    read_photo,
+    resize_long_side,
+    resize_short_side,
+)
+from impasto.models.transform_net import FORMS, TransformNet
+
+LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
+Weights = dict[str, Tensor]  # a network's parameters by name
+Losses = dict[str, Tensor]  # of one step, weighted, by name
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a network comes out, apart from the pictures."""
+
+    form: str = "fast"
+    loss_network: str = "compact"
+    steps: int = 1500
+    batch: int = 2
+    crop: int = 224  # px
+    learning_rate: float = 2e-3
+    content_weight: float = 1.0
+    style_weight: float = 5.0
+    tv_weight: float = 0.5
+    temporal_weight: float = 50.0
+    weave_weight: float = 1000.0  # of a pattern that repeats every other pixel
+    border_weight: float = 100.0  # of a frame along the edges
+    range_weight: float = 10.0  # keeps the unclamped output near [0, 1]
+    painting_side: int = 512  # px, long side, as seen by the loss network at 2/3 of full size
+    seed: int = 1
+
+
+# --- The losses of one step -------------------------------------------------------------------
+
+
+def trunk_losses(network: nn.Module, photos: Tensor) -> Losses:
+    """Reproduce the input: colours, and edges once more, since these are what blur takes first."""
+    output = network(photos).float()
+    error = output - photos
+    edges = (error[..., 1:] - error[..., :-1]).abs().mean() + error.diff(dim=-2).abs().mean()
+    return {"pixels": error.abs().mean(), "edges": edges}
+
+
+@dataclass(frozen=True)
+class Painting:
+    """Gram matrices of the style image at two sizes, and the network that sees them."""
+
+    loss_network: LossNetwork
+    small: dict[str, Tensor]  # long side `painting_side`
+    large: dict[str, Tensor]  # half as large again
+
+
+def see_painting(
+    picture: Tensor, loss_network: LossNetwork, recipe: Recipe, device: str
+) -> Painting:
+    """The targets of training: Gram matrices at both sizes of a painting, (3, H, W) in [0, 1]."""
+    picture = picture.to(device)
+
+    @torch.no_grad()
+    def grams(side: int) -> dict[str, Tensor]:
+        features = loss_network(resize_long_side(picture, side)[None], STYLE_LAYERS)
+        return {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+
+    return Painting(loss_network, grams(recipe.painting_side), grams(recipe.painting_side * 3 // 2))
+
+
+def style_losses(
+    network: nn.Module, photos: Tensor, painting: Painting, recipe: Recipe, dice: torch.Generator
+) -> Losses:
+    """Content, style, smoothness, weave, border, range and steadiness of one batch, each weighted.
+
+    Half of the batch is painted at 3/2 of its size and judged after shrinking back, which shapes
+    what a viewer sees of the whole; the other half is judged pixel by pixel against the painting
+    at 3/2 of its size, which shapes the grain. Strokes come out equally large in both.
+    """
+    half = len(photos) // 2
+    with torch.no_grad():
+        target = painting.loss_network(photos, [CONTENT_LAYER])[CONTENT_LAYER]
+
+    enlarged = F.interpolate(photos[:half], scale_factor=1.5, mode="bilinear")
+    painted_large = network(enlarged).float()
+    painted = network(photos[half:]).float()
+    shrunk = F.interpolate(painted_large, size=photos.shape[-2:], mode="bilinear", antialias=True)
+    judged = torch.cat([shrunk, painted])
+
+    features = painting.loss_network(judged, LAYERS)
+    grams = {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+    targets = {
+        layer: torch.cat(
+            [
+                painting.small[layer].expand(half, -1, -1),
+                painting.large[layer].expand(len(photos) - half, -1, -1),
+            ]
+        )
+        for layer in STYLE_LAYERS
+    }
+    losses = {
+        "content": recipe.content_weight * content_loss(features[CONTENT_LAYER], target).mean(),
+        "style": recipe.style_weight * style_loss(grams, targets).mean(),
+        "tv": recipe.tv_weight
+        * (total_variation(painted_large).mean() + total_variation(painted).mean()),
+        "weave": recipe.weave_weight
+        * (weave_loss(painted_large).mean() + weave_loss(painted).mean()),
+        "border": recipe.border_weight * border_loss(network, photos[half:], painted).mean(),
+        "range": recipe.range_weight * (judged - judged.clamp(0, 1)).square().mean(),
+    }
+    if recipe.temporal_weight:
+        moved = move(photos[half:], painted, dice)
+        repainted = network(moved.photos).float()
+        steadiness = temporal_loss(repainted, moved.painted, moved.mask).mean()
+        losses["temporal"] = recipe.temporal_weight * steadiness
+    return losses
+
+
+def border_loss(network: nn.Module, photos: Tensor, painted: Tensor) -> Tensor:
+    """Mean squared change of the outermost pixels when the network sees more of the mirror image.
+
+    photos, painted: (N, 3, H, W). Returns (N,). Convolutions pad with zeros; the margin keeps most
+    of what they make of those out of the picture, and this teaches them to make less of it.
+    """
+    with torch.no_grad():
+        wide = network(F.pad(photos, 4 * [MARGIN], mode="reflect")).float()
+    wide = wide[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    along = torch.ones(photos.shape[-2:], device=photos.device)
+    along[MARGIN:-MARGIN, MARGIN:-MARGIN] = 0
+    return ((painted - wide).square() * along).sum((1, 2, 3)) / (3 * along.sum())
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The next frame of an invented video: photos and paintings moved alike."""
+
+    photos: Tensor  # (N, 3, H, W), moved, with fresh sensor noise
+    painted: Tensor  # (N, 3, H, W), the previous painting carried along
+    mask: Tensor  # (N, 1, H, W), 1 where the place was in view before
+
+
+def move(photos: Tensor, painted: Tensor, dice: torch.Generator) -> Moved:
+    """Invent camera motion of known flow: a shift of up to 8 px, a small turn and zoom, and noise.
+
+    Half of the frames stand still, so that noise alone is learnt to be ignored as well.
+    """
+    n, _, height, width = photos.shape
+
+    def spread(scale: float) -> Tensor:
+        return (torch.rand(n, 1, 1, generator=dice) * 2 - 1).to(photos.device) * scale
+
+    y = torch.arange(height, device=photos.device).view(1, -1, 1) - height / 2
+    x = torch.arange(width, device=photos.device).view(1, 1, -1) - width / 2
+    turn, zoom = spread(0.03), spread(0.03)
+    moving = (torch.rand(n, 1, 1, generator=dice) < 0.5).to(photos.device)
+    flow = torch.stack(
+        [zoom * x - turn * y + spread(8.0), turn * x + zoom * y + spread(8.0)], dim=1
+    ) * moving.unsqueeze(1)
+    inside = (x + width / 2 + flow[:, 0]).clamp(0, width - 1) == x + width / 2 + flow[:, 0]
+    inside &= (y + height / 2 + flow[:, 1]).clamp(0, height - 1) == y + height / 2 + flow[:, 1]
+    noise = torch.randn(photos.shape, generator=dice).to(photos.device)
+    level = torch.rand(n, 1, 1, 1, generator=dice).to(photos.device) * 0.03
+    return Moved(
+        photos=(warp(photos, flow) + level * noise).clamp(0, 1),
+        painted=warp(painted, flow),
+        mask=inside.unsqueeze(1).float(),
+    )
+
+
+# --- The loop ---------------------------------------------------------------------------------
+
+
+def learning_rate_at(progress: float, step: int) -> float:
+    """A share of the full rate: 50 steps of warming up, then half a cosine down to 2%."""
+    return min(1.0, (step + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * progress)))
+
+
+def train(
+    network: TransformNet,
+    recipe: Recipe,
+    batches: Iterator[Tensor],
+    losses_of: Callable[[nn.Module, Tensor], Losses],
+    *,
+    out: Path,
+    device: str,
+    on_step: Callable[[int, Losses, Weights], None] = lambda step, losses, average: None,
+) -> TransformNet:
+    """Minimise the sum of `losses_of(network, batch)` by Adam; return the averaged network.
+
+    Keeps `out`.checkpoint and a table of losses beside `out`, and goes on from them. on_step is
+    given how many steps are done, the losses of the last one, and the averaged weights.
+    The result's weights are an exponential moving average over about the last 100 steps.
+    """
+    network = network.to(device).to(memory_format=torch.channels_last).train()
+    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98))
+    checkpoint = out.with_suffix(".checkpoint")
+    first = load_checkpoint(checkpoint, recipe, network, average, adam)
+
+    with open(out.with_suffix(".csv"), "a" if first else "w", newline="") as table:
+        rows = csv.writer(table)
+        started = time.monotonic()
+        for step, batch in zip(range(first, recipe.steps), batches, strict=False):
+            for group in adam.param_groups:
+                group["lr"] = recipe.learning_rate * learning_rate_at(step / recipe.steps, step)
+            with torch.autocast(device, torch.bfloat16):
+                losses = losses_of(network, batch.to(device, memory_format=torch.channels_last))
+            adam.zero_grad()
+            torch.stack(list(losses.values())).sum().backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            adam.step()
+            decay = min(0.99, step / (step + 20))
+            for name, value in network.state_dict().items():
+                average[name].lerp_(value, 1 - decay)
+            if step == 0:
+                rows.writerow(["step", "seconds", *losses])
+            if step % 20 == 19:
+                values = {name: round(loss.item(), 5) for name, loss in losses.items()}
+                rows.writerow([step + 1, round(time.monotonic() - started, 1), *values.values()])
+                table.flush()
+                save_checkpoint(checkpoint, recipe, step + 1, network, average, adam)
+            on_step(step + 1, losses, average)
+    network.load_state_dict(average)
+    checkpoint.unlink(missing_ok=True)
+    return network.eval()
+
+
+def save_checkpoint(
+    path: Path,
+    recipe: Recipe,
+    step: int,
+    network: nn.Module,
+    average: Weights,
+    adam: torch.optim.Adam,
+) -> None:
+    """Weights, their average and Adam's two moments in one safetensors file, written whole."""
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.items()}
+    for index, parameter in enumerate(network.parameters()):
+        for moment in ("exp_avg", "exp_avg_sq"):
+            tensors[f"adam.{index}.{moment}"] = adam.state[parameter][moment]
+    note = {"step": str(step), "recipe": json.dumps(asdict(recipe))}
+    half_written = path.with_suffix(".checkpoint.partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, half_written, note)
+    half_written.replace(path)
+
+
+def load_checkpoint(
+    path: Path, recipe: Recipe, network: nn.Module, average: Weights, adam: torch.optim.Adam
+) -> int:
+    """Fill all three from `path` and return its step, or 0 without one of the same recipe."""
+    if not path.exists():
+        return 0
+    with safe_open(path, "pt") as file:
+        note = file.metadata()
+        if json.loads(note["recipe"]) != asdict(recipe):
+            return 0
+        network.load_state_dict({n: file.get_tensor(f"network.{n}") for n in average})
+        for name in average:
+            average[name].copy_(file.get_tensor(f"average.{name}"))
+        for index, parameter in enumerate(network.parameters()):
+            adam.state[parameter] = {
+                "step": torch.tensor(float(note["step"])),
+                **{
+                    moment: file.get_tensor(f"adam.{index}.{moment}").to(parameter.device)
+                    for moment in ("exp_avg", "exp_avg_sq")
+                },
+            }
+    return int(note["step"])
+
+
+# --- Judging ----------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def judge(
+    network: nn.Module, photos: list[Path], painting: Tensor, judge_network: LossNetwork
+) -> tuple[float, float, list[Tensor]]:
+    """Content and style error by the ruler, and the painted pictures (1, 3, H, W).
+
+    Photos are painted at short side 384 px, rounded to 8 bits and shrunk to 256; the painting,
+    (3, H, W) in [0, 1], stands at long side 512. Content at relu4_2, style over relu1_1 to relu5_1,
+    both relative.
+    """
+    device = next(network.parameters()).device
+    style_image = resize_long_side(painting.to(device), 512)[None]
+    features = judge_network(style_image, STYLE_LAYERS)
+    targets = {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+    content = style = 0.0
+    pictures = []
+    for path in photos:
+        photo = read_photo(path).to(device)[None]
+        painted = network(resize_short_side(photo, 384)).float().clamp(0, 1)
+        painted = (painted * 255).round() / 255
+        seen = judge_network(resize_short_side(painted, 256), LAYERS)
+        target = judge_network(resize_short_side(photo, 256), [CONTENT_LAYER])[CONTENT_LAYER]
+        content += content_loss(seen[CONTENT_LAYER], target).item()
+        grams = {layer: gram_matrix(seen[layer]) for layer in STYLE_LAYERS}
+        style += style_loss(grams, targets).item()
+        pictures.append(painted.cpu())
+    return content / len(photos), style / len(photos), pictures
+
+
+def save_sheet(pictures: list[Tensor], path: Path) -> None:
+    """The middle 384x384 px of each picture, four in a row."""
+    from torchvision.transforms.v2.functional import center_crop
+    from torchvision.utils import save_image
+
+    save_image(torch.cat([center_crop(p, [384, 384]) for p in pictures]), path, nrow=4)
+
+
+# --- The two commands -------------------------------------------------------------------------
+
+
+def save_network(network: TransformNet, path: Path, **note: str) -> None:
+    """Half-precision weights, with the form and `note` in the file's metadata."""
+    tensors = {
+        name: value.half().contiguous().cpu() for name, value in network.state_dict().items()
+    }
+    save_file(tensors, path, {"form": network.form_name, **note})
+
+
+def train_trunk(
+    photos: Path, recipe: Recipe, parent: Path | None, out: Path, device: str
+) -> TransformNet:
+    """A network that gives back its input: what every style of its form is mixed with."""
+    torch.manual_seed(recipe.seed)
+    training, _ = list_photos(photos)
+    batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
+    network = load_network(parent) if parent else TransformNet(recipe.form)
+    network.keep_tone()
+    network = train(network, recipe, batches, trunk_losses, out=out, device=device, on_step=report)
+    save_network(network, out, recipe=json.dumps(asdict(recipe)))
+    return network
+
+
+def train_style(
+    painting: Path,
+    photos: Path,
+    recipe: Recipe,
+    parent: Path | None,
+    out: Path,
+    device: str,
+    teacher: Path | None = None,
+) -> TransformNet:
+    """A style network for `painting`, from its parent where one is given, judged in the end."""
+    torch.manual_seed(recipe.seed)
+    training, held_back = list_photos(photos)
+    network = load_network(parent) if parent else TransformNet(recipe.form)
+    loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
+    picture = read_photo(painting)
+    seen = see_painting(picture, loss_network, recipe, device)
+    dice = torch.Generator().manual_seed(recipe.seed)
+    batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
+
+    def sheet(step: int, losses: Losses, average: Weights) -> None:
+        report(step, losses, average)
+        if step % 600 == 0:
+            now = TransformNet(recipe.form).to(device).eval()
+            now.load_state_dict(average)
+            save_sheet(judge(now, held_back[:8], picture, loss_network)[2], out.with_suffix(".png"))
+
+    network = train(
+        network,
+        recipe,
+        batches,
+        lambda network, batch: style_losses(network, batch, seen, recipe, dice),
+        out=out,
+        device=device,
+        on_step=sheet,
+    )
+    content, style, pictures = judge(network, held_back[::4], picture, loss_network)
+    save_sheet(pictures[:8], out.with_suffix(".png"))
+    print(f"{out.stem}: content {content:.3f}, style {style:.3f}", flush=True)
+    note = {
+        "recipe": json.dumps(asdict(recipe)),
+        "content": f"{content:.3f}",
+        "style": f"{style:.3f}",
+    }
+    save_network(network, out, **note)
+    return network
+
+
+def report(step: int, losses: Losses, average: Weights) -> None:
+    """Now and then, one line of losses."""
+    if step % 200 == 0:
+        print(step, *(f"{name} {loss:.4g}" for name, loss in losses.items()), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    defaults = Recipe()
+    for name in ("trunk", "style"):
+        command = commands.add_parser(name)
+        if name == "style":
+            command.add_argument("painting", type=Path)
+            command.add_argument("--teacher", type=Path, help="Oxford VGG-19 as safetensors")
+        command.add_argument("--photos", type=Path, required=True)
+        command.add_argument("--parent", type=Path, help="the network to start from")
+        command.add_argument("--out", type=Path, required=True)
+        command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+        for field, value in asdict(defaults).items():
+            choices = list(FORMS) if field == "form" else None
+            flag = "--" + field.replace("_", "-")
+            command.add_argument(flag, type=type(value), default=value, choices=choices)
+    given = parser.parse_args()
+    recipe = Recipe(**{field: getattr(given, field) for field in asdict(defaults)})
+    if given.command == "trunk":
+        train_trunk(given.photos, recipe, given.parent, given.out, given.device)
+    else:
+        train_style(
+            given.painting,
+            given.photos,
+            recipe,
+            given.parent,
+            given.out,
+            given.device,
+            given.teacher,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""Where the frames of a video file come from."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Self
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from impasto.models.errors import EngineError, SourceError
+from impasto.realtime.cpu import codec_threads
+from impasto.realtime.files.containers import (
+    duration_of,
+    open_media,
+    refuse_too_large,
+    video_stream,
+)
+from impasto.realtime.files.decoding import Decoder
+from impasto.realtime.files.deinterlace import deinterlaced
+from impasto.realtime.files.nvdec import is_on_gpu, planes_on_gpu
+from impasto.realtime.files.rotation import UPRIGHT, display_matrix, swaps_sides, turned
+from impasto.realtime.frame import ColorTags, Frame, StreamInfo
+from impasto.realtime.pixels import (
+    UNSPECIFIED,
+    bit_depth_of,
+    color_of,
+    fitted_size,
+    has_known_matrix,
+    is_transparent,
+    planes_color,
+    to_planes,
+    to_rgb,
+)
+
+Seconds = float | Fraction
+_HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by H.273
+_INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: top or bottom field first, coded or shown
+
+
+class VideoFile:
+    """The frames of a video file, upright, every one once and in order; iterate once.
+
+    They are RGB, or, with `as_planes` set before the first one, planes as the file has them: where
+    `planes` tells their colours, and is not None.
+
+    size: None, the short side, or (height, width): see `pixels.fitted_size`. With an exact size
+    the pixels are taken to be square, which is how an anamorphic clip is straightened.
+    start, end: seconds from the first frame's time; frames with start <= t < end come, and first
+    of all what is on show at the start, where that is a still picture. Both are exact: a float
+    means what it prints as.
+    hwaccel: a kind of device that decodes, such as "cuda"; None is the CPU. on_gpu: planes that
+    CUDA has decoded stay on the GPU, where nothing but a download would change them.
+
+    Opening decodes the first frame, for only it tells rotation, colour and interlacing. `notes`
+    has a line for each thing a user should be told; `lost` counts frames that could not be
+    decoded (how exactly: `decoding.Decoder`). Both may grow until the last frame.
+    `start_time` is the file's own time, in seconds, of what `start` counts from.
+    Raises SourceError for whatever cannot be read, and EngineError for `hwaccel`.
+    """
+
+    as_planes = False
+    quick = False  # convert to RGB by repeating chroma: see `pixels.to_rgb`
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        size: int | tuple[int, int] | None = None,
+        start: Seconds | None = None,
+        end: Seconds | None = None,
+        hwaccel: str | None = None,
+        on_gpu: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self._container = open_media(path, hwaccel=hwaccel, on_gpu=on_gpu)
+        try:
+            self._stream = video_stream(self._container, path)
+            self._stream.thread_type = "AUTO"  # type: ignore[assignment]  # a name will do
+            self._stream.codec_context.thread_count = codec_threads()
+            self._time_base = self._stream.time_base or Fraction(1, 1000)
+            self.start_time = (self._stream.start_time or 0) * self._time_base
+            start, end = _checked_range(start, end)
+            self._decoder = Decoder(
+                self._container,
+                self._stream,
+                first_pts=None if start is None else self._ticks(start),
+                end_pts=None if end is None else self._ticks(end),
+            )
+            frames = iter(self._decoder)
+            first = next(frames, None)
+            if first is None:
+                raise self._nothing_came(hwaccel, start)
+            self._notes = _notes_on(first, self._stream)
+            self._matrix = display_matrix(first)
+            self.info = self._describe(first, size, start, end)
+            self.planes = self._planes(first)
+        except BaseException:
+            self._container.close()
+            raise
+        self._frames = deinterlaced(chain([first], frames), self._time_base)
+        self._scaler = VideoReformatter()
+
+    @property
+    def lost(self) -> int:
+        return self._decoder.lost
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is as long as the file says, as far as it has been read."""
+        return not self._decoder.lost and not self._decoder.is_joined
+
+    @property
+    def notes(self) -> list[str]:
+        return self._notes + self._decoder.notes
+
+    def __iter__(self) -> Iterator[Frame]:
+        size = (self.info.height, self.info.width)
+        if swaps_sides(self._matrix):
+            size = (self.info.width, self.info.height)
+        for frame in self._frames:
+            try:
+                if self.as_planes:
+                    image = self._as_planes(frame, size)
+                else:
+                    rgb = to_rgb(frame, size=size, scaler=self._scaler, quick=self.quick)
+                    image = turned(rgb, self._matrix)
+            except av.FFmpegError as error:
+                raise SourceError(
+                    f"cannot convert the {frame.format.name} of {self.path}: {error.strerror}"
+                ) from error
+            assert frame.pts is not None  # the decoder gives every frame one
+            color = self.planes if self.as_planes else None
+            yield Frame(image, frame.pts, self._time_base, color)
+        self.close()
+
+    def _as_planes(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
+        assert self.planes is not None
+        as_it_is = size == (frame.height, frame.width) and planes_color(frame) == self.planes
+        if as_it_is and is_on_gpu(frame):
+            return planes_on_gpu(frame)  # type: ignore[return-value]
+        return to_planes(frame, self.planes, size=size, scaler=self._scaler)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; frames still to come are not read. Twice does no harm."""
+        self._frames.close()  # before the container, from which it reads
+        self._container.close()
+
+    def __del__(self) -> None:
+        # An abandoned loop held the last reference; PyAV itself waits for the garbage collector.
+        if hasattr(self, "_frames"):
+            self.close()
+
+    def _ticks(self, seconds: Fraction) -> int:
+        """The first pts at or after `seconds` from the start."""
+        return -int(-(self.start_time + seconds) // self._time_base)
+
+    def _nothing_came(self, hwaccel: str | None, start: Fraction | None) -> Exception:
+        duration = duration_of(self._container, self._stream)
+        if start and duration is not None and start >= duration:
+            return SourceError(
+                f"cannot start at {float(start):g} s: {self.path} is {float(duration):g} s long"
+            )
+        if hwaccel:
+            return EngineError(
+                f"{hwaccel!r} cannot decode the {self._stream.codec_context.name} of {self.path}; "
+                "decode on the CPU instead"
+            )
+        return SourceError(f"no frame of {self.path} can be decoded; it is damaged or incomplete")
+
+    def _planes(self, first: VideoFrame) -> ColorTags | None:
+        """The colours of the planes that this file could give, if it can."""
+        even = self.info.height % 2 == self.info.width % 2 == 0
+        return planes_color(first) if even and self._matrix == UPRIGHT else None
+
+    def _describe(
+        self,
+        first: VideoFrame,
+        size: int | tuple[int, int] | None,
+        start: Fraction | None,
+        end: Fraction | None,
+    ) -> StreamInfo:
+        height, width = first.height, first.width
+        pixel_shape = self._stream.sample_aspect_ratio or Fraction(1)
+        if swaps_sides(self._matrix):
+            height, width, pixel_shape = width, height, 1 / pixel_shape
+        height, width = fitted_size(height, width, size)
+        refuse_too_large(height, width, f"{self.path} would become")
+        rate = self._stream.average_rate or self._stream.guessed_rate or None
+        whole = duration_of(self._container, self._stream)
+        duration = whole
+        if whole is not None:
+            duration = max(min(whole, end or whole) - (start or 0), Fraction(0))
+        count = self._stream.frames or None
+        if count is None or start or end:
+            count = round(duration * rate) if duration and rate else None
+        return StreamInfo(
+            height=height,
+            width=width,
+            time_base=self._time_base,
+            frame_rate=rate,
+            frame_count=count,
+            duration=duration,
+            sample_aspect_ratio=Fraction(1) if isinstance(size, tuple) else pixel_shape,
+            color=color_of(first),
+            bit_depth=bit_depth_of(first.sw_format or first.format),
+        )
+
+
+def _checked_range(
+    start: Seconds | None, end: Seconds | None
+) -> tuple[Fraction | None, Fraction | None]:
+    """Exact seconds: 0.1 is a tenth, not the float nearest to it."""
+    begin, finish = (None if s is None else Fraction(str(s)) for s in (start, end))
+    if (begin or 0) < 0 or (finish is not None and finish <= (begin or 0)):
+        raise SourceError(f"expected 0 <= start < end, got start {start} and end {end} (seconds)")
+    return begin or None, finish
+
+
+def _notes_on(frame: VideoFrame, stream: av.VideoStream) -> list[str]:
+    """What is done to this stream that its owner may not expect."""
+    notes = []
+    if frame.interlaced_frame or stream.codec_context.field_order in _INTERLACED_ORDERS:
+        notes.append("interlaced: deinterlaced with bwdif, one frame for each frame")
+    if frame.color_trc in _HDR:
+        notes.append(f"HDR ({_HDR[frame.color_trc]}): stylised as if it were SDR, tags kept")
+    if is_transparent(frame):
+        notes.append("transparency: laid over black")
+    elif stream.metadata.get("alpha_mode") == "1":
+        notes.append("transparency: left out, as the decoder does not read it")
+    is_yuv = not frame.format.is_rgb and not frame.format.has_palette
+    if is_yuv and frame.colorspace != UNSPECIFIED and not has_known_matrix(frame.colorspace):
+        notes.append(f"colour matrix {frame.colorspace} is not supported: colours may be off")
+    return notes

@@ -1,0 +1,74 @@
+"""Scene cuts, by PySceneDetect, from a sample of each picture: cheap enough for every frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from impasto.realtime.frame import Frame, on_host
+from impasto.realtime.pixels import rgb_of
+
+if TYPE_CHECKING:
+    from scenedetect import SceneDetector
+
+
+class CutDetector:
+    """Says of one frame after the other whether it begins a scene.
+
+    Two of PySceneDetect's detectors have to agree: a histogram of luma in 16 bins, which motion
+    hardly changes but a step of exposure does, and a perceptual hash, which is the other way
+    round. Scores of 1,560 frames with 77 cuts, of eight real clips (hand-held, panning, 10 to 30
+    fps) and of pans over photographs: histogram 0.085 and more at cuts, 0.041 at most elsewhere;
+    hash 0.25 and more at cuts, up to 0.34 in fast pans.
+    """
+
+    def __init__(self) -> None:
+        self._detectors: tuple[SceneDetector, ...] = ()
+        self._first: np.ndarray | None = None
+        self._frames = 0
+
+    def __call__(self, frame: Frame) -> bool:
+        """Whether a scene begins with this frame, as one does with the first.
+
+        The first is not kept waiting for PySceneDetect, which loads OpenCV, but looked at later.
+        """
+        bgr = np.ascontiguousarray(rgb_of(_sample(frame), quick=True)[..., ::-1])
+        if self._first is None:
+            self._first = bgr
+            return True
+        if not self._detectors:
+            self._detectors = _detectors()
+            self._look(self._first)
+        return self._look(bgr)
+
+    def _look(self, bgr: np.ndarray) -> bool:
+        from scenedetect import FrameTimecode
+
+        time, self._frames = FrameTimecode(self._frames, 1.0), self._frames + 1
+        return all([detector.process_frame(time, bgr) for detector in self._detectors])
+
+
+def _detectors() -> tuple[SceneDetector, ...]:
+    from scenedetect import HashDetector, HistogramDetector
+
+    return (
+        HistogramDetector(threshold=0.06, bins=16, min_scene_len=1),
+        HashDetector(threshold=0.22, size=8, lowpass=4, min_scene_len=1),
+    )
+
+
+def _sample(frame: Frame) -> Frame:
+    """Some 64x64 pixels of the picture, an even number each way."""
+    height, width = frame.size
+    rows, columns = (max(1, side // 64) for side in (height, width))
+    if frame.color is None:
+        return replace(frame, image=frame.image[::rows, ::columns])
+    luma = on_host(frame.image[:height:rows, ::columns])
+    luma = luma[: luma.shape[0] & ~1, : luma.shape[1] & ~1]
+    chroma = frame.image[height:].reshape(2, height // 2, width // 2)[:, ::rows, ::columns]
+    chroma = on_host(chroma)[:, : luma.shape[0] // 2, : luma.shape[1] // 2].reshape(
+        -1, luma.shape[1]
+    )
+    return replace(frame, image=np.concatenate([luma, chroma]))

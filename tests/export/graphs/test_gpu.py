@@ -1,0 +1,134 @@
+"""The graph for GPUs computes what the graph for CPUs does; that can be seen on a CPU."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, shape_inference
+
+from impasto.export.graphs.cpu import build_byte_model
+from impasto.export.graphs.gpu import build_gpu_model
+from impasto.export.graphs.rgb_to_yuv import both_ways
+from impasto.models.fast.yuv420 import Recoding
+from impasto.models.styles import load_style
+from impasto.models.transform_net import TransformNet
+from impasto.realtime.engines.torch_engine import TorchEngine
+from impasto.realtime.frame import ColorTags
+from tests.pictures import make_pictures
+
+SIZES = [(61, 83), (24, 40)]
+
+
+@pytest.fixture(scope="module")
+def network() -> TransformNet:
+    return load_style("great_wave")
+
+
+def run(model: onnx.ModelProto, **given: np.ndarray) -> list[np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, given)
+
+
+def start(model: onnx.ModelProto, weight: float = 1.0) -> dict[str, np.ndarray]:
+    (channels,) = (d.dim_value for d in model.graph.input[1].type.tensor_type.shape.dim)
+    mean, variance = np.zeros(channels, np.float32), np.ones(channels, np.float32)
+    return {"mean": mean, "variance": variance, "weight": np.array(weight, np.float32)}
+
+
+@pytest.fixture(scope="module")
+def statistics(network) -> dict[str, np.ndarray]:
+    """Of some picture."""
+    model = build_byte_model(network, "renewed")
+    _, mean, variance = run(model, frames=make_pictures(1, 48, 64), **start(model))
+    return {"mean": mean, "variance": variance}
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_carried_as_on_a_cpu(network, statistics, half, fold, size):
+    frames = make_pictures(3, *size)
+    (ours,) = run(
+        build_gpu_model(network, "carried", half=half, fold=fold), frames=frames, **statistics
+    )
+    (expected,) = run(build_byte_model(network, "carried"), frames=frames, **statistics)
+    # Sums in another order; float16 keeps eleven bits.
+    off = np.abs(ours.astype(int) - expected)
+    assert (off <= 1).all() if not half else (off <= 2).mean() > 0.999
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_renewed_as_on_a_cpu(network, statistics, half, size):
+    frame = make_pictures(1, *size)
+    ours = build_gpu_model(network, "renewed", half=half)
+    given = start(ours, 0.3) | statistics
+    painted, *renewed = run(ours, frames=frame, **given)
+    expected, *others = run(build_byte_model(network, "renewed"), frames=frame, **given)
+    off = np.abs(painted.astype(int) - expected)
+    assert (off <= 1).all() if not half else (off <= 2).mean() > 0.999
+    for new, other in zip(renewed, others, strict=True):
+        assert np.abs(new - other).max() <= (2e-2 if half else 1e-4) * np.abs(other).max()
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("matrix", [1, 6])
+def test_planes_as_in_pytorch(network, matrix, full_range):
+    """But at the border, where they see other mirrors."""
+    random = np.random.default_rng(0)
+    smooth = make_pictures(2, 144, 128)[..., 0]  # planes of any picture are planes
+    frames = np.clip(smooth.astype(int) // 2 + 64 + random.integers(0, 2, smooth.shape), 0, 255)
+    frames = frames.astype(np.uint8)
+    planar = TorchEngine(network).for_planes(ColorTags(matrix=matrix, full_range=full_range))
+    expected, moments = planar.refresh(frames[:1], None, 1.0)
+    carried = planar.carry(frames, moments)
+    colors = both_ways(matrix, full_range)
+    models = {}
+    for kind in ("carried", "renewed"):
+        models[kind] = build_gpu_model(network, kind, planes=True)
+        for tensor in models[kind].graph.initializer:
+            if tensor.name in colors:
+                tensor.raw_data = colors[tensor.name].tobytes()
+    painted, mean, variance = run(models["renewed"], frames=frames[:1], **start(models["renewed"]))
+    (ours,) = run(models["carried"], frames=frames, mean=mean, variance=variance)
+    assert ours.shape == frames.shape and painted.shape == frames[:1].shape
+    assert np.abs(ours[:1].astype(int) - painted).max() <= 1
+    inside = (slice(None), slice(24, 72), slice(24, 104))  # luma
+    for mine, theirs in ((painted, expected), (ours, carried)):
+        error = mine[inside].astype(float) - theirs[inside]
+        assert 10 * np.log10(255**2 / np.square(error).mean()) > 40
+
+
+def test_the_way_there_and_back():
+    colors = both_ways(6, False)
+    recoding = Recoding.of(6, False)
+    back = colors["planes.from_rgb"] @ colors["planes.to_rgb"]
+    assert np.allclose(back, np.eye(3), atol=1e-6)
+    assert np.array_equal(colors["planes.to_rgb"], recoding.to_rgb.numpy())
+    assert np.array_equal(colors["planes.black"], recoding.zero.numpy())
+
+
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("kind", ["carried", "renewed"])
+def test_nothing_in_half_precision_would_go_back_to_the_cpu(network, kind, planes):
+    """ONNX Runtime has BatchNormalization on CUDA in one type throughout, Pad in no bytes."""
+    model = build_gpu_model(network, kind, planes=planes, half=True)
+    model = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    types = {v.name: v.type.tensor_type.elem_type for v in model.graph.value_info}
+    types |= {v.name: v.type.tensor_type.elem_type for v in model.graph.input}
+    types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    bytes_are_for = {"Cast", "Shape", "Transpose"}
+    for node in model.graph.node:
+        kinds = {types[name] for name in node.input if name in types}
+        if node.op_type in ("BatchNormalization", "Conv", "Mul", "Add", "Sub", "Div"):
+            assert len(kinds) == 1, node
+        assert TensorProto.UINT8 not in kinds or node.op_type in bytes_are_for, node
+    halves = {n.op_type for n in model.graph.node if types.get(n.output[0]) == TensorProto.FLOAT16}
+    assert {"Conv", "Relu", "Pad", "Resize", "DepthToSpace", "Clip", "Round"} <= halves
+    with torch.no_grad():
+        assert all(v.abs().max() < 65504 for v in network.state_dict().values())

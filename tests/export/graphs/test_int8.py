@@ -1,0 +1,106 @@
+"""Convolutions in 8 bits: what is in the graph, how near it paints, and when it is refused."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, numpy_helper
+
+from impasto.export.graphs import int8
+from impasto.export.graphs.int8 import Range, checked_ranges, in_eight_bits, measure
+from impasto.export.graphs.rgb_to_yuv import from_rgb
+from impasto.export.graphs.templates import filled
+from impasto.models.errors import EngineError
+from impasto.models.styles import load_weights
+from tests.pictures import make_pictures
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return load_weights("great_wave")
+
+
+@pytest.fixture(scope="module")
+def ranges(weights):
+    return checked_ranges(filled(weights, "own"))
+
+
+def run(model: bytes, **inputs: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return session.run(None, inputs)
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return 10 * np.log10(255**2 / np.square(one.astype(float) - other).mean())
+
+
+@pytest.mark.parametrize(
+    ("values", "byte_of_zero"),
+    [(Range(0, 2), 0), (Range(-1, 3), 64), (Range(-3, 0), 255), (Range(0, 0), 0)],
+)
+def test_zero_is_a_byte(values, byte_of_zero):
+    """Or else what convolutions pad with would be something."""
+    assert values.zero == byte_of_zero and values.scale > 0
+    largest = (255 - byte_of_zero) * values.scale
+    assert largest == pytest.approx(values.high, abs=0.01)
+
+
+def test_every_convolution_but_the_first_is_in_bytes(weights, ranges):
+    for planes in (None, from_rgb(matrix=1, full_range=False)):
+        graph = onnx.load_from_string(
+            in_eight_bits(filled(weights, "carried", planes=planes), ranges)
+        ).graph
+        makers = {name: node for node in graph.node for name in node.output}
+        kinds = {weight.name: weight for weight in graph.initializer}
+        first, *others = (
+            n for n in graph.node if n.op_type == "Conv" and not n.input[1].startswith("planes")
+        )
+        assert len(others) == 14
+        assert first.input[1] in kinds and makers[first.input[0]].op_type == "Div"
+        for node in others:
+            read, weight = (makers[name] for name in node.input[:2])
+            assert {read.op_type, weight.op_type} == {"DequantizeLinear"}
+            assert kinds[weight.input[0]].data_type == TensorProto.INT8
+            values = numpy_helper.to_array(kinds[weight.input[0]])
+            assert (np.abs(values).max(axis=(1, 2, 3)) == 127).all()  # each channel uses all bits
+        used = {name for node in graph.node for name in node.input}
+        assert set(kinds) <= used, "weights that nothing reads"
+
+
+@pytest.mark.parametrize("size", [(61, 83), (16, 16)])
+def test_it_paints_nearly_the_same(weights, ranges, size):
+    """With statistics of the picture, given ones, and renewed ones; they too nearly the same."""
+    frames = make_pictures(1, *size)
+
+    def both(kind: str, **inputs: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        plain = filled(weights, kind)
+        given = {"frames": frames, **inputs}
+        found = run(plain, **given), run(in_eight_bits(plain, ranges), **given)
+        assert psnr(found[0][0], found[1][0]) > 35
+        return found
+
+    both("own")
+    model = onnx.load_from_string(filled(weights, "carried"))
+    start = np.zeros(model.graph.input[1].type.tensor_type.shape.dim[0].dim_value, np.float32)
+    (_, mean, variance), (_, *renewed) = both(
+        "renewed", mean=start, variance=start + 1, weight=np.array(1, np.float32)
+    )
+    deviation = np.sqrt(variance)
+    assert np.abs((renewed[0] - mean) / deviation).max() < 0.2
+    assert np.abs(np.sqrt(renewed[1]) / deviation - 1).max() < 0.2
+    both("carried", mean=mean, variance=variance)
+
+
+def test_measured_ranges_are_those_of_the_network(weights, ranges):
+    assert ranges == measure(onnx.load_from_string(filled(weights, "own")))
+    assert len(ranges) == 14
+    assert all(low <= 0 < high for low, high in ranges.values())
+    assert ranges["body.out.conv.weight"].low == 0  # behind a rectifier
+    assert ranges["body.blocks.2.conv1.weight"].low < 0  # a sum of residuals
+
+
+def test_a_style_that_8_bits_spoil_is_refused(weights, monkeypatch):
+    clipped = dict.fromkeys(measure(onnx.load_from_string(filled(weights, "own"))), Range(0, 0.1))
+    monkeypatch.setattr(int8, "measure", lambda model: clipped)
+    with pytest.raises(EngineError, match=r"comes to \d+\.\d dB of itself.* --precision auto"):
+        checked_ranges.__wrapped__(filled(weights, "own"))

@@ -1,0 +1,105 @@
+"""The rate is held by painting smaller; calmly, and no smaller than it takes."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from impasto.realtime.live.rate_control import SCALES, Pace, Throttle
+from impasto.realtime.meter import Meter, quantile
+
+
+def drive(pace: Pace, seconds_at_full: float, *, start: float, duration: float) -> list[float]:
+    """Paint for `duration` seconds, a frame in 1/30 s or as long as it takes; the scales used."""
+    now, scales = start, []
+    while now < start + duration:
+        took = seconds_at_full * pace.scale**2
+        now += max(took, 1 / 30)
+        scales.append(pace.scale)
+        pace.tell(now, took)
+    return scales
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.001, 0.4))
+def test_settles_at_the_largest_scale_that_holds_the_rate(seconds_at_full):
+    pace = Pace(30)
+    drive(pace, seconds_at_full, start=0.0, duration=30)
+    steady = drive(pace, seconds_at_full, start=30.0, duration=30)
+    assert len(set(steady)) == 1  # it does not swing
+    scale = steady[0]
+    assert seconds_at_full * scale**2 <= 0.95 / 30 or scale == SCALES[-1]
+    larger = [s for s in SCALES if s > scale]
+    # The next step up would have left less room than is wanted.
+    assert not larger or seconds_at_full * larger[-1] ** 2 >= 0.8 / 30
+
+
+def test_goes_down_within_seconds_and_up_again_when_it_can():
+    pace = Pace(30)
+    slow = drive(pace, 0.1, start=0.0, duration=5)
+    assert slow[0] == 1.0 and slow[-1] == 0.5  # 0.1 s x 0.5^2 is 25 ms of the 33
+    fast = drive(pace, 0.01, start=5.0, duration=20)
+    assert fast[0] == 0.5 and fast[-1] == 1.0
+    assert fast == sorted(fast)
+
+
+def test_one_slow_frame_changes_nothing():
+    pace = Pace(30)
+    for number in range(60):
+        pace.tell(number / 30, 0.2 if number == 30 else 0.02)
+    assert pace.scale == 1.0
+
+
+def test_a_step_up_that_was_wrong_is_tried_again_later_and_later():
+    """A machine that is slower at the larger scale than its area says."""
+    pace, now, climbed = Pace(30), 0.0, []
+    before = pace.scale
+    while now < 120:
+        took = 0.02 if pace.scale <= 0.875 else 0.05
+        now += max(took, 1 / 30)
+        pace.tell(now, took)
+        if pace.scale > before:
+            climbed.append(now)
+        before = pace.scale
+    gaps = [after - before for before, after in zip(climbed, climbed[1:], strict=False)]
+    assert len(climbed) >= 3
+    assert all(later > 1.5 * sooner for sooner, later in zip(gaps, gaps[1:], strict=False))
+
+
+@pytest.mark.parametrize("camera", [24, 30, 60, 59.94, 120])
+def test_throttle_lets_through_the_rate_that_is_asked_for(camera):
+    throttle = Throttle(30)
+    passed = sum(throttle.passes(number / camera) for number in range(int(camera * 20)))
+    assert passed == pytest.approx(20 * min(30, camera), abs=2)
+
+
+@given(st.lists(st.floats(-0.006, 0.006), min_size=100, max_size=100))
+def test_throttle_forgives_a_clock_that_trembles(jitter):
+    throttle = Throttle(30)
+    assert all(throttle.passes(number / 30 + late) for number, late in enumerate(jitter))
+
+
+def test_throttle_after_a_pause_does_not_hurry():
+    throttle = Throttle(30)
+    times = [0.0, 10.0, 10.005, 10.015, 10.034]
+    assert [throttle.passes(t) for t in times] == [True, True, False, False, True]
+
+
+def test_meter_over_its_window():
+    meter = Meter(window_seconds=1.0)
+    for number in range(100):
+        meter.tick(number / 25, delay_seconds=number / 1000)
+    assert meter.count == 100
+    assert meter.fps == pytest.approx(25)
+    assert 73 <= meter.delay_ms(0.0) <= 74 and meter.delay_ms(1.0) == pytest.approx(99)
+
+
+def test_meter_without_frames():
+    assert (Meter().fps, Meter().delay_ms(0.5)) == (0.0, 0.0)
+
+
+@given(st.lists(st.integers(0, 50), min_size=1), st.floats(0, 1))
+def test_quantile_by_its_definition(values, share):
+    found = quantile(values, share)
+    assert found in values
+    assert sum(v <= found for v in values) >= share * len(values)
+    assert not any(v < found and sum(w <= v for w in values) >= share * len(values) for v in values)

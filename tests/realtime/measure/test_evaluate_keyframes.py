@@ -1,0 +1,66 @@
+"""What `impasto eval --carried` finds: where it looks, and what comes of a film that only pans."""
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from impasto.models.gatys.optimize import Settings
+from impasto.models.loss_network import load_loss_network
+from impasto.realtime.files.images import write_picture
+from impasto.realtime.frame import Frame
+from impasto.realtime.measure.evaluate import Judge
+from impasto.realtime.measure.evaluate_keyframes import half_way, judged, tables
+from tests.media import make_clip
+from tests.realtime.conftest import Impasto
+from tests.realtime.keyframes.test_keyframes import panned, texture
+
+
+@pytest.mark.parametrize(
+    ("keyframes", "count", "places"),
+    [
+        ([0, 22], 60, [10, 40]),
+        ([0], 4, [1]),
+        ([0, 3], 6, [1, 4]),
+        ([0, 2], 4, []),  # one frame between is no pair, nor is one left
+        ([5], 6, []),
+    ],
+)
+def test_half_way(keyframes: list[int], count: int, places: list[int]) -> None:
+    found = half_way(keyframes, count)
+    assert found == places
+    assert not {k for place in found for k in (place, place + 1)} & {*keyframes, count}
+
+
+def test_a_pan_is_carried_steadily() -> None:
+    images, painting = panned(5), texture(90, 100, seed=5)
+    judge = Judge(load_loss_network("compact"), painting)
+
+    def nothing(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
+        return chain.from_iterable(batches)
+
+    row = judged(images, painting, Settings(steps=10), nothing, judge)
+    assert row["keyframes"] == [0] and row["filled"] < 0.2
+    assert 0 < row["e_warp"]["carried"] < 0.6 * row["e_warp"]["alone"]
+    assert row["style"]["ratio"] == pytest.approx(
+        row["style"]["carried"] / row["style"]["alone"], rel=1e-6
+    )
+    assert 0.7 < row["style"]["ratio"] < 1.5
+
+    short = judged(images[:2], painting, Settings(steps=1), nothing, judge)
+    assert short["e_warp"] is None and short["style"] is None
+    ((columns, rows),) = tables([row | {"clip": Path("a")}, short | {"clip": Path("b")}])
+    assert {len(each) for each in rows} == {len(columns)}
+
+
+def test_eval_tells_it(style: Path, tmp_path: Path, impasto: Impasto) -> None:
+    clip, painting = make_clip(tmp_path / "clip.mp4", frames=2), tmp_path / "painting.png"
+    write_picture(painting, texture(64, 64))
+    given = ("eval", "--style", style, "--clip", clip, "--side", 64, "--carried")
+    assert impasto(*given).code == 2
+    ran = impasto(*given, "--painting", painting, "--engine", "torch", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    (row,) = json.loads(ran.out)["carried"]
+    assert row["keyframes"] == [0] and row["e_warp"] is None  # no room between keyframes
