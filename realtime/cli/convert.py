@@ -47,7 +47,7 @@ def video(
     from impasto.realtime.engines.choice import Choice, Painter
     from impasto.realtime.files.codecs import CONTAINERS
     from impasto.realtime.files.convert import stylize_video
-    from impasto.realtime.files.video_reader import VideoFile
+    from impasto.realtime.files.video_reader import VideoReader
 
     work_in_batch()
     choice = Choice(style, strength, engine, device, precision)
@@ -89,10 +89,11 @@ def video(
         frames = counted(report.frames, "frame")
         line = f"{job.target}: {frames} in {report.seconds:.1f} s, {rate:.1f} fps"
         figures = {name: getattr(report, name) for name in report.__slots__} | {"fps": rate}
+        figures["lost"] = figures.pop("missing_frames")
         return line, figures | {"notes": [*report.notes, *painter.notes()]}
 
     def count(job: Job) -> int:
-        with VideoFile(job.source, start=start, end=end) as file:
+        with VideoReader(job.source, start=start, end=end) as file:
             return file.info.frame_count or 0
 
     rows = work_through(jobs, convert, count=count, quiet=json)
@@ -120,27 +121,26 @@ def image(
     from impasto.realtime.atomic import check_target
     from impasto.realtime.engines.choice import Choice, Painter
     from impasto.realtime.files.images import (
-        PICTURE_EXTENSIONS,
-        PICTURE_SUFFIXES,
-        holds_alpha,
-        read_picture,
-        write_picture,
+        IMAGE_SUFFIXES,
+        read_image,
+        supports_alpha,
+        write_image,
     )
 
     choice = Choice(style, strength, engine, device, precision)
     choice.check()
     jobs = find_jobs(
-        source, target, readable=PICTURE_SUFFIXES, writable=PICTURE_EXTENSIONS, otherwise=".png"
+        source, target, readable=IMAGE_SUFFIXES, writable=IMAGE_SUFFIXES, otherwise=".png"
     )
     reasons: list[str] = []
     say_reason = reasons.append if json else say
     painter = Painter(choice, say_reason, keep_color=keep_color, moving=False)
 
     def paint(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
-        picture = read_picture(job.source, size=size, alpha=holds_alpha(job.target))
+        picture = read_image(job.source, size=size, alpha=supports_alpha(job.target))
         check_target(job.target, overwrite=overwrite)
         painted, alpha = painter.paint(picture[..., :3]), picture[..., 3:]
-        write_picture(job.target, np.concatenate([painted, alpha], axis=2), overwrite=overwrite)
+        write_image(job.target, np.concatenate([painted, alpha], axis=2), overwrite=overwrite)
         height, width = painted.shape[:2]
         figures = {"width": width, "height": height, "notes": painter.notes()}
         return f"{job.target}: {width}x{height}", figures

@@ -117,7 +117,7 @@ def export(
 
 def read_pictures(folder: Path, *, size: int | tuple[int, int]) -> list[Any]:
     """The first pictures of a folder, each (1, H, W, 3) uint8 RGB, to calibrate with."""
-    from impasto.realtime.files.images import pictures_in, read_picture
+    from impasto.realtime.files.images import images_in, read_image
 
-    files = pictures_in(folder)[:MOST_CALIBRATING]
-    return [read_picture(path, size=size)[None] for path in files]
+    files = images_in(folder)[:MOST_CALIBRATING]
+    return [read_image(path, size=size)[None] for path in files]

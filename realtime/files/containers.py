@@ -11,7 +11,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from impasto.models.errors import EngineError, SourceError
-from impasto.realtime.files.nvdec import gpu_decoder
+from impasto.realtime.files.nvdec import nvdec_device
 
 MAX_SIDE, MAX_PIXELS = 16384, 100_000_000
 # Demuxers that follow a file's text elsewhere, or wait for more of it; and those that make a
@@ -29,7 +29,7 @@ def open_media(
     """Open a file on disk with FFmpeg, and nothing but that file.
 
     hwaccel: a kind of device to decode on, such as "cuda"; None decodes on the CPU. on_gpu: with
-    "cuda", frames stay there if that can be had; see `realtime.files.on_gpu`.
+    "cuda", frames stay there if that can be had; see `realtime.files.nvdec`.
     The name is never read as a protocol, a pattern or an option, and a playlist in it may not
     reach the network. Close what is returned. Raises SourceError, and EngineError for `hwaccel`.
     """
@@ -45,7 +45,7 @@ def open_media(
     device = _device(hwaccel) if hwaccel else None
     if on_gpu and hwaccel == "cuda":
         try:
-            device = gpu_decoder()
+            device = nvdec_device()
         except (RuntimeError, TypeError, AssertionError):  # the last: PyTorch is built for CPUs
             on_gpu = False
     try:
@@ -88,11 +88,11 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     height, width = stream.height, stream.width
     if not height or not width:
         raise SourceError(f"{path} has pictures of {width}x{height}; it is damaged or incomplete")
-    refuse_too_large(height, width, f"{path} has pictures of")
+    check_image_size(height, width, f"{path} has pictures of")
     return stream
 
 
-def refuse_too_large(height: int, width: int, what: str) -> None:
+def check_image_size(height: int, width: int, what: str) -> None:
     """Raise SourceError for a size that nothing here has memory for. what: is of this size."""
     if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
         raise SourceError(

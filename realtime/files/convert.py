@@ -10,8 +10,8 @@ from time import perf_counter
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import partial_path
 from impasto.realtime.files.frame_rate import at_frame_rate, info_at_frame_rate
-from impasto.realtime.files.remux import Companions
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.remux import StreamCopier
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.files.video_writer import VideoWriter
 from impasto.realtime.frame import Frame
 from impasto.realtime.pipeline import Stylize, run
@@ -21,12 +21,12 @@ Progress = Callable[[int, int | None, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ConversionReport:
     """What came of a conversion."""
 
     target: Path
     frames: int  # written
-    lost: int  # of the source, that could not be decoded
+    missing_frames: int  # of the source, that could not be decoded
     seconds: float  # all of it, by the clock
     first_frame_s: float  # from the start until the first stylised frame was handed to the encoder
     decode_s: float  # busy, in a thread of its own
@@ -53,7 +53,7 @@ def stylize_video(
     overwrite: bool = False,
     hwaccel: str | None = None,
     on_progress: Progress | None = None,
-) -> Report:
+) -> ConversionReport:
     """Send every frame of a video file through `stylizer`, and all else in the file past it.
 
     stylizer: from an iterator of batches (lists of Frame) to an iterator of frames: as many, in
@@ -61,22 +61,22 @@ def stylize_video(
     `takes_planes` that is true, and where neither decoder nor encoder would convert them; they stay
     on a GPU that has decoded them where it has `takes_gpu`. With an
     attribute `paints` that is true, chroma may be repeated on the way to RGB, which is quicker.
-    size, start (seconds), end, hwaccel: see `sources.VideoFile`. frame_rate: drop or repeat frames
+    size, start (seconds), end, hwaccel: see `VideoReader`. frame_rate: drop or repeat frames
     by their time, to this even rate. codec, crf, preset, bitrate, bit_depth, overwrite: see
-    `sinks.VideoWriter`. batch_size: frames a batch.
+    `VideoWriter`. batch_size: frames a batch.
     on_progress: called on this thread after each frame with the frames done, how many are
     expected (None: unknown) and the frames a second since the first, which may wait for an engine.
 
     The target appears when it is complete. A damaged source is converted as far as it can be
-    decoded: `Report.lost` then counts the frames that are missing. KeyboardInterrupt leaves what
-    is done as NAME.partial.EXT, playable.
+    decoded: `ConversionReport.missing_frames` counts the rest. KeyboardInterrupt leaves what is
+    done as NAME.partial.EXT, playable.
     Raises SourceError, SinkError, and whatever the stylizer raises.
     """
     began = perf_counter()
     target = Path(target_path)
     refuse_to_replace_the_source(Path(source_path), target)
     on_gpu = hwaccel == "cuda" and getattr(stylizer, "takes_gpu", False)
-    with VideoFile(
+    with VideoReader(
         source_path, size=size, start=start, end=end, hwaccel=hwaccel, on_gpu=on_gpu
     ) as source:
         first = source.start_time + Fraction(str(start or 0))
@@ -89,11 +89,11 @@ def stylize_video(
                 frame_rate,
                 start_time=first,
                 duration=source.info.duration,
-                is_whole=lambda: source.is_whole,
+                is_complete=lambda: source.is_complete,
             )
             info = info_at_frame_rate(info, frame_rate)
         with (
-            Companions(source_path, start=first if start else None, end=last) as companions,
+            StreamCopier(source_path, start=first if start else None, end=last) as extra_streams,
             VideoWriter(
                 target,
                 info,
@@ -102,7 +102,7 @@ def stylize_video(
                 preset=preset,
                 bitrate=bitrate,
                 bit_depth=bit_depth,
-                companions=companions,
+                extra_streams=extra_streams,
                 overwrite=overwrite,
             ) as writer,
         ):
@@ -121,22 +121,22 @@ def stylize_video(
                 written = run(decoded, watch, encoded, batch_size=batch_size)
                 stylize_s = perf_counter() - running
                 stylize_s -= decoded.waited_seconds + encoded.waited_seconds
-            if not source.is_whole:
+            if not source.is_complete:
                 writer.ends_at = None
-            lost, notes = source.lost, source.notes
+            missing_frames, notes = source.missing_frames, source.notes
             finishing = perf_counter()
             writer.close()
             encode_s = encoded.busy_seconds + perf_counter() - finishing
-    return Report(
+    return ConversionReport(
         target=target,
         frames=written,
-        lost=lost,
+        missing_frames=missing_frames,
         seconds=perf_counter() - began,
         first_frame_s=watch.first_frame - began,
         decode_s=decoded.busy_seconds,
         stylize_s=stylize_s,
         encode_s=encode_s,
-        notes=(*notes, *companions.notes, *writer.notes),
+        notes=(*notes, *extra_streams.notes, *writer.notes),
     )
 
 

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from impasto.realtime.files.containers import tagged_duration
-from impasto.realtime.files.discontinuity import Joints
+from impasto.realtime.files.discontinuity import TimestampUnwrapper
 
 _SKIPPED_BYTES = 128  # between two Matroska blocks; headers take 7 to 40
 
@@ -20,8 +20,8 @@ class Decoder:
 
     Where the picture stands still at first_pts, the frame on show then comes first, with that pts.
 
-    `notes` grows by a line for each thing a user should know. `is_joined` tells of a stream that
-    goes on with another recording: how long it is nobody has said then.
+    `notes` grows by a line for each thing a user should know. `has_discontinuity`: another
+    recording follows in the same stream, whose length the container does not give.
 
     `lost` counts frames that should have come and did not. Where the container says how many
     there are (MP4, MOV, AVI, GIF) and the stream is read whole, it is exact at the end. Elsewhere
@@ -39,7 +39,7 @@ class Decoder:
         end_pts: int | None = None,
     ) -> None:
         self.notes: list[str] = []
-        self.is_joined = False
+        self.has_discontinuity = False
         self._container, self._stream = container, stream
         self._first_pts, self._end_pts = first_pts, end_pts
         self._time_base = stream.time_base or Fraction(1, 1000)
@@ -56,7 +56,7 @@ class Decoder:
         self._uncounted: int | None = None  # by the container's own count, at the end
 
     @property
-    def lost(self) -> int:
+    def missing_frames(self) -> int:
         """Frames lost so far; see the class."""
         if self._uncounted is not None:
             return self._uncounted
@@ -147,7 +147,7 @@ class Decoder:
         """The stream's packets; the last is empty and makes the decoder give what it holds."""
         # Matroska skips damage without a word; only the positions of all blocks show it.
         streams = tuple(self._container.streams) if self._is_matroska else (self._stream,)
-        position, joints = None, Joints(self._container, self._stream)
+        position, timestamps = None, TimestampUnwrapper(self._container, self._stream)
         try:
             for packet in self._container.demux(*streams):
                 if self._is_matroska and packet.pos is not None:
@@ -157,9 +157,9 @@ class Decoder:
                 if packet.stream.index != self._stream.index:
                     continue
                 self._damaged = self._damaged or packet.is_corrupt
-                joints.mend(packet)
-                if joints.found:
-                    self.is_joined = True
+                timestamps.unwrap(packet)
+                if timestamps.discontinuities:
+                    self.has_discontinuity = True
                     self._note("time stamps jump: read as recordings joined end to end")
                 yield packet
         except av.FFmpegError as error:

@@ -8,7 +8,7 @@ import av.filter
 from av.video.frame import VideoFrame
 
 
-def deinterlaced(frames: Iterable[VideoFrame], time_base: Fraction) -> Generator[VideoFrame]:
+def deinterlace(frames: Iterable[VideoFrame], time_base: Fraction) -> Generator[VideoFrame]:
     """One progressive frame for each frame; those not marked as interlaced pass as they are.
 
     FFmpeg's bwdif, which looks at the frame before and the one after; pts are kept.

@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 _EARLY, _LATE = 1, 10
 
 
-class Joints:
+class TimestampUnwrapper:
     """Moves the times of packets on, from where another recording begins.
 
     It begins where decoding times jump. (Those of frames jump in a damaged stream as well, where
@@ -20,7 +20,7 @@ class Joints:
     """
 
     def __init__(self, container: InputContainer, picture: VideoStream) -> None:
-        self.found = 0  # as far as the picture has been read
+        self.discontinuities = 0  # as far as the picture has been read
         self.is_broadcast = container.format.name in ("mpegts", "mpeg")
         self._picture = picture.index
         rate = picture.average_rate or picture.guessed_rate
@@ -29,7 +29,7 @@ class Joints:
         self._offsets: dict[int, Fraction] = {}  # of each stream
         self._due: dict[int, Fraction] = {}  # when its next packet should come
 
-    def mend(self, packet: Packet) -> None:
+    def unwrap(self, packet: Packet) -> None:
         """Move the times of a packet, in place."""
         if packet.dts is None or packet.time_base is None:
             return
@@ -39,7 +39,7 @@ class Joints:
         choices = (self._offset, self._offsets.get(index, self._offset), due - time)
         offset = next(o for o in choices if self._fits(time + o - due, time + o, is_picture))
         if is_picture and offset != self._offset:
-            self.found, self._offset = self.found + 1, offset
+            self.discontinuities, self._offset = self.discontinuities + 1, offset
         self._offsets[index] = offset
         length = (packet.duration or 0) * unit or (self._step if is_picture else 0)
         self._due[index] = time + offset + length

@@ -13,7 +13,7 @@ def at_frame_rate(
     *,
     start_time: Fraction | None = None,
     duration: Fraction | None = None,
-    is_whole: Callable[[], bool] = lambda: True,
+    is_complete: Callable[[], bool] = lambda: True,
 ) -> Iterator[Frame]:
     """Frames at an even rate, dropped or repeated by their time; the length does not change.
 
@@ -21,7 +21,7 @@ def at_frame_rate(
     second frame), so that no frame comes more than half a tick early or late, and the whole is
     within half a tick of its length. Of frames on one tick the last is shown. The last frame
     lasts until start_time + duration (seconds; the first frame's time where start_time is None),
-    or, where duration is None, as long as the one before it. So it does where `is_whole`, asked
+    or, where duration is None, as long as the one before it. So it does where `is_complete`, asked
     after the last frame, says that frames are missing: a damaged clip does not freeze until its
     declared end. The time base becomes 1/frame_rate.
     """
@@ -44,7 +44,7 @@ def at_frame_rate(
     if shown is None:
         return
     end_time = last_time + interval
-    if duration is not None and is_whole():
+    if duration is not None and is_complete():
         end_time = (first_time if start_time is None else start_time) + duration
     # A clip shorter than half a tick is still one picture.
     for tick in range(next_tick, max(_nearest(end_time * rate), first_tick + 1)):

@@ -12,17 +12,21 @@ import numpy as np
 
 from impasto.models.errors import SinkError, SourceError
 from impasto.realtime.atomic import write_file
-from impasto.realtime.files.containers import refuse_too_large
-from impasto.realtime.files.rotation import UPRIGHT, DisplayMatrix, display_matrix, turned
+from impasto.realtime.files.containers import check_image_size
+from impasto.realtime.files.rotation import (
+    NO_ROTATION,
+    DisplayMatrix,
+    apply_display_matrix,
+    display_matrix,
+)
 from impasto.realtime.frame import ColorTags
 from impasto.realtime.pixels import BT601, fitted_size, to_rgb, to_video_frame
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 _WHITE = 255  # transparent pictures are laid on paper
 _MAX_BYTES = 1 << 30
 # EXIF orientations 1 to 8.
 _ORIENTATIONS: tuple[DisplayMatrix, ...] = (
-    *(UPRIGHT, (-1, 0, 0, 1), (-1, 0, 0, -1), (1, 0, 0, -1)),
+    *(NO_ROTATION, (-1, 0, 0, 1), (-1, 0, 0, -1), (1, 0, 0, -1)),
     *((0, 1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0), (0, -1, 1, 0)),
 )
 
@@ -40,10 +44,10 @@ _ENCODERS = {
     ".bmp": ("bmp", "bgr24", {}),
 }
 _WITH_ALPHA = {".png": "rgba", ".webp": "bgra", ".tif": "rgba", ".tiff": "rgba"}
-PICTURE_EXTENSIONS = tuple(_ENCODERS)
+IMAGE_SUFFIXES = tuple(_ENCODERS)  # lower case; each can be read and written
 
 
-def read_picture(
+def read_image(
     path: str | Path, *, size: int | tuple[int, int] | None = None, alpha: bool = False
 ) -> np.ndarray:
     """A PNG, JPEG, WebP, BMP or TIFF file as (H, W, 3) uint8 RGB, upright.
@@ -58,10 +62,11 @@ def read_picture(
     try:
         with av.open(io.BytesIO(data), "r") as container:
             stream = container.streams.video[0]
-            refuse_too_large(stream.height, stream.width, f"{path} is")
+            check_image_size(stream.height, stream.width, f"{path} is")
             frame = next(container.decode(stream))
             matrix = _exif_matrix(data) or display_matrix(frame)
-            image = turned(to_rgb(frame, background=None if alpha else _WHITE), matrix)
+            image = to_rgb(frame, background=None if alpha else _WHITE)
+            image = apply_display_matrix(image, matrix)
             if image.shape[2] == 4:
                 image = _with_paper(image)
             if size is None:
@@ -69,37 +74,37 @@ def read_picture(
             channels = "rgb24" if image.shape[2] == 3 else "rgba"
             upright = av.VideoFrame.from_numpy_buffer(image, format=channels)
             fitted = fitted_size(image.shape[0], image.shape[1], size)
-            refuse_too_large(*fitted, f"{path} would become")
+            check_image_size(*fitted, f"{path} would become")
             return to_rgb(upright, size=fitted, background=None)
     except (av.FFmpegError, IndexError, StopIteration) as error:
         raise SourceError(f"cannot read {path}: it is not a picture, or it is damaged") from error
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """The pictures in a folder, "frame10" after "frame9". Raises SourceError if there are none."""
     try:
-        found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES]
+        found = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
     except OSError as error:
         raise SourceError(f"cannot read {folder}: {error.strerror}") from error
     if not found:
-        raise SourceError(f"no pictures in {folder}; expected {' '.join(sorted(PICTURE_SUFFIXES))}")
+        raise SourceError(f"no pictures in {folder}; expected {' '.join(IMAGE_SUFFIXES)}")
     return sorted(found, key=_with_numbers)
 
 
-def picture_files(paths: Iterable[Path]) -> list[Path]:
+def image_files(paths: Iterable[Path]) -> list[Path]:
     """The files that are named, and all those in the folders that are. Raises SourceError."""
-    return [file for path in paths for file in (pictures_in(path) if path.is_dir() else [path])]
+    return [file for path in paths for file in (images_in(path) if path.is_dir() else [path])]
 
 
-def read_alike(paths: Iterable[Path], *, size: int | None = None) -> Iterator[np.ndarray]:
-    """Pictures of one size, as `read_picture` reads them.
+def read_same_size(paths: Iterable[Path], *, size: int | None = None) -> Iterator[np.ndarray]:
+    """Pictures of one size, as `read_image` reads them.
 
     size: the short side of the first, whose size all others are brought to; None: they have it
     already. Raises SourceError, at the picture that cannot be read or is of another size.
     """
     shape: tuple[int, int] | None = None
     for path in paths:
-        image = read_picture(path, size=size if shape is None or size is None else shape)
+        image = read_image(path, size=size if shape is None or size is None else shape)
         shape = shape or (image.shape[0], image.shape[1])
         if image.shape[:2] != shape:
             raise SourceError(
@@ -149,15 +154,15 @@ def _exif_matrix(jpeg: bytes) -> DisplayMatrix | None:
     return None
 
 
-def holds_alpha(path: Path) -> bool:
+def supports_alpha(path: Path) -> bool:
     """Whether a picture of this name may have transparency."""
     return path.suffix.lower() in _WITH_ALPHA
 
 
-def encoded_picture(image: np.ndarray, extension: str) -> bytes:
+def encode_image(image: np.ndarray, extension: str) -> bytes:
     """A picture as the bytes of a .png, .jpg, .webp, .tif or .bmp file.
 
-    image: (H, W, 3) uint8 RGB, or (H, W, 4) with straight alpha where the kind `holds_alpha`.
+    image: (H, W, 3) uint8 RGB, or (H, W, 4) with straight alpha where the kind `supports_alpha`.
     Raises SinkError for another extension.
     """
     try:
@@ -184,10 +189,10 @@ def encoded_picture(image: np.ndarray, extension: str) -> bytes:
         ) from error
 
 
-def write_picture(path: str | Path, image: np.ndarray, *, overwrite: bool = False) -> None:
+def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = False) -> None:
     """Write a picture to a file that appears only when complete.
 
-    image: as for `encoded_picture`; the extension chooses the kind. Raises SinkError.
+    image: as for `encode_image`; the extension chooses the kind. Raises SinkError.
     """
     path = Path(path)
-    write_file(path, encoded_picture(image, path.suffix), overwrite=overwrite)
+    write_file(path, encode_image(image, path.suffix), overwrite=overwrite)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def gpu_decoder() -> HWAccel:
+def nvdec_device() -> HWAccel:
     """NVDEC in PyTorch's own context, in which it leaves the frames.
 
     Raises RuntimeError or AssertionError where PyTorch has no GPU, and TypeError where PyAV is
@@ -24,13 +24,13 @@ def gpu_decoder() -> HWAccel:
     return HWAccel("cuda", allow_software_fallback=False, options=options, is_hw_owned=True)
 
 
-def is_on_gpu(frame: VideoFrame) -> bool:
-    """Whether `planes_on_gpu` can be had of it."""
+def is_nv12_on_gpu(frame: VideoFrame) -> bool:
+    """Whether `yuv420p_on_gpu` can be had of it."""
     kind = frame.sw_format
     return frame.format.name == "cuda" and kind is not None and kind.name == "nv12"
 
 
-def planes_on_gpu(frame: VideoFrame) -> "Tensor":
+def yuv420p_on_gpu(frame: VideoFrame) -> "Tensor":
     """An NV12 frame of even sides as planes, (3 H / 2, W) uint8, where it lies; see `Frame`.
 
     A copy: a decoder has few surfaces, and waits for them. (NV12 on the host will do, too.)

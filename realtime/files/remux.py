@@ -12,7 +12,7 @@ import av
 from av.stream import Discard, Disposition, Stream
 
 from impasto.realtime.files.containers import open_media, video_stream
-from impasto.realtime.files.discontinuity import Joints
+from impasto.realtime.files.discontinuity import TimestampUnwrapper
 
 # What is re-encoded where the container does not hold the original: encoder, bits a second and
 # channel, most channels.
@@ -70,10 +70,10 @@ class _Track(Protocol):
     def flush(self) -> list[av.Packet]: ...
 
 
-class Companions:
+class StreamCopier:
     """Sound, subtitles, data, attachments, cover pictures, chapters and tags of a video file.
 
-        with Companions("clip.mkv") as rest, VideoWriter("out.mp4", info, companions=rest) as sink:
+        with StreamCopier("a.mkv") as rest, VideoWriter("b.mp4", info, extra_streams=rest) as sink:
 
     They are copied, packet by packet, where the new container holds them; else sound is re-encoded
     and text subtitles are converted; else they are left out: `notes` says each. The writer draws
@@ -91,7 +91,7 @@ class Companions:
         self._input = open_media(path)
         self._path = Path(path)
         self._pictures = video_stream(self._input, path)
-        self._joints = Joints(self._input, self._pictures)
+        self._timestamps = TimestampUnwrapper(self._input, self._pictures)
         self._trimmed = start is not None
         self._end = end
         # The whole file is moved to start at zero: a broadcast's clock may stand at nine hours.
@@ -131,7 +131,7 @@ class Companions:
         elif chapters:
             self.notes.append(f"{len(chapters)} chapters were left out: {muxer} holds none")
         wanted = {*self._tracks}
-        if self._tracks and self._joints.is_broadcast:  # the picture tells where its clock jumps
+        if self._tracks and self._timestamps.is_broadcast:  # video packets show the clock's jumps
             wanted.add(self._pictures.index)
         for stream in self._input.streams:
             if stream.index not in wanted:
@@ -190,7 +190,7 @@ class Companions:
             return packet
         try:
             for packet in self._packets:
-                self._joints.mend(packet)
+                self._timestamps.unwrap(packet)
                 if packet.size and packet.stream_index in self._tracks:
                     return packet
             return None

@@ -5,7 +5,7 @@ import numpy as np
 
 # The part (a, b, c, d) of a display matrix that turns, of any positive scale.
 DisplayMatrix = tuple[int, int, int, int]
-UPRIGHT: DisplayMatrix = (1, 0, 0, 1)
+NO_ROTATION: DisplayMatrix = (1, 0, 0, 1)
 
 
 def display_matrix(frame: av.VideoFrame) -> DisplayMatrix:
@@ -18,13 +18,13 @@ def display_matrix(frame: av.VideoFrame) -> DisplayMatrix:
         cosine, sine = round(np.cos(angle)), round(np.sin(angle))
         return cosine, -sine, sine, cosine
     if data is None:
-        return UPRIGHT
+        return NO_ROTATION
     numbers = np.frombuffer(data, np.int32)  # type: ignore[call-overload]  # stubs say object
     a, b, _, c, d = numbers[:5].tolist()
     return a, b, c, d
 
 
-def turned(image: np.ndarray, matrix: DisplayMatrix) -> np.ndarray:
+def apply_display_matrix(image: np.ndarray, matrix: DisplayMatrix) -> np.ndarray:
     """A picture turned upright: pixel (x, y) goes to (a x + c y, b x + d y).
 
     Any of the eight quarter turns and mirrors; other angles are taken for the nearest.
@@ -34,7 +34,7 @@ def turned(image: np.ndarray, matrix: DisplayMatrix) -> np.ndarray:
     # As one item a pixel, numpy turns a picture 3 times as fast.
     channels = image.shape[2]
     pixels = np.ascontiguousarray(image).view(np.dtype((np.void, channels)))[:, :, 0]
-    if swaps_sides(matrix):
+    if transposes(matrix):
         pixels, flip_x, flip_y = pixels.T, c < 0, b < 0
     else:
         flip_x, flip_y = a < 0, d < 0
@@ -42,7 +42,7 @@ def turned(image: np.ndarray, matrix: DisplayMatrix) -> np.ndarray:
     return np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, channels)
 
 
-def swaps_sides(matrix: DisplayMatrix) -> bool:
+def transposes(matrix: DisplayMatrix) -> bool:
     """Whether a display matrix (a, b, c, d) makes height of width."""
     a, b, c, d = matrix
     return abs(b) + abs(c) > abs(a) + abs(d)

@@ -14,15 +14,20 @@ from av.video.reformatter import VideoReformatter
 from impasto.models.errors import EngineError, SourceError
 from impasto.realtime.cpu import codec_threads
 from impasto.realtime.files.containers import (
+    check_image_size,
     duration_of,
     open_media,
-    refuse_too_large,
     video_stream,
 )
 from impasto.realtime.files.decoding import Decoder
-from impasto.realtime.files.deinterlace import deinterlaced
-from impasto.realtime.files.nvdec import is_on_gpu, planes_on_gpu
-from impasto.realtime.files.rotation import UPRIGHT, display_matrix, swaps_sides, turned
+from impasto.realtime.files.deinterlace import deinterlace
+from impasto.realtime.files.nvdec import is_nv12_on_gpu, yuv420p_on_gpu
+from impasto.realtime.files.rotation import (
+    NO_ROTATION,
+    apply_display_matrix,
+    display_matrix,
+    transposes,
+)
 from impasto.realtime.frame import ColorTags, Frame, StreamInfo
 from impasto.realtime.pixels import (
     UNSPECIFIED,
@@ -41,7 +46,7 @@ _HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by H.273
 _INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: top or bottom field first, coded or shown
 
 
-class VideoFile:
+class VideoReader:
     """The frames of a video file, upright, every one once and in order; iterate once.
 
     They are RGB, or, with `as_planes` set before the first one, planes as the file has them: where
@@ -101,17 +106,17 @@ class VideoFile:
         except BaseException:
             self._container.close()
             raise
-        self._frames = deinterlaced(chain([first], frames), self._time_base)
+        self._frames = deinterlace(chain([first], frames), self._time_base)
         self._scaler = VideoReformatter()
 
     @property
-    def lost(self) -> int:
-        return self._decoder.lost
+    def missing_frames(self) -> int:
+        return self._decoder.missing_frames
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether it is as long as the file says, as far as it has been read."""
-        return not self._decoder.lost and not self._decoder.is_joined
+        return not self._decoder.missing_frames and not self._decoder.has_discontinuity
 
     @property
     def notes(self) -> list[str]:
@@ -119,7 +124,7 @@ class VideoFile:
 
     def __iter__(self) -> Iterator[Frame]:
         size = (self.info.height, self.info.width)
-        if swaps_sides(self._matrix):
+        if transposes(self._matrix):
             size = (self.info.width, self.info.height)
         for frame in self._frames:
             try:
@@ -127,7 +132,7 @@ class VideoFile:
                     image = self._as_planes(frame, size)
                 else:
                     rgb = to_rgb(frame, size=size, scaler=self._scaler, quick=self.quick)
-                    image = turned(rgb, self._matrix)
+                    image = apply_display_matrix(rgb, self._matrix)
             except av.FFmpegError as error:
                 raise SourceError(
                     f"cannot convert the {frame.format.name} of {self.path}: {error.strerror}"
@@ -140,8 +145,8 @@ class VideoFile:
     def _as_planes(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
         assert self.planes is not None
         as_it_is = size == (frame.height, frame.width) and planes_color(frame) == self.planes
-        if as_it_is and is_on_gpu(frame):
-            return planes_on_gpu(frame)  # type: ignore[return-value]
+        if as_it_is and is_nv12_on_gpu(frame):
+            return yuv420p_on_gpu(frame)  # type: ignore[return-value]
         return to_planes(frame, self.planes, size=size, scaler=self._scaler)
 
     def __enter__(self) -> Self:
@@ -180,7 +185,7 @@ class VideoFile:
     def _planes(self, first: VideoFrame) -> ColorTags | None:
         """The colours of the planes that this file could give, if it can."""
         even = self.info.height % 2 == self.info.width % 2 == 0
-        return planes_color(first) if even and self._matrix == UPRIGHT else None
+        return planes_color(first) if even and self._matrix == NO_ROTATION else None
 
     def _describe(
         self,
@@ -191,10 +196,10 @@ class VideoFile:
     ) -> StreamInfo:
         height, width = first.height, first.width
         pixel_shape = self._stream.sample_aspect_ratio or Fraction(1)
-        if swaps_sides(self._matrix):
+        if transposes(self._matrix):
             height, width, pixel_shape = width, height, 1 / pixel_shape
         height, width = fitted_size(height, width, size)
-        refuse_too_large(height, width, f"{self.path} would become")
+        check_image_size(height, width, f"{self.path} would become")
         rate = self._stream.average_rate or self._stream.guessed_rate or None
         whole = duration_of(self._container, self._stream)
         duration = whole

@@ -16,7 +16,7 @@ import numpy as np
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import Target
 from impasto.realtime.files.codecs import CODECS, Codec, encoding_for
-from impasto.realtime.files.remux import Companions
+from impasto.realtime.files.remux import StreamCopier
 from impasto.realtime.frame import ColorTags, Frame, StreamInfo
 from impasto.realtime.pixels import (
     UNSPECIFIED,
@@ -45,7 +45,7 @@ class VideoWriter:
     codec: "h264", "hevc", "av1", "vp9", "prores", "gif", "h264_nvenc" ...; None: by extension.
     crf: the codec's own quality scale, lower is better. bitrate: bits a second, instead of crf.
     preset: the encoder's own name for a speed; None: one that costs little beside the network.
-    bit_depth: 8 or 10. companions: sound and all else that shall go into the file.
+    bit_depth: 8 or 10. extra_streams: sound and all else that shall go into the file.
     index_first: an MP4 shall start playing while it is still being loaded, for which the whole file
     is written once more on closing, with Python's lock held.
     `notes` grows by one line for each thing that a user should be told.
@@ -62,7 +62,7 @@ class VideoWriter:
         preset: str | None = None,
         bitrate: int | None = None,
         bit_depth: int = 8,
-        companions: Companions | None = None,
+        extra_streams: StreamCopier | None = None,
         overwrite: bool = False,
         index_first: bool = True,
     ) -> None:
@@ -72,7 +72,7 @@ class VideoWriter:
         # `info` after the first frame; set it to None when the source ended before its time.
         self.ends_at: Fraction | None = None
         self._info = info
-        self._companions = companions
+        self._extra_streams = extra_streams
         self._index_first = index_first
         self._encoding = encoding_for(
             self.path,
@@ -209,8 +209,8 @@ class VideoWriter:
         self._stream, self._first = stream, first
         if self.ends_at is None and info.duration is not None:
             self.ends_at = first + info.duration
-        if self._companions is not None:
-            self._origin = self._companions.attach(
+        if self._extra_streams is not None:
+            self._origin = self._extra_streams.attach(
                 self._container, stream, first, muxer=encoding.container.muxer
             )
         self._container.start_encoding()
@@ -249,8 +249,8 @@ class VideoWriter:
         if packet.dts is not None:
             if self._first_dts is None:
                 self._first_dts = packet.dts
-            if self._companions is not None:
-                self._companions.copy_until(self._origin + packet.dts * self._time_base)
+            if self._extra_streams is not None:
+                self._extra_streams.copy_until(self._origin + packet.dts * self._time_base)
         self._container.mux(packet)
 
     def _finish(self, *, interrupted: bool = False) -> None:
@@ -267,8 +267,10 @@ class VideoWriter:
             self._durations[packets[-1].pts] = max(1, left)
         for packet in packets:
             self._mux(packet)
-        if self._companions is not None:
-            self._companions.finish(self._origin + end * self._time_base if interrupted else None)
+        if self._extra_streams is not None:
+            self._extra_streams.finish(
+                self._origin + end * self._time_base if interrupted else None
+            )
         self._container.close()
 
     def _pts_at(self, time: Fraction) -> int:

@@ -19,7 +19,7 @@ from impasto.models.errors import SinkError, SourceError
 from impasto.models.gatys.objective import Previous
 from impasto.models.gatys.optimize import MIN_SIDE, Settings, StyleImage, paint
 from impasto.realtime.atomic import check_target, write_file
-from impasto.realtime.files.images import read_picture, write_picture
+from impasto.realtime.files.images import read_image, write_image
 from impasto.realtime.frame import Frame
 from impasto.realtime.keyframes.selection import Keyframe, Shots
 from impasto.realtime.keyframes.tracking import SIDE, Track
@@ -86,7 +86,7 @@ class Folder:
             note = {}  # stopped between the two files
         if note.get("origin") == origin:
             try:
-                return read_picture(picture)
+                return read_image(picture)
             except SourceError:
                 return None
         if note and not self.overwrite:
@@ -100,7 +100,7 @@ class Folder:
         """Write both files, each of them whole. Raises SinkError."""
         replaces = self.overwrite or self.resume
         picture = self.picture(keyframe)
-        write_picture(picture, image, overwrite=replaces)
+        write_image(picture, image, overwrite=replaces)
         text = json.dumps(note, indent=2, default=str) + "\n"
         write_file(picture.with_suffix(".json"), text.encode(), overwrite=True)
 

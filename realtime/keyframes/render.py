@@ -21,9 +21,13 @@ from impasto.realtime.atomic import check_target, written
 from impasto.realtime.engines.choice import Choice, Painter
 from impasto.realtime.engines.torch_engine import torch_device
 from impasto.realtime.files.codecs import encoding_for
-from impasto.realtime.files.convert import Report, refuse_to_replace_the_source, stylize_video
-from impasto.realtime.files.images import PICTURE_EXTENSIONS, read_picture, write_picture
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.convert import (
+    ConversionReport,
+    refuse_to_replace_the_source,
+    stylize_video,
+)
+from impasto.realtime.files.images import IMAGE_SUFFIXES, read_image, write_image
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import Frame
 from impasto.realtime.keyframes.color_transfer import recoloring
 from impasto.realtime.keyframes.paint import Folder, Painted, paint_keyframes
@@ -47,15 +51,15 @@ _SHEET_SIDE = 180  # px: the short side of a picture on the contact sheet
 
 @dataclass(frozen=True)
 class Film:
-    """The part of a video that is painted, and its size; see `sources.VideoFile`."""
+    """The part of a video that is painted, and its size; see `VideoReader`."""
 
     path: Path
     size: int | tuple[int, int] | None = None
     start: Fraction | None = None
     end: Fraction | None = None
 
-    def open(self) -> VideoFile:
-        return VideoFile(self.path, size=self.size, start=self.start, end=self.end)
+    def open(self) -> VideoReader:
+        return VideoReader(self.path, size=self.size, start=self.start, end=self.end)
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,12 @@ class Order:
         with self.film.open() as file:
             size = (file.info.height, file.info.width)
         if self.painting is not None:
-            read_picture(self.painting)
+            read_image(self.painting)
         if self.video is not None:
             refuse_to_replace_the_source(self.film.path, self.video)
             encoding_for(self.video, size, **self.encoding)
-        if self.sheet is not None and self.sheet.suffix.lower() not in PICTURE_EXTENSIONS:
-            raise SinkError(f"{self.sheet} must be a picture: use {', '.join(PICTURE_EXTENSIONS)}")
+        if self.sheet is not None and self.sheet.suffix.lower() not in IMAGE_SUFFIXES:
+            raise SinkError(f"{self.sheet} must be a picture: use {', '.join(IMAGE_SUFFIXES)}")
         if self.save_style is not None and self.save_style.suffix != ".safetensors":
             raise SinkError(f"{self.save_style} must end in .safetensors, to be a style")
         for path in (self.video, self.sheet, self.save_style):
@@ -140,7 +144,7 @@ def work(
     if fill == "nearest":
         keyframe, picture = next(pictures_of(order.film, shots.keyframes))
         stage("trying the styles", "")
-        fill, loss = nearest_fill(picture, read_picture(folder.picture(keyframe)), order.painting)
+        fill, loss = nearest_fill(picture, read_image(folder.picture(keyframe)), order.painting)
         say(f"fill: {fill} (of what is installed the nearest to the painting, style {loss:.2f})")
     with tempfile.TemporaryDirectory() as scratch:
         if order.teach:
@@ -225,7 +229,7 @@ def paint(
     on_progress: OnProgress = lambda done, total, rate: None,
 ) -> Iterator[Painted]:
     """Paint the keyframes, as `paint_keyframes` does; on_progress counts the steps of them all."""
-    picture = read_picture(painting)
+    picture = read_image(painting)
     done, tell, each = 0, with_rate(on_progress), settings.steps
 
     def on_step(step: int, steps: int) -> None:
@@ -248,7 +252,7 @@ def carry(
     *,
     encoding: dict[str, Any],
     on_progress: OnProgress,
-) -> tuple[Report, float]:
+) -> tuple[ConversionReport, float]:
     """Write the film, painted as its keyframes are; also gives the share that was filled in.
 
     encoding: of `convert.stylize_video`. Raises SourceError, SinkError and what `fill` raises.
@@ -260,12 +264,12 @@ def carry(
         most_held = most_apart(file.info.height, file.info.width)
 
     def painted(pts: int) -> np.ndarray:
-        return read_picture(folder.picture(by_pts[pts]))
+        return read_image(folder.picture(by_pts[pts]))
 
     carrying = Carry(by_pts, painted, shots.cuts, fill, most_held=most_held)
     stylize = fill
     if not order.alone:
-        style = StyleImage(as_tensor(read_picture(order.painting)))
+        style = StyleImage(as_tensor(read_image(order.painting)))
         device = torch_device(order.device)
         steps = order.retouch
         stylize = retouched(carrying, [style], order.settings, steps=steps, device=device)
@@ -303,7 +307,7 @@ def nearest_fill(picture: np.ndarray, painted: np.ndarray, painting: Path) -> tu
     Each paints the picture of one keyframe and is given the colours of the painted one, as when
     it fills in. picture, painted: (H, W, 3) uint8.
     """
-    judge = Judge(load_loss_network("compact"), read_picture(painting))
+    judge = Judge(load_loss_network("compact"), read_image(painting))
     found: dict[str, float] = {}
     for style in ("content", *known_styles()):
         painter = Painter(Choice(style, engine="torch"), lambda line: None, moving=False)
@@ -343,7 +347,7 @@ def teach_style(
 
     with written(target, overwrite=overwrite) as partial:
         pairs = [
-            (as_tensor(image), as_tensor(read_picture(folder.picture(keyframe))))
+            (as_tensor(image), as_tensor(read_image(folder.picture(keyframe))))
             for keyframe, image in pictures_of(film, shots.keyframes)
         ]
         taught = teach(load_style(parent), pairs, device=device, on_step=with_rate(on_progress))
@@ -364,9 +368,9 @@ def write_sheet(
 
     found = []
     for keyframe, image in pictures_of(film, shots.keyframes):
-        shown = image if folder is None else read_picture(folder.picture(keyframe))
+        shown = image if folder is None else read_image(folder.picture(keyframe))
         height, width = shown.shape[:2]
         scale = min(1.0, _SHEET_SIDE / min(height, width))
         small = resized(shown, (max(1, round(scale * height)), max(1, round(scale * width))))
         found.append((f"{keyframe.number}: {keyframe.time:.2f} s ({keyframe.reason})", small))
-    write_picture(path, contact_sheet(found, columns=4), overwrite=overwrite)
+    write_image(path, contact_sheet(found, columns=4), overwrite=overwrite)

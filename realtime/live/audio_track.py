@@ -19,7 +19,7 @@ _AHEAD_SECONDS = 5  # that the end may still lie ahead, and is waited for
 class Sound:
     """What a microphone hears, as the companion of one recording's or stream's pictures.
 
-    It stands where `companions.Companions` stands for a file, and cannot be that: there is no file
+    It stands where `remux.StreamCopier` stands for a file, and cannot be that: there is no file
     to copy from, and the device's own clock, which runs a little fast or slow, is brought to the
     pictures' by stretching (FFmpeg's aresample), also over gaps.
 

@@ -19,8 +19,8 @@ from av.video.stream import VideoStream
 from impasto.models.errors import SourceError
 from impasto.realtime.files.containers import video_stream
 from impasto.realtime.files.decoding import Decoder
-from impasto.realtime.files.deinterlace import deinterlaced
-from impasto.realtime.files.rotation import UPRIGHT, DisplayMatrix, display_matrix, swaps_sides
+from impasto.realtime.files.deinterlace import deinterlace
+from impasto.realtime.files.rotation import NO_ROTATION, DisplayMatrix, display_matrix, transposes
 from impasto.realtime.live.demo_camera import MovingPicture
 
 _SLIP_SECONDS = 0.25  # a paced source that is later than this goes on from where it is
@@ -37,7 +37,7 @@ class Opened:
     size: tuple[int, int]  # (height, width), upright
     frame_rate: Fraction | None  # declared
     description: str  # for the user: "1280x720 at 30 fps (mjpeg)"
-    matrix: DisplayMatrix = UPRIGHT  # how pictures are to be turned
+    matrix: DisplayMatrix = NO_ROTATION  # how pictures are to be turned
     ends: bool = False  # its end is its end, and not a loss
     paced: bool = True  # by its time stamps, or a clock: the rate is what it says
 
@@ -109,7 +109,7 @@ class MediaFeed:
     def _opened(self, container: InputContainer, stream: VideoStream, first: VideoFrame) -> Opened:
         matrix = display_matrix(first)
         size = (first.height, first.width)
-        if swaps_sides(matrix):
+        if transposes(matrix):
             size = (first.width, first.height)
         rate = stream.average_rate or stream.guessed_rate or None
         if container.format.name in _MADE_UP_RATE:
@@ -180,7 +180,7 @@ def _in_time(
     """Every picture when it is due by its time stamp, as a file is played."""
     stream.thread_type = "AUTO"  # type: ignore[assignment]  # a name will do
     time_base = stream.time_base or Fraction(1, 1000)
-    with closing(deinterlaced(Decoder(container, stream), time_base)) as frames:
+    with closing(deinterlace(Decoder(container, stream), time_base)) as frames:
         for frame in frames:
             assert frame.pts is not None  # the decoder gives every frame one
             due = clock.due(float(frame.pts * time_base))

@@ -13,7 +13,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from impasto.models.errors import SourceError
-from impasto.realtime.files.rotation import swaps_sides, turned
+from impasto.realtime.files.rotation import apply_display_matrix, transposes
 from impasto.realtime.frame import Frame
 from impasto.realtime.live.feeds import Captured, Feed, Opened
 from impasto.realtime.pixels import to_rgb
@@ -182,13 +182,13 @@ class LiveSource:
             return Frame(picture, pts, MICROSECOND)
         assert picture is not None
         height, width = self.size
-        if swaps_sides(opened.matrix):
+        if transposes(opened.matrix):
             height, width = width, height
         try:
             image = to_rgb(picture, size=(height, width), scaler=self._scaler, quick=True)
         except av.FFmpegError as error:
             raise SourceError(f"cannot convert {picture.format.name}: {error.strerror}") from error
-        return Frame(turned(image, opened.matrix), pts, MICROSECOND)
+        return Frame(apply_display_matrix(image, opened.matrix), pts, MICROSECOND)
 
     def _watch(self, frame: Frame, time: float) -> None:
         declared = None if self._opened.paced else self.frame_rate

@@ -25,7 +25,7 @@ class Recorder:
     The file plays at the true speed, whatever was dropped on the way: every frame is shown until
     the next one's time, as told by its pts. The first file is `path`, those after it take the next
     free numbers: out.mp4, out-2.mp4 ... A frame of another size begins the next one.
-    Names, codecs and errors are those of `sinks.VideoWriter`: a file has its name only when it is
+    Names, codecs and errors are those of `VideoWriter`: a file has its name only when it is
     complete; odd sizes are kept, with full chroma.
 
     frame_rate: declared; the last frame lasts that long. microphone: its sound goes into the file;
@@ -112,16 +112,16 @@ class Recorder:
     def _begin(self, frame: Frame, size: tuple[int, int]) -> None:
         path = self._next_path()
         self._zero, self._last, self._count, self._size = frame.pts, Fraction(0), 0, size
-        companions: Any = None
+        extra_streams: Any = None
         if self._microphone is not None:
             zero = self._epoch + float(frame.pts * frame.time_base)
-            companions = self._sound = Sound(self._microphone, zero)
+            extra_streams = self._sound = Sound(self._microphone, zero)
         self._writer = VideoWriter(
             path,
             StreamInfo(*size, time_base=frame.time_base, frame_rate=self._rate),
             # 9.9 ms of CPU time a frame at 1280x720, where files made at leisure take 16.8.
             preset="ultrafast" if self._container.codecs[0] == "h264" else None,
-            companions=companions,
+            extra_streams=extra_streams,
             overwrite=self._overwrite and path == self.path,
             index_first=False,
         )

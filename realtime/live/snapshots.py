@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from impasto.realtime.files.images import write_picture
+from impasto.realtime.files.images import write_image
 from impasto.realtime.frame import Frame
 
 
@@ -36,5 +36,5 @@ def save_snapshot(image: np.ndarray, folder: str | Path) -> Path:
     stem = f"impasto-{datetime.now():%Y%m%d-%H%M%S}"
     names = (f"{stem}.png" if n == 1 else f"{stem}-{n}.png" for n in count(1))
     path = next(p for p in (Path(folder, name) for name in names) if not p.exists())
-    write_picture(path, image)
+    write_image(path, image)
     return path

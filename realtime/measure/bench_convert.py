@@ -41,11 +41,11 @@ def _convert(
     from impasto.realtime.cpu import work_in_batch
     from impasto.realtime.engines.select import open_engine
     from impasto.realtime.files.convert import stylize_video
-    from impasto.realtime.files.video_reader import VideoFile
+    from impasto.realtime.files.video_reader import VideoReader
     from impasto.realtime.stylizer import Stylizer
 
     work_in_batch()
-    with VideoFile(clip) as source:
+    with VideoReader(clip) as source:
         size = source.info.height, source.info.width
     name, codec, hwaccel, batch = asked
     engine = open_engine(load_weights(style), engine=name, device=device, size=size)

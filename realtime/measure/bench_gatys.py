@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto.models.gatys.optimize import PRESETS, Progress, Settings, StyleImage, paint
 from impasto.models.losses import STYLE_LAYERS
 from impasto.realtime.engines.choice import Choice, Painter
-from impasto.realtime.files.images import picture_files, read_picture
+from impasto.realtime.files.images import image_files, read_image
 from impasto.realtime.measure.bench import limit, machine
 from impasto.realtime.measure.evaluate import Table
 from impasto.realtime.memory import keep_freed_memory, memory_mb
@@ -167,8 +167,8 @@ def steps_of_pictures(
     style = read_styles([(painting, 1.0)], ())[0].image
     settings = replace(PLAIN, loss_network=loss_network, teacher=teacher)
     found = []
-    for file in picture_files(pictures):
-        picture = read_picture(file, size=_JUDGED_SIDE)
+    for file in image_files(pictures):
+        picture = read_image(file, size=_JUDGED_SIDE)
         painted = as_tensor(painter.paint(picture))
         found.append(steps_that_equal(painted, as_tensor(picture), style, settings=settings))
     return found

@@ -28,8 +28,8 @@ from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
 from impasto.models.training.dataset import resize_long_side, resize_short_side
 from impasto.realtime.engines.choice import Choice, Painter
-from impasto.realtime.files.images import picture_files, pictures_in, read_alike, read_picture
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.images import image_files, images_in, read_image, read_same_size
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import Frame
 from impasto.realtime.pixels import as_tensor
 from impasto.realtime.temporal.cuts import CutDetector
@@ -150,7 +150,7 @@ def evaluate(
             notes.append(line)
             say(line)
 
-    seen = None if painting is None else read_picture(painting)
+    seen = None if painting is None else read_image(painting)
     read = [(path, read_clip(path, size=side, frames=frames)) for path in clips]
     stills = read_pictures(pictures)
     if seen is None:
@@ -248,9 +248,9 @@ def read_clip(path: Path, *, size: int, frames: int) -> list[np.ndarray]:
     Raises SourceError, also where there are fewer than two.
     """
     if path.is_dir():
-        images = list(read_alike(pictures_in(path)[:frames], size=size))
+        images = list(read_same_size(images_in(path)[:frames], size=size))
     else:
-        with VideoFile(path, size=size) as source:
+        with VideoReader(path, size=size) as source:
             images = [frame.image for frame in islice(source, frames)]
     if len(images) < 2:
         raise SourceError(f"{path} has one frame only: steadiness needs two or more")
@@ -259,7 +259,7 @@ def read_clip(path: Path, *, size: int, frames: int) -> list[np.ndarray]:
 
 def read_pictures(paths: Iterable[Path]) -> list[tuple[Path, np.ndarray]]:
     """Pictures, and all those in folders, at the size they are painted at. Raises SourceError."""
-    return [(file, read_picture(file, size=PICTURE_SIDE)) for file in picture_files(paths)]
+    return [(file, read_image(file, size=PICTURE_SIDE)) for file in image_files(paths)]
 
 
 def evaluate_pictures(

@@ -17,7 +17,7 @@ from impasto.models.gatys.optimize import PRESETS, Settings, StyleImage, paint
 from impasto.models.loss_network import load_loss_network
 from impasto.realtime.engines.choice import Choice, Painter
 from impasto.realtime.engines.torch_engine import torch_device
-from impasto.realtime.files.images import read_picture
+from impasto.realtime.files.images import read_image
 from impasto.realtime.frame import Frame
 from impasto.realtime.keyframes.paint import Folder, paint_keyframes
 from impasto.realtime.keyframes.propagate import Carry
@@ -53,7 +53,7 @@ def evaluate_carried(
 
     choice: the style that fills in. Raises SourceError, WeightsError and EngineError.
     """
-    picture = read_picture(painting)
+    picture = read_image(painting)
     judge = Judge(load_loss_network(loss_network, teacher=teacher), picture)
     rows = []
     for clip in clips:
@@ -86,7 +86,7 @@ def judged(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Folder(Path(scratch))
         made = paint_keyframes(frames, shots, [painting], settings, folder, device=device)
-        pictures = {done.keyframe.pts: read_picture(done.path) for done in made}
+        pictures = {done.keyframe.pts: read_image(done.path) for done in made}
     carrying = Carry(pictures, pictures.__getitem__, shots.cuts, fill)
     style = StyleImage(as_tensor(painting))
     whole = retouched(carrying, [style], settings, device=device)

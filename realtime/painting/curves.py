@@ -10,7 +10,7 @@ import numpy as np
 from impasto.models.errors import EngineError
 from impasto.models.gatys.optimize import Progress
 from impasto.realtime.atomic import check_target, write_file
-from impasto.realtime.files.images import write_picture
+from impasto.realtime.files.images import write_image
 
 COLUMNS = ("step", "height", "width", "content", "style", "total_variation", "total")
 _COLORS = (  # as many as a study has pictures
@@ -34,7 +34,7 @@ def write_curves(
     several with their totals. Raises SinkError, EngineError.
     """
     table = path.with_suffix(".csv")
-    write_picture(path, drawn(_lines(curves)), overwrite=overwrite)
+    write_image(path, drawn(_lines(curves)), overwrite=overwrite)
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     rows.writerow(("run", *COLUMNS))

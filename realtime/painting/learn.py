@@ -31,8 +31,8 @@ from impasto.models.training.train import (
 )
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.atomic import Target
-from impasto.realtime.files.images import PICTURE_SUFFIXES, read_picture, write_picture
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.images import IMAGE_SUFFIXES, read_image, write_image
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.painting.paint import read_painting
 from impasto.realtime.pixels import as_tensor
 
@@ -179,7 +179,7 @@ def _gather(
         old.unlink()
     found = (_pictures_in(place, notes) for place in lesson.photos)
     for picture in chain.from_iterable(found) if lesson.photos else _rendered():
-        write_picture(lesson.folder / f"{count:06}.jpg", picture)
+        write_image(lesson.folder / f"{count:06}.jpg", picture)
         count += 1
         tell(count, None, count / (perf_counter() - began))
     if count < LEAST:
@@ -199,19 +199,19 @@ def _rendered() -> Iterator[np.ndarray]:
 def _pictures_in(place: Path, notes: list[str]) -> Iterator[np.ndarray]:
     """A picture, those of a folder, or some frames of a film: (H, W, 3) uint8, `_SIDE` px high."""
     if place.is_dir():
-        paths = sorted(p for p in place.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+        paths = sorted(p for p in place.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
         lost = 0
         for path in paths[:: max(1, -(-len(paths) // _MOST))]:
             try:
-                yield read_picture(path, size=_SIDE)
+                yield read_image(path, size=_SIDE)
             except SourceError:
                 lost += 1
         if lost:
             notes.append(f"{place}: {lost} files could not be read as pictures, and are left out")
-    elif place.suffix.lower() in PICTURE_SUFFIXES:
-        yield read_picture(place, size=_SIDE)
+    elif place.suffix.lower() in IMAGE_SUFFIXES:
+        yield read_image(place, size=_SIDE)
     else:
-        with VideoFile(place, size=_SIDE) as film:
+        with VideoReader(place, size=_SIDE) as film:
             every = max(1, (film.info.frame_count or 0) // _OF_FILM)
             for frame in islice(film, 0, every * _OF_FILM, every):
                 yield frame.image

@@ -23,11 +23,11 @@ from impasto.models.gatys.optimize import (
 )
 from impasto.realtime.atomic import check_target, partial_path
 from impasto.realtime.files.images import (
-    PICTURE_EXTENSIONS,
-    encoded_picture,
-    holds_alpha,
-    read_picture,
-    write_picture,
+    IMAGE_SUFFIXES,
+    encode_image,
+    read_image,
+    supports_alpha,
+    write_image,
 )
 from impasto.realtime.memory import keep_freed_memory
 from impasto.realtime.painting.curves import claim_curves, row_of, write_curves
@@ -100,10 +100,10 @@ def paint_picture(
     """
     _claim(job)
     keep_freed_memory()
-    picture = read_content(job.content, job.size, alpha=holds_alpha(job.target))
+    picture = read_content(job.content, job.size, alpha=supports_alpha(job.target))
     content, alpha = as_tensor(picture[..., :3]), picture[..., 3:]
     styles, finish = _colored(job.colors, content, read_styles(job.styles, job.masks))
-    start = None if job.start is None else as_tensor(read_picture(job.start))
+    start = None if job.start is None else as_tensor(read_image(job.start))
     size = height, width = picture.shape[0], picture.shape[1]
     _tell_memory(size, job, say)
     begun, latest = perf_counter(), None
@@ -124,7 +124,7 @@ def paint_picture(
                 on_progress(latest)
                 if job.every and latest.step % job.every == 0 and latest.step < latest.steps:
                     path = snapshot_path(job.target, latest.step)
-                    write_picture(path, finished(latest), overwrite=job.overwrite)
+                    write_image(path, finished(latest), overwrite=job.overwrite)
                     files.append(path)
                 if watcher is not None and not watcher(finished(latest)[..., :3], latest):
                     stopped = True
@@ -138,7 +138,7 @@ def paint_picture(
     if stopped:
         _write_partial(target, finished(latest))
     else:
-        write_picture(target, finished(latest), overwrite=job.overwrite)
+        write_image(target, finished(latest), overwrite=job.overwrite)
     if job.curves is not None:
         files += write_curves(job.curves, {job.target.stem: rows}, overwrite=job.overwrite)
     return Report(
@@ -156,8 +156,8 @@ def paint_picture(
 
 def _claim(job: Job) -> None:
     """Raise SinkError now for what could not be written when all is painted."""
-    if job.target.suffix.lower() not in PICTURE_EXTENSIONS:
-        encoded_picture(np.zeros((1, 1, 3), np.uint8), job.target.suffix)
+    if job.target.suffix.lower() not in IMAGE_SUFFIXES:
+        encode_image(np.zeros((1, 1, 3), np.uint8), job.target.suffix)
     check_target(job.target, overwrite=job.overwrite)
     if job.curves is not None:
         claim_curves(job.curves, overwrite=job.overwrite)
@@ -190,9 +190,9 @@ def _memory_errors(size: tuple[int, int]) -> Iterator[None]:
 
 
 def _write_partial(target: Path, picture: np.ndarray) -> None:
-    """The picture so far; not by `write_picture`, for the partial name is its own here."""
+    """The picture so far; not by `write_image`, for the partial name is its own here."""
     try:
-        target.write_bytes(encoded_picture(picture, target.suffix))
+        target.write_bytes(encode_image(picture, target.suffix))
     except OSError as error:
         raise SinkError(f"cannot write {target}: {error.strerror}") from error
 
@@ -209,13 +209,13 @@ def read_content(
     path: Path, size: int | tuple[int, int] | None, *, alpha: bool = False
 ) -> np.ndarray:
     """A picture at the size it is painted at, (H, W, 3 or 4) uint8. Raises SourceError."""
-    picture = read_picture(path, alpha=alpha) if size is None else None
+    picture = read_image(path, alpha=alpha) if size is None else None
     if picture is None:
-        picture = read_picture(path, size=size, alpha=alpha)
+        picture = read_image(path, size=size, alpha=alpha)
     elif picture.shape[0] * picture.shape[1] > _LARGEST:
         height, width = picture.shape[:2]
         side = int(min(height, width) * (_LARGEST / (height * width)) ** 0.5)
-        picture = read_picture(path, size=fitted_size(height, width, side), alpha=alpha)
+        picture = read_image(path, size=fitted_size(height, width, side), alpha=alpha)
     if min(picture.shape[:2]) < MIN_SIDE:
         raise SourceError(
             f"{path} is {picture.shape[1]}x{picture.shape[0]}, and {MIN_SIDE} pixels a side is the "
@@ -226,7 +226,7 @@ def read_content(
 
 def read_painting(path: Path) -> np.ndarray:
     """A picture that has a style, (H, W, 3) uint8 RGB. Raises SourceError."""
-    picture = read_picture(path)
+    picture = read_image(path)
     height, width = picture.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise SourceError(f"{path} is {width}x{height}: too small to have a style")
@@ -238,7 +238,7 @@ def read_styles(styles: Sequence[tuple[Path, float]], masks: Sequence[Path]) -> 
     if masks and len(masks) != len(styles) and (len(masks), len(styles)) != (1, 2):
         raise ValueError(f"expected a mask for each of {len(styles)} paintings, got {len(masks)}")
     found = []
-    grey = [as_tensor(read_picture(mask)).mean(1, keepdim=True) for mask in masks]
+    grey = [as_tensor(read_image(mask)).mean(1, keepdim=True) for mask in masks]
     if (len(masks), len(styles)) == (1, 2):
         grey.append(1 - grey[0])
     for index, (path, weight) in enumerate(styles):
@@ -247,7 +247,7 @@ def read_styles(styles: Sequence[tuple[Path, float]], masks: Sequence[Path]) -> 
         if max(height, width) > _PAINTING_SIDE:
             scale = _PAINTING_SIDE / max(height, width)
             size = max(MIN_SIDE, round(height * scale)), max(MIN_SIDE, round(width * scale))
-            picture = read_picture(path, size=size)
+            picture = read_image(path, size=size)
         found.append(StyleImage(as_tensor(picture), weight, grey[index] if grey else None))
     return found
 

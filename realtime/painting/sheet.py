@@ -8,7 +8,7 @@ import numpy as np
 from impasto.models.errors import EngineError
 from impasto.realtime.atomic import check_target
 from impasto.realtime.engines.choice import Choice, Painter
-from impasto.realtime.files.images import read_picture, write_picture
+from impasto.realtime.files.images import read_image, write_image
 
 _SHORT_SIDE = 360  # px, of what is painted
 _GAP = 8  # px, of paper around each picture
@@ -24,15 +24,15 @@ def write_sheet(
     Raises SinkError, SourceError, WeightsError, EngineError.
     """
     check_target(path, overwrite=overwrite)
-    picture = seascape() if on is None else read_picture(on)
+    picture = seascape() if on is None else read_image(on)
     if min(picture.shape[:2]) > _SHORT_SIDE:
         assert on is not None
-        picture = read_picture(on, size=_SHORT_SIDE)
+        picture = read_image(on, size=_SHORT_SIDE)
     painted = []
     for style in styles:
         painter = Painter(Choice(style), say=lambda reason: None, moving=False)
         painted.append((style, painter.paint(picture)))
-    write_picture(path, contact_sheet(painted), overwrite=overwrite)
+    write_image(path, contact_sheet(painted), overwrite=overwrite)
 
 
 def contact_sheet(pictures: Sequence[tuple[str, np.ndarray]], *, columns: int = 3) -> np.ndarray:

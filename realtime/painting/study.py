@@ -10,7 +10,7 @@ import numpy as np
 from impasto.models.gatys.optimize import Settings, StyleImage, paint
 from impasto.models.losses import STYLE_LAYERS
 from impasto.realtime.atomic import check_target
-from impasto.realtime.files.images import picture_files, write_picture
+from impasto.realtime.files.images import image_files, write_image
 from impasto.realtime.painting.curves import claim_curves, row_of, write_curves
 from impasto.realtime.painting.paint import read_content, read_styles
 from impasto.realtime.painting.sheet import contact_sheet
@@ -71,7 +71,7 @@ def write_study(
             {"name": case.name, "content": now.content, "style": now.style, "total": now.total}
         )
     columns = len(paintings_in(styles)) if study == "grid" else min(len(cases), 5)
-    write_picture(target, contact_sheet(pictures, columns=columns), overwrite=overwrite)
+    write_image(target, contact_sheet(pictures, columns=columns), overwrite=overwrite)
     write_curves(curves, runs, overwrite=overwrite)
     return rows
 
@@ -116,7 +116,7 @@ def _grid(
     size: int | tuple[int, int],
 ) -> list[Case]:
     """Every content in every style, all as large as the first."""
-    contents = picture_files([content])
+    contents = image_files([content])
     first = read_content(contents[0], size)
     shape = first.shape[0], first.shape[1]
     paintings = [(path, read_styles([(path, 1.0)], ())) for path in paintings_in(styles)]
@@ -129,4 +129,4 @@ def _grid(
 
 def paintings_in(styles: Sequence[tuple[Path, float]]) -> list[Path]:
     """The paintings named, and all those in folders; weights do not count."""
-    return picture_files(path for path, _ in styles)
+    return image_files(path for path, _ in styles)

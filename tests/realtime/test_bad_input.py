@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from impasto.models.errors import SourceError
-from impasto.realtime.files.images import read_picture, write_picture
+from impasto.realtime.files.images import read_image, write_image
 from tests.media import (
     corrupted_middle,
     make_audio_only,
@@ -278,7 +278,7 @@ def test_cuda_without_a_gpu(
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     painting = tmp_path / "painting.png"
-    write_picture(painting, np.full((32, 32, 3), 128, np.uint8))
+    write_image(painting, np.full((32, 32, 3), 128, np.uint8))
     for command in (
         ("video", clip, target, "--style", style, "--overwrite"),
         ("paint", painting, painting, tmp_path / "painted.png"),
@@ -336,7 +336,7 @@ class TestPictures:
         if make is not None:
             make(source)
         with pytest.raises(SourceError):
-            read_picture(source)
+            read_image(source)
         ran = impasto("image", source, out, "--style", style)
         assert ran.code == 1 and "in.png" in ran.error_line
         assert not out.exists()
@@ -347,9 +347,9 @@ class TestPictures:
     def test_target(
         self, name: str, message: str, style: Path, tmp_path: Path, impasto: Impasto
     ) -> None:
-        from impasto.realtime.files.images import write_picture
+        from impasto.realtime.files.images import write_image
 
-        write_picture(tmp_path / "in.png", numbered_picture(0))
+        write_image(tmp_path / "in.png", numbered_picture(0))
         (tmp_path / "old.png").write_bytes(b"precious")
         ran = impasto("image", tmp_path / "in.png", tmp_path / name, "--style", style)
         assert ran.code == 1 and message in ran.error_line

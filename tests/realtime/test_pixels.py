@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.realtime.files.rotation import swaps_sides, turned
+from impasto.realtime.files.rotation import apply_display_matrix, transposes
 from impasto.realtime.frame import ColorTags
 from impasto.realtime.pixels import (
     bit_depth_of,
@@ -252,8 +252,8 @@ class TestTurns:
         image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
         places = {(x, y): (a * x + c * y, b * x + d * y) for y in range(4) for x in range(5)}
         left, top = (min(p[k] for p in places.values()) for k in (0, 1))
-        out = turned(image, tuple(65536 * n for n in matrix))
-        assert swaps_sides(matrix) == swap
+        out = apply_display_matrix(image, tuple(65536 * n for n in matrix))
+        assert transposes(matrix) == swap
         assert out.shape == ((5, 4, 3) if swap else (4, 5, 3)) and out.flags.c_contiguous
         for (x, y), (new_x, new_y) in places.items():
             assert (out[new_y - top, new_x - left] == image[y, x]).all()

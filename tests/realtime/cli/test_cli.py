@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from impasto.realtime.cli.terminal import show_speeds
-from impasto.realtime.files.images import read_picture, write_picture
+from impasto.realtime.files.images import read_image, write_image
 from tests.media import make_clip, numbered_picture
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
@@ -81,14 +81,14 @@ class TestVideo:
     def test_keep_color(self, clip: Path, style: Path, tmp_path: Path, impasto: Impasto) -> None:
         from fractions import Fraction
 
-        from impasto.realtime.files.video_reader import VideoFile
+        from impasto.realtime.files.video_reader import VideoReader
 
         for name, options in (("painted", []), ("kept", ["--keep-color"])):
             out = tmp_path / f"{name}.mp4"
             impasto("video", clip, out, "--style", style, "--crf", 1, "--end", 0.05, *options)
 
         def chroma(path: Path) -> np.ndarray:
-            with VideoFile(path, end=Fraction(1, 20)) as source:
+            with VideoReader(path, end=Fraction(1, 20)) as source:
                 image = next(iter(source)).image.astype(float)
             return image - image.mean(axis=2, keepdims=True)
 
@@ -216,10 +216,10 @@ class TestSeveral:
 class TestImage:
     @pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.webp", "out.tif", "out.bmp"])
     def test_paints_one(self, name: str, library: Path, tmp_path: Path, impasto: Impasto) -> None:
-        write_picture(tmp_path / "in.png", numbered_picture(3, (47, 65)))
+        write_image(tmp_path / "in.png", numbered_picture(3, (47, 65)))
         ran = impasto("image", tmp_path / "in.png", tmp_path / name, "--style", "dawn")
         assert (ran.code, ran.err) == (0, "")
-        assert read_picture(tmp_path / name).shape == (47, 65, 3)
+        assert read_image(tmp_path / name).shape == (47, 65, 3)
 
     @pytest.mark.parametrize("name", ["out.png", "out.webp", "out.tiff", "out.jpg"])
     @pytest.mark.parametrize("size", [(), ("--size", "24x32")])
@@ -228,10 +228,10 @@ class TestImage:
     ) -> None:
         picture = np.dstack([numbered_picture(3), np.full((48, 64), 255, np.uint8)])
         picture[:, :32, 3] = 0
-        write_picture(tmp_path / "in.png", picture)
+        write_image(tmp_path / "in.png", picture)
         out = tmp_path / name
         assert impasto("image", tmp_path / "in.png", out, "--style", style, *size).code == 0
-        back = read_picture(out, alpha=True)
+        back = read_image(out, alpha=True)
         if name == "out.jpg":
             assert back.shape[2] == 3
             return
@@ -243,8 +243,8 @@ class TestImage:
     def test_a_folder(self, style: Path, tmp_path: Path, impasto: Impasto) -> None:
         source, out = tmp_path / "in", tmp_path / "out"
         source.mkdir()
-        write_picture(source / "a.png", numbered_picture(1, (40, 40)))
-        write_picture(source / "b.jpg", numbered_picture(2, (32, 64)))
+        write_image(source / "a.png", numbered_picture(1, (40, 40)))
+        write_image(source / "b.jpg", numbered_picture(2, (32, 64)))
         ran = impasto("image", source, out, "--style", style, "--size", "24", "--json")
         sizes = [(row["width"], row["height"]) for row in json.loads(ran.out)["files"]]
         assert ran.code == 0 and sizes == [(24, 24), (48, 24)]
@@ -256,9 +256,9 @@ class TestImage:
         source, out = tmp_path / "in", tmp_path / "out"
         source.mkdir()
         for name, number in (("a.png", 1), ("b.png", 200), ("c.png", 1)):
-            write_picture(source / name, numbered_picture(number))
+            write_image(source / name, numbered_picture(number))
         assert impasto("image", source, out, "--style", style).code == 0
-        a, b, c = (read_picture(out / name) for name in ("a.png", "b.png", "c.png"))
+        a, b, c = (read_image(out / name) for name in ("a.png", "b.png", "c.png"))
         assert (a == c).all() and (a != b).any()
 
 
@@ -272,11 +272,11 @@ class TestStyles:
         assert [row["name"] for row in rows] == ["dawn", "dusk"]
 
     def test_sheet(self, library: Path, tmp_path: Path, impasto: Impasto) -> None:
-        write_picture(tmp_path / "in.png", numbered_picture(5, (72, 128)))
+        write_image(tmp_path / "in.png", numbered_picture(5, (72, 128)))
         sheet = tmp_path / "sheet.png"
         ran = impasto("styles", "--sheet", sheet, "--on", tmp_path / "in.png")
         assert (ran.code, ran.err) == (0, "")
-        height, width = read_picture(sheet).shape[:2]
+        height, width = read_image(sheet).shape[:2]
         assert width > 2 * 128 and height > 72
         ran = impasto("styles", "--sheet", sheet)
         assert ran.code == 1 and "exists" in ran.error_line
@@ -288,7 +288,7 @@ class TestStyles:
 class TestLearn:
     def test_a_painting_becomes_a_style(self, tmp_path: Path, impasto: Impasto) -> None:
         film, painting = make_clip(tmp_path / "film.mp4"), tmp_path / "painting.png"
-        write_picture(painting, make_pictures(1, 90, 120)[0])
+        write_image(painting, make_pictures(1, 90, 120)[0])
         style = tmp_path / "mine.safetensors"
         ran = impasto("learn", painting, style, "--photos", film, "--steps", "1", "--json")
         assert ran.code == 0 and json.loads(ran.out)["pictures"] == 12

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from impasto.realtime.files.images import write_picture
+from impasto.realtime.files.images import write_image
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
 
@@ -47,7 +47,7 @@ def test_eight_bits_from_pictures_given(tmp_path: Path, impasto: Impasto) -> Non
     photos = tmp_path / "photos"
     photos.mkdir()
     for number, picture in enumerate(make_pictures(3, 30, 40)):
-        write_picture(photos / f"{number}.png", picture)
+        write_image(photos / f"{number}.png", picture)
     out = tmp_path / "small.onnx"
     ran = impasto("export", "udnie", out, "--int8", "--calibrate", photos, *TINY)
     assert (ran.code, ran.err) == (0, "")

@@ -15,7 +15,7 @@ from impasto.models.transform_net import TransformNet
 from impasto.realtime import stylize_video
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.engines.torch_engine import TorchEngine
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import ColorTags, Frame
 from impasto.realtime.pipeline import batched
 from impasto.realtime.pixels import planar_video_frame, planes_color, to_planes, to_video_frame
@@ -75,7 +75,7 @@ def test_planes_reach_the_file_untouched(tmp_path, matrix, full_range):
     stylize_video(clip, tmp_path / "out.mp4", watch, crf=0)
     assert watch.colors == {color}
     assert np.array_equal(planes_in(tmp_path / "out.mp4"), planes_in(clip))
-    with VideoFile(tmp_path / "out.mp4") as written:
+    with VideoReader(tmp_path / "out.mp4") as written:
         assert written.info.color == color
 
 
@@ -85,7 +85,7 @@ def test_an_untagged_clip_stays_untagged(tmp_path):
     stylize_video(clip, tmp_path / "out.mp4", watch, crf=0)
     assert watch.colors == {ColorTags(matrix=6)}  # below 720 lines
     assert np.array_equal(planes_in(tmp_path / "out.mp4"), planes_in(clip))
-    with VideoFile(tmp_path / "out.mp4") as written:
+    with VideoReader(tmp_path / "out.mp4") as written:
         assert written.info.color == ColorTags()
 
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.models.errors import SinkError, SourceError
-from impasto.realtime import Report, stylize_video
+from impasto.realtime import ConversionReport, stylize_video
 from impasto.realtime.frame import ColorTags, Frame
 from tests.media import (
     corrupted_middle,
@@ -164,7 +164,7 @@ class TestNothingIsLost:
             tmp_path / "in.mp4", frames=8, pts=uneven, time_base=Fraction(1, 600), audio=("eng",)
         )
         report = stylize_video(clip, tmp_path / "out.mp4", identity, batch_size=3)
-        assert report.frames == 8 and report.lost == 0
+        assert report.frames == 8 and report.missing_frames == 0
         assert times(tmp_path / "out.mp4") == times(clip) == [Fraction(p, 600) for p in uneven]
         assert duration(tmp_path / "out.mp4") == duration(clip)
 
@@ -267,7 +267,7 @@ class TestNothingIsLost:
         ]
         clip.write_bytes(b"".join(part.read_bytes() for part in parts))
         report = stylize_video(clip, out, identity)
-        assert report.lost == 0 and any("joined" in note for note in report.notes)
+        assert report.missing_frames == 0 and any("joined" in note for note in report.notes)
         assert numbers(out) == [*range(50), *range(50)]
         assert data(out, "audio") == [*data(parts[0], "audio"), *data(parts[1], "audio")]
         for kind, step in (("video", 1 / 25), ("audio", 1024 / 48000)):
@@ -406,7 +406,7 @@ class TestReport:
         report = stylize_video(
             clip, tmp_path / "out.mp4", identity, on_progress=lambda *call: calls.append(call)
         )
-        assert isinstance(report, Report)
+        assert isinstance(report, ConversionReport)
         assert report.target == tmp_path / "out.mp4" and report.frames == 12
         assert [call[0] for call in calls] == list(range(1, 13))
         assert {call[1] for call in calls} == {12}
@@ -458,7 +458,7 @@ class TestBadInput:
         assert found == list(range(len(found))) and 10 < len(found) < 50
         assert report.frames == len(found)
         if name != "in.ts":  # which does not say how much there should be
-            assert report.lost > 0
+            assert report.missing_frames > 0
         # The last picture is not frozen until the declared end.
         first, *_, last = times(tmp_path / "out.mp4")
         with av.open(str(tmp_path / "out.mp4")) as container:
@@ -472,7 +472,7 @@ class TestBadInput:
     ) -> None:
         clip = truncated(make_clip(tmp_path / "in.mp4", frames=50, faststart=True), 0.6)
         report = stylize_video(clip, tmp_path / "out.mp4", identity, frame_rate=50)
-        assert report.lost > 10 and report.frames == 2 * (50 - report.lost)
+        assert report.missing_frames > 10 and report.frames == 2 * (50 - report.missing_frames)
         assert duration(tmp_path / "out.mp4") == Fraction(report.frames, 50)
 
     def test_corrupt_packets_lose_frames_only(self, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from impasto.models.errors import SourceError
 from impasto.realtime.files.images import (
-    encoded_picture,
-    picture_files,
-    pictures_in,
-    read_alike,
-    read_picture,
+    encode_image,
+    image_files,
+    images_in,
+    read_image,
+    read_same_size,
 )
 from tests.media import number_of, numbered_picture, text_file, truncated
 
@@ -31,7 +31,7 @@ STORED = {
 
 
 def save(path, image):
-    path.write_bytes(encoded_picture(image, path.suffix))
+    path.write_bytes(encode_image(image, path.suffix))
     return path
 
 
@@ -65,7 +65,7 @@ class TestReadPicture:
     @pytest.mark.parametrize("size", [(48, 64), (49, 67)])
     def test_what_was_written_is_read(self, tmp_path, name, tolerance, size):
         image = numbered_picture(77, size)
-        back = read_picture(save(tmp_path / name, image))
+        back = read_image(save(tmp_path / name, image))
         assert back.shape == image.shape and back.dtype == np.uint8
         below = np.s_[size[0] // 4 + 2 :]  # sharp squares ring in lossy codecs
         assert np.abs(back[below].astype(int) - image[below]).max() <= tolerance
@@ -84,14 +84,14 @@ class TestReadPicture:
     def test_kinds_and_depths(self, tmp_path, codec, pixel_format, name):
         image = np.repeat(numbered_picture(5)[..., :1], 3, axis=-1)
         frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixel_format)
-        back = read_picture(encode(tmp_path / name, frame, codec))
+        back = read_image(encode(tmp_path / name, frame, codec))
         assert np.abs(back.astype(int) - image).max() <= 1  # grey is a rounded sum of three
 
     def test_transparency_is_laid_over_white(self, tmp_path):
         rgba = np.full((32, 48, 4), (200, 100, 50, 255), np.uint8)
         rgba[:, :24, 3] = 0
         frame = av.VideoFrame.from_ndarray(rgba, format="rgba")
-        back = read_picture(encode(tmp_path / "a.png", frame, "png"))
+        back = read_image(encode(tmp_path / "a.png", frame, "png"))
         assert (back[:, :24] == 255).all() and (back[:, 24:] == (200, 100, 50)).all()
 
     @pytest.mark.parametrize("orientation", STORED)
@@ -99,20 +99,20 @@ class TestReadPicture:
     def test_exif_orientation(self, tmp_path, orientation, order):
         stored = np.ascontiguousarray(STORED[orientation](numbered_picture(0b10110010)))
         path = with_orientation(save(tmp_path / "a.jpg", stored), orientation, order)
-        back = read_picture(path)
+        back = read_image(path)
         assert back.shape == (48, 64, 3) and number_of(back) == 0b10110010
         assert back[40, 5].astype(int).sum() < back[40, 60].astype(int).sum()  # brighter rightward
 
     @pytest.mark.parametrize(("size", "expected"), [(24, (24, 32)), ((30, 50), (30, 50))])
     def test_resized(self, tmp_path, size, expected):
-        image = read_picture(save(tmp_path / "a.png", numbered_picture(9)), size=size)
+        image = read_image(save(tmp_path / "a.png", numbered_picture(9)), size=size)
         assert image.shape == (*expected, 3) and number_of(image) == 9
 
     def test_a_name_is_only_a_name(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         for name in ("%d.png", "-x.png", "http:x.png"):
             save(tmp_path / "a.png", numbered_picture(3)).rename(tmp_path / name)
-            assert number_of(read_picture(name)) == 3
+            assert number_of(read_image(name)) == 3
 
     def test_refusals(self, tmp_path):
         cut = truncated(save(tmp_path / "cut.png", numbered_picture(0)), 0.02)
@@ -123,7 +123,7 @@ class TestReadPicture:
             (cut, "not a picture"),
         ]:
             with pytest.raises(SourceError, match=match):
-                read_picture(path)
+                read_image(path)
 
     def test_absurd_dimensions(self, tmp_path):
         path = save(tmp_path / "a.png", numbered_picture(0))
@@ -131,7 +131,7 @@ class TestReadPicture:
         data[16:24] = struct.pack(">II", 60000, 60000)
         path.write_bytes(data)
         with pytest.raises(SourceError, match="60000x60000|not a picture"):
-            read_picture(path)
+            read_image(path)
 
 
 class TestFolders:
@@ -139,13 +139,18 @@ class TestFolders:
         for number in (10, 9, 1, 100):
             save(tmp_path / f"frame{number}.png", numbered_picture(number))
         text_file(tmp_path / "notes.txt")
-        assert [number_of(image) for image in read_alike(pictures_in(tmp_path))] == [1, 9, 10, 100]
+        assert [number_of(image) for image in read_same_size(images_in(tmp_path))] == [
+            1,
+            9,
+            10,
+            100,
+        ]
 
     def test_files_and_folders_in_the_order_given(self, tmp_path):
         (tmp_path / "folder").mkdir()
         names = ("3.png", "folder/1.png", "folder/2.png")
         paths = [save(tmp_path / name, numbered_picture(0)) for name in names]
-        assert picture_files([paths[0], tmp_path / "folder", paths[1]]) == [*paths, paths[1]]
+        assert image_files([paths[0], tmp_path / "folder", paths[1]]) == [*paths, paths[1]]
 
     def test_another_size_is_refused_unless_one_is_asked_for(self, tmp_path):
         paths = [
@@ -153,13 +158,13 @@ class TestFolders:
             save(tmp_path / "b.png", numbered_picture(2, (60, 60))),
         ]
         with pytest.raises(SourceError, match=r"64x48 like the first, .*b.png is 60x60"):
-            list(read_alike(paths))
-        images = list(read_alike(paths, size=32))
+            list(read_same_size(paths))
+        images = list(read_same_size(paths, size=32))
         assert [number_of(image) for image in images] == [1, 2]
         assert {image.shape for image in images} == {(32, 42, 3)}
 
     def test_a_folder_without_pictures(self, tmp_path):
         with pytest.raises(SourceError, match="no pictures in"):
-            pictures_in(tmp_path)
+            images_in(tmp_path)
         with pytest.raises(SourceError, match="cannot read"):
-            pictures_in(tmp_path / "none")
+            images_in(tmp_path / "none")

@@ -15,8 +15,8 @@ from impasto.realtime import stylize_video
 from impasto.realtime.engines.choice import Choice, Painter
 from impasto.realtime.engines.onnx_engine import OnnxEngine
 from impasto.realtime.engines.torch_gpu import TorchGpuEngine
-from impasto.realtime.files.nvdec import is_on_gpu, planes_on_gpu
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.nvdec import is_nv12_on_gpu, yuv420p_on_gpu
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import ColorTags, Frame, on_host, stacked
 from impasto.realtime.pixels import planes_color, to_planes, to_video_frame
 from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
@@ -40,15 +40,15 @@ def test_planes_of_nv12(size):
     frame = to_video_frame(make_pictures(1, *size)[0], "nv12", BT709)
     color = planes_color(frame)
     assert color is not None
-    planes = planes_on_gpu(frame)
+    planes = yuv420p_on_gpu(frame)
     assert planes.shape == (size[0] * 3 // 2, size[1]) and planes.dtype == torch.uint8
     assert np.array_equal(planes.numpy(), to_planes(frame, color))
-    assert not is_on_gpu(frame)
+    assert not is_nv12_on_gpu(frame)
 
 
 def test_planes_are_a_copy():
     frame = to_video_frame(make_pictures(1, 48, 64)[0], "nv12", BT709)
-    planes = planes_on_gpu(frame)
+    planes = yuv420p_on_gpu(frame)
     before = planes.clone()
     np.frombuffer(frame.planes[0], np.uint8)[:] = 0
     assert torch.equal(planes, before)
@@ -122,8 +122,8 @@ def test_a_painter_asks_for_it_where_pytorch_may_paint(monkeypatch):
 def test_without_a_gpu_nothing_stays_there(tmp_path):
     clip = make_clip(tmp_path / "in.mp4", size=(48, 64))
     with pytest.raises(EngineError, match="decode on the CPU instead"):
-        VideoFile(clip, hwaccel="cuda", on_gpu=True)
-    with VideoFile(clip, on_gpu=True) as file:  # on a GPU that does not decode
+        VideoReader(clip, hwaccel="cuda", on_gpu=True)
+    with VideoReader(clip, on_gpu=True) as file:  # on a GPU that does not decode
         file.as_planes = True
         assert all(isinstance(frame.image, np.ndarray) for frame in file)
 
@@ -137,7 +137,7 @@ def nvdec(tmp_path) -> Iterator[str]:
         tmp_path / "in.mp4", size=(256, 320), frames=30, picture=moving_picture, color=BT709
     )
     try:
-        VideoFile(clip, hwaccel="cuda").close()
+        VideoReader(clip, hwaccel="cuda").close()
     except EngineError as error:
         pytest.skip(str(error))
     yield str(clip)
@@ -150,12 +150,12 @@ def test_nvdec_leaves_the_frames_of_the_cpu_on_the_gpu(nvdec, pytorch_first):
         torch.zeros(1, device="cuda")
     planes = {}
     for on_gpu in (True, False):
-        with VideoFile(nvdec, hwaccel="cuda" if on_gpu else None, on_gpu=on_gpu) as file:
+        with VideoReader(nvdec, hwaccel="cuda" if on_gpu else None, on_gpu=on_gpu) as file:
             file.as_planes = True
             frames = list(file)
         assert all(isinstance(f.image, torch.Tensor) == on_gpu for f in frames)
         planes[on_gpu] = np.stack([on_host(frame.image) for frame in frames])
-        assert file.lost == 0
+        assert file.missing_frames == 0
     assert planes[True].shape == (30, 384, 320)
     assert np.abs(planes[True].astype(int) - planes[False]).max() <= 2  # H.264 is exact: 0
 
@@ -166,7 +166,7 @@ def test_nvdec_frames_can_still_be_had_as_rgb_and_resized(nvdec):
         rgb = {}
         for on_gpu in (True, False):
             hwaccel = "cuda" if on_gpu else None
-            with VideoFile(nvdec, hwaccel=hwaccel, on_gpu=on_gpu, **options) as file:
+            with VideoReader(nvdec, hwaccel=hwaccel, on_gpu=on_gpu, **options) as file:
                 rgb[on_gpu] = np.stack([frame.image for frame in file])
         assert np.abs(rgb[True].astype(int) - rgb[False]).max() <= 2
 
@@ -177,7 +177,7 @@ def test_a_film_that_never_visits_the_host_is_painted_alike(nvdec):
     painted = {}
     for on_gpu in (True, False):
         stylizer = Stylizer(TorchGpuEngine(weights))
-        with VideoFile(nvdec, hwaccel="cuda" if on_gpu else None, on_gpu=on_gpu) as file:
+        with VideoReader(nvdec, hwaccel="cuda" if on_gpu else None, on_gpu=on_gpu) as file:
             file.as_planes = True
             frames = stylizer([frame] for frame in file)
             painted[on_gpu] = np.stack([frame.image for frame in frames])
@@ -201,14 +201,14 @@ def test_a_whole_conversion(nvdec, tmp_path, codec):
     report = stylize_video(
         nvdec, tmp_path / "out.mp4", painter, hwaccel="cuda", codec=codec, crf=18
     )
-    assert (report.frames, report.lost) == (30, 0)
+    assert (report.frames, report.missing_frames) == (30, 0)
     expected = stylize_video(
         nvdec, tmp_path / "cpu.mp4", Painter(Choice("great_wave", engine="torch"), print), crf=18
     )
     assert expected.frames == 30
     pictures = []
     for name in ("out.mp4", "cpu.mp4"):
-        with VideoFile(tmp_path / name) as file:
+        with VideoReader(tmp_path / name) as file:
             pictures.append(np.stack([frame.image for frame in file]).astype(float))
     error = np.square(pictures[0] - pictures[1]).mean()
     assert 10 * np.log10(255**2 / error) > 30

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from impasto.models.errors import EngineError, SourceError
 from impasto.realtime.files.frame_rate import at_frame_rate, info_at_frame_rate
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import ColorTags, Frame, StreamInfo
 from tests.media import (
     SIZE,
@@ -60,7 +60,7 @@ def stored_pts(path):
 
 
 def read(path, **options):
-    with VideoFile(path, **options) as source:
+    with VideoReader(path, **options) as source:
         return list(source), source
 
 
@@ -81,10 +81,10 @@ class TestEveryContainer:
         assert numbers_of(frames) == list(range(14))
         assert [frame.pts for frame in frames] == stored_pts(path)
         assert {frame.time_base for frame in frames} == {source.info.time_base}
-        assert source.lost == 0 and source.notes == []
+        assert source.missing_frames == 0 and source.notes == []
 
     def test_info_holds_before_the_first_frame(self, path, name):
-        with VideoFile(path) as source:
+        with VideoReader(path) as source:
             info = source.info
             first = next(iter(source))
         assert first.image.shape == (info.height, info.width, 3)
@@ -105,7 +105,7 @@ class TestEveryContainer:
         ]
         assert [frame.pts for frame in part] == [frame.pts for frame in expected]
         assert all((a.image == b.image).all() for a, b in zip(part, expected, strict=True))
-        assert cut.lost == 0 and abs(cut.info.frame_count - len(part)) <= 1
+        assert cut.missing_frames == 0 and abs(cut.info.frame_count - len(part)) <= 1
 
 
 class TestTime:
@@ -118,7 +118,7 @@ class TestTime:
         path = make_clip(tmp_path / name, pts=self.PTS, time_base=Fraction(1, 1000), **options)
         frames, source = read(path)
         assert [1000 * f.pts * f.time_base for f in frames] == self.PTS
-        assert numbers_of(frames) == list(range(12)) and source.lost == 0
+        assert numbers_of(frames) == list(range(12)) and source.missing_frames == 0
 
     @pytest.mark.parametrize(
         ("start", "end", "expected"),
@@ -164,7 +164,9 @@ class TestTime:
         frames, source = read(path)
         assert numbers_of(frames) == list(range(7))
         assert [f.pts for f in frames] == [0, 40, 80, 81, 82, 120, 160]
-        assert any("do not increase" in note for note in source.notes) and source.lost == 0
+        assert (
+            any("do not increase" in note for note in source.notes) and source.missing_frames == 0
+        )
 
     def test_time_stamps_that_jump_back_are_joined(self, tmp_path):
         """A file's own time is followed by an earlier one, as in recordings put end to end."""
@@ -182,11 +184,11 @@ class TestTime:
     @pytest.mark.parametrize(("start", "end"), [(-1, None), (2, 1), (1, 1), (0, 0)])
     def test_an_empty_range_is_refused(self, tmp_path, start, end):
         with pytest.raises(SourceError, match="0 <= start < end"):
-            VideoFile(make_clip(tmp_path / "a.mp4"), start=start, end=end)
+            VideoReader(make_clip(tmp_path / "a.mp4"), start=start, end=end)
 
     def test_starting_after_the_end_says_how_long_it_is(self, tmp_path):
         with pytest.raises(SourceError, match=r"cannot start at 7 s: .* is 0.48 s long"):
-            VideoFile(make_clip(tmp_path / "a.mp4"), start=7)
+            VideoReader(make_clip(tmp_path / "a.mp4"), start=7)
 
     def test_half_open_to_the_tick(self, tmp_path):
         frames, _ = read(make_clip(tmp_path / "a.mp4"), start=0.12, end=0.2)
@@ -270,7 +272,7 @@ class TestShape:
         frames, source = read(path)
         assert [frame.pts for frame in frames] == stored_pts(path)
         assert min(map(comb, woven)) > 5 * max(comb(frame.image) for frame in frames)
-        assert source.lost == 0 and any("deinterlaced" in note for note in source.notes)
+        assert source.missing_frames == 0 and any("deinterlace" in note for note in source.notes)
 
     def test_a_cover_picture_is_not_the_film(self, tmp_path):
         frames, _ = read(make_clip(tmp_path / "cover.mp4", cover=True))
@@ -353,7 +355,7 @@ class TestDamage:
         frames, source = read(path)
         pts = [frame.pts for frame in frames]
         assert pts == sorted(set(pts))
-        assert source.lost >= 3 and len(frames) + source.lost == 30
+        assert source.missing_frames >= 3 and len(frames) + source.missing_frames == 30
         assert number_of(frames[-1].image) == 29
 
     @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.avi"])
@@ -362,7 +364,7 @@ class TestDamage:
         path = truncated(make_clip(tmp_path / name, frames=30, faststart=True), fraction)
         frames, source = read(path)
         assert numbers_of(frames)[:-1] == list(range(len(frames) - 1))
-        assert 0 < len(frames) < 30 and source.lost == 30 - len(frames)
+        assert 0 < len(frames) < 30 and source.missing_frames == 30 - len(frames)
 
     def test_a_hole_in_a_broadcast_is_as_long_as_it_is(self, tmp_path):
         """The decoder gives frames from before it after it; that is no other recording."""
@@ -372,7 +374,7 @@ class TestDamage:
         path.write_bytes(data[: size * (count // 4)] + data[size * (3 * count // 4) :])
         frames, source = read(path)
         assert (frames[-1].pts - frames[0].pts) * frames[0].time_base == Fraction(149, 25)
-        assert len(frames) + source.lost == 150 and not source.is_whole
+        assert len(frames) + source.missing_frames == 150 and not source.is_complete
         assert not any("joined" in note for note in source.notes)
 
     def test_an_uneven_end_of_matroska_is_no_loss(self, tmp_path):
@@ -389,7 +391,7 @@ class TestDamage:
                     packet.stream = stream
                     out.mux(packet)
         frames, source = read(path)
-        assert len(frames) == len(pts) and source.lost == 0
+        assert len(frames) == len(pts) and source.missing_frames == 0
 
     def test_a_truncated_stream_that_has_no_count_gives_what_it_holds(self, tmp_path):
         frames, _ = read(truncated(make_clip(tmp_path / "a.ts", frames=30), 0.5))
@@ -401,17 +403,17 @@ class TestDamage:
         with av.open(str(path)) as container:
             assert container.streams.video[0].frames == 26
         frames, source = read(path)
-        assert numbers_of(frames) == list(range(25)) and source.lost == 0
+        assert numbers_of(frames) == list(range(25)) and source.missing_frames == 0
 
     def test_a_part_before_the_damage_has_lost_nothing(self, tmp_path):
         path = corrupted_middle(make_clip(tmp_path / "a.mp4", frames=30), packets=slice(20, 22))
         frames, source = read(path, end=0.4)
-        assert numbers_of(frames) == list(range(10)) and source.lost == 0
+        assert numbers_of(frames) == list(range(10)) and source.missing_frames == 0
 
     def test_nothing_is_printed(self, tmp_path, capfd):
         read(corrupted_middle(make_clip(tmp_path / "a.mp4", frames=20)))
         with pytest.raises(SourceError):
-            VideoFile(text_file(tmp_path / "b.mp4"))
+            VideoReader(text_file(tmp_path / "b.mp4"))
         assert capfd.readouterr() == ("", "")
 
 
@@ -420,7 +422,7 @@ class TestRefusals:
 
     def refused(self, path, match, kind=SourceError, **options):
         with pytest.raises(kind, match=match) as caught:
-            VideoFile(path, **options)
+            VideoReader(path, **options)
         assert "\n" not in str(caught.value)
         assert not handles_on(path)
 
@@ -432,7 +434,7 @@ class TestRefusals:
 
     def test_a_device(self):
         with pytest.raises(SourceError, match="device or a pipe"):
-            VideoFile(os.devnull)
+            VideoReader(os.devnull)
 
     def test_empty(self, tmp_path):
         (tmp_path / "a.mp4").touch()
@@ -477,7 +479,7 @@ class TestRefusals:
     def test_a_codec_that_the_device_does_not_decode(self, tmp_path):
         path = make_clip(tmp_path / "a.mkv", codec="ffv1", pix_fmt="bgr0")
         with pytest.raises(EngineError, match="cuda.*CPU instead"):
-            VideoFile(path, hwaccel="cuda")
+            VideoReader(path, hwaccel="cuda")
 
     def test_a_playlist_may_not_reach_the_network(self, tmp_path):
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -522,24 +524,24 @@ class TestHandles:
         return make_clip(tmp_path / "a.mp4")
 
     def test_closed_on_leaving(self, path):
-        with VideoFile(path) as source:
+        with VideoReader(path) as source:
             next(iter(source))
             assert handles_on(path)
         assert not handles_on(path)
         source.close()
 
     def test_closed_at_the_end(self, path):
-        source = VideoFile(path)
+        source = VideoReader(path)
         list(source)
         assert not handles_on(path)
 
     def test_closed_when_abandoned(self, path):
-        for _ in VideoFile(path):
+        for _ in VideoReader(path):
             break
         assert not handles_on(path)
 
     def test_closed_by_an_error(self, path):
-        with pytest.raises(ZeroDivisionError), VideoFile(path) as source:
+        with pytest.raises(ZeroDivisionError), VideoReader(path) as source:
             for _ in source:
                 raise ZeroDivisionError
         assert not handles_on(path)
@@ -547,26 +549,26 @@ class TestHandles:
     def test_frames_are_not_kept(self, path):
         """Memory is flat: what the caller has let go is gone."""
         pictures = []
-        for frame in VideoFile(path):
+        for frame in VideoReader(path):
             pictures.append(weakref.ref(frame.image))
             assert sum(picture() is not None for picture in pictures) <= 2
             del frame
         assert len(pictures) == 12
 
     def test_a_loop_can_be_taken_up_again(self, path):
-        with VideoFile(path) as source:
+        with VideoReader(path) as source:
             first = next(iter(source))
             assert [number_of(first.image), *numbers_of(source)] == list(range(12))
 
     def test_closing_in_the_middle_ends_it(self, path):
-        source = VideoFile(path)
+        source = VideoReader(path)
         frames = iter(source)
         next(frames)
         source.close()
         assert list(frames) == []
 
     def test_once_read_it_is_at_its_end(self, path):
-        with VideoFile(path) as source:
+        with VideoReader(path) as source:
             assert len(list(source)) == 12 and list(source) == []
 
 
@@ -579,7 +581,7 @@ def test_nvdec_gives_the_frames_of_the_cpu(tmp_path):
         pytest.skip(str(error))
     expected, _ = read(path)
     assert [f.pts for f in frames] == [f.pts for f in expected]
-    assert numbers_of(frames) == list(range(20)) and source.lost == 0
+    assert numbers_of(frames) == list(range(20)) and source.missing_frames == 0
 
 
 ticks = st.lists(st.integers(1, 400), min_size=1, max_size=40)
@@ -650,7 +652,7 @@ class TestAtFrameRate:
         path = make_clip(
             tmp_path / "vfr.mp4", pts=TestTime.PTS, frames=12, time_base=Fraction(1, 1000)
         )
-        with VideoFile(path) as source:
+        with VideoReader(path) as source:
             info = info_at_frame_rate(source.info, 30)
             out = list(at_frame_rate(source, 30, duration=source.info.duration))
         assert info.frame_rate == 30 and info.time_base == Fraction(1, 30)

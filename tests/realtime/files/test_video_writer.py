@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from impasto.models.errors import SinkError
 from impasto.realtime.files.codecs import CODECS, CONTAINERS, encoding_for
-from impasto.realtime.files.images import PICTURE_EXTENSIONS, encoded_picture, write_picture
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.images import IMAGE_SUFFIXES, encode_image, write_image
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.files.video_writer import VideoWriter
 from impasto.realtime.frame import ColorTags, Frame, StreamInfo
 from impasto.realtime.threads import Background
@@ -408,7 +408,7 @@ class TestTags:
         path = tmp_path / f"out{ext}"
         red = Frame(np.full((*SIZE, 3), (200, 30, 60), np.uint8), 0, 1 / RATE)
         write(path, iter([red]), info_of(color=color), codec=codec)
-        with VideoFile(path) as back:
+        with VideoReader(path) as back:
             (frame,) = back
         # Coded colours are rounded, in lossy codecs by 2 levels and more; a matrix or a range that
         # decoders do not hear of would be 13.
@@ -533,11 +533,11 @@ class TestNames:
 
 
 class TestPictures:
-    @pytest.mark.parametrize("ext", PICTURE_EXTENSIONS)
+    @pytest.mark.parametrize("ext", IMAGE_SUFFIXES)
     @pytest.mark.parametrize("size", [(48, 64), (33, 47)])
     def test_are_read_back(self, ext: str, size: tuple[int, int], tmp_path: Path) -> None:
         image = numbered_picture(77, size)
-        write_picture(tmp_path / f"a{ext}", image)
+        write_image(tmp_path / f"a{ext}", image)
         with av.open(str(tmp_path / f"a{ext}")) as container:
             got = next(container.decode(video=0)).to_ndarray(format="rgb24")
         assert got.shape == image.shape and number_of(got) == 77
@@ -546,12 +546,12 @@ class TestPictures:
 
     def test_unknown_kind(self, tmp_path: Path) -> None:
         with pytest.raises(SinkError, match=r"use \.png"):
-            write_picture(tmp_path / "a.xyz", numbered_picture(0))
+            write_image(tmp_path / "a.xyz", numbered_picture(0))
         assert list(tmp_path.iterdir()) == []
 
     def test_existing_is_refused(self, tmp_path: Path) -> None:
-        write_picture(tmp_path / "a.png", numbered_picture(0))
+        write_image(tmp_path / "a.png", numbered_picture(0))
         with pytest.raises(SinkError, match="exists"):
-            write_picture(tmp_path / "a.png", numbered_picture(1))
-        write_picture(tmp_path / "a.png", numbered_picture(1), overwrite=True)
-        assert (tmp_path / "a.png").read_bytes() == encoded_picture(numbered_picture(1), ".png")
+            write_image(tmp_path / "a.png", numbered_picture(1))
+        write_image(tmp_path / "a.png", numbered_picture(1), overwrite=True)
+        assert (tmp_path / "a.png").read_bytes() == encode_image(numbered_picture(1), ".png")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from impasto.models.errors import SinkError, SourceError
 from impasto.models.gatys.optimize import Settings, StyleImage, paint
 from impasto.realtime.cli.keyframes import keyframes as keyframes_command
-from impasto.realtime.files.images import read_picture, write_picture
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.images import read_image, write_image
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import Frame
 from impasto.realtime.keyframes import paint as keyframes_module
 from impasto.realtime.keyframes.color_transfer import recoloring
@@ -292,7 +292,7 @@ class TestRetouching:
 @pytest.fixture
 def painting(tmp_path: Path) -> Path:
     path = tmp_path / "painting.png"
-    write_picture(path, texture(64, 64, 8))
+    write_image(path, texture(64, 64, 8))
     return path
 
 
@@ -311,7 +311,7 @@ def painted_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def painted(clip: Path, folder: Folder, settings: Settings = QUICK) -> list[Painted]:
-    frames = [Frame(f.image, f.pts, f.time_base) for f in VideoFile(clip)]
+    frames = [Frame(f.image, f.pts, f.time_base) for f in VideoReader(clip)]
     keys = [Keyframe(n, frames[n].pts, n / 25, 0, "every") for n in (0, 4)]
     shots = Shots(keys, {frames[0].pts}, len(frames))
     return list(paint_keyframes(frames, shots, [texture(64, 64, 8)], settings, folder))
@@ -323,7 +323,7 @@ class TestPainting:
         pictures = sorted(folder.glob("*.png"))
         assert [p.name for p in pictures] == ["keyframe_000000.png", "keyframe_000004.png"]
         for picture, number in zip(pictures, (0, 4), strict=True):
-            assert read_picture(picture).shape == (*SIZE, 3)
+            assert read_image(picture).shape == (*SIZE, 3)
             note = json.loads(picture.with_suffix(".json").read_text())
             assert note["settings"]["steps"] == 2 and note["frame"] == number
         assert len(list(folder.iterdir())) == 4
@@ -371,7 +371,7 @@ class TestPainting:
         def apart(folder: str) -> float:
             styles = [texture(48, 48, 8)]
             done = list(paint_keyframes(frames, shots, styles, settings, Folder(tmp_path / folder)))
-            first, second = (read_picture(p.path).astype(float) for p in done)
+            first, second = (read_image(p.path).astype(float) for p in done)
             return float(np.abs(first - second).mean())
 
         held = apart("held")
@@ -396,7 +396,7 @@ class TestCommand:
         )
         rows = json.loads(ran.out)["keyframes"]
         assert ran.code == 0 and [row["number"] for row in rows] == [0, 3]
-        assert read_picture(tmp_path / "s.png").ndim == 3
+        assert read_image(tmp_path / "s.png").ndim == 3
 
     def test_paints_and_carries(
         self, clip: Path, painting: Path, tmp_path: Path, impasto: Impasto
@@ -407,7 +407,7 @@ class TestCommand:
         assert ran.code == 0, ran.err
         figures = json.loads(ran.out)
         assert figures["frames_written"] == 6 and len(figures["painted"]) == 2
-        with VideoFile(out) as film, VideoFile(clip) as original:
+        with VideoReader(out) as film, VideoReader(clip) as original:
             assert [f.pts for f in film] == [f.pts for f in original]
         import av
 
@@ -426,7 +426,7 @@ class TestCommand:
             *("--video", tmp_path / "out.mp4"),
         )
         assert ran.code == 0, ran.err
-        with VideoFile(tmp_path / "out.mp4") as film:
+        with VideoReader(tmp_path / "out.mp4") as film:
             assert len(list(film)) == 1
 
     def test_teaches_a_style(
@@ -453,7 +453,7 @@ class TestCommand:
             *("--teach", "--save-style", style, "--fill", "dawn", "--size", "64"),
         )
         assert ran.code == 0, ran.err
-        write_picture(tmp_path / "a.png", texture(64, 64))
+        write_image(tmp_path / "a.png", texture(64, 64))
         ran = impasto("image", tmp_path / "a.png", tmp_path / "b.png", "--style", style)
         assert ran.code == 0, ran.err
 

@@ -10,7 +10,7 @@ import pytest
 
 from impasto.models.errors import SourceError
 from impasto.realtime.cli.main import main
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import Frame
 from impasto.realtime.live.best_effort import BestEffort
 from impasto.realtime.live.cameras import open_live
@@ -221,7 +221,7 @@ def test_from_the_command_line_into_a_file(style_files, tmp_path, capsys):
     ]
     arguments += ["--capture", "160x120", "--record", str(target), "--engine", "torch"]
     assert main([*arguments, "--snapshots", str(tmp_path)]) == 0
-    with VideoFile(target) as recorded:
+    with VideoReader(target) as recorded:
         frames = list(recorded)
     assert len(frames) >= 2 and frames[0].image.shape == (120, 160, 3)
     said = capsys.readouterr().out

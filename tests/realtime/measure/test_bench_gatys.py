@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from impasto.models.gatys.optimize import StyleImage, paint
-from impasto.realtime.files.images import write_picture
+from impasto.realtime.files.images import write_image
 from impasto.realtime.measure.bench_gatys import PLAIN, bench_gatys, steps_that_equal, tables
 from impasto.realtime.pixels import as_tensor
 from tests.pictures import make_pictures
@@ -33,7 +33,7 @@ def test_a_picture_of_five_steps_is_worth_five_steps() -> None:
 
 def test_eval_tells_it(style: Path, tmp_path: Path, impasto: Impasto) -> None:
     picture = tmp_path / "a.png"
-    write_picture(picture, make_pictures(1, 40, 40)[0])
+    write_image(picture, make_pictures(1, 40, 40)[0])
     given = ("eval", "--style", style, "--picture", picture, "--gatys-steps")
     assert impasto(*given).code == 2
     small = ("--engine", "torch", "--json")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from impasto.models.loss_network import compact_network, freeze
-from impasto.realtime.files.images import write_picture
+from impasto.realtime.files.images import write_image
 from impasto.realtime.measure.evaluate import (
     STEADINESS,
     EstimatedMotion,
@@ -152,7 +152,7 @@ class TestCommand:
     def picture(self, tmp_path: Path) -> Path:
         path = tmp_path / "pictures" / "a.png"
         path.parent.mkdir()
-        write_picture(path, make_pictures(1, 60, 80)[0])
+        write_image(path, make_pictures(1, 60, 80)[0])
         return path
 
     def test_json(self, video, picture, style, impasto: Impasto) -> None:
@@ -175,7 +175,7 @@ class TestCommand:
         frames = video.with_name("frames")
         frames.mkdir()
         for number, image in enumerate(make_pictures(3, 64, 80)):
-            write_picture(frames / f"{number}.png", image)
+            write_image(frames / f"{number}.png", image)
         options = ("--engine", "torch", "--side", 64)
         ran = impasto("eval", "--style", style, "--clip", frames, *options)
         assert (ran.code, ran.err) == (0, "")

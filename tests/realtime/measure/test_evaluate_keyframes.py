@@ -9,7 +9,7 @@ import pytest
 
 from impasto.models.gatys.optimize import Settings
 from impasto.models.loss_network import load_loss_network
-from impasto.realtime.files.images import write_picture
+from impasto.realtime.files.images import write_image
 from impasto.realtime.frame import Frame
 from impasto.realtime.measure.evaluate import Judge
 from impasto.realtime.measure.evaluate_keyframes import half_way, judged, tables
@@ -57,7 +57,7 @@ def test_a_pan_is_carried_steadily() -> None:
 
 def test_eval_tells_it(style: Path, tmp_path: Path, impasto: Impasto) -> None:
     clip, painting = make_clip(tmp_path / "clip.mp4", frames=2), tmp_path / "painting.png"
-    write_picture(painting, texture(64, 64))
+    write_image(painting, texture(64, 64))
     given = ("eval", "--style", style, "--clip", clip, "--side", 64, "--carried")
     assert impasto(*given).code == 2
     ran = impasto(*given, "--painting", painting, "--engine", "torch", "--json")

@@ -13,7 +13,7 @@ from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.onnx_gpu import OnnxGpuEngine
 from impasto.realtime.engines.torch_engine import TorchEngine
 from impasto.realtime.engines.torch_gpu import TorchGpuEngine
-from impasto.realtime.files.video_reader import VideoFile
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import ColorTags
 from impasto.realtime.measure import bench_gpu, gpu_report
 from impasto.realtime.measure.gpu_report import Part, full_hd_clip, in_new_process, markdown
@@ -96,7 +96,7 @@ def test_a_part_that_fails_says_why(tmp_path):
 
 
 def test_the_clip_is_made_of_the_sample(tmp_path):
-    with VideoFile(full_hd_clip(tmp_path, size=(36, 64), rate=60)) as clip:
+    with VideoReader(full_hd_clip(tmp_path, size=(36, 64), rate=60)) as clip:
         assert (clip.info.height, clip.info.width) == (36, 64)
         assert sum(1 for _ in clip) == 420
 

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from impasto.models.errors import SinkError, SourceError
 from impasto.models.styles import load_style, load_weights
 from impasto.models.training.train import Recipe
-from impasto.realtime.files.images import write_picture
+from impasto.realtime.files.images import write_image
 from impasto.realtime.painting.learn import LEAST, Lesson, learn
 from tests.media import make_clip
 from tests.pictures import make_pictures
@@ -25,7 +25,7 @@ def stage(name: str, unit: str):
 @pytest.fixture
 def painting(tmp_path: Path) -> Path:
     path = tmp_path / "painting.png"
-    write_picture(path, make_pictures(1, 90, 120, seed=7)[0])
+    write_image(path, make_pictures(1, 90, 120, seed=7)[0])
     return path
 
 
@@ -34,7 +34,7 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     for index, picture in enumerate(make_pictures(LEAST, 70, 90)):
-        write_picture(folder / ("more" if index % 2 else "") / f"{index}.png", picture)
+        write_image(folder / ("more" if index % 2 else "") / f"{index}.png", picture)
     return folder
 
 
@@ -92,7 +92,7 @@ def test_bad_input_leaves_nothing(
 ) -> None:
     if isinstance(size := change.get("painting"), tuple):
         change = {"painting": painting.with_name("odd.png")}
-        write_picture(change["painting"], make_pictures(1, *size)[0])
+        write_image(change["painting"], make_pictures(1, *size)[0])
     lesson = {"painting": painting, "photos": [photos], "target": target, "recipe": TINY} | change
     before = sorted(target.parent.iterdir())
     with pytest.raises(error, match=words):

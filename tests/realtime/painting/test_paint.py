@@ -10,7 +10,7 @@ import pytest
 
 from impasto.models.gatys.optimize import Settings
 from impasto.realtime.cli.arguments import parse_layers, parse_paintings
-from impasto.realtime.files.images import read_picture, write_picture
+from impasto.realtime.files.images import read_image, write_image
 from impasto.realtime.painting.curves import drawn
 from impasto.realtime.painting.paint import (
     Job,
@@ -33,11 +33,11 @@ def files(tmp_path: Path) -> dict[str, Path]:
     found = {}
     for seed, name in enumerate(("content", "wave", "scream")):
         found[name] = tmp_path / f"{name}.png"
-        write_picture(found[name], make_pictures(1, 48, 64, seed=seed)[0])
+        write_image(found[name], make_pictures(1, 48, 64, seed=seed)[0])
     found["mask"] = tmp_path / "mask.png"
     mask = np.zeros((20, 30, 3), np.uint8)
     mask[:, :15] = 255
-    write_picture(found["mask"], mask)
+    write_image(found["mask"], mask)
     return found
 
 
@@ -59,13 +59,13 @@ def test_a_picture_with_snapshots_and_curves(files, tmp_path: Path, impasto: Imp
     ran = impasto("paint", files["content"], styles, out, *FAST, *more)
     assert (ran.code, ran.err) == (0, "")
     assert "42x32" in ran.out and "GiB of memory" in ran.out and f"{out}: 3 steps" in ran.out
-    assert read_picture(out).shape == (32, 42, 3)
-    assert read_picture(snapshot_path(out, 2)).shape == (32, 42, 3)
+    assert read_image(out).shape == (32, 42, 3)
+    assert read_image(snapshot_path(out, 2)).shape == (32, 42, 3)
     with curves.with_suffix(".csv").open() as table:
         rows = list(csv.DictReader(table))
     assert [row["step"] for row in rows] == ["1", "2", "3"]
     assert float(rows[-1]["total"]) < float(rows[0]["total"])
-    assert read_picture(curves).std() > 0
+    assert read_image(curves).std() > 0
 
 
 def test_json(files, tmp_path: Path, impasto: Impasto) -> None:
@@ -81,10 +81,10 @@ def test_json(files, tmp_path: Path, impasto: Impasto) -> None:
 def test_colors_of_the_content_are_kept(colors, files, tmp_path: Path, impasto: Impasto) -> None:
     grey = np.repeat(make_pictures(1, 48, 48, seed=7)[0][..., :1], 3, axis=2)
     content, out = tmp_path / "grey.png", tmp_path / "out.png"
-    write_picture(content, grey)
+    write_image(content, grey)
     options = ("--steps", 12, "--levels", 1, "--colors", colors)
     assert impasto("paint", content, files["wave"], out, *options).code == 0
-    painted = read_picture(out).astype(int)
+    painted = read_image(out).astype(int)
     colorful = np.abs(painted - painted.mean(2, keepdims=True)).mean()
     assert colorful < (1 if colors == "luminance" else 12)
     assert np.abs(painted - grey).mean() > 1
@@ -96,9 +96,9 @@ def test_transparency_is_kept(files, tmp_path: Path, impasto: Impasto) -> None:
     )
     picture[:8, :, 3] = 0
     content, out = tmp_path / "glass.png", tmp_path / "out.png"
-    write_picture(content, picture)
+    write_image(content, picture)
     assert impasto("paint", content, files["wave"], out, "--steps", 2).code == 0
-    assert np.array_equal(read_picture(out, alpha=True)[..., 3], picture[..., 3])
+    assert np.array_equal(read_image(out, alpha=True)[..., 3], picture[..., 3])
     assert impasto("paint", content, files["wave"], out.with_suffix(".jpg"), "--steps", 2).code == 0
 
 
@@ -110,7 +110,7 @@ def test_ctrl_c_keeps_the_picture_so_far(job: Job) -> None:
     report = paint_picture(job, on_progress=stop)
     assert report.stopped and report.steps == 3
     assert report.target.name == "out.partial.png" and not job.target.exists()
-    assert read_picture(report.target).shape == (32, 42, 3)
+    assert read_image(report.target).shape == (32, 42, 3)
 
 
 def test_ctrl_c_at_a_coarse_level_keeps_full_size(job: Job) -> None:
@@ -123,7 +123,7 @@ def test_ctrl_c_at_a_coarse_level_keeps_full_size(job: Job) -> None:
 
     report = paint_picture(replace(job, size=130, settings=settings), watcher=stop)
     assert report.stopped and found == [(130, 174, 3)]
-    assert read_picture(report.target).shape == (130, 174, 3)
+    assert read_image(report.target).shape == (130, 174, 3)
 
 
 def test_the_command_after_ctrl_c(
@@ -154,15 +154,15 @@ class TestBadInput:
 
     def test_one_pixel(self, files, tmp_path: Path, impasto: Impasto) -> None:
         dot, out = tmp_path / "dot.png", tmp_path / "out.png"
-        write_picture(dot, np.full((1, 1, 3), 90, np.uint8))
+        write_image(dot, np.full((1, 1, 3), 90, np.uint8))
         self.run(impasto, dot, files["wave"], out, told="--size enlarges it")
         self.run(impasto, files["content"], dot, out, told="too small to have a style")
         assert impasto("paint", dot, files["wave"], out, *FAST).code == 0
-        assert read_picture(out).shape == (32, 32, 3)
+        assert read_image(out).shape == (32, 32, 3)
 
     def test_thirty_megapixels(self, tmp_path: Path) -> None:
         large = tmp_path / "large.bmp"
-        write_picture(large, np.full((5000, 6000, 3), 90, np.uint8))
+        write_image(large, np.full((5000, 6000, 3), 90, np.uint8))
         height, width, _ = read_content(large, None).shape
         assert 900_000 < height * width <= 1_001_000
         (style,) = read_styles([(large, 1.0)], ())
@@ -222,7 +222,7 @@ class TestStudies:
         assert (ran.code, ran.err) == (0, "")
         rows = json.loads(ran.out)["pictures"]
         assert len(rows) == count and len({row["name"] for row in rows}) == count
-        assert read_picture(out).shape[1] > 22 * min(count, 5)
+        assert read_image(out).shape[1] > 22 * min(count, 5)
         with (tmp_path / "sheet.curves.csv").open() as table:
             assert len(list(csv.DictReader(table))) == 2 * count
 
@@ -236,7 +236,7 @@ class TestStudies:
         folder = tmp_path / "contents"
         folder.mkdir()
         for seed in range(2):
-            write_picture(folder / f"{seed}.png", make_pictures(1, 40, 40 + seed, seed=seed)[0])
+            write_image(folder / f"{seed}.png", make_pictures(1, 40, 40 + seed, seed=seed)[0])
         styles = [(files["wave"], 1.0), (files["scream"], 1.0)]
         cases = cases_of("grid", folder, styles, Settings(), 32)
         assert [case.name for case in cases] == ["0, wave", "0, scream", "1, wave", "1, scream"]
