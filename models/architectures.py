@@ -13,11 +13,11 @@ class Form:
     blocks: int = 5
 
 
-# Chosen by the bake-off in README.md beside this file. Widths are multiples of 16, which fill the
+# Chosen by the bake-off in docs/research/log.md. Widths are multiples of 16, which fill the
 # vector units.
 FORMS = {"fast": Form(stem=32, width=64, refine=16)}
 
-MARGIN = 24  # px of mirror image around the picture: see "The margin" in README.md
+MARGIN = 24  # px of mirror image around the picture: see "The margin" in docs/research/log.md
 STRIDE = 8  # px; the sides of the padded picture are multiples of it
 
 

@@ -88,8 +88,8 @@ class Objective:
     Content is mean over layers of ||F - P||^2 / ||P||^2, style the mean over regions and layers of
     ||G - A||^2 / ||A||^2 or what `weights.style_loss` names: 0 is equal, 1 is as bad as nothing.
     Dividing by the target's own energy frees the weights of the scale of features and of the number
-    of places. Total variation is divided by `roughness`, the painting's own: models/README.md has
-    figures of the balance at several sizes.
+    of places. Total variation is divided by `roughness`, the painting's own: docs/research/log.md
+    has figures of the balance at several sizes.
 
     content: (1, 3, H, W) in [0, 1]. tile: px, the side of what is seen at once; None: all.
     roughness: above 0.

@@ -15,7 +15,7 @@ class Transition:
     """Goes to the style it is aimed at, over `seconds`. Times are seconds of any one clock.
 
     Mixtures of networks with a common parent are networks that paint something in between (deep
-    network interpolation, Wang et al. 2019): see models/README.md.
+    network interpolation, Wang et al. 2019): see docs/research/log.md.
     """
 
     def __init__(self, *, seconds: float = 1.0) -> None:
