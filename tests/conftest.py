@@ -1,8 +1,26 @@
-"""What every test needs, before the first of them is imported."""
+"""Set-up for every test: import order, a cache folder for the run, and tests that need a GPU."""
 
 import os
 from tempfile import mkdtemp
 
 import cv2  # noqa: F401  # before PyAV, or else its windows hang: see impasto.realtime.live.window
+import pytest
 
-os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")  # what is remembered of a machine
+os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")  # autotune results
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test marked `gpu` without a CUDA device; fail it where IMPASTO_REQUIRE_GPU is 1."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    from impasto.realtime.engines.cuda import cuda_devices
+
+    if cuda_devices():  # asked first: importing PyTorch takes seconds
+        import torch
+
+        if torch.cuda.is_available():
+            return
+    if os.environ.get("IMPASTO_REQUIRE_GPU") == "1":
+        pytest.fail("no CUDA device found, and IMPASTO_REQUIRE_GPU is 1", pytrace=False)
+    pytest.skip("no CUDA device found")

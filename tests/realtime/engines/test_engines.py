@@ -321,7 +321,6 @@ def test_out_of_memory_means_smaller_batches():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("name", ["torch", "onnxruntime", "auto"])
 def test_a_gpu_is_used(name, nothing_known):
     """onnxruntime: what it lacks beside PyTorch's own libraries is in the extra `cuda`."""

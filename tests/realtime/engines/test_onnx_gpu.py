@@ -25,7 +25,6 @@ from tests.realtime.engines.test_yuv420 import framed
 BT709 = ColorTags(1, 1, 1)
 HERE = torch.cuda.is_available()
 without_gpu = pytest.mark.skipif(HERE, reason="this machine has a CUDA device")
-with_gpu = pytest.mark.skipif(not HERE, reason="no CUDA device here")
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +219,6 @@ assert not {{"torch", "cv2"}} & set(sys.modules), "loaded for nothing"
 
 
 @pytest.mark.gpu
-@with_gpu
 @pytest.mark.parametrize("precision", onnx_gpu.PRECISIONS)
 def test_cuda_agrees_with_the_cpu(precision):
     weights = load_weights("great_wave")
@@ -245,7 +243,6 @@ def test_cuda_agrees_with_the_cpu(precision):
 
 
 @pytest.mark.gpu
-@with_gpu
 def test_new_statistics_reach_a_captured_graph():
     weights = load_weights("great_wave")
     engine, reference = OnnxGpuEngine(weights), OnnxEngine(weights)
@@ -257,7 +254,6 @@ def test_new_statistics_reach_a_captured_graph():
 
 
 @pytest.mark.gpu
-@with_gpu
 def test_planes_on_a_gpu():
     engine = OnnxGpuEngine(load_weights("great_wave"))
     frames = framed(make_pictures(2 * REFRESH_EVERY, 96, 128), BT709)
@@ -269,7 +265,6 @@ def test_planes_on_a_gpu():
 
 
 @pytest.mark.gpu
-@with_gpu
 def test_tensorrt_agrees_with_the_cpu():
     try:
         require("tensorrt")

@@ -24,7 +24,6 @@ from tests.realtime.engines.test_yuv420 import framed
 __all__ = ["test_a_tape_repeats_what_was_done_where_it_was_done"]
 
 BT709 = ColorTags(1, 1, 1)
-with_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +261,6 @@ def on_gpu(network) -> Iterator[TorchGpuEngine]:
 
 
 @pytest.mark.gpu
-@with_gpu
 @pytest.mark.parametrize("planes", [False, True])
 @pytest.mark.parametrize("ahead", [False, True])
 def test_a_film_on_a_gpu_as_on_a_cpu(on_gpu, reference, planes, ahead):
@@ -279,7 +277,6 @@ def test_a_film_on_a_gpu_as_on_a_cpu(on_gpu, reference, planes, ahead):
 
 
 @pytest.mark.gpu
-@with_gpu
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
 def test_precisions_on_a_gpu(network, reference, precision):
     engine = TorchGpuEngine(network, precision=precision)
@@ -295,7 +292,6 @@ def test_precisions_on_a_gpu(network, reference, precision):
 
 
 @pytest.mark.gpu
-@with_gpu
 def test_a_replaced_network_on_a_gpu(network, on_gpu):
     frames, other = scenes(1, 64, 96), load_style("udnie")
     for style in (network, other, network):
@@ -309,7 +305,6 @@ def test_a_replaced_network_on_a_gpu(network, on_gpu):
 
 
 @pytest.mark.gpu
-@with_gpu
 def test_memory_of_a_gpu_that_runs_out(network, reference):
     engine = TorchGpuEngine(network)
     frames = np.repeat(scenes(1, 360, 640), 64, axis=0)
