@@ -1,18 +1,23 @@
-"""The way of a frame: source, batcher, stylizer, sink."""
+"""The pipeline of a file: source, batches, stylizer, sink.
+
+A live session, where frames may be dropped, has a loop of its own: `live.loop`.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from impasto.realtime.frame import Frame
+
+T_contra = TypeVar("T_contra", contravariant=True)
 
 Stylize = Callable[[Iterator[list[Frame]]], Iterable[Frame]]
 
 
-class Sink(Protocol):
-    """Where frames go."""
+class Sink(Protocol[T_contra]):
+    """Anything that items are written to, one after the other: a file, a stream, a queue."""
 
-    def write(self, frame: Frame, /) -> None: ...
+    def write(self, item: T_contra, /) -> None: ...
 
 
 def batched(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
@@ -27,11 +32,13 @@ def batched(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def run(frames: Iterable[Frame], stylize: Stylize, sink: Sink, *, batch_size: int = 1) -> int:
+def run(
+    frames: Iterable[Frame], stylize: Stylize, sink: Sink[Frame], *, batch_size: int = 1
+) -> int:
     """Send every frame through `stylize` into `sink`; return how many were written.
 
     `stylize` turns an iterator of batches into an iterator of frames: the same number of frames,
-    in the same order. Whatever a stage raises passes through unchanged.
+    in the same order. Errors of every stage pass through unchanged.
     """
     written = 0
     for frame in stylize(batched(frames, batch_size)):

@@ -1,14 +1,18 @@
 """An engine with colour and a memory around it: batches of frames to stylised frames."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from fractions import Fraction
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from impasto.realtime.engines.base import Engine, Statistics
+from impasto.realtime.engines.cuda import cuda_devices
+from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.frame import ColorTags, Frame, on_host, stacked
 from impasto.realtime.pixels import rgb_of, with_color_of
 from impasto.realtime.temporal.cuts import CutDetector
@@ -44,8 +48,8 @@ Painted = tuple[np.ndarray, Statistics | None]  # (N, H, W, 3), and the statisti
 class Stylizer:
     """Turns an iterator of batches into an iterator of frames: as many, in order, of their size.
 
-    carry: the frames are a video, so norm statistics go from frame to frame (where the engine can);
-    they are measured anew at every scene cut. Without it each frame is a picture by itself.
+    is_video: norm statistics are a running average over the frames, measured afresh at every scene
+    cut, where the engine can do that. If False, each frame is normalized by its own statistics.
     keep_color: paint the luminance only.
     steadiness: "hold" keeps inputs where only noise changed, and outputs where inputs stay alike;
     "flow" blends outputs along the motion, "raft" too, with RAFT for DIS (see temporal.blend); all
@@ -67,12 +71,12 @@ class Stylizer:
         engine: Engine,
         *,
         keep_color: bool = False,
-        carry: bool = True,
+        is_video: bool = True,
         ahead: bool = True,
         steadiness: Steadiness = "off",
     ) -> None:
         self.engine, self.keep_color, self.steadiness = engine, keep_color, steadiness
-        self.carry = carry and engine.carries
+        self.carries = is_video and engine.carries
         self._hold: hold.Hold | None = None
         self._blend: blend.StillBlend | blend.FlowBlend | None = None
         if steadiness == "hold":  # OpenCV loads for nothing else here
@@ -82,16 +86,16 @@ class Stylizer:
             self._hold, self._blend = Hold(), StillBlend()
         elif steadiness != "off":
             self._blend = _flow_blend(steadiness, engine.device)
-        remembers = self.carry or steadiness != "off"
+        remembers = self.carries or steadiness != "off"
         self._begins_scene = CutDetector() if remembers else None
         # Whether frames may come as planes; they go out as they came. Others are made RGB first.
         self.takes_planes = (
-            self.carry and engine.reads_planes and not keep_color and steadiness == "off"
+            self.carries and engine.reads_planes and not keep_color and steadiness == "off"
         )
         self.takes_gpu = self.takes_planes and engine.reads_gpu  # planes may come on the GPU
         self._planar: dict[ColorTags, Engine] = {}
         self._stylized = self._in_turn
-        if ahead and self.carry and engine.side_by_side:
+        if ahead and self.carries and engine.side_by_side:
             self._stylized = self._side_by_side
         self._statistics: Statistics | None = None
         self._shape: tuple[int, ...] = ()
@@ -116,7 +120,7 @@ class Stylizer:
         for frame in map(self._readable, batch):
             cut = self._begins_scene is not None and self._begins_scene(frame)
             anew = cut or frame.image.shape != self._shape
-            refresh = self.carry and (anew or self._age == REFRESH_EVERY)
+            refresh = self.carries and (anew or self._age == REFRESH_EVERY)
             if frames and (anew or refresh):
                 yield Run(frames, anew=begins)
                 frames = []
@@ -205,3 +209,101 @@ def _flow_blend(steadiness: Steadiness, device: str) -> "blend.FlowBlend":
     from impasto.realtime.temporal.raft import Raft
 
     return FlowBlend(flows=Raft(device=device))
+
+
+class LazyStylizer:
+    """A Stylizer whose engine is opened for the first frame, and kept for further clips.
+
+    So a source that cannot be read, or a target that cannot be written, is reported before anything
+    heavy is loaded. One call stylizes one clip, by a `Stylizer` of its own.
+
+    log: called with one line for each automatic choice, with its reason.
+    is_video, keep_color, steadiness: see `Stylizer`.
+    """
+
+    paints = True  # see `Stylizer`
+
+    def __init__(
+        self,
+        options: EngineOptions,
+        log: Callable[[str], None] = lambda line: None,
+        *,
+        keep_color: bool = False,
+        is_video: bool = True,
+        steadiness: Steadiness = "off",
+    ) -> None:
+        self.options, self.keep_color = options, keep_color
+        self.is_video, self.steadiness = is_video, steadiness
+        self._log = log
+        self._logged: set[str] = set()
+        self._engine: Engine | None = None
+        self._size: tuple[int, int] | None = None  # that `_engine` was opened for
+
+    @property
+    def takes_planes(self) -> bool:
+        """Whether frames had better come as planes: see `Stylizer`."""
+        return self.is_video and not self.keep_color and self.steadiness == "off"
+
+    @property
+    def takes_gpu(self) -> bool:
+        """Whether planes had better stay on the GPU that decoded them."""
+        able = self.options.engine in ("auto", "torch") and self.options.device != "cpu"
+        return self.takes_planes and able and cuda_devices() > 0
+
+    def __call__(self, batches: Iterator[list[Frame]]) -> Iterator[Frame]:
+        """Stylize one clip. Raises WeightsError and EngineError."""
+        first = next(batches, None)
+        if first is None:
+            return
+        stylizer = Stylizer(
+            self._engine_for(first[0].size),
+            keep_color=self.keep_color,
+            is_video=self.is_video,
+            steadiness=self.steadiness,
+        )
+        yield from stylizer(chain([first], batches))
+
+    def notes(self) -> list[str]:
+        """What the engine has to report since the last call, a line each."""
+        if self._engine is None:
+            return []
+        notes = [*self._engine.notes]
+        self._engine.notes.clear()  # in place: engines for planes have the same list
+        return notes
+
+    def stylize_image(self, image: np.ndarray) -> np.ndarray:
+        """Stylize one picture, (H, W, 3) uint8 RGB. Raises WeightsError and EngineError."""
+        (stylized,) = self(iter([[Frame(image, 0, Fraction(1))]]))
+        return stylized.image
+
+    def _engine_for(self, size: tuple[int, int]) -> Engine:
+        """The engine for frames of (height, width); any engine will do for single pictures."""
+        if self._engine is None or (self.is_video and self._size != size):
+            self._engine = None  # only one at a time in memory
+            self._engine, self._size = self._open(size), size
+        return self._engine
+
+    def _open(self, size: tuple[int, int]) -> Engine:
+        from impasto.models.styles import load_weights
+        from impasto.realtime.engines.select import open_engine
+
+        options = self.options
+        # To time the engines takes longer than to stylize one picture; so does loading PyTorch.
+        at_once = options.engine == options.precision == "auto" and not self.is_video
+
+        engine = open_engine(
+            load_weights(options.style, strength=options.strength),
+            engine="onnxruntime" if at_once else options.engine,
+            device="cpu" if at_once and options.device == "auto" else options.device,
+            precision=options.precision,
+            size=size,
+        )
+        reason = "the quickest to load, for single pictures" if at_once else engine.reason
+        self._log_once(f"engine: {engine.name} {engine.precision} on {engine.device} ({reason})")
+        return engine
+
+    def _log_once(self, line: str) -> None:
+        """An engine is opened again for clips of another size, mostly with the same reason."""
+        if line not in self._logged:
+            self._logged.add(line)
+            self._log(line)

@@ -44,20 +44,21 @@ def video(
         raise typer.BadParameter("Give either --crf or --bitrate: the one decides the other.")
     from impasto.realtime.atomic import partial_path
     from impasto.realtime.cpu import work_in_batch
-    from impasto.realtime.engines.choice import Choice, Painter
+    from impasto.realtime.engines.options import EngineOptions
     from impasto.realtime.files.codecs import CONTAINERS
     from impasto.realtime.files.convert import stylize_video
     from impasto.realtime.files.video_reader import VideoReader
+    from impasto.realtime.stylizer import LazyStylizer
 
     work_in_batch()
-    choice = Choice(style, strength, engine, device, precision)
-    choice.check()
+    options = EngineOptions(style, strength, engine, device, precision)
+    options.check()
     jobs = find_jobs(
         source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
     )
     reasons: list[str] = []
-    painter = Painter(
-        choice, reasons.append if json else say, keep_color=keep_color, steadiness=steadiness
+    stylizer = LazyStylizer(
+        options, reasons.append if json else say, keep_color=keep_color, steadiness=steadiness
     )
 
     def convert(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
@@ -65,7 +66,7 @@ def video(
             report = stylize_video(
                 job.source,
                 job.target,
-                painter,
+                stylizer,
                 size=size,
                 frame_rate=fps,
                 start=start,
@@ -90,7 +91,7 @@ def video(
         line = f"{job.target}: {frames} in {report.seconds:.1f} s, {rate:.1f} fps"
         figures = {name: getattr(report, name) for name in report.__slots__} | {"fps": rate}
         figures["lost"] = figures.pop("missing_frames")
-        return line, figures | {"notes": [*report.notes, *painter.notes()]}
+        return line, figures | {"notes": [*report.notes, *stylizer.notes()]}
 
     def count(job: Job) -> int:
         with VideoReader(job.source, start=start, end=end) as file:
@@ -119,30 +120,31 @@ def image(
     import numpy as np
 
     from impasto.realtime.atomic import check_target
-    from impasto.realtime.engines.choice import Choice, Painter
+    from impasto.realtime.engines.options import EngineOptions
     from impasto.realtime.files.images import (
         IMAGE_SUFFIXES,
         read_image,
         supports_alpha,
         write_image,
     )
+    from impasto.realtime.stylizer import LazyStylizer
 
-    choice = Choice(style, strength, engine, device, precision)
-    choice.check()
+    options = EngineOptions(style, strength, engine, device, precision)
+    options.check()
     jobs = find_jobs(
         source, target, readable=IMAGE_SUFFIXES, writable=IMAGE_SUFFIXES, otherwise=".png"
     )
     reasons: list[str] = []
     say_reason = reasons.append if json else say
-    painter = Painter(choice, say_reason, keep_color=keep_color, moving=False)
+    stylizer = LazyStylizer(options, say_reason, keep_color=keep_color, is_video=False)
 
     def paint(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
         picture = read_image(job.source, size=size, alpha=supports_alpha(job.target))
         check_target(job.target, overwrite=overwrite)
-        painted, alpha = painter.paint(picture[..., :3]), picture[..., 3:]
+        painted, alpha = stylizer.stylize_image(picture[..., :3]), picture[..., 3:]
         write_image(job.target, np.concatenate([painted, alpha], axis=2), overwrite=overwrite)
         height, width = painted.shape[:2]
-        figures = {"width": width, "height": height, "notes": painter.notes()}
+        figures = {"width": width, "height": height, "notes": stylizer.notes()}
         return f"{job.target}: {width}x{height}", figures
 
     rows = work_through(jobs, paint, count=lambda job: 1, quiet=json)

@@ -168,14 +168,14 @@ def eval(
         raise typer.BadParameter("--gatys-steps needs a --painting and a --picture.")
     if carried and (painting is None or not clips):
         raise typer.BadParameter("--carried needs a --painting and a --clip.")
-    from impasto.realtime.engines.choice import Choice
+    from impasto.realtime.engines.options import EngineOptions
 
-    choice = Choice(style, strength, engine, device, precision)
-    choice.check()
+    options = EngineOptions(style, strength, engine, device, precision)
+    options.check()
     from impasto.realtime.measure.evaluate import evaluate, tables
 
     figures = evaluate(
-        choice,
+        options,
         pictures=pictures,
         clips=clips,
         painting=painting,
@@ -189,7 +189,7 @@ def eval(
         from impasto.realtime.measure.bench_gatys import steps_of_pictures
 
         network = "oxford" if teacher else loss_network
-        worth = steps_of_pictures(choice, pictures, painting, network, teacher)
+        worth = steps_of_pictures(options, pictures, painting, network, teacher)
         for row, steps in zip(figures["pictures"], worth, strict=True):
             row["gatys_steps"] = steps
             if not json:
@@ -199,7 +199,7 @@ def eval(
         from impasto.realtime.measure import evaluate_keyframes
 
         figures["carried"] = evaluate_keyframes.evaluate_carried(
-            choice,
+            options,
             clips,
             painting,
             side=side,

@@ -18,7 +18,7 @@ from impasto.models.gatys.optimize import Settings, StyleImage, settings_of
 from impasto.models.loss_network import load_loss_network
 from impasto.models.styles import known_styles, load_style
 from impasto.realtime.atomic import check_target, written
-from impasto.realtime.engines.choice import Choice, Painter
+from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.engines.torch_engine import torch_device
 from impasto.realtime.files.codecs import encoding_for
 from impasto.realtime.files.convert import (
@@ -44,6 +44,7 @@ from impasto.realtime.keyframes.selection import (
 from impasto.realtime.measure.evaluate import Judge
 from impasto.realtime.pipeline import Stylize
 from impasto.realtime.pixels import as_tensor, resized
+from impasto.realtime.stylizer import LazyStylizer
 
 OnProgress = Callable[[int, int | None, float], None]  # done, in all, a second
 _SHEET_SIDE = 180  # px: the short side of a picture on the contact sheet
@@ -295,10 +296,10 @@ def unpainted(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
 
 
 def filling(style: str, device: str, say: Callable[[str], None]) -> Stylize:
-    """The painter of a style, or a style file, steady from frame to frame; or `unpainted`."""
+    """The stylizer of a style, or a style file, steady from frame to frame; or `unpainted`."""
     if style == "content":
         return unpainted
-    return Painter(Choice(style, device=device), say, steadiness="flow")
+    return LazyStylizer(EngineOptions(style, device=device), say, steadiness="flow")
 
 
 def nearest_fill(picture: np.ndarray, painted: np.ndarray, painting: Path) -> tuple[str, float]:
@@ -310,8 +311,8 @@ def nearest_fill(picture: np.ndarray, painted: np.ndarray, painting: Path) -> tu
     judge = Judge(load_loss_network("compact"), read_image(painting))
     found: dict[str, float] = {}
     for style in ("content", *known_styles()):
-        painter = Painter(Choice(style, engine="torch"), lambda line: None, moving=False)
-        tried = picture if style == "content" else painter.paint(picture)
+        stylizer = LazyStylizer(EngineOptions(style, engine="torch"), is_video=False)
+        tried = picture if style == "content" else stylizer.stylize_image(picture)
         _, loss = judge.losses(recoloring(tried, painted)(tried), picture)
         assert loss is not None
         found[style] = loss

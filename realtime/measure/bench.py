@@ -139,7 +139,7 @@ def _engines(network: nn.Module, device: str) -> list[Engine]:
 
 def stylizing(engine: Engine, size: tuple[int, int], *, folded: bool) -> Callable[[], int]:
     """A video of one frame over and over, as long as it takes to come round to the next refresh."""
-    stylizer = Stylizer(engine, carry=folded, ahead=False)
+    stylizer = Stylizer(engine, is_video=folded, ahead=False)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     frame = Frame(image, 0, Fraction(1))
     count = REFRESH_EVERY if folded else 1

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.models.gatys.optimize import PRESETS, Progress, Settings, StyleImage, paint
 from impasto.models.losses import STYLE_LAYERS
-from impasto.realtime.engines.choice import Choice, Painter
+from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.files.images import image_files, read_image
 from impasto.realtime.measure.bench import limit, machine
 from impasto.realtime.measure.evaluate import Table
@@ -18,6 +18,7 @@ from impasto.realtime.memory import keep_freed_memory, memory_mb
 from impasto.realtime.painting.paint import read_styles
 from impasto.realtime.painting.sheet import seascape
 from impasto.realtime.pixels import as_tensor
+from impasto.realtime.stylizer import LazyStylizer
 
 # One size, Gram matrices, plain L-BFGS: the work that published figures are for.
 PLAIN = replace(
@@ -50,7 +51,7 @@ def bench_gatys(
     of a convolution just before and after, as other work on the machine changes it.
     """
     content = seascape(side, side)
-    painting = Painter(Choice(style), say=lambda reason: None, moving=False).paint(
+    painting = LazyStylizer(EngineOptions(style), is_video=False).stylize_image(
         content[:, ::-1].copy()
     )
     pictures = as_tensor(content), as_tensor(painting)
@@ -153,7 +154,7 @@ def steps_that_equal(
 
 
 def steps_of_pictures(
-    choice: Choice,
+    options: EngineOptions,
     pictures: Sequence[Path],
     painting: Path,
     loss_network: str = "compact",
@@ -163,12 +164,12 @@ def steps_of_pictures(
 
     pictures: files and folders of them, as for `impasto eval`. Raises SourceError, WeightsError.
     """
-    painter = Painter(choice, say=lambda reason: None, moving=False)
+    stylizer = LazyStylizer(options, is_video=False)
     style = read_styles([(painting, 1.0)], ())[0].image
     settings = replace(PLAIN, loss_network=loss_network, teacher=teacher)
     found = []
     for file in image_files(pictures):
         picture = read_image(file, size=_JUDGED_SIDE)
-        painted = as_tensor(painter.paint(picture))
+        painted = as_tensor(stylizer.stylize_image(picture))
         found.append(steps_that_equal(painted, as_tensor(picture), style, settings=settings))
     return found

@@ -27,11 +27,12 @@ from impasto.models.flow import occlusion_mask, warping_error
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
 from impasto.models.training.dataset import resize_long_side, resize_short_side
-from impasto.realtime.engines.choice import Choice, Painter
+from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.files.images import image_files, images_in, read_image, read_same_size
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import Frame
 from impasto.realtime.pixels import as_tensor
+from impasto.realtime.stylizer import LazyStylizer
 from impasto.realtime.temporal.cuts import CutDetector
 from impasto.realtime.temporal.modes import STEADINESS, Steadiness
 
@@ -124,7 +125,7 @@ class EstimatedMotion:
 
 
 def evaluate(
-    choice: Choice,
+    options: EngineOptions,
     *,
     pictures: Sequence[Path] = (),
     clips: Sequence[Path] = (),
@@ -156,9 +157,9 @@ def evaluate(
     if seen is None:
         note("style loss: left out, as it is the distance from a painting (--painting FILE)")
     judge = Judge(load_loss_network(loss_network, teacher=teacher), seen)
-    still = Painter(choice, note, moving=False)
-    picture_rows = evaluate_pictures(stills, still.paint, judge)
-    film = Painter(choice, note)
+    still = LazyStylizer(options, note, is_video=False)
+    picture_rows = evaluate_pictures(stills, still.stylize_image, judge)
+    film = LazyStylizer(options, note)
 
     def paint(images: Sequence[np.ndarray], mode: Steadiness) -> list[np.ndarray]:
         film.steadiness = mode
@@ -171,8 +172,8 @@ def evaluate(
         about = {"clip": path, "frames": len(images), "width": width, "height": height}
         clip_rows += [about | row for row in evaluate_clip(images, paint, judge)]
     return {
-        "style": choice.style,
-        "strength": choice.strength,
+        "style": options.style,
+        "strength": options.strength,
         "loss_network": loss_network,
         "painting": painting,
         "pictures": picture_rows,

@@ -15,7 +15,7 @@ import numpy as np
 
 from impasto.models.gatys.optimize import PRESETS, Settings, StyleImage, paint
 from impasto.models.loss_network import load_loss_network
-from impasto.realtime.engines.choice import Choice, Painter
+from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.engines.torch_engine import torch_device
 from impasto.realtime.files.images import read_image
 from impasto.realtime.frame import Frame
@@ -33,12 +33,13 @@ from impasto.realtime.measure.evaluate import (
 )
 from impasto.realtime.pipeline import Stylize
 from impasto.realtime.pixels import as_picture, as_tensor
+from impasto.realtime.stylizer import LazyStylizer
 
 _RATE = Fraction(25)  # frames a second: what a clip is taken to have
 
 
 def evaluate_carried(
-    choice: Choice,
+    options: EngineOptions,
     clips: Sequence[Path],
     painting: Path,
     *,
@@ -51,7 +52,7 @@ def evaluate_carried(
 ) -> list[dict[str, Any]]:
     """A row of `judged` for each clip, with "clip"; arguments as for `measure.evaluate.evaluate`.
 
-    choice: the style that fills in. Raises SourceError, WeightsError and EngineError.
+    options: the style that fills in. Raises SourceError, WeightsError and EngineError.
     """
     picture = read_image(painting)
     judge = Judge(load_loss_network(loss_network, teacher=teacher), picture)
@@ -59,8 +60,8 @@ def evaluate_carried(
     for clip in clips:
         images = read_clip(clip, size=side, frames=frames)
         say(f"{clip.name}: painting keyframes, and frames one by one ...")
-        fill = Painter(choice, lambda reason: None, steadiness="flow")
-        rows.append({"clip": clip} | judged(images, picture, settings, fill, judge, choice.device))
+        fill = LazyStylizer(options, steadiness="flow")
+        rows.append({"clip": clip} | judged(images, picture, settings, fill, judge, options.device))
     return rows
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from impasto.models.errors import EngineError
 from impasto.realtime.atomic import check_target
-from impasto.realtime.engines.choice import Choice, Painter
+from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.files.images import read_image, write_image
+from impasto.realtime.stylizer import LazyStylizer
 
 _SHORT_SIDE = 360  # px, of what is painted
 _GAP = 8  # px, of paper around each picture
@@ -30,8 +31,8 @@ def write_sheet(
         picture = read_image(on, size=_SHORT_SIDE)
     painted = []
     for style in styles:
-        painter = Painter(Choice(style), say=lambda reason: None, moving=False)
-        painted.append((style, painter.paint(picture)))
+        stylizer = LazyStylizer(EngineOptions(style), is_video=False)
+        painted.append((style, stylizer.stylize_image(picture)))
     write_image(path, contact_sheet(painted), overwrite=overwrite)
 
 

@@ -60,11 +60,11 @@ def test_count_order_times_and_sizes(engine):
 
 @pytest.mark.parametrize("name", ENGINES)
 @settings(max_examples=5, deadline=None)
-@given(size=st.integers(2, 15), cut_at=st.integers(1, 14), carry=st.booleans())
-def test_batches_and_pieces_make_no_difference(name, size, cut_at, carry):
+@given(size=st.integers(2, 15), cut_at=st.integers(1, 14), is_video=st.booleans())
+def test_batches_and_pieces_make_no_difference(name, size, cut_at, is_video):
     engine, frames = ENGINES[name], two_scenes()
-    whole = images_of(Stylizer(engine, carry=carry)(batched(frames, 1)))
-    stylizer = Stylizer(engine, carry=carry)
+    whole = images_of(Stylizer(engine, is_video=is_video)(batched(frames, 1)))
+    stylizer = Stylizer(engine, is_video=is_video)
     pieces = [
         frame
         for piece in (frames[:cut_at], frames[cut_at:])

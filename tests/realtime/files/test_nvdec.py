@@ -12,14 +12,14 @@ import torch
 from impasto.models.errors import EngineError
 from impasto.models.styles import load_style, load_weights
 from impasto.realtime import stylize_video
-from impasto.realtime.engines.choice import Choice, Painter
 from impasto.realtime.engines.onnx_engine import OnnxEngine
+from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.engines.torch_gpu import TorchGpuEngine
 from impasto.realtime.files.nvdec import is_nv12_on_gpu, yuv420p_on_gpu
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import ColorTags, Frame, on_host, stacked
 from impasto.realtime.pixels import planes_color, to_planes, to_video_frame
-from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
+from impasto.realtime.stylizer import REFRESH_EVERY, LazyStylizer, Stylizer
 from impasto.realtime.temporal.cuts import CutDetector
 from tests.media import make_clip
 from tests.pictures import make_pictures
@@ -109,11 +109,11 @@ def test_who_cannot_read_tensors_gets_arrays(gpu_like):
 
 def test_a_painter_asks_for_it_where_pytorch_may_paint(monkeypatch):
     def takes(**options: str) -> bool:
-        return Painter(Choice("great_wave", **options), say=lambda line: None).takes_gpu
+        return LazyStylizer(EngineOptions("great_wave", **options)).takes_gpu
 
-    monkeypatch.setattr("impasto.realtime.engines.choice.cuda_devices", lambda: 0)
+    monkeypatch.setattr("impasto.realtime.stylizer.cuda_devices", lambda: 0)
     assert not takes()
-    monkeypatch.setattr("impasto.realtime.engines.choice.cuda_devices", lambda: 1)
+    monkeypatch.setattr("impasto.realtime.stylizer.cuda_devices", lambda: 1)
     assert takes() and takes(engine="torch", device="cuda")
     assert not takes(engine="onnxruntime") and not takes(device="cpu")
 
@@ -195,13 +195,18 @@ def test_a_whole_conversion(nvdec, tmp_path, codec):
         except av.FFmpegError as error:
             pytest.skip(f"this GPU does not encode H.264: {error}")
     lines: list[str] = []
-    painter = Painter(Choice("great_wave", engine="torch", device="cuda"), say=lines.append)
+    stylizer = LazyStylizer(
+        EngineOptions("great_wave", engine="torch", device="cuda"), log=lines.append
+    )
     report = stylize_video(
-        nvdec, tmp_path / "out.mp4", painter, hwaccel="cuda", codec=codec, crf=18
+        nvdec, tmp_path / "out.mp4", stylizer, hwaccel="cuda", codec=codec, crf=18
     )
     assert (report.frames, report.missing_frames) == (30, 0)
     expected = stylize_video(
-        nvdec, tmp_path / "cpu.mp4", Painter(Choice("great_wave", engine="torch"), print), crf=18
+        nvdec,
+        tmp_path / "cpu.mp4",
+        LazyStylizer(EngineOptions("great_wave", engine="torch"), print),
+        crf=18,
     )
     assert expected.frames == 30
     pictures = []
