@@ -13,6 +13,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # 
 _WHERE = {
     "stylize_video": "impasto.realtime.files.convert",
     "ConversionReport": "impasto.realtime.files.convert",
+    "EncoderOptions": "impasto.realtime.files.codecs",
     "Stylizer": "impasto.realtime.stylizer",
     "open_engine": "impasto.realtime.engines.select",
 }

@@ -45,7 +45,7 @@ def video(
     from impasto.realtime.atomic import partial_path
     from impasto.realtime.cpu import work_in_batch
     from impasto.realtime.engines.options import EngineOptions
-    from impasto.realtime.files.codecs import CONTAINERS
+    from impasto.realtime.files.codecs import CONTAINERS, EncoderOptions
     from impasto.realtime.files.convert import stylize_video
     from impasto.realtime.files.video_reader import VideoReader
     from impasto.realtime.stylizer import LazyStylizer
@@ -55,6 +55,9 @@ def video(
     options.check()
     jobs = find_jobs(
         source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
+    )
+    encoder = EncoderOptions(
+        codec=codec, crf=crf, preset=preset, bitrate=bitrate, bit_depth=bit_depth
     )
     reasons: list[str] = []
     stylizer = LazyStylizer(
@@ -72,11 +75,7 @@ def video(
                 start=start,
                 end=end,
                 batch_size=batch,
-                codec=codec,
-                crf=crf,
-                preset=preset,
-                bitrate=bitrate,
-                bit_depth=bit_depth,
+                encoder=encoder,
                 overwrite=overwrite,
                 hwaccel=hwaccel,
                 on_progress=on_progress,

@@ -123,6 +123,7 @@ def keyframes(
         from impasto.models.styles import mixture_of
 
         mixture_of(fill)  # an unknown style is told before anything heavy is loaded
+    from impasto.realtime.files.codecs import EncoderOptions
     from impasto.realtime.keyframes.render import Film, Order, Shots, choose, work, write_sheet
     from impasto.realtime.keyframes.selection import Rule
 
@@ -141,7 +142,7 @@ def keyframes(
         resume=resume,
         overwrite=overwrite,
         device=device,
-        encoding={"codec": codec, "crf": crf, "bitrate": bitrate, "bit_depth": bit_depth},
+        encoder=EncoderOptions(codec=codec, crf=crf, bitrate=bitrate, bit_depth=bit_depth),
         preset=preset,
         changes={"steps": steps, "style_weight": style_weight, "style_scale": style_scale},
     )

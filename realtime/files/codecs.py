@@ -1,4 +1,4 @@
-"""Which codec goes into which file, and how its encoder is set up."""
+"""Video codecs and containers: which codec each file extension takes, and its encoder's options."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,8 +16,29 @@ _X26X_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast") + (
 )
 
 
-class Range(NamedTuple):
-    """An encoder's quality option: lower is better and larger."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderOptions:
+    """Settings of a video encoder: codec, quality, speed and bit depth.
+
+    codec: "h264", "hevc", "av1", "vp9", "prores", "gif", "h264_nvenc" ... (the keys of `CODECS`);
+    None: the first that the file's container lists. crf: the codec's own quality scale, lower is
+    better; None: the codec's default. bitrate: bits a second, instead of crf. preset: the
+    encoder's own name for a speed; None: one that costs little beside the network.
+    bit_depth: 8 or 10.
+    """
+
+    codec: str | None = None
+    crf: int | None = None
+    preset: str | None = None
+    bitrate: int | None = None
+    bit_depth: int = 8
+
+
+DEFAULT_ENCODER = EncoderOptions()
+
+
+class QualityScale(NamedTuple):
+    """An encoder's quality option; lower values give better pictures and larger files."""
 
     option: str
     low: int
@@ -27,20 +48,20 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True)
 class Codec:
-    """An encoder, and what it is to be told."""
+    """A video codec: FFmpeg's encoder for it, and the options this project gives it."""
 
     encoder: str  # FFmpeg's name
     pixel_formats: dict[int, str]  # by bit depth
-    odd_pixel_formats: dict[int, str] = field(default_factory=dict)  # where odd sizes need another
-    quality: Range | None = None
+    odd_pixel_formats: dict[int, str] = field(default_factory=dict)  # for odd sizes, if different
+    quality: QualityScale | None = None
     preset_option: str = "preset"
     presets: tuple[str, ...] = ()
-    fast: dict[str, str] = field(default_factory=dict)  # where no preset is asked for
-    always: dict[str, str] = field(default_factory=dict)
-    pixel_shape: bool = False  # its bitstream says how wide a pixel is
-    color_tags: bool = True  # it says what its numbers mean; without, decoders assume BT.601 or 709
-    full_range: bool = True  # it can say that they are of full range
-    needs: str = ""  # hardware
+    default_options: dict[str, str] = field(default_factory=dict)  # if no preset is given
+    fixed_options: dict[str, str] = field(default_factory=dict)
+    sample_aspect_ratio: bool = False  # its bitstream stores the shape of a pixel
+    color_tags: bool = True  # it stores them; if not, decoders assume BT.601 or BT.709
+    full_range: bool = True  # it can store that the range is full
+    hardware: str = ""  # that the encoder needs, for messages
 
 
 def _nvenc(encoder: str, odd: bool) -> Codec:
@@ -48,73 +69,73 @@ def _nvenc(encoder: str, odd: bool) -> Codec:
         encoder,
         {8: "yuv420p", 10: "p010le"},
         {8: "yuv444p"} if odd else {},
-        Range("cq", 0, 51, 23),
+        QualityScale("cq", 0, 51, 23),
         presets=tuple(f"p{n}" for n in range(1, 8)),
-        fast={"preset": "p4"},
-        always={"rc": "vbr"},
-        pixel_shape=not encoder.startswith("av1"),
-        needs="an NVIDIA GPU with an encoder, and its driver",
+        default_options={"preset": "p4"},
+        fixed_options={"rc": "vbr"},
+        sample_aspect_ratio=not encoder.startswith("av1"),
+        hardware="an NVIDIA GPU with an encoder, and its driver",
     )
 
 
 _FOUR_TWO_ZERO = {8: "yuv420p", 10: "yuv420p10le"}
 _FOUR_FOUR_FOUR = {8: "yuv444p", 10: "yuv444p10le"}
 
-# The fast settings must cost little beside the network. Measured on a hard clip (running, strong
-# colours) at 640x360, in CPU time a frame: h264 3.2 ms without B-frames (4.1 with, for a larger
-# file at this preset; veryfast 6.8, medium 19), hevc 15, av1 10, vp9 6, prores 31. Codes of
-# variable length in place of arithmetic ones take another third from h264, for 7 % more bytes
-# (a painted harbour), and play on more devices; crf 21 in place of 20 makes up for these.
+# The default options must cost little beside the network. Measured on a hard clip (running, strong
+# colors) at 640x360, in CPU time a frame: h264 3.2 ms without B-frames (4.1 with, for a larger
+# file at this preset; veryfast 6.8, medium 19), hevc 15, av1 10, vp9 6, prores 31. CAVLC instead of
+# CABAC takes another third from h264, for 7 % more bytes (a stylized harbor), and plays on more
+# devices; crf 21 instead of 20 makes up for the bytes.
 CODECS = MappingProxyType(
     {
         "h264": Codec(
             "libx264",
             _FOUR_TWO_ZERO,
             _FOUR_FOUR_FOUR,
-            Range("crf", 0, 51, 21),
+            QualityScale("crf", 0, 51, 21),
             presets=_X26X_PRESETS,
-            fast={"preset": "superfast", "bf": "0", "coder": "vlc"},
-            pixel_shape=True,
+            default_options={"preset": "superfast", "bf": "0", "coder": "vlc"},
+            sample_aspect_ratio=True,
         ),
         "hevc": Codec(
             "libx265",
             _FOUR_TWO_ZERO,
             _FOUR_FOUR_FOUR,
-            Range("crf", 0, 51, 22),
+            QualityScale("crf", 0, 51, 22),
             presets=_X26X_PRESETS,
-            fast={"preset": "ultrafast", "bf": "0"},
-            always={"x265-params": "log-level=error"},  # it prints to the terminal by itself
-            pixel_shape=True,
+            default_options={"preset": "ultrafast", "bf": "0"},
+            fixed_options={"x265-params": "log-level=error"},  # or it prints to the terminal
+            sample_aspect_ratio=True,
         ),
         "av1": Codec(
             "libsvtav1",
             _FOUR_TWO_ZERO,
-            quality=Range("crf", 1, 63, 30),
+            quality=QualityScale("crf", 1, 63, 30),
             presets=tuple(str(n) for n in range(14)),
-            fast={"preset": "10"},
+            default_options={"preset": "10"},
         ),
         "vp9": Codec(
             "libvpx-vp9",
             _FOUR_TWO_ZERO,
-            quality=Range("crf", 0, 63, 30),
+            quality=QualityScale("crf", 0, 63, 30),
             preset_option="cpu-used",
             presets=tuple(str(n) for n in range(9)),
-            fast={"cpu-used": "8", "deadline": "realtime"},
-            always={"row-mt": "1"},
+            default_options={"cpu-used": "8", "deadline": "realtime"},
+            fixed_options={"row-mt": "1"},
         ),
         "prores": Codec(
             "prores_ks",
-            {8: "yuv422p10le", 10: "yuv422p10le"},  # it has no 8-bit form
+            {8: "yuv422p10le", 10: "yuv422p10le"},  # the encoder has no 8-bit format
             preset_option="profile",
             presets=("proxy", "lt", "standard", "hq"),
-            fast={"profile": "hq"},
+            default_options={"profile": "hq"},
             full_range=False,
         ),
         "mpeg4": Codec(
             "mpeg4",
             {8: "yuv420p"},
-            quality=Range("global_quality", 1, 31, 3),
-            pixel_shape=True,
+            quality=QualityScale("global_quality", 1, 31, 3),
+            sample_aspect_ratio=True,
             color_tags=False,
             full_range=False,
         ),
@@ -128,26 +149,28 @@ CODECS = MappingProxyType(
 
 @dataclass(frozen=True)
 class Container:
-    """A kind of file."""
+    """A container format: FFmpeg's muxer, and the codecs written to it."""
 
     muxer: str  # FFmpeg's name
     codecs: tuple[str, ...]  # the first is the default
-    pixel_shape: bool = False  # PyAV can have it say how wide a pixel is
-    time_base: Fraction | None = None  # the only one it has; None keeps the source's
-    constant_rate: bool = False  # times are counted in frames
+    sample_aspect_ratio: bool = False  # PyAV can make the muxer store the shape of a pixel
+    time_base: Fraction | None = None  # the only one it supports; None keeps the source's
+    constant_rate: bool = False  # it stores no time stamps, only frames
 
 
 # AVI takes MPEG-4, not H.264: it stores no presentation times, and H.264 is read back from it one
 # frame late.
 _MP4 = Container(
-    "mp4", ("h264", "hevc", "av1", "vp9", "h264_nvenc", "hevc_nvenc", "av1_nvenc"), pixel_shape=True
+    "mp4",
+    ("h264", "hevc", "av1", "vp9", "h264_nvenc", "hevc_nvenc", "av1_nvenc"),
+    sample_aspect_ratio=True,
 )
 CONTAINERS = MappingProxyType(
     {
         ".mp4": _MP4,
         ".m4v": _MP4,
         ".mov": Container(
-            "mov", ("h264", "hevc", "prores", "h264_nvenc", "hevc_nvenc"), pixel_shape=True
+            "mov", ("h264", "hevc", "prores", "h264_nvenc", "hevc_nvenc"), sample_aspect_ratio=True
         ),
         ".mkv": Container("matroska", (*_MP4.codecs, "prores")),
         ".webm": Container("webm", ("vp9", "av1", "av1_nvenc")),
@@ -160,134 +183,131 @@ CONTAINERS = MappingProxyType(
 
 @dataclass(frozen=True)
 class Encoding:
-    """All that is decided before the first frame comes."""
+    """The encoder, container and options chosen for one output file."""
 
-    codec: str  # our name
-    encoder: str  # FFmpeg's
+    codec: str  # a key of CODECS
+    encoder: str  # FFmpeg's name
     container: Container
     pixel_format: str
     options: dict[str, str]
-    bit_rate: int
-    pixel_shape: bool  # the file will say how wide a pixel is
-    notes: tuple[str, ...]
+    bit_rate: int  # bits a second; 0: by quality
+    sample_aspect_ratio: bool  # the file can store the shape of a pixel
+    notes: tuple[str, ...]  # for the user
 
 
 def container_for(path: Path) -> Container:
-    """The kind of file an extension asks for. SinkError lists those there are."""
+    """The container format of a file name. Raises SinkError, which lists the known extensions."""
     try:
         return CONTAINERS[path.suffix.lower()]
     except KeyError:
-        given = f"{path.suffix!r} is none of them" if path.suffix else f"{path.name!r} has none"
+        given = f"{path.suffix!r} is not supported" if path.suffix else f"{path.name!r} has none"
         raise SinkError(
-            f"the extension chooses the kind of video, and {given}: use {', '.join(CONTAINERS)}"
+            f"the extension chooses the container, and {given}: use {', '.join(CONTAINERS)}"
         ) from None
 
 
 def encoding_for(
-    path: Path,
-    size: tuple[int, int],
-    *,
-    codec: str | None = None,
-    crf: int | None = None,
-    preset: str | None = None,
-    bitrate: int | None = None,
-    bit_depth: int = 8,
+    path: Path, size: tuple[int, int], options: EncoderOptions = DEFAULT_ENCODER
 ) -> Encoding:
     """Choose encoder, pixel format and options for a file of this name and size (height, width).
 
-    bitrate: bits a second, instead of crf. bit_depth: 8 or 10.
-    Raises SinkError for what cannot be had, and says what can.
+    Raises SinkError for an unsupported combination, with the supported ones.
     """
     container = container_for(path)
-    name = codec or container.codecs[0]
+    name = options.codec or container.codecs[0]
     if name not in CODECS:
-        raise SinkError(f"there is no codec {name!r}: choose from {', '.join(CODECS)}")
+        raise SinkError(f"unknown codec {name!r}: choose from {', '.join(CODECS)}")
     if name not in container.codecs:
         fitting = ", ".join(ext for ext, kind in CONTAINERS.items() if name in kind.codecs)
         raise SinkError(
-            f"{path.suffix} does not hold {name}: choose from {', '.join(container.codecs)}, "
-            f"or an extension that does: {fitting}"
+            f"{path.suffix} does not support {name}: choose from {', '.join(container.codecs)}, "
+            f"or one of these extensions: {fitting}"
         )
-    chosen = CODECS[name]
-    pixel_format, notes = _pixel_format(name, size, bit_depth, container)
-    options = dict(chosen.always)
-    if name == "hevc" and bit_depth == 10 and size[1] < 64:
-        # x265's vector code writes past its buffers there (seen from 34 to 48 wide), which ends
-        # the process; its plain code is right, and so small a picture costs little.
-        options["x265-params"] += ":no-asm=1"
-    if preset is None:
-        options |= chosen.fast
-        if name == "h264" and codec_threads():
-            options["threads"] = str(codec_threads())
-    elif preset in chosen.presets:
-        options[chosen.preset_option] = preset
-    else:
-        raise SinkError(
-            f"{name} has no preset {preset!r}: "
-            + (f"choose from {', '.join(chosen.presets)}" if chosen.presets else "it has none")
-        )
-    if crf is not None and bitrate is not None:
-        raise SinkError("give either a crf or a bitrate: the one decides the other")
-    if bitrate is not None:
-        if bitrate < 1000:
-            raise SinkError(f"expected a bitrate of 1000 bits a second or more, got {bitrate}")
-        if chosen.quality is None:
-            raise SinkError(f"{name} takes no bitrate")
-    else:
-        options |= _quality(name, chosen.quality, crf)
+    codec = CODECS[name]
+    pixel_format, notes = _pixel_format(name, size, options.bit_depth, container)
     return Encoding(
         name,
-        chosen.encoder,
+        codec.encoder,
         container,
         pixel_format,
-        options,
-        bitrate or 0,
-        chosen.pixel_shape or container.pixel_shape,
+        _encoder_options(name, size, options),
+        options.bitrate or 0,
+        codec.sample_aspect_ratio or container.sample_aspect_ratio,
         notes,
     )
 
 
-def _quality(name: str, quality: Range | None, crf: int | None) -> dict[str, str]:
-    if quality is None:
+def _encoder_options(name: str, size: tuple[int, int], options: EncoderOptions) -> dict[str, str]:
+    """FFmpeg's options for an encoder. Raises SinkError."""
+    codec, chosen = CODECS[name], dict(CODECS[name].fixed_options)
+    if name == "hevc" and options.bit_depth == 10 and size[1] < 64:
+        # x265's vector code writes past its buffers there (seen from 34 to 48 wide), which ends
+        # the process; its plain code is right, and so small a picture costs little.
+        chosen["x265-params"] += ":no-asm=1"
+    if options.preset is None:
+        chosen |= codec.default_options
+        if name == "h264" and codec_threads():
+            chosen["threads"] = str(codec_threads())
+    elif options.preset in codec.presets:
+        chosen[codec.preset_option] = options.preset
+    elif codec.presets:
+        presets = ", ".join(codec.presets)
+        raise SinkError(f"{name} has no preset {options.preset!r}: choose from {presets}")
+    else:
+        raise SinkError(f"{name} has no presets, got {options.preset!r}")
+    if options.bitrate is None:
+        return chosen | _quality(name, codec.quality, options.crf)
+    if options.crf is not None:
+        raise SinkError("give either a crf or a bitrate, not both")
+    if options.bitrate < 1000:
+        raise SinkError(f"expected a bitrate of 1000 bits a second or more, got {options.bitrate}")
+    if codec.quality is None:
+        raise SinkError(f"{name} does not support a bitrate")
+    return chosen
+
+
+def _quality(name: str, scale: QualityScale | None, crf: int | None) -> dict[str, str]:
+    if scale is None:
         if crf is not None:
-            raise SinkError(f"{name} takes no crf")
+            raise SinkError(f"{name} does not support a crf")
         return {}
-    value = quality.default if crf is None else crf
-    if not quality.low <= value <= quality.high:
-        raise SinkError(f"{name} takes a crf from {quality.low} to {quality.high}, got {crf}")
-    if quality.option == "global_quality":  # MPEG-4's quantizer, in FFmpeg's 1/118 steps
+    value = scale.default if crf is None else crf
+    if not scale.low <= value <= scale.high:
+        raise SinkError(f"{name} takes a crf from {scale.low} to {scale.high}, got {crf}")
+    if scale.option == "global_quality":  # MPEG-4's quantizer, in FFmpeg's 1/118 steps
         return {"flags": "+qscale", "global_quality": str(value * 118)}
-    return {quality.option: str(value)}
+    return {scale.option: str(value)}
 
 
 def _pixel_format(
     name: str, size: tuple[int, int], bit_depth: int, container: Container
 ) -> tuple[str, tuple[str, ...]]:
+    """FFmpeg's pixel format, and notes for the user. Raises SinkError for the bit depth."""
     height, width = size
     odd = bool(height % 2 or width % 2)
-    found = _formats_of(name, odd)
-    if bit_depth not in found:
-        fitting = [c for c in container.codecs if bit_depth in _formats_of(c, odd)]
+    formats = _pixel_formats(name, odd)
+    if bit_depth not in formats:
+        fitting = [c for c in container.codecs if bit_depth in _pixel_formats(c, odd)]
         raise SinkError(
-            f"{name} is not to be had in {bit_depth} bits at {width}x{height} here: "
+            f"{name} does not support {bit_depth} bits at {width}x{height}: "
             + (f"choose from {', '.join(fitting)}" if fitting else "use 8 bits or an even size")
         )
     if odd and CODECS[name].odd_pixel_formats:
-        return found[bit_depth], (
-            f"{width}x{height}: {name} holds an odd size only with full chroma ({found[bit_depth]})"
-            "; some players cannot show that: choose an even size for those",
+        return formats[bit_depth], (
+            f"{width}x{height}: {name} supports odd sizes only with full chroma "
+            f"({formats[bit_depth]}), which some players cannot show: choose an even size for them",
         )
-    return found[bit_depth], ()
+    return formats[bit_depth], ()
 
 
-def _formats_of(name: str, odd: bool) -> dict[int, str]:
-    """Pixel formats by bit depth, as far as this build of FFmpeg has them."""
+def _pixel_formats(name: str, odd: bool) -> dict[int, str]:
+    """Pixel formats by bit depth that this build of FFmpeg supports. SinkError: no such encoder."""
     codec = CODECS[name]
     try:
-        built = {form.name for form in av.codec.Codec(codec.encoder, "w").video_formats or ()}
+        supported = {form.name for form in av.codec.Codec(codec.encoder, "w").video_formats or ()}
     except av.codec.codec.UnknownCodecError:
         raise SinkError(
             f"{name} needs FFmpeg's encoder {codec.encoder}, which this build of PyAV lacks"
         ) from None
     formats = codec.odd_pixel_formats if odd and codec.odd_pixel_formats else codec.pixel_formats
-    return {depth: form for depth, form in formats.items() if form in built}
+    return {depth: form for depth, form in formats.items() if form in supported}

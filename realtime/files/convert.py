@@ -9,6 +9,7 @@ from time import perf_counter
 
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import partial_path
+from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions
 from impasto.realtime.files.frame_rate import at_frame_rate, info_at_frame_rate
 from impasto.realtime.files.remux import StreamCopier
 from impasto.realtime.files.video_reader import VideoReader
@@ -45,11 +46,7 @@ def stylize_video(
     start: float | Fraction | None = None,
     end: float | Fraction | None = None,
     batch_size: int = 1,
-    codec: str | None = None,
-    crf: int | None = None,
-    preset: str | None = None,
-    bitrate: int | None = None,
-    bit_depth: int = 8,
+    encoder: EncoderOptions = DEFAULT_ENCODER,
     overwrite: bool = False,
     hwaccel: str | None = None,
     on_progress: Progress | None = None,
@@ -62,8 +59,8 @@ def stylize_video(
     on a GPU that has decoded them where it has `takes_gpu`. With an
     attribute `paints` that is true, chroma may be repeated on the way to RGB, which is quicker.
     size, start (seconds), end, hwaccel: see `VideoReader`. frame_rate: drop or repeat frames
-    by their time, to this even rate. codec, crf, preset, bitrate, bit_depth, overwrite: see
-    `VideoWriter`. batch_size: frames a batch.
+    by their time, to this even rate. encoder: codec, quality and speed. overwrite: replace an
+    existing target. batch_size: frames a batch.
     on_progress: called on this thread after each frame with the frames done, how many are
     expected (None: unknown) and the frames a second since the first, which may wait for an engine.
 
@@ -97,11 +94,7 @@ def stylize_video(
             VideoWriter(
                 target,
                 info,
-                codec=codec,
-                crf=crf,
-                preset=preset,
-                bitrate=bitrate,
-                bit_depth=bit_depth,
+                encoder=encoder,
                 extra_streams=extra_streams,
                 overwrite=overwrite,
             ) as writer,

@@ -15,7 +15,13 @@ import numpy as np
 
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import Target
-from impasto.realtime.files.codecs import CODECS, Codec, encoding_for
+from impasto.realtime.files.codecs import (
+    CODECS,
+    DEFAULT_ENCODER,
+    Codec,
+    EncoderOptions,
+    encoding_for,
+)
 from impasto.realtime.files.remux import StreamCopier
 from impasto.realtime.frame import ColorTags, Frame, StreamInfo
 from impasto.realtime.pixels import (
@@ -42,10 +48,8 @@ class VideoWriter:
     closes.
 
     info: size (of every frame), time base, frame rate, duration, pixel shape and colour.
-    codec: "h264", "hevc", "av1", "vp9", "prores", "gif", "h264_nvenc" ...; None: by extension.
-    crf: the codec's own quality scale, lower is better. bitrate: bits a second, instead of crf.
-    preset: the encoder's own name for a speed; None: one that costs little beside the network.
-    bit_depth: 8 or 10. extra_streams: sound and all else that shall go into the file.
+    encoder: codec, quality, speed and bit depth. extra_streams: audio, subtitles and all else that
+    goes into the file.
     index_first: an MP4 shall start playing while it is still being loaded, for which the whole file
     is written once more on closing, with Python's lock held.
     `notes` grows by one line for each thing that a user should be told.
@@ -57,11 +61,7 @@ class VideoWriter:
         path: str | Path,
         info: StreamInfo,
         *,
-        codec: str | None = None,
-        crf: int | None = None,
-        preset: str | None = None,
-        bitrate: int | None = None,
-        bit_depth: int = 8,
+        encoder: EncoderOptions = DEFAULT_ENCODER,
         extra_streams: StreamCopier | None = None,
         overwrite: bool = False,
         index_first: bool = True,
@@ -74,15 +74,7 @@ class VideoWriter:
         self._info = info
         self._extra_streams = extra_streams
         self._index_first = index_first
-        self._encoding = encoding_for(
-            self.path,
-            (info.height, info.width),
-            codec=codec,
-            crf=crf,
-            preset=preset,
-            bitrate=bitrate,
-            bit_depth=bit_depth,
-        )
+        self._encoding = encoding_for(self.path, (info.height, info.width), encoder)
         self._color = _told(info.color, CODECS[self._encoding.codec])
         self._rate = info.frame_rate or Fraction(30)
         self._time_base = self._encoding.container.time_base or info.time_base
@@ -95,7 +87,7 @@ class VideoWriter:
         self._durations: dict[int, int] = {}  # by pts, of the frames that are in the encoder
         self._first_dts: int | None = None
         self._closed = False
-        self._note_what_is_lost(bit_depth)
+        self._note_what_is_lost(encoder.bit_depth)
         self._target = Target(self.path, overwrite=overwrite)
         self._container: Any = None
         self._stream: Any = None
@@ -168,7 +160,7 @@ class VideoWriter:
     def _note_what_is_lost(self, bit_depth: int) -> None:
         info, name = self._info, self.path.name
         self.notes += self._encoding.notes
-        if info.sample_aspect_ratio != 1 and not self._encoding.pixel_shape:
+        if info.sample_aspect_ratio != 1 and not self._encoding.sample_aspect_ratio:
             self.notes.append(
                 f"{name} cannot say that its pixels are {info.sample_aspect_ratio} wide, "
                 "so the picture will look squeezed: use .mp4"
@@ -197,7 +189,7 @@ class VideoWriter:
         context.pix_fmt = encoding.pixel_format
         context.time_base = self._time_base
         context.bit_rate = encoding.bit_rate
-        if encoding.pixel_shape:
+        if encoding.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
         if encoding.codec != "gif":
             context.color_primaries = self._color.primaries
@@ -299,11 +291,11 @@ class VideoWriter:
             if number in (ENOSPC, EDQUOT):
                 what = "the disk is full: make room, or write elsewhere"
             elif self._container is not None and not self._stream.codec_context.is_open:
-                needs = CODECS[self._encoding.codec].needs
+                hardware = CODECS[self._encoding.codec].hardware
+                reason = f"{error.strerror}; try another --codec"
                 what = (
                     f"the encoder {self._encoding.encoder} did not open at {self._info.width}x"
-                    f"{self._info.height}: "
-                    + (f"it needs {needs}" if needs else f"{error.strerror}; try another --codec")
+                    f"{self._info.height}: " + (f"it needs {hardware}" if hardware else reason)
                 )
             else:
                 what = getattr(error, "strerror", None) or str(error)

@@ -20,7 +20,7 @@ from impasto.models.styles import known_styles, load_style
 from impasto.realtime.atomic import check_target, written
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.engines.torch_engine import torch_device
-from impasto.realtime.files.codecs import encoding_for
+from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions, encoding_for
 from impasto.realtime.files.convert import (
     ConversionReport,
     refuse_to_replace_the_source,
@@ -80,7 +80,7 @@ class Order:
     resume: bool = False
     overwrite: bool = False
     device: str = "auto"
-    encoding: dict[str, Any] = field(default_factory=dict)
+    encoder: EncoderOptions = DEFAULT_ENCODER
     preset: str = "default"
     changes: dict[str, Any] = field(default_factory=dict)  # of the preset; None: as it is
 
@@ -97,7 +97,7 @@ class Order:
             read_image(self.painting)
         if self.video is not None:
             refuse_to_replace_the_source(self.film.path, self.video)
-            encoding_for(self.video, size, **self.encoding)
+            encoding_for(self.video, size, self.encoder)
         if self.sheet is not None and self.sheet.suffix.lower() not in IMAGE_SUFFIXES:
             raise SinkError(f"{self.sheet} must be a picture: use {', '.join(IMAGE_SUFFIXES)}")
         if self.save_style is not None and self.save_style.suffix != ".safetensors":
@@ -185,7 +185,6 @@ def _carried(
         folder,
         filling(fill, order.device, say),
         video,
-        encoding=order.encoding | {"overwrite": order.overwrite},
         on_progress=stage("carrying", "fps"),
     )
     for note in report.notes:
@@ -251,12 +250,11 @@ def carry(
     fill: Stylize,
     target: Path,
     *,
-    encoding: dict[str, Any],
     on_progress: OnProgress,
 ) -> tuple[ConversionReport, float]:
     """Write the film, painted as its keyframes are; also gives the share that was filled in.
 
-    encoding: of `convert.stylize_video`. Raises SourceError, SinkError and what `fill` raises.
+    Raises SourceError, SinkError and what `fill` raises.
     """
     assert order.painting is not None, "only a dry run has none"
     film = order.film
@@ -282,7 +280,8 @@ def carry(
         start=film.start,
         end=film.end,
         on_progress=on_progress,
-        **encoding,
+        encoder=order.encoder,
+        overwrite=order.overwrite,
     )
     return report, 1.0 if order.alone else carrying.filled / max(report.frames, 1)
 

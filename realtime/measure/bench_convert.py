@@ -40,6 +40,7 @@ def _convert(
     from impasto.models.styles import load_weights
     from impasto.realtime.cpu import work_in_batch
     from impasto.realtime.engines.select import open_engine
+    from impasto.realtime.files.codecs import EncoderOptions
     from impasto.realtime.files.convert import stylize_video
     from impasto.realtime.files.video_reader import VideoReader
     from impasto.realtime.stylizer import Stylizer
@@ -54,7 +55,7 @@ def _convert(
         report = stylize_video(
             *(clip, Path(folder) / clip.name, Stylizer(engine)),
             batch_size=batch,
-            codec=codec,
+            encoder=EncoderOptions(codec=codec),
             hwaccel=hwaccel,
         )
     computed = process_time() - computed

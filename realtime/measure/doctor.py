@@ -167,21 +167,22 @@ def _opened(codec: str) -> str:
 
     import av
 
-    from impasto.realtime.files.codecs import CODECS, CONTAINERS, encoding_for
+    from impasto.realtime.files.codecs import CODECS, CONTAINERS, EncoderOptions, encoding_for
 
     os.environ.setdefault("SVT_LOG", "0")  # SVT-AV1 prints to the terminal by itself
     extension = next(ext for ext, kind in CONTAINERS.items() if codec in kind.codecs)
     depth = min(CODECS[codec].pixel_formats)
     try:
-        encoding = encoding_for(Path(f"probe{extension}"), (256, 256), codec=codec, bit_depth=depth)
+        encoder = EncoderOptions(codec=codec, bit_depth=depth)
+        encoding = encoding_for(Path(f"probe{extension}"), (256, 256), encoder)
         context: Any = av.CodecContext.create(encoding.encoder, "w")
         context.height = context.width = 256
         context.pix_fmt, context.options = encoding.pixel_format, encoding.options
         context.time_base = Fraction(1, 30)
         context.open()
     except (ImpastoError, av.FFmpegError) as error:
-        needs = CODECS[codec].needs
-        return f"did not open: it needs {needs}" if needs else f"did not open: {first_line(error)}"
+        hardware = CODECS[codec].hardware
+        return "did not open: " + (f"it needs {hardware}" if hardware else first_line(error))
     return OK
 
 

@@ -137,12 +137,14 @@ PARTS = (
 
 def full_hd_clip(folder: Path, *, size: tuple[int, int] = SIZE, rate: int = 90) -> Path:
     """The sample clip at 1920x1080, each frame three times, for it is short."""
+    from impasto.realtime.files.codecs import EncoderOptions
     from impasto.realtime.files.convert import stylize_video
     from impasto.realtime.measure.bench import CLIP
 
     clip = folder / "full_hd.mp4"
     as_it_is = lambda batches: (frame for batch in batches for frame in batch)  # noqa: E731
-    stylize_video(CLIP, clip, as_it_is, size=size, frame_rate=rate, preset="veryfast")
+    encoder = EncoderOptions(preset="veryfast")
+    stylize_video(CLIP, clip, as_it_is, size=size, frame_rate=rate, encoder=encoder)
     return clip
 
 

@@ -70,7 +70,7 @@ BAD_OPTIONS: dict[str, tuple[list[str], int, str]] = {
     "share below zero": (["--style", "dawn:-1"], 1, "positive share"),
     "missing style file": (["--style", "gone.safetensors"], 1, "gone.safetensors"),
     "unknown codec": (["--codec", "h267"], 1, "choose from h264"),
-    "codec of another container": (["--codec", "gif"], 1, ".mp4 does not hold gif"),
+    "codec of another container": (["--codec", "gif"], 1, ".mp4 does not support gif"),
     "unknown preset": (["--preset", "warp"], 1, "ultrafast"),
     "crf out of range": (["--crf", "99"], 1, "0 to 51"),
     "start after the end": (["--start", "5:00"], 1, "cannot start at 300 s"),

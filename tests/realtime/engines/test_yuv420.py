@@ -15,6 +15,7 @@ from impasto.models.transform_net import TransformNet
 from impasto.realtime import stylize_video
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.engines.torch_engine import TorchEngine
+from impasto.realtime.files.codecs import EncoderOptions
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import ColorTags, Frame
 from impasto.realtime.pipeline import batched
@@ -72,7 +73,7 @@ def test_planes_reach_the_file_untouched(tmp_path, matrix, full_range):
     color = ColorTags(1, 1, matrix, full_range)
     clip = make_clip(tmp_path / "in.mp4", size=SIZE, color=color, options={"qp": "0"})
     watch = Watch()
-    stylize_video(clip, tmp_path / "out.mp4", watch, crf=0)
+    stylize_video(clip, tmp_path / "out.mp4", watch, encoder=EncoderOptions(crf=0))
     assert watch.colors == {color}
     assert np.array_equal(planes_in(tmp_path / "out.mp4"), planes_in(clip))
     with VideoReader(tmp_path / "out.mp4") as written:
@@ -82,7 +83,7 @@ def test_planes_reach_the_file_untouched(tmp_path, matrix, full_range):
 def test_an_untagged_clip_stays_untagged(tmp_path):
     clip = make_clip(tmp_path / "in.mp4", size=SIZE, options={"qp": "0"})
     watch = Watch()
-    stylize_video(clip, tmp_path / "out.mp4", watch, crf=0)
+    stylize_video(clip, tmp_path / "out.mp4", watch, encoder=EncoderOptions(crf=0))
     assert watch.colors == {ColorTags(matrix=6)}  # below 720 lines
     assert np.array_equal(planes_in(tmp_path / "out.mp4"), planes_in(clip))
     with VideoReader(tmp_path / "out.mp4") as written:
@@ -145,10 +146,10 @@ def test_frame_rate_changes_keep_the_form(tmp_path):
 def test_painted_from_planes_is_painted_from_rgb(tmp_path, engine):
     """But for chroma, which is read without interpolation, and the mirror at the border."""
     clip = make_clip(tmp_path / "in.mp4", size=(96, 128), picture=moving_picture, color=BT709)
-    stylize_video(clip, tmp_path / "planes.mp4", Stylizer(engine), crf=1)
+    stylize_video(clip, tmp_path / "planes.mp4", Stylizer(engine), encoder=EncoderOptions(crf=1))
     rgb_only = Stylizer(engine)
     rgb_only.takes_planes = False
-    stylize_video(clip, tmp_path / "rgb.mp4", rgb_only, crf=1)
+    stylize_video(clip, tmp_path / "rgb.mp4", rgb_only, encoder=EncoderOptions(crf=1))
     inside = (slice(None), slice(16, 80), slice(16, 112))  # luma
     ours, theirs = (planes_in(tmp_path / name)[inside] for name in ("planes.mp4", "rgb.mp4"))
     error = ours.astype(float) - theirs

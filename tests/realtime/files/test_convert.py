@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from impasto.models.errors import SinkError, SourceError
 from impasto.realtime import ConversionReport, stylize_video
+from impasto.realtime.files.codecs import EncoderOptions
 from impasto.realtime.frame import ColorTags, Frame
 from tests.media import (
     corrupted_middle,
@@ -182,7 +183,7 @@ class TestNothingIsLost:
     def test_colour_and_pixel_shape(self, tmp_path: Path) -> None:
         color = ColorTags(5, 6, 5, full_range=True)
         clip = make_clip(tmp_path / "in.mp4", color=color, sar=Fraction(4, 3))
-        stylize_video(clip, tmp_path / "out.mp4", identity, crf=1)
+        stylize_video(clip, tmp_path / "out.mp4", identity, encoder=EncoderOptions(crf=1))
         with av.open(str(clip)) as one, av.open(str(tmp_path / "out.mp4")) as other:
             assert other.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
             for before, after in zip(one.decode(video=0), other.decode(video=0), strict=True):

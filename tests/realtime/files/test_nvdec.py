@@ -15,6 +15,7 @@ from impasto.realtime import stylize_video
 from impasto.realtime.engines.onnx_engine import OnnxEngine
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.engines.torch_gpu import TorchGpuEngine
+from impasto.realtime.files.codecs import EncoderOptions
 from impasto.realtime.files.nvdec import is_nv12_on_gpu, yuv420p_on_gpu
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import ColorTags, Frame, on_host, stacked
@@ -199,15 +200,13 @@ def test_a_whole_conversion(nvdec, tmp_path, codec):
         EngineOptions("great_wave", engine="torch", device="cuda"), log=lines.append
     )
     report = stylize_video(
-        nvdec, tmp_path / "out.mp4", stylizer, hwaccel="cuda", codec=codec, crf=18
+        *(nvdec, tmp_path / "out.mp4", stylizer),
+        encoder=EncoderOptions(codec=codec, crf=18),
+        hwaccel="cuda",
     )
     assert (report.frames, report.missing_frames) == (30, 0)
-    expected = stylize_video(
-        nvdec,
-        tmp_path / "cpu.mp4",
-        LazyStylizer(EngineOptions("great_wave", engine="torch"), print),
-        crf=18,
-    )
+    on_cpu = LazyStylizer(EngineOptions("great_wave", engine="torch"), print)
+    expected = stylize_video(nvdec, tmp_path / "cpu.mp4", on_cpu, encoder=EncoderOptions(crf=18))
     assert expected.frames == 30
     pictures = []
     for name in ("out.mp4", "cpu.mp4"):
