@@ -310,7 +310,9 @@ class TestWhatDoesNotFit:
         out = tmp_path / f"out{target}"
         report = stylize_video(clip, out, identity)
         assert [
-            note for note in report.notes if "audio" in note and "does not hold it; now" in note
+            note
+            for note in report.notes
+            if "audio" in note and "does not support it; re-encoded as" in note
         ]
         with av.open(str(out)) as container:
             stream = container.streams.audio[0]
