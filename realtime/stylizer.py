@@ -1,4 +1,4 @@
-"""An engine with colour and a memory around it: batches of frames to stylised frames."""
+"""Stylizes a stream of frames: an engine, running statistics, scene cuts, color, and flicker."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,27 +22,27 @@ from impasto.realtime.threads import side_by_side
 if TYPE_CHECKING:
     from impasto.realtime.temporal import blend, hold
 
-# How often the carried statistics are measured, and how far they then move. PSNR in dB against
+# Running statistics are updated at every UPDATE_INTERVAL-th frame, by MOMENTUM. PSNR in dB against
 # every frame's own statistics, on eight real clips (webcam to spinning dancer; in bf16, which alone
 # gives 53), mean of all and of the worst clip (`python -m impasto.models.training.check_folding`):
 #     every 3, by 0.3: 48.0, 41.7    every 5, by 0.3: 46.3, 39.3    every 10, by 0.3: 44.0, 34.2
 #     every 3, by 0.5: 49.6, 44.8    every 5, by 0.5: 47.7, 41.6    never: 39.8, 26.2
-# More weight, or a longer wait, shows as a jump at every refresh where the light changes. Every
-# fifth frame costs 15 to 25 % of the time at 640x360, 10 % at 1280x720.
-REFRESH_EVERY = 5
-REFRESH_WEIGHT = 0.3
-_DEPTH = 2 * REFRESH_EVERY  # runs under way before the first of them is taken
+# More momentum, or a longer interval, shows as a jump at every update where the light changes.
+# Every fifth frame costs 15 to 25 % of the time at 640x360, 10 % at 1280x720.
+UPDATE_INTERVAL = 5
+MOMENTUM = 0.3
+_DEPTH = 2 * UPDATE_INTERVAL  # groups started before the result of the first is taken
 
 
-class Run(NamedTuple):
-    """Frames that are computed together."""
+class _Group(NamedTuple):
+    """Frames that are stylized by one call of the engine."""
 
     frames: list[Frame]
-    refresh: bool = False  # a single frame, at which the statistics are measured
-    anew: bool = False  # it begins a scene: what is remembered from before it is worth nothing
+    updates: bool = False  # a single frame, at which the running statistics are updated
+    starts_scene: bool = False  # nothing remembered from before it is of use
 
 
-Painted = tuple[np.ndarray, Statistics | None]  # (N, H, W, 3), and the statistics it has
+_Result = tuple[np.ndarray, Statistics | None]  # (N, H, W, 3), and the statistics after it
 
 
 class Stylizer:
@@ -50,16 +50,16 @@ class Stylizer:
 
     is_video: norm statistics are a running average over the frames, measured afresh at every scene
     cut, where the engine can do that. If False, each frame is normalized by its own statistics.
-    keep_color: paint the luminance only.
+    keep_color: only the luminance is stylized; the chroma is that of the frame.
     steadiness: "hold" keeps inputs where only noise changed, and outputs where inputs stay alike;
     "flow" blends outputs along the motion, "raft" too, with RAFT for DIS (see temporal.blend); all
-    begin anew at a cut.
-    ahead: batches may be asked for before the frames of earlier ones have been taken. A CPU then
-    paints two frames side by side, half of its cores each: they need less of the cores' time than
-    two in turn with all of the cores, and no core waits for one that decodes or encodes meanwhile
-    (a conversion on two cores: 89 fps, 71 in turn).
+    start over at a cut.
+    ahead: batches may be taken from the iterator before the frames of earlier ones are consumed. A
+    CPU then stylizes two frames in parallel, half of its cores each: they need less of the cores'
+    time than two in turn with all of the cores, and no core waits for one that decodes or encodes
+    meanwhile (a conversion on two cores: 89 fps, 71 in turn).
 
-    The memory lasts from call to call, so a clip in pieces gives what the whole clip gives. Use a
+    The state lasts from call to call, so a clip in pieces gives what the clip as one gives. Use a
     new Stylizer for a new clip. Neither the batch size nor `ahead` changes a pixel by more than one
     level: frames are computed apart, but sums may run in another order.
     """
@@ -76,7 +76,7 @@ class Stylizer:
         steadiness: Steadiness = "off",
     ) -> None:
         self.engine, self.keep_color, self.steadiness = engine, keep_color, steadiness
-        self.carries = is_video and engine.carries
+        self.has_running_statistics = is_video and engine.has_running_statistics
         self._hold: hold.Hold | None = None
         self._blend: blend.StillBlend | blend.FlowBlend | None = None
         if steadiness == "hold":  # OpenCV loads for nothing else here
@@ -86,119 +86,122 @@ class Stylizer:
             self._hold, self._blend = Hold(), StillBlend()
         elif steadiness != "off":
             self._blend = _flow_blend(steadiness, engine.device)
-        remembers = self.carries or steadiness != "off"
-        self._begins_scene = CutDetector() if remembers else None
+        has_state = self.has_running_statistics or steadiness != "off"
+        self._starts_scene = CutDetector() if has_state else None
         # Whether frames may come as planes; they go out as they came. Others are made RGB first.
         self.takes_planes = (
-            self.carries and engine.reads_planes and not keep_color and steadiness == "off"
+            self.has_running_statistics
+            and engine.reads_planes
+            and not keep_color
+            and steadiness == "off"
         )
         self.takes_gpu = self.takes_planes and engine.reads_gpu  # planes may come on the GPU
         self._planar: dict[ColorTags, Engine] = {}
-        self._stylized = self._in_turn
-        if ahead and self.carries and engine.side_by_side:
-            self._stylized = self._side_by_side
+        self._run = self._run_in_turn
+        if ahead and self.has_running_statistics and engine.concurrency > 1:
+            self._run = self._run_in_parallel
         self._statistics: Statistics | None = None
         self._shape: tuple[int, ...] = ()
-        self._age = 0  # frames that the statistics have served for
+        self._age = 0  # frames stylized with the current statistics
 
     def __call__(self, batches: Iterable[list[Frame]]) -> Iterator[Frame]:
-        runs = (run for batch in batches for run in self._runs(batch))
-        for run, images in self._stylized(runs):
-            if self._blend and run.anew:
+        groups = (group for batch in batches for group in self._groups(batch))
+        for group, images in self._run(groups):
+            if self._blend and group.starts_scene:
                 self._blend.reset()
-            for frame, stylized in zip(run.frames, images, strict=True):
+            for frame, stylized in zip(group.frames, images, strict=True):
                 if self._blend:
                     stylized = self._blend(frame.image, stylized)
                 if self.keep_color:
                     stylized = with_color_of(stylized, frame.image)
                 yield replace(frame, image=stylized)
 
-    def _runs(self, batch: list[Frame]) -> Iterator[Run]:
-        """The batch in pieces; a frame where a refresh is due is one, whatever the batch size."""
+    def _groups(self, batch: list[Frame]) -> Iterator[_Group]:
+        """The batch in groups; a frame at which statistics are updated is a group of its own."""
         frames: list[Frame] = []
-        begins = False  # `frames` a scene
+        starts_scene = False  # of `frames`
         for frame in map(self._readable, batch):
-            cut = self._begins_scene is not None and self._begins_scene(frame)
-            anew = cut or frame.image.shape != self._shape
-            refresh = self.carries and (anew or self._age == REFRESH_EVERY)
-            if frames and (anew or refresh):
-                yield Run(frames, anew=begins)
+            is_cut = self._starts_scene is not None and self._starts_scene(frame)
+            is_new = is_cut or frame.image.shape != self._shape
+            updates = self.has_running_statistics and (is_new or self._age == UPDATE_INTERVAL)
+            if frames and (is_new or updates):
+                yield _Group(frames, starts_scene=starts_scene)
                 frames = []
-            begins = anew or (begins and bool(frames))
+            starts_scene = is_new or (starts_scene and bool(frames))
             self._shape = frame.image.shape
-            self._age = 1 if refresh else self._age + 1
-            if self._hold and anew:
+            self._age = 1 if updates else self._age + 1
+            if self._hold and is_new:
                 self._hold.reset()
             if self._hold:
                 frame = replace(frame, image=self._hold(frame.image))
             frames.append(frame)
-            if refresh:
-                yield Run(frames, refresh, anew)
+            if updates:
+                yield _Group(frames, updates, is_new)
                 frames = []
         if frames:
-            yield Run(frames, anew=begins)
+            yield _Group(frames, starts_scene=starts_scene)
 
     def _readable(self, frame: Frame) -> Frame:
         """The frame itself, or as RGB where planes cannot be read."""
-        if not self.takes_gpu or min(frame.size) < self.engine.smallest:
+        if not self.takes_gpu or min(frame.size) < self.engine.min_size:
             frame = replace(frame, image=on_host(frame.image))
         if frame.color is None:
             return frame
-        if not self.takes_planes or min(frame.size) < self.engine.smallest:
+        if not self.takes_planes or min(frame.size) < self.engine.min_size:
             return replace(frame, image=rgb_of(frame), color=None)
         if frame.color not in self._planar:  # here, where there are all of the cores
-            self._planar[frame.color] = self.engine.for_planes(frame.color)
+            self._planar[frame.color] = self.engine.for_yuv420(frame.color)
         return frame
 
-    def _in_turn(self, runs: Iterator[Run]) -> Iterator[tuple[Run, np.ndarray]]:
-        for run in runs:
-            images, self._statistics = self._paint(run, self._statistics)
-            yield run, images
+    def _run_in_turn(self, groups: Iterator[_Group]) -> Iterator[tuple[_Group, np.ndarray]]:
+        for group in groups:
+            images, self._statistics = self._stylize(group, self._statistics)
+            yield group, images
 
-    def _side_by_side(self, runs: Iterator[Run]) -> Iterator[tuple[Run, np.ndarray]]:
-        """As `_in_turn`, on some threads.
+    def _run_in_parallel(self, groups: Iterator[_Group]) -> Iterator[tuple[_Group, np.ndarray]]:
+        """As `_run_in_turn`, on some threads.
 
-        Statistics come from statistics, so the refreshes are a chain. Each is begun before the
-        frames between the last one and itself, which then keep the other threads busy: so none
-        waits for what nobody has begun.
+        Statistics are computed from statistics, so the updates are a chain. Each is submitted
+        before the groups between the last one and itself, which then keep the other threads busy:
+        so no thread waits for an update that was not yet submitted.
         """
-        refreshed: Future[Painted] = Future()
-        refreshed.set_result((np.empty(0), self._statistics))
-        started: deque[tuple[Run, Future[Painted]]] = deque()
-        between: list[Run] = []
+        updated: Future[_Result] = Future()
+        updated.set_result((np.empty(0), self._statistics))
+        started: deque[tuple[_Group, Future[_Result]]] = deque()
+        between: list[_Group] = []
 
         engine = self.engine
-        with side_by_side(engine.use_half_the_cores, threads=engine.callers) as threads:
+        with side_by_side(engine.limit_threads, threads=engine.concurrency) as threads:
 
-            def start(run: Run, refreshed: Future[Painted]) -> Future[Painted]:
-                return threads.submit(lambda: self._paint(run, refreshed.result()[1]))
+            def start(group: _Group, updated: Future[_Result]) -> Future[_Result]:
+                return threads.submit(lambda: self._stylize(group, updated.result()[1]))
 
-            for run in runs:
-                if run.refresh:
-                    last, refreshed = refreshed, start(run, refreshed)
+            for group in groups:
+                if group.updates:
+                    last, updated = updated, start(group, updated)
                     started.extend((other, start(other, last)) for other in between)
-                    started.append((run, refreshed))
+                    started.append((group, updated))
                     between.clear()
                 else:
-                    between.append(run)
+                    between.append(group)
                 while started and (len(started) > _DEPTH or started[0][1].done()):
-                    run, painted = started.popleft()
-                    yield run, painted.result()[0]
-            started.extend((run, start(run, refreshed)) for run in between)
-            for run, painted in started:
-                yield run, painted.result()[0]
-        self._statistics = refreshed.result()[1]
+                    group, result = started.popleft()
+                    yield group, result.result()[0]
+            started.extend((group, start(group, updated)) for group in between)
+            for group, result in started:
+                yield group, result.result()[0]
+        self._statistics = updated.result()[1]
 
-    def _paint(self, run: Run, statistics: Statistics | None) -> Painted:
-        images = stacked([frame.image for frame in run.frames])
-        color = run.frames[0].color
+    def _stylize(self, group: _Group, statistics: Statistics | None) -> _Result:
+        images = stacked([frame.image for frame in group.frames])
+        color = group.frames[0].color
         engine = self.engine if color is None else self._planar[color]
-        if run.refresh:
-            before = None if run.anew else statistics
-            return engine.refresh(images, before, REFRESH_WEIGHT)
+        if group.updates:
+            before = None if group.starts_scene else statistics
+            return engine.update(images, before, MOMENTUM)
         if statistics is None:
             return engine(images), None
-        return engine.carry(images, statistics), statistics
+        return engine.stylize(images, statistics), statistics
 
 
 def _flow_blend(steadiness: Steadiness, device: str) -> "blend.FlowBlend":

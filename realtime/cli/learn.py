@@ -39,12 +39,12 @@ def learn(
     Ctrl-C stops it; the same command goes on from there.
     """
     from impasto.models.training.train import Recipe
-    from impasto.realtime.engines.torch_engine import torch_device
+    from impasto.realtime.engines.torch_engine import resolve_device
     from impasto.realtime.painting.learn import Lesson
     from impasto.realtime.painting.learn import learn as learn_it
 
     recipe = Recipe(steps=steps, style_weight=style_weight)
-    lesson = Lesson(painting, photos or [], target, recipe, overwrite, torch_device(device))
+    lesson = Lesson(painting, photos or [], target, recipe, overwrite, resolve_device(device))
     try:
         with progress_bar() as bar:
             learnt = learn_it(lesson, bar.stage)

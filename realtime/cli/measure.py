@@ -61,7 +61,7 @@ def bench(
     if style is None:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")
     mixture_of(style)  # an unknown style is told before anything heavy is loaded
-    from impasto.realtime.engines.torch_engine import torch_device
+    from impasto.realtime.engines.torch_engine import resolve_device
 
     def measuring(part: str) -> None:
         if not json:
@@ -75,14 +75,14 @@ def bench(
     elif gatys:
         from impasto.realtime.measure.bench_gatys import bench_gatys
 
-        found = bench_gatys(style, device=torch_device(device), say=measuring)
+        found = bench_gatys(style, device=resolve_device(device), say=measuring)
         show = show_gatys
     else:
         from impasto.realtime.measure.bench import CLIP
         from impasto.realtime.measure.bench import bench as measure
 
         clip = CLIP if clip is None and CLIP.is_file() else clip
-        device = torch_device(device)
+        device = resolve_device(device)
         found = measure(style, clip=clip, device=device, quick=quick, say=measuring)
         show = show_speeds
     if json:

@@ -115,7 +115,7 @@ def paint(
     if mask and len(mask) != len(style) and (len(mask), len(style)) != (1, 2):
         raise typer.BadParameter("Give a --mask for each painting, or one for two paintings.")
     from impasto.models.gatys.optimize import settings_of
-    from impasto.realtime.engines.torch_engine import torch_device
+    from impasto.realtime.engines.torch_engine import resolve_device
     from impasto.realtime.painting import paint as painting
 
     given = {
@@ -139,7 +139,7 @@ def paint(
         "levels": levels,
     }
     settings = settings_of(preset, given)
-    where = torch_device(device)
+    where = resolve_device(device)
     tell: Callable[[str], None] = (lambda line: None) if json else say
     if study is not None:
         from impasto.realtime.painting.study import write_study

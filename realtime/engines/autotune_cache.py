@@ -1,4 +1,4 @@
-"""Which engine is the fastest on this machine: measured once, and remembered."""
+"""A cache of the fastest engine for each network, device and precision on this machine."""
 
 import json
 import os
@@ -13,47 +13,47 @@ from platformdirs import user_cache_path
 
 from impasto.realtime.cpu import computing_threads
 
-_ENGINES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino")
+_LIBRARIES = ("impasto", "torch", "onnxruntime", "onnxruntime-gpu", "openvino")
 
 
-class Known(NamedTuple):
-    """What was found."""
+class AutotuneResult(NamedTuple):
+    """The fastest engine, and its speed beside that of the others, in a line."""
 
     engine: str
     reason: str
 
 
-def recall(*case: str) -> Known | None:
-    """What was remembered for a case (network, device, precision) on this machine, if anything.
+def load(*case: str) -> AutotuneResult | None:
+    """The result stored for a case (network, device, precision); None if there is none.
 
-    A machine is its processor, how many cores of it, and the versions that do the work: another
-    of any of them is measured anew.
+    The cache key is CPU model, core count and library versions too; if one changes, the engines are
+    timed again.
     """
     try:
-        return Known(**json.loads(_path(case).read_text()))
+        return AutotuneResult(**json.loads(_path(case).read_text()))
     except (OSError, ValueError, TypeError):
-        return None  # nothing yet, or nothing legible: it is only a memory
+        return None  # a missing or broken file only means that the engines are timed again
 
 
-def remember(*case: str, found: Known) -> None:
-    """Keep it. Where nothing can be written, it is measured again the next time."""
+def store(*case: str, result: AutotuneResult) -> None:
+    """Store a result. Where the file cannot be written, the engines are timed the next time too."""
     path = _path(case)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(found._asdict()))
+        partial.write_text(json.dumps(result._asdict()))
         partial.replace(path)
 
 
 def _path(case: tuple[str, ...]) -> Path:
     machine = (platform.machine(), _processor(), str(computing_threads()), *case)
-    versions = (_version(name) for name in ("impasto", *_ENGINES))
+    versions = (_version(name) for name in _LIBRARIES)
     name = sha256("\n".join([*machine, *versions]).encode()).hexdigest()[:16]
     return user_cache_path("impasto") / "speeds" / f"{name}.json"
 
 
 def _processor() -> str:
-    with suppress(OSError):  # Linux; elsewhere the platform module knows as much
+    with suppress(OSError):  # Linux; elsewhere the platform module is as good
         lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
         return " ".join(x for x in lines if x.startswith(("model name", "flags", "Features")))
     return platform.processor()

@@ -1,12 +1,17 @@
-"""What turns a batch of pictures into stylised ones: engines, all of them called alike.
+"""The interface of all engines: what runs a style network over a batch of frames.
 
-An engine takes and gives (N, H, W, 3) uint8 RGB, any N, H and W. Called as a function it looks at
-each picture alone. A video is stylised with `carry`: the norm statistics that one frame needs come
-from the frames before it (see fast.norm_folding), which is faster and steadier. They go in and
-come out; an engine keeps nothing between frames but weights already folded.
+An engine takes and gives (N, H, W, 3) uint8 RGB, any N, H and W. Its network normalizes each
+channel by a mean and a variance; there are three ways to have these:
+
+- called as a function, an engine uses the statistics of each frame itself (instance norm);
+- `stylize` uses frozen statistics, which are given: folded into the convolutions, they cost
+  nothing, and a video flickers less (see models.fast.norm_folding);
+- `update` moves running statistics towards those of one frame, and returns them.
+
+Statistics go in and come out; an engine keeps nothing between frames but folded weights.
 
 PyTorch, ONNX Runtime (one for CPUs, one for GPUs) and OpenVINO have modules of their own, loaded
-when they are wanted: PyTorch alone takes longer to load than everything else until the first frame.
+when first used: PyTorch alone takes longer to load than everything else until the first frame.
 """
 
 from __future__ import annotations
@@ -28,118 +33,128 @@ Statistics = Any  # of norms; what an engine gives, the same engine takes
 
 
 class Engine(ABC):
-    """What all engines have in common: their names, and sizes below what a network can take."""
+    """What all engines have in common: their names, and frames smaller than the network's minimum.
+
+    min_size: pixels a side that the network needs; smaller frames are padded, and cropped again.
+    """
 
     name: str
     device: str
     precision: str
-    reason: str = "as asked"  # why this engine, in a line
-    carries: bool = False  # whether `carry` and `refresh` are there
-    side_by_side: bool = False  # whether two threads may call it at once, and gain by it
-    callers: int = 2  # how many do; one more than it computes at once has the next frame ready
-    reads_planes: bool = False  # whether `for_planes` is there
+    reason: str = "as asked"  # why this engine was chosen, in a line
+    has_running_statistics: bool = False  # whether `stylize` and `update` are available
+    # How many threads gain by calling it at once. One more than it computes at once has the next
+    # frame ready. 1: it must be called from one thread.
+    concurrency: int = 1
+    reads_planes: bool = False  # whether `for_yuv420` is there
     reads_gpu: bool = False  # whether frames may lie on the GPU, as a torch.Tensor
 
-    def __init__(self, smallest: int) -> None:
-        self.smallest = smallest  # px a side that it takes as it is; less is enlarged
-        self.notes: list[str] = []  # what a user should be told, a line each; may grow
+    def __init__(self, min_size: int) -> None:
+        self.min_size = min_size
+        self.notes: list[str] = []  # for the user, a line each; may grow
 
     @property
     def settled(self) -> bool:
-        """Whether it is as fast as it will be for the network and size of now."""
+        """Whether it is as fast as it will be for the current network and frame size."""
         return True
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """Stylise each picture by itself."""
+        """Stylize each frame with its own norm statistics."""
         height, width = frames.shape[1:3]
-        return self._stylize(self._enlarged(frames))[:, :height, :width]
+        return self._stylize_instance(self._padded(frames))[:, :height, :width]
 
-    def carry(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
-        """Stylise every frame with these norm statistics."""
+    def stylize(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
+        """Stylize every frame with these norm statistics."""
         height, width = frames.shape[1:3]
-        return self._carry(self._enlarged(frames), statistics)[:, :height, :width]
+        return self._stylize_frozen(self._padded(frames), statistics)[:, :height, :width]
 
-    def refresh(
-        self, frame: np.ndarray, statistics: Statistics | None, weight: float
+    def update(
+        self, frame: np.ndarray, statistics: Statistics | None, momentum: float
     ) -> tuple[np.ndarray, Statistics]:
-        """Stylise one frame, (1, H, W, 3), with `statistics` moved towards its own by `weight`.
+        """Stylize one frame, (1, H, W, 3), and bring the running statistics up to date with it.
 
-        Returns these too. None: the frame's own alone, as for the first of a scene.
+        new = (1 - momentum) * statistics + momentum * (those of the frame), as in PyTorch's norms;
+        the frame is normalized by the new ones. statistics: None, for the first frame of a scene,
+        takes the frame's own. Returns the stylized frame and the new statistics.
         """
         height, width = frame.shape[1:3]
         if statistics is None:
-            statistics, weight = self._start, 1.0
-        stylized, renewed = self._refresh(self._enlarged(frame), statistics, weight)
-        return stylized[:, :height, :width], renewed
+            statistics, momentum = self._initial_statistics, 1.0
+        stylized, new = self._stylize_running(self._padded(frame), statistics, momentum)
+        return stylized[:, :height, :width], new
 
     @abstractmethod
     def replace(self, network: nn.Module | Weights) -> None:
-        """Paint with `network`, of the same kind and form, from the next frame on.
+        """Use `network`, of the same architecture and size, from the next frame on.
 
-        Statistics of the one before say nothing about it: the next call is `refresh` with None.
-        Not while another thread is using the engine. PyTorch only takes over the weights; ONNX
-        Runtime builds its sessions anew.
+        Statistics of the last network do not fit it: the next call is `update` with None. Not
+        while another thread is using the engine. PyTorch only copies the weights; ONNX Runtime
+        and OpenVINO build new graphs.
         """
 
-    def for_planes(self, color: ColorTags) -> Engine:
-        """An engine of the same network, for frames that are planes of these colours.
+    def for_yuv420(self, color: ColorTags) -> Engine:
+        """An engine of the same network, for frames that are planes of these colors.
 
-        It takes and gives (N, 3 H / 2, W) uint8 (see fast.yuv420), H and W even. What it gives is
-        never RGB, and with PyTorch neither is what it reads: the weights of the last layer and the
-        first convert. Chroma is read as it is stored, one sample for 2x2 pixels. What it has to
-        tell goes into the `notes` of this one.
+        It takes and gives (N, 3 H / 2, W) uint8 (see models.fast.yuv420), H and W even. What it
+        gives is never RGB, and with PyTorch neither is what it reads: the weights of the last layer
+        and the first convert. Chroma is read as it is stored, one sample for 2x2 pixels. Its
+        `notes` are those of this one.
         """
-        engine = self._for_planes(color)
+        engine = self._for_yuv420(color)
         engine.notes = self.notes
         return engine
 
     def on_device(self, frames: np.ndarray, statistics: Statistics) -> Callable[[], None]:
-        """What paints these frames again each time it is called, and waits until they are painted.
+        """A function that stylizes these frames each time it is called, and waits for the result.
 
-        They lie on the GPU and stay there, and so does what is painted: for measuring.
+        Frames and result stay on the GPU: for benchmarks. EngineError for engines on the CPU.
         """
         raise EngineError(f"the {self.name} engine computes on the host")
 
-    def get_ready(self, height: int, width: int) -> None:  # noqa: B027  (nothing to do is an answer)
-        """Do what the first frames of this size would wait for, in a video. From any thread."""
+    def warm_up(self, height: int, width: int) -> None:  # noqa: B027  (optional)
+        """Compile what the first video frames of this size would wait for. From any thread."""
 
-    def use_half_the_cores(self) -> None:  # noqa: B027  (nothing to do is an answer)
-        """Called on each of two threads that are to work side by side."""
+    def limit_threads(self) -> None:  # noqa: B027  (optional)
+        """Use half of the cores for calls from this thread, as two threads call at once."""
 
-    def _enlarged(self, frames: np.ndarray) -> np.ndarray:
-        """With the last row and column repeated up to the network's smallest size."""
-        lack = [max(0, self.smallest - size) for size in frames.shape[1:3]]
+    def _padded(self, frames: np.ndarray) -> np.ndarray:
+        """Frames with the last row and column repeated up to `min_size`."""
+        lack = [max(0, self.min_size - size) for size in frames.shape[1:3]]
         if not any(lack):
             return frames
         return np.pad(frames, ((0, 0), (0, lack[0]), (0, lack[1]), (0, 0)), mode="edge")
 
-    @abstractmethod
-    def _stylize(self, frames: np.ndarray) -> np.ndarray: ...
+    def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
+        """By way of running statistics: with a momentum of 1 they are the frame's own."""
+        alone = (
+            self._stylize_running(frame[None], self._initial_statistics, 1.0) for frame in frames
+        )
+        return np.concatenate([stylized for stylized, _ in alone])
 
-    def _for_planes(self, color: ColorTags) -> Engine:
+    def _for_yuv420(self, color: ColorTags) -> Engine:
         raise EngineError(f"the {self.name} engine reads RGB only")
 
-    _start: Statistics
+    _initial_statistics: Statistics  # mean 0, variance 1, of as many channels as are normed
 
-    def _carry(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
-        raise EngineError(f"the {self.name} engine carries no statistics for this network")
+    def _stylize_frozen(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
+        raise EngineError(f"the {self.name} engine has no running statistics for this network")
 
-    def _refresh(
-        self, frame: np.ndarray, statistics: Statistics, weight: float
+    def _stylize_running(
+        self, frame: np.ndarray, statistics: Statistics, momentum: float
     ) -> tuple[np.ndarray, Statistics]:
-        raise EngineError(f"the {self.name} engine carries no statistics for this network")
+        raise EngineError(f"the {self.name} engine has no running statistics for this network")
 
 
 class IdentityEngine(Engine):
-    """Gives every picture back: what the rest of the program costs without a network."""
+    """Returns every frame unchanged: for measuring the program without a network."""
 
     name, device, precision = "identity", "cpu", "uint8"
 
     def __init__(self) -> None:
-        super().__init__(smallest=1)
+        super().__init__(min_size=1)
 
     def replace(self, network: nn.Module | Weights) -> None:
         pass
 
-    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+    def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return frames.copy()

@@ -1,4 +1,4 @@
-"""Frames in batches that a device has memory for."""
+"""Splits batches of frames into as many as a device has memory for."""
 
 from collections.abc import Callable
 
@@ -7,42 +7,42 @@ import numpy as np
 from impasto.models.errors import EngineError
 from impasto.realtime.engines.base import Engine
 
-_MOST = 64
+_MAX_BATCH = 64
 
 
-class RanOut(Exception):
-    """A device has no memory left for so many frames at once."""
+class DeviceMemoryError(Exception):
+    """A device has no memory left for this many frames at once."""
 
 
-class Batches:
-    """Hands frames on in batches, smaller ones after the device ran out of memory.
+class SplitBatches:
+    """Runs frames in batches, in smaller ones after the device ran out of memory.
 
     Batches are for GPUs: on the CPU a frame of four takes about as long as one alone (640x360: 6.0
     against 6.2 ms).
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine, self._most = engine, _MOST
+        self._engine, self._max_batch = engine, _MAX_BATCH
 
-    def __call__(self, frames: np.ndarray, paint: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """All of `frames` through `paint`, which may raise RanOut. Raises EngineError."""
-        painted: list[np.ndarray] = []
-        while (done := sum(map(len, painted))) < len(frames):
-            part = frames[done : done + self._most]
+    def __call__(self, frames: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """All of `frames` through `run`, which may raise DeviceMemoryError. Raises EngineError."""
+        results: list[np.ndarray] = []
+        while (done := sum(map(len, results))) < len(frames):
+            batch = frames[done : done + self._max_batch]
             try:
-                painted.append(paint(part))
-            except RanOut:
-                self._use_less(len(part))
-        return painted[0] if len(painted) == 1 else np.concatenate(painted)
+                results.append(run(batch))
+            except DeviceMemoryError:
+                self._reduce(len(batch))
+        return results[0] if len(results) == 1 else np.concatenate(results)
 
-    def _use_less(self, batch: int) -> None:
+    def _reduce(self, batch: int) -> None:
         device = self._engine.device
         if batch == 1:
             raise EngineError(
                 f"one frame does not fit into the memory of {device}; "
                 "use a smaller --size, or --device cpu"
             ) from None
-        self._most = batch // 2
+        self._max_batch = batch // 2
         self._engine.notes.append(
-            f"{device} ran out of memory: batches of {self._most} from here on"
+            f"{device} ran out of memory: batches of {self._max_batch} from here on"
         )

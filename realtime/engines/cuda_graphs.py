@@ -1,6 +1,6 @@
-"""Functions of tensors that are recorded once for each shape, and then only replayed: CUDA graphs.
+"""CUDA graphs: functions of tensors that are captured once for each shape, and then only replayed.
 
-A network of ours is some fifty small kernels a frame. To start them one by one from Python takes
+A network of ours is some fifty small kernels a frame. To launch them one by one from Python takes
 longer than a GPU takes to run them.
 """
 
@@ -13,28 +13,28 @@ from torch import Tensor
 from impasto.models.errors import first_line
 
 Tensors = tuple[Tensor, ...]
-# Runs what it is given once, and remembers every operation with its memory: gives what repeats them
-# all, and the tensors in which the results then are.
+# Runs a function once, and records its kernels with their memory: returns what replays them all,
+# and the tensors that the results are then in.
 Capture = Callable[[Callable[[], Tensors]], tuple[Callable[[], object], Tensors]]
 
-_FIRST_CALLS = 2  # of a shape, that run as ever: it may not come again
-_SHAPES_KEPT = 4
+_WARMUP_CALLS = 2  # run eagerly before capture: a shape seen once is not worth a graph
+_MAX_SHAPES = 4
 
 
-class Recorded(NamedTuple):
-    """What is repeated, and where its inputs and outputs are."""
+class _Graph(NamedTuple):
+    """A captured call: what replays it, and where its inputs and outputs are."""
 
     inputs: Tensors
     replay: Callable[[], object]
     outputs: Tensors
 
 
-class Captured:
-    """`function`, captured when a shape comes for the third time.
+class GraphedFunction:
+    """A function that is captured at the third call with inputs of the same shapes.
 
-    function: of tensors on `device`; gives a tuple of such. It may read other tensors too, if these
-    stay where they are until `forget` is called. complain: is given a line if it can't be captured,
-    and everything runs as ever. What a call gives is overwritten by the next call.
+    function: from tensors on `device` to a tuple of tensors. It may read other tensors too, if
+    these stay where they are until `reset` is called. log: called with a line if it cannot be
+    captured, and all calls run eagerly. The outputs are overwritten by the next call.
     """
 
     def __init__(
@@ -42,59 +42,59 @@ class Captured:
         function: Callable[..., Tensors],
         device: str,
         capture: Capture,
-        complain: Callable[[str], object],
+        log: Callable[[str], object],
     ) -> None:
         self._function, self._device = function, device
-        self._capture, self._complain = capture, complain
-        self._works = True
-        self.forget()
+        self._capture, self._log = capture, log
+        self._can_capture = True
+        self.reset()
 
-    def forget(self) -> None:
-        """Capture everything anew; frees the memory of what was."""
-        self._recorded: dict[tuple[torch.Size, ...], Recorded] = {}
+    def reset(self) -> None:
+        """Drop all graphs, and free their memory; calls are counted from zero."""
+        self._graphs: dict[tuple[torch.Size, ...], _Graph] = {}
         self._calls: dict[tuple[torch.Size, ...], int] = {}
 
-    def __call__(self, *given: Tensor) -> Tensors:
-        """given: on the device; or on the host, best in pinned memory."""
-        shapes = tuple(x.shape for x in given)
-        recorded = self._recorded.get(shapes)
-        if recorded is None:
+    def __call__(self, *inputs: Tensor) -> Tensors:
+        """inputs: on the device; or on the host, best in pinned memory."""
+        shapes = tuple(x.shape for x in inputs)
+        graph = self._graphs.get(shapes)
+        if graph is None:
             self._calls[shapes] = calls = self._calls.get(shapes, 0) + 1
-            if self._works and calls > _FIRST_CALLS:
-                recorded = self._record(shapes, given)
-        if recorded is None:
-            return self._function(*(x.to(self._device, non_blocking=True) for x in given))
-        for place, x in zip(recorded.inputs, given, strict=True):
-            place.copy_(x, non_blocking=True)
-        recorded.replay()
-        return recorded.outputs
+            if self._can_capture and calls > _WARMUP_CALLS:
+                graph = self._captured(shapes, inputs)
+        if graph is None:
+            return self._function(*(x.to(self._device, non_blocking=True) for x in inputs))
+        for static, x in zip(graph.inputs, inputs, strict=True):
+            static.copy_(x, non_blocking=True)
+        graph.replay()
+        return graph.outputs
 
-    def _record(self, shapes: tuple[torch.Size, ...], given: Tensors) -> Recorded | None:
-        inputs = tuple(torch.empty_like(x, device=self._device, pin_memory=False) for x in given)
-        for place, x in zip(inputs, given, strict=True):
-            place.copy_(x)
+    def _captured(self, shapes: tuple[torch.Size, ...], inputs: Tensors) -> _Graph | None:
+        static = tuple(torch.empty_like(x, device=self._device, pin_memory=False) for x in inputs)
+        for to, x in zip(static, inputs, strict=True):
+            to.copy_(x)
         try:
-            # On this very thread: cuDNN's choice of algorithms is remembered for each.
-            self._function(*inputs)
-            replay, outputs = self._capture(lambda: self._function(*inputs))
+            # On this very thread: cuDNN keeps its choice of algorithms for each thread.
+            self._function(*static)
+            replay, outputs = self._capture(lambda: self._function(*static))
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            self._works = False
-            self._complain(f"no CUDA graphs in PyTorch: {first_line(error)}")
+            self._can_capture = False
+            self._log(f"no CUDA graphs in PyTorch: {first_line(error)}")
             return None
-        if len(self._recorded) >= _SHAPES_KEPT:
-            oldest = next(iter(self._recorded))
-            del self._recorded[oldest], self._calls[oldest]
-        recorded = self._recorded[shapes] = Recorded(inputs, replay, outputs)
-        return recorded
+        if len(self._graphs) >= _MAX_SHAPES:
+            oldest = next(iter(self._graphs))
+            del self._graphs[oldest], self._calls[oldest]
+        graph = self._graphs[shapes] = _Graph(static, replay, outputs)
+        return graph
 
 
 def cuda_graph(run: Callable[[], Tensors]) -> tuple[Callable[[], object], Tensors]:
     """A `Capture` of the current stream, which must not be the default one."""
     graph = torch.cuda.CUDAGraph()
     stream = torch.cuda.current_stream()
-    # "thread_local": a decoder may use the GPU meanwhile, from a thread of its own.
+    # "thread_local": a decoder may use the GPU at the same time, from a thread of its own.
     with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         outputs = run()
     return graph.replay, outputs

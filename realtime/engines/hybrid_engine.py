@@ -22,7 +22,7 @@ from impasto.realtime.threads import Errand
 _RESTING = 10  # frames of one network and one size, after which it is worth while to get ready
 
 
-def open_settling(
+def open_hybrid_engine(
     network: TransformNet, *, device: str = "auto", precision: str = "auto", size: tuple[int, int]
 ) -> Engine:
     """For a network that may change at any moment: a `SettlingEngine`, or else PyTorch alone.
@@ -31,11 +31,11 @@ def open_settling(
     """
     if device != "cuda" and not cuda_devices() and precision in ("auto", "bf16"):
         with suppress(EngineError):
-            return SettlingEngine(network)
+            return HybridEngine(network)
     return open_engine(network, engine="torch", device=device, precision=precision, size=size)
 
 
-class SettlingEngine(Engine):
+class HybridEngine(Engine):
     """Two engines as one: PyTorch at once, and a faster one as soon as that is ready.
 
     PyTorch takes over the weights of another network within a frame. OpenVINO paints 1280x720 in
@@ -47,16 +47,16 @@ class SettlingEngine(Engine):
     OpenVINO, and where the processor has no bfloat16.
     """
 
-    name, device, carries = "torch, then openvino", "cpu", True
+    name, device, has_running_statistics = "torch, then openvino", "cpu", True
 
     def __init__(self, network: TransformNet) -> None:
         self._quick = open_engine(network, engine="torch", device="cpu")
-        super().__init__(self._quick.smallest)
+        super().__init__(self._quick.min_size)
         self.precision = self._quick.precision
         if self.precision != "bf16":
             raise EngineError(f"OpenVINO is no faster than PyTorch in {self.precision}")
         self._fast = _fast_engine(network)
-        self._start = self._quick._start
+        self._initial_statistics = self._quick._initial_statistics
         self._network: nn.Module = network
         self._fast_network: nn.Module = network
         self._size, self._fast_size = (0, 0), (0, 0)  # of now; what the fast one is ready for
@@ -72,18 +72,18 @@ class SettlingEngine(Engine):
     def settled(self) -> bool:
         return (self._fast_network, self._fast_size) == (self._network, self._size)
 
-    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+    def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._engine_for(frames)(frames)
 
-    def _carry(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
         engine = self._engine_for(frames)
-        return engine.carry(frames, _statistics_for(engine, statistics))
+        return engine.stylize(frames, _statistics_for(engine, statistics))
 
-    def _refresh(
+    def _stylize_running(
         self, frame: np.ndarray, statistics: Statistics, weight: float
     ) -> tuple[np.ndarray, Statistics]:
         engine = self._engine_for(frame)
-        return engine.refresh(frame, _statistics_for(engine, statistics), weight)
+        return engine.update(frame, _statistics_for(engine, statistics), weight)
 
     def _engine_for(self, frames: np.ndarray) -> Engine:
         size = frames.shape[1], frames.shape[2]
@@ -103,7 +103,7 @@ class SettlingEngine(Engine):
         self, network: nn.Module, size: tuple[int, int]
     ) -> tuple[Engine, nn.Module, tuple[int, int]]:
         engine = self._fast if network is self._fast_network else _fast_engine(network)
-        engine.get_ready(*size)
+        engine.warm_up(*size)
         return engine, network, size
 
 

@@ -46,19 +46,19 @@ class OnnxEngine(Engine):
     name, device, precision = "onnxruntime", "cpu", "fp32"
 
     def __init__(self, network: nn.Module | Weights, *, color: ColorTags | None = None) -> None:
-        super().__init__(smallest=architectures.MARGIN + architectures.STRIDE)
+        super().__init__(min_size=architectures.MARGIN + architectures.STRIDE)
         self.color = color
         self.replace(network)
-        self.carries = self.reads_planes = isinstance(self.network, Weights)
-        if self.carries:
+        self.has_running_statistics = self.reads_planes = isinstance(self.network, Weights)
+        if self.has_running_statistics:
             (channels,) = self._session("renewed").get_inputs()[1].shape
-            self._start = Norms.neutral(channels)
+            self._initial_statistics = Norms.neutral(channels)
 
     def replace(self, network: nn.Module | Weights) -> None:
         self.network = as_weights(network)
         self._sessions: dict[NormStatistics, Any] = {}
 
-    def _for_planes(self, color: ColorTags) -> Engine:
+    def _for_yuv420(self, color: ColorTags) -> Engine:
         return OnnxEngine(self.network, color=color)
 
     def _session(self, kind: NormStatistics) -> Any:
@@ -72,13 +72,13 @@ class OnnxEngine(Engine):
         inputs = {name: np.asarray(x, order="C") for name, x in given.items()}
         return self._session(kind).run(None, inputs)
 
-    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+    def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._run("own", frames)[0]
 
-    def _carry(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
         return self._run("carried", frames, **statistics._asdict())[0]
 
-    def _refresh(
+    def _stylize_running(
         self, frame: np.ndarray, statistics: Norms, weight: float
     ) -> tuple[np.ndarray, Norms]:
         given = {"weight": np.float32(weight), **statistics._asdict()}

@@ -17,7 +17,7 @@ from impasto.models import architectures
 from impasto.models.errors import EngineError, first_line
 from impasto.models.styles import Weights, network_of
 from impasto.realtime.engines.base import Engine
-from impasto.realtime.engines.batches import Batches, RanOut
+from impasto.realtime.engines.batches import DeviceMemoryError, SplitBatches
 from impasto.realtime.engines.onnx_engine import Norms, as_weights
 from impasto.realtime.frame import ColorTags
 
@@ -63,24 +63,24 @@ class OnnxGpuEngine(Engine):
         color: ColorTags | None = None,
         options: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(smallest=architectures.MARGIN + architectures.STRIDE)
+        super().__init__(min_size=architectures.MARGIN + architectures.STRIDE)
         require(provider)
         self.provider, self.precision, self.color = provider, precision, color
         self.device = "cpu" if provider == "cpu" else "cuda"
         if provider == "tensorrt":
             self.name = "tensorrt"
         self._options = dict(options or {})
-        self._batches = Batches(self)
+        self._split = SplitBatches(self)
         self.replace(network)
-        self.carries = self.reads_planes = isinstance(self.network, Weights)
-        if self.carries:
-            self._start = Norms.neutral(self._channels())
+        self.has_running_statistics = self.reads_planes = isinstance(self.network, Weights)
+        if self.has_running_statistics:
+            self._initial_statistics = Norms.neutral(self._channels())
 
     def replace(self, network: nn.Module | Weights) -> None:
         self.network = as_weights(network)
         self._bound: dict[tuple[NormStatistics, tuple[int, ...]], Bound] = {}
 
-    def _for_planes(self, color: ColorTags) -> Engine:
+    def _for_yuv420(self, color: ColorTags) -> Engine:
         return OnnxGpuEngine(
             self.network,
             provider=self.provider,
@@ -94,13 +94,13 @@ class OnnxGpuEngine(Engine):
         bound.put(frames=frames, **statistics._asdict())
         return bound.run
 
-    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+    def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._paint("own", frames)
 
-    def _carry(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
         return self._paint("carried", frames, **statistics._asdict())
 
-    def _refresh(
+    def _stylize_running(
         self, frame: np.ndarray, statistics: Norms, weight: float
     ) -> tuple[np.ndarray, Norms]:
         renewed: list[np.ndarray] = []
@@ -110,14 +110,12 @@ class OnnxGpuEngine(Engine):
             painted, *renewed[:] = self._run("renewed", given)
             return painted
 
-        return self._batches(frame, paint), Norms(*renewed)
+        return self._split(frame, paint), Norms(*renewed)
 
     def _paint(
         self, kind: NormStatistics, frames: np.ndarray, **statistics: np.ndarray
     ) -> np.ndarray:
-        return self._batches(
-            frames, lambda part: self._run(kind, {"frames": part, **statistics})[0]
-        )
+        return self._split(frames, lambda part: self._run(kind, {"frames": part, **statistics})[0])
 
     def _run(self, kind: NormStatistics, given: dict[str, Any]) -> list[np.ndarray]:
         """The graph's outputs. Raises RanOut."""
@@ -133,7 +131,7 @@ class OnnxGpuEngine(Engine):
             if "memory" not in str(error).lower():
                 raise
             self._bound.clear()
-            raise RanOut from None
+            raise DeviceMemoryError from None
         return [painted[: len(frames)], *others]
 
     def _bound_for(self, kind: NormStatistics, shape: tuple[int, ...]) -> Bound:

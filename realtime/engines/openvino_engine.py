@@ -39,7 +39,6 @@ class OpenVinoEngine(Engine):
     """
 
     name, device = "openvino", "cpu"
-    callers = 3  # it queues what waits, and needs no Python to begin it (+5 % file to file)
 
     def __init__(
         self,
@@ -48,15 +47,16 @@ class OpenVinoEngine(Engine):
         precision: str = "auto",
         color: ColorTags | None = None,
     ) -> None:
-        super().__init__(smallest=architectures.MARGIN + architectures.STRIDE)
+        super().__init__(min_size=architectures.MARGIN + architectures.STRIDE)
         self._core = openvino.Core()
         self.precision = _native(self._core, precision)
         self._floats = _native(self._core, "auto") if precision == "int8" else self.precision
         self.color = color
         self.replace(network)
-        self.carries = self.reads_planes = self.side_by_side = isinstance(self.network, Weights)
-        if self.carries:
-            self._start = Norms.neutral(self._graphs.norms)
+        self.has_running_statistics = self.reads_planes = isinstance(self.network, Weights)
+        if self.has_running_statistics:
+            self.concurrency = 3  # it queues requests without Python: +5 % file to file
+            self._initial_statistics = Norms.neutral(self._graphs.norms)
 
     def replace(self, network: nn.Module | Weights) -> None:
         self.network = network = as_weights(network)
@@ -68,27 +68,27 @@ class OpenVinoEngine(Engine):
         self._compiled = {kind: _Compiled() for kind in _KINDS}
         self._threads = threading.local()  # each with requests of its own, for it runs one at once
 
-    def _for_planes(self, color: ColorTags) -> Engine:
+    def _for_yuv420(self, color: ColorTags) -> Engine:
         return OpenVinoEngine(self.network, precision=self.precision, color=color)
 
-    def use_half_the_cores(self) -> None:
+    def limit_threads(self) -> None:
         _sharing.streams = 2  # of this thread, whatever engine it calls
 
-    def get_ready(self, height: int, width: int) -> None:
-        for kind in ("carried", "renewed") if self.carries else ("own",):
+    def warm_up(self, height: int, width: int) -> None:
+        for kind in ("carried", "renewed") if self.has_running_statistics else ("own",):
             self._request(kind, self._graphs.shape(height, width))
 
-    def _stylize(self, frames: np.ndarray) -> np.ndarray:
-        if not self.carries:
+    def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
+        if not self.has_running_statistics:
             return np.concatenate([self._run("own", frame)[0] for frame in frames])
-        return np.concatenate([self._refresh(frame[None], self._start, 1.0)[0] for frame in frames])
+        return super()._stylize_instance(frames)
 
-    def _carry(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
         """Frame by frame: on a CPU several at once take as long as one after the other."""
         painted = [self._run("carried", frame, **statistics._asdict())[0] for frame in frames]
         return painted[0] if len(painted) == 1 else np.concatenate(painted)
 
-    def _refresh(
+    def _stylize_running(
         self, frame: np.ndarray, statistics: Norms, weight: float
     ) -> tuple[np.ndarray, Norms]:
         given = {"weight": np.float32(weight), **statistics._asdict()}

@@ -1,4 +1,4 @@
-"""Opens engines by name, or the fastest one on this machine."""
+"""Opens an engine by name, or the fastest one on this machine."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ def open_engine(
     precision: str = "auto",
     size: tuple[int, int] = (360, 640),
 ) -> Engine:
-    """An engine for `network`; "auto" is what is fastest on this machine.
+    """Open an engine for `network`; "auto" is what is fastest on this machine.
 
     network: TransformNet or ClassicNet, float32, on the CPU, which is copied; or the weights of
-    one. engine: "torch", "onnxruntime", "openvino", "tensorrt" or "auto", which times all others
-    that are installed at `size` (height, width), the first time on a machine, and says so in
-    `.reason`. device: "cpu" or "cuda". precision: "fp32", "bf16", "fp16", or "int8" (OpenVINO),
-    which "auto" never chooses.
-    Raises EngineError for what this machine does not have. A GPU that nobody asked for and that
-    does not work is told in `.notes`.
+    one. engine: "torch", "onnxruntime", "openvino", "tensorrt" or "auto", which times all of them
+    that are installed (but TensorRT) at `size` (height, width), once on a machine; `.reason` has
+    their speeds. device: "cpu", "cuda" or "auto". precision: "fp32", "bf16", "fp16", "int8"
+    (OpenVINO only, never chosen by "auto") or "auto".
+    Raises EngineError for what this machine does not have. Where device is "auto" and the GPU
+    cannot be used, the engine runs on the CPU, and `.notes` has the reason.
     """
-    device, asked = _device(device), device
+    asked, device = device, _device(device)
     if asked == "auto" and device == "cuda":
         try:
             return open_engine(
                 network, engine=engine, device="cuda", precision=precision, size=size
             )
         except EngineError as error:
-            chosen = open_engine(
+            opened = open_engine(
                 network, engine=engine, device="cpu", precision=precision, size=size
             )
-            chosen.notes.append(f"the GPU is not used: {error}")
-            return chosen
+            opened.notes.append(f"the GPU is not used: {error}")
+            return opened
     if engine == "auto":
-        return _fastest(network, device, precision, size)
+        return _autotune(network, device, precision, size)
     openers = _OPENERS | _ON_REQUEST
     if engine not in openers:
-        raise EngineError(f"no engine {engine!r}; there are {', '.join(openers)} and auto")
+        raise EngineError(f"unknown engine {engine!r}; use {', '.join(openers)} or auto")
     return openers[engine](network, device, precision)
 
 
 def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
-    from impasto.realtime.engines.torch_engine import TorchEngine, native
+    from impasto.realtime.engines.torch_engine import TorchEngine, resolve_precision
 
-    precision = native(precision, device)
+    precision = resolve_precision(precision, device)
     if device == "cuda":
         from impasto.realtime.engines.torch_gpu import TorchGpuEngine
 
@@ -79,7 +79,9 @@ def _onnx_engine(network: nn.Module | Weights, device: str, precision: str) -> E
         return _onnx_gpu_engine(network, "cuda", precision)
     if precision not in ("auto", "fp32"):
         other = "openvino" if precision == "int8" else "torch"
-        raise EngineError(f"ONNX Runtime runs in fp32 here, not {precision}; use --engine {other}")
+        raise EngineError(
+            f"ONNX Runtime runs in fp32 on a CPU, not {precision}: use --engine {other}"
+        )
     return OnnxEngine(network)
 
 
@@ -88,7 +90,7 @@ def _onnx_gpu_engine(network: nn.Module | Weights, provider: str, precision: str
 
     if precision not in ("auto", *PRECISIONS):
         raise EngineError(
-            f"ONNX Runtime runs in {' and '.join(PRECISIONS)} on a GPU here, not {precision}"
+            f"ONNX Runtime runs in {' and '.join(PRECISIONS)} on a GPU, not {precision}"
         )
     precision = PRECISIONS[0] if precision == "auto" else precision
     return OnnxGpuEngine(network, provider=provider, precision=precision)
@@ -96,13 +98,13 @@ def _onnx_gpu_engine(network: nn.Module | Weights, provider: str, precision: str
 
 def _tensorrt_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
     if device != "cuda":
-        raise EngineError("TensorRT wants an NVIDIA GPU, and --device cuda; use another --engine")
+        raise EngineError("TensorRT needs an NVIDIA GPU and --device cuda; use another --engine")
     return _onnx_gpu_engine(network, "tensorrt", precision)
 
 
 def _openvino_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
     if device != "cpu":
-        raise EngineError("OpenVINO runs on the CPU here; use --device cpu, or --engine torch")
+        raise EngineError("OpenVINO runs on the CPU only; use --device cpu, or --engine torch")
     try:
         from impasto.realtime.engines.openvino_engine import OpenVinoEngine
     except ImportError:
@@ -119,27 +121,27 @@ _ON_REQUEST = {"tensorrt": _tensorrt_engine}  # it builds for minutes before it 
 _ROUNDS = 3  # of timing all engines: less than two seconds in all, once on a machine
 
 
-def _fastest(
+def _autotune(
     network: nn.Module | Weights, device: str, precision: str, size: tuple[int, int]
 ) -> Engine:
-    """Whichever was the fastest on this machine; all are timed where that is not known."""
+    """The engine that is stored as the fastest on this machine; if none is, all are timed."""
     kind = network.form if isinstance(network, Weights) else type(network).__name__
-    where = cuda_name() if device == "cuda" else device
-    known = autotune_cache.recall(kind, where, precision)
-    if known is not None:
+    processor = cuda_name() if device == "cuda" else device
+    stored = autotune_cache.load(kind, processor, precision)
+    if stored is not None:
         try:
-            chosen = _OPENERS[known.engine](network, device, precision)
+            fastest = _OPENERS[stored.engine](network, device, precision)
         except (EngineError, ImportError):
-            pass  # it is gone: look again
+            pass  # no longer installed, or broken: time the others
         else:
-            chosen.reason = f"{known.reason}, when last measured"
-            return chosen
+            fastest.reason = f"{stored.reason}, when last measured"
+            return fastest
     engines: list[Engine] = []
     refused: list[str] = []
     for name, opener in _OPENERS.items():
         try:
             engine = opener(network, device, precision)
-            seconds_a_frame(engine, size, repeats=0)  # one that cannot paint here is none
+            seconds_per_frame(engine, size, repeats=0)  # some open, and fail at the first frame
         except (EngineError, ImportError, RuntimeError) as error:
             refused.append(f"{name}: {first_line(error)}")
         else:
@@ -152,53 +154,53 @@ def _fastest(
         if precision != "auto":
             only.reason = f"the only one that computes in {precision} here"
         return only
-    winner = _raced(engines, size)
-    found = autotune_cache.Known(winner.name, winner.reason)
-    autotune_cache.remember(kind, where, precision, found=found)
-    return winner
+    fastest = _time_engines(engines, size)
+    result = autotune_cache.AutotuneResult(fastest.name, fastest.reason)
+    autotune_cache.store(kind, processor, precision, result=result)
+    return fastest
 
 
-def _raced(engines: list[Engine], size: tuple[int, int]) -> Engine:
-    """The fastest at (height, width); its reason says how fast each is."""
+def _time_engines(engines: list[Engine], size: tuple[int, int]) -> Engine:
+    """The fastest engine at (height, width); its `reason` gets the speeds of all."""
     seconds: dict[Engine, list[float]] = {engine: [] for engine in engines}
-    for _ in range(_ROUNDS):  # in turns: what else the machine does falls on all of them alike
+    for _ in range(_ROUNDS):  # in turns, so that other load on the machine slows all of them alike
         for engine, times in seconds.items():
-            times += seconds_a_frame(engine, size, repeats=2)
+            times += seconds_per_frame(engine, size, repeats=2)
     fps = {engine: 1 / min(times) for engine, times in seconds.items()}
-    winner, *losers = sorted(engines, key=lambda engine: -fps[engine])
+    fastest, *others = sorted(engines, key=lambda engine: -fps[engine])
     height, width = size
-    winner.reason = f"{fps[winner]:.0f} fps at {width}x{height}; " + "; ".join(
-        f"{loser.name} {loser.precision} {fps[loser]:.0f}" for loser in losers
+    fastest.reason = f"{fps[fastest]:.0f} fps at {width}x{height}; " + "; ".join(
+        f"{other.name} {other.precision} {fps[other]:.0f}" for other in others
     )
-    return winner
+    return fastest
 
 
-def seconds_a_frame(engine: Engine, size: tuple[int, int], *, repeats: int = 3) -> list[float]:
-    """How long single frames of (height, width) take, as in a video, after a first one to warm up.
+def seconds_per_frame(engine: Engine, size: tuple[int, int], *, repeats: int = 3) -> list[float]:
+    """Time `repeats` single frames of (height, width), as in a video, after one to warm up.
 
-    A GPU has finished when the frame is back on the host, so there is nothing else to wait for.
+    A GPU has finished when the frame is back on the host, so nothing else has to be waited for.
     """
     height, width = size
     frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
-    statistics = engine.refresh(frame, None, 1.0)[1] if engine.carries else None
+    statistics = engine.update(frame, None, 1.0)[1] if engine.has_running_statistics else None
     seconds = []
     for _ in range(1 + repeats):
         began = perf_counter()
         if statistics is None:
             engine(frame)
         else:
-            engine.carry(frame, statistics)
+            engine.stylize(frame, statistics)
         seconds.append(perf_counter() - began)
     return seconds[1:]
 
 
-def _device(wanted: str) -> str:
-    if wanted not in ("cpu", "cuda", "auto"):
-        raise EngineError(f"no device {wanted!r}; there are cpu, cuda and auto")
-    if wanted == "auto":
+def _device(device: str) -> str:
+    if device not in ("cpu", "cuda", "auto"):
+        raise EngineError(f"unknown device {device!r}; use cpu, cuda or auto")
+    if device == "auto":
         return "cuda" if cuda_devices() else "cpu"
-    if wanted == "cuda" and not cuda_devices():
+    if device == "cuda" and not cuda_devices():
         raise EngineError(
-            "no CUDA device is to be had here: check that nvidia-smi shows one, or use --device cpu"
+            "no CUDA device found: check that nvidia-smi shows one, or use --device cpu"
         )
-    return wanted
+    return device

@@ -1,4 +1,4 @@
-"""PyTorch as an engine, on the CPU; torch_gpu builds on it."""
+"""PyTorch as an engine on the CPU; `torch_gpu` builds on it."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from impasto.models.fast.yuv420 import Recoding
 from impasto.models.styles import Weights, network_of
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.base import Engine
-from impasto.realtime.engines.batches import Batches, RanOut
+from impasto.realtime.engines.batches import DeviceMemoryError, SplitBatches
 from impasto.realtime.frame import ColorTags
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -41,35 +41,34 @@ class TorchEngine(Engine):
     ) -> None:
         network = network_of(network) if isinstance(network, Weights) else network
         assert isinstance(network, TransformNet | ClassicNet)
-        super().__init__(smallest=network.MARGIN + network.STRIDE)  # what reflection needs
+        super().__init__(min_size=network.MARGIN + network.STRIDE)  # for the reflection padding
         self.device, self.precision = device, precision
-        network = self._own(network)
-        self.carries = self.reads_planes = isinstance(network, TransformNet)
+        network = self._copied(network)
+        self.has_running_statistics = self.reads_planes = isinstance(network, TransformNet)
         if isinstance(network, TransformNet):
             self._threads = torch.get_num_threads()
-            self.side_by_side = device == "cpu" and self._threads > 1
+            self.concurrency = 2 if device == "cpu" and self._threads > 1 else 1
             dtype = DTYPES[precision]
             self._renewing = RenewingNetwork(network, dtype, layout)
-            # Side by side, one thread may still paint with statistics that are old to the other.
-            count = 2 if self.side_by_side else 1
-            self._folded = [FoldedNetwork(network, dtype, layout) for _ in range(count)]
-            self._users = [0] * count
-            self._folding, self._refreshing = Lock(), Lock()
-            self._start = neutral(sum(self._renewing.widths), device)
+            # One for each thread: they may use statistics of different age at the same time.
+            self._folded = [FoldedNetwork(network, dtype, layout) for _ in range(self.concurrency)]
+            self._users = [0] * self.concurrency
+            self._folding, self._updating = Lock(), Lock()
+            self._initial_statistics = neutral(sum(self._renewing.widths), device)
         else:
             self.replace(network)
-        self._batches = Batches(self)
+        self._split = SplitBatches(self)
 
     def replace(self, network: nn.Module | Weights) -> None:
-        network = self._own(network_of(network) if isinstance(network, Weights) else network)
+        network = self._copied(network_of(network) if isinstance(network, Weights) else network)
         if isinstance(network, TransformNet):
             for fused in (self._renewing, *self._folded):
                 fused.take(network)
         else:
             network = network.to(DTYPES[self.precision]).to(memory_format=torch.channels_last)
-            self._plain = EightBit(network)
+            self._instance = EightBit(network)
 
-    def _for_planes(self, color: ColorTags) -> Engine:
+    def _for_yuv420(self, color: ColorTags) -> Engine:
         recoding = Recoding.of(color.matrix, color.full_range).to(self.device)
         return TorchEngine(
             self._renewing.network,
@@ -78,16 +77,16 @@ class TorchEngine(Engine):
             layout=Planes(recoding),
         )
 
-    def _own(self, network: nn.Module) -> nn.Module:
+    def _copied(self, network: nn.Module) -> nn.Module:
         return copy.deepcopy(network).eval().requires_grad_(False).to(self.device)
 
-    def use_half_the_cores(self) -> None:
-        # Of this thread; and the default of threads that first use PyTorch after this.
+    def limit_threads(self) -> None:
+        # For this thread; and the default for threads that first use PyTorch after this.
         torch.set_num_threads(self._threads // 2)
 
     @contextmanager
     def _folded_with(self, statistics: Moments) -> Iterator[FoldedNetwork]:
-        """A network folded with these: one that is, or else one that nobody uses."""
+        """A network with these folded in: one that has them already, or else one not in use."""
         with self._folding:
             chosen = min(
                 range(len(self._folded)),
@@ -102,72 +101,74 @@ class TorchEngine(Engine):
                 self._users[chosen] -= 1
 
     @torch.inference_mode()
-    def _stylize(self, frames: np.ndarray) -> np.ndarray:
-        if not self.carries:
-            return self._in_batches(frames, self._plain)
-        alone = [self._refresh(frame[None], self._start, 1.0)[0] for frame in frames]
-        return np.concatenate(alone)
+    def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
+        if not self.has_running_statistics:
+            return self._in_batches(frames, self._instance)
+        return super()._stylize_instance(frames)
 
     @torch.inference_mode()
-    def _carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
         with self._folded_with(statistics) as folded:
             return self._in_batches(frames, folded)
 
     @torch.inference_mode()
-    def _refresh(
-        self, frame: np.ndarray, statistics: Moments, weight: float
+    def _stylize_running(
+        self, frame: np.ndarray, statistics: Moments, momentum: float
     ) -> tuple[np.ndarray, Moments]:
-        renewed: list[Moments] = []
+        new: list[Moments] = []
 
-        def refresh(frames: Tensor) -> Tensor:
-            stylized, moments = self._renewing(frames, statistics, weight)
-            renewed.append(moments)
+        def run(frames: Tensor) -> Tensor:
+            stylized, moments = self._renewing(frames, statistics, momentum)
+            new.append(moments)
             return stylized
 
-        with self._refreshing:
-            return self._in_batches(frame, refresh), renewed[0]
+        with self._updating:
+            return self._in_batches(frame, run), new[0]
 
-    def _in_batches(self, frames: np.ndarray, stylize: Callable[[Tensor], Tensor]) -> np.ndarray:
-        def paint(part: np.ndarray) -> np.ndarray:
+    def _in_batches(self, frames: np.ndarray, network: Callable[[Tensor], Tensor]) -> np.ndarray:
+        def run(batch: np.ndarray) -> np.ndarray:
             try:
-                return stylize(torch.from_numpy(part).to(self.device)).cpu().numpy()
+                return network(torch.from_numpy(batch).to(self.device)).cpu().numpy()
             except torch.cuda.OutOfMemoryError:
                 torch.cuda.empty_cache()
-                raise RanOut from None
+                raise DeviceMemoryError from None
 
-        return self._batches(frames, paint)
+        return self._split(frames, run)
 
 
-def torch_device(wanted: str) -> Literal["cpu", "cuda"]:
-    """ "cpu" or "cuda"; "auto" is the GPU where PyTorch has one. Raises EngineError for none."""
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise EngineError("no CUDA device is to be had here: use --device cpu")
-    return "cuda" if wanted == "cuda" or (wanted == "auto" and there) else "cpu"
+def resolve_device(device: str) -> Literal["cpu", "cuda"]:
+    """The device that "cpu", "cuda" or "auto" stands for: "auto" is the GPU if PyTorch has one.
+
+    Raises EngineError for "cuda" if PyTorch has none.
+    """
+    has_cuda = torch.cuda.is_available()
+    if device == "cuda" and not has_cuda:
+        raise EngineError("PyTorch found no CUDA device: use --device cpu")
+    return "cuda" if has_cuda and device in ("cuda", "auto") else "cpu"
 
 
 def precisions(device: str) -> list[str]:
     """What PyTorch computes in natively on "cpu" or "cuda", fastest first."""
     if device == "cuda":
         return ["fp16", *(["bf16"] if torch.cuda.is_bf16_supported() else []), "fp32"]
-    # Asked of the processor, since oneDNN does bf16 on older ones too, by slow emulation.
+    # The processor is asked, since oneDNN emulates bf16 on older ones, slowly.
     if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
         return ["bf16", "fp32"]
     return ["fp32"]
 
 
-def native(wanted: str, device: str) -> str:
-    """`wanted`, or for "auto" the fastest. Raises EngineError for what is not native."""
+def resolve_precision(precision: str, device: str) -> str:
+    """`precision`, or for "auto" the fastest of `device`. Raises EngineError if it has no such."""
     if device == "cuda" and not torch.cuda.is_available():
         raise EngineError(
-            f"this PyTorch ({torch.__version__}) sees no CUDA device: install a CUDA build, use "
+            f"PyTorch {torch.__version__} found no CUDA device: install a CUDA build of it, use "
             "--engine onnxruntime, or --device cpu"
         )
-    here = precisions(device)
-    if wanted == "auto":
-        return here[0]
-    if wanted not in here:
+    native = precisions(device)
+    if precision == "auto":
+        return native[0]
+    if precision not in native:
         raise EngineError(
-            f"this {device} does not compute in {wanted}; it does in {' and '.join(here)}"
+            f"PyTorch does not compute in {precision} on this {device}; use {' or '.join(native)}"
         )
-    return wanted
+    return precision

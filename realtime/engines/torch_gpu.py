@@ -16,12 +16,12 @@ from impasto.models.fast.pixel_layouts import Layout, Planes
 from impasto.models.fast.yuv420 import Recoding
 from impasto.models.styles import Weights
 from impasto.realtime.engines.base import Engine
-from impasto.realtime.engines.batches import RanOut
-from impasto.realtime.engines.cuda_graphs import Capture, Captured, Tensors, cuda_graph
+from impasto.realtime.engines.batches import DeviceMemoryError
+from impasto.realtime.engines.cuda_graphs import Capture, GraphedFunction, Tensors, cuda_graph
 from impasto.realtime.engines.torch_engine import DTYPES, TorchEngine
 from impasto.realtime.frame import ColorTags
 
-_LANES = 2  # that paint at once: one copies while the other computes
+_WORKERS = 2  # at once: one copies frames while the other computes
 
 _capturing = Lock()  # one at a time in a process
 
@@ -29,14 +29,12 @@ _capturing = Lock()  # one at a time in a process
 class TorchGpuEngine(TorchEngine):
     """PyTorch on a GPU, in float16, bfloat16 or float32, channels last.
 
-    Several threads may call it at once. Each has a stream to itself, on which its frames are copied
-    to the GPU, painted and copied back, through pinned memory and without waiting in between; so
-    the copies of one run beside the sums of another.
+    Several threads may call it at once. Each has a stream of its own, on which its frames are
+    copied to the GPU, stylized and copied back, through pinned memory and without waiting in
+    between; so the copies of one run beside the computation of another.
 
-    device: "cpu" is for tests. capture: how runs are recorded.
+    device: "cpu" is for tests. capture: how kernels are recorded.
     """
-
-    callers = _LANES + 1  # and one that measures, in a room of its own
 
     def __init__(
         self,
@@ -47,31 +45,32 @@ class TorchGpuEngine(TorchEngine):
         layout: Layout | None = None,
         capture: Capture = cuda_graph,
     ) -> None:
-        self._lanes: list[_Lane] = []
+        self._workers: list[_Worker] = []
         super().__init__(network, device=device, precision=precision, layout=layout)
         self.capture = capture
         if device == "cuda":
             # Seek the fastest way to convolve: a frame's shape stays.
             torch.backends.cudnn.benchmark = True
-        if self.carries:
-            self.side_by_side = self.reads_gpu = True
-            ours, dtype = self._renewing.network, DTYPES[precision]
-            self._folded = [FoldedNetwork(ours, dtype, layout) for _ in range(_LANES)]
-            self._lanes = [_Lane(folded, self._room()) for folded in self._folded]
-            self._free = list(self._lanes)
+        if self.has_running_statistics:
+            self.concurrency = _WORKERS + 1  # and one that updates statistics, on its own stream
+            self.reads_gpu = True
+            own, dtype = self._renewing.network, DTYPES[precision]
+            self._folded = [FoldedNetwork(own, dtype, layout) for _ in range(_WORKERS)]
+            self._workers = [_Worker(folded, self._context()) for folded in self._folded]
+            self._free = list(self._workers)
             self._changed = Condition()
-            self._refresher = _Refresher(self._renewing, self._room())
-        self._settle()
+            self._updater = _UpdateWorker(self._renewing, self._context())
+        self._synchronize()
 
     def replace(self, network: nn.Module | Weights) -> None:
         super().replace(network)
-        if self._lanes:
-            for lane in self._lanes:
-                lane.forget()
-            self._refresher.renew.forget()
-        self._settle()
+        if self._workers:
+            for worker in self._workers:
+                worker.reset()
+            self._updater.run.reset()
+        self._synchronize()
 
-    def _for_planes(self, color: ColorTags) -> Engine:
+    def _for_yuv420(self, color: ColorTags) -> Engine:
         return TorchGpuEngine(
             self._renewing.network,
             device=self.device,
@@ -80,88 +79,96 @@ class TorchGpuEngine(TorchEngine):
             capture=self.capture,
         )
 
-    def use_half_the_cores(self) -> None:
-        """They have enough to do."""
+    def limit_threads(self) -> None:
+        """Nothing to do: the GPU computes."""
 
     def on_device(self, frames: np.ndarray, statistics: Moments) -> Callable[[], None]:
-        lane = self._lanes[0]
+        worker = self._workers[0]
         with torch.inference_mode():
-            there = torch.from_numpy(frames).to(self.device)
-            lane.carry(frames, statistics)
+            on_gpu = torch.from_numpy(frames).to(self.device)
+            worker.stylize(frames, statistics)
 
         @torch.inference_mode()
-        def paint() -> None:
-            with lane.room.entered():
-                lane.paint(there)
-                lane.room.wait()
+        def run() -> None:
+            with worker.context.entered():
+                worker.run(on_gpu)
+                worker.context.synchronize()
 
-        return paint
-
-    @torch.inference_mode()
-    def _carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
-        with self._lane_with(statistics) as lane:
-            return self._batches(frames, lambda part: lane.carry(part, statistics))
+        return run
 
     @torch.inference_mode()
-    def _refresh(
-        self, frame: np.ndarray, statistics: Moments, weight: float
+    def _stylize_frozen(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+        with self._worker_with(statistics) as worker:
+            return self._split(frames, lambda batch: worker.stylize(batch, statistics))
+
+    @torch.inference_mode()
+    def _stylize_running(
+        self, frame: np.ndarray, statistics: Moments, momentum: float
     ) -> tuple[np.ndarray, Moments]:
-        renewed: list[Moments] = []
+        new: list[Moments] = []
 
-        def refresh(frame: np.ndarray) -> np.ndarray:
-            painted, moments = self._refresher(frame, statistics, weight)
-            renewed.append(moments)
-            return painted
+        def run(frame: np.ndarray) -> np.ndarray:
+            stylized, moments = self._updater(frame, statistics, momentum)
+            new.append(moments)
+            return stylized
 
-        with self._refreshing:
-            return self._batches(frame, refresh), renewed[0]
+        with self._updating:
+            return self._split(frame, run), new[0]
 
     @contextmanager
-    def _lane_with(self, statistics: Moments) -> Iterator[_Lane]:
-        """One that nobody uses; with these statistics, if there is such a one."""
+    def _worker_with(self, statistics: Moments) -> Iterator[_Worker]:
+        """A worker not in use; one with these statistics, if there is any."""
         with self._changed:
             self._changed.wait_for(lambda: self._free)
-            lane = min(self._free, key=lambda lane: lane.statistics is not statistics)
-            self._free.remove(lane)
+            worker = min(self._free, key=lambda worker: worker.statistics is not statistics)
+            self._free.remove(worker)
         try:
-            yield lane
+            yield worker
         finally:
             with self._changed:
-                self._free.append(lane)
+                self._free.append(worker)
                 self._changed.notify()
 
-    def _room(self) -> _Room:
-        return _Room(self.device, self.capture, self._complain)
+    def _context(self) -> _StreamContext:
+        return _StreamContext(self.device, self.capture, self._note)
 
-    def _complain(self, line: str) -> None:
+    def _note(self, line: str) -> None:
         if line not in self.notes:
             self.notes.append(line)
 
-    def _settle(self) -> None:
-        """Wait for what was set up on the default stream, for which the others do not."""
+    def _synchronize(self) -> None:
+        """Wait for the set-up on the default stream, since the other streams do not."""
         if self.device == "cuda":
             torch.cuda.synchronize()
 
 
-class _Room:
-    """A stream, and what is run and copied on it."""
+class _StreamContext:
+    """A CUDA stream, the functions that run on it, and the copies from and to the host.
 
-    def __init__(self, device: str, capture: Capture, complain: Callable[[str], None]) -> None:
-        self.device, self._capture, self._complain = device, capture, complain
+    On a CPU there is no stream, and all of it works without.
+    """
+
+    def __init__(self, device: str, capture: Capture, log: Callable[[str], None]) -> None:
+        self.device, self._capture, self._log = device, capture, log
         self._stream = torch.cuda.Stream() if device == "cuda" else None
-        self._captured: list[Captured] = []
+        self._functions: list[GraphedFunction] = []
 
-    def captured(self, function: Callable[..., Tensors]) -> Captured:
+    def graphed(self, function: Callable[..., Tensors]) -> GraphedFunction:
+        """`function`, captured as a CUDA graph, one at a time in the process."""
+
         def capture(run: Callable[[], Tensors]) -> tuple[Callable[[], object], Tensors]:
             with _capturing:
                 return self._capture(run)
 
-        self._captured.append(Captured(function, self.device, capture, self._complain))
-        return self._captured[-1]
+        self._functions.append(GraphedFunction(function, self.device, capture, self._log))
+        return self._functions[-1]
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Its stream is the current one. Raises RanOut, and has then freed what it could."""
+        """Make its stream the current one.
+
+        Raises DeviceMemoryError, after freeing the memory of the graphs.
+        """
         current: AbstractContextManager = nullcontext()
         if self._stream is not None:
             self._stream.wait_stream(torch.cuda.current_stream())  # where frames may come from
@@ -170,78 +177,79 @@ class _Room:
             with current:
                 yield
         except torch.cuda.OutOfMemoryError:
-            for captured in self._captured:
-                captured.forget()
+            for function in self._functions:
+                function.reset()
             torch.cuda.empty_cache()
-            raise RanOut from None
+            raise DeviceMemoryError from None
 
-    def wait(self) -> None:
+    def synchronize(self) -> None:
+        """Wait until all work on the stream is done."""
         if self._stream is not None:
             self._stream.synchronize()
 
     def pinned(self, frames: np.ndarray | Tensor) -> Tensor:
-        """Where the GPU fetches them from while this thread goes on; or, on a GPU, as they are."""
+        """Frames in pinned memory, copied from without blocking; those on a GPU as they are."""
         if isinstance(frames, Tensor):
             return frames
-        there = torch.from_numpy(frames)
-        return there if self._stream is None else there.pin_memory()
+        tensor = torch.from_numpy(frames)
+        return tensor if self._stream is None else tensor.pin_memory()
 
-    def fetched(self, frames: Tensor) -> np.ndarray:
-        """All that was asked for on this stream is done, and these are here."""
+    def to_host(self, frames: Tensor) -> np.ndarray:
+        """A copy on the host, after waiting for all work on the stream."""
         host = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=self._stream is not None)
         host.copy_(frames, non_blocking=True)
-        self.wait()
+        self.synchronize()
         return host.numpy()
 
 
-class _Lane:
-    """A folded network, and the room in which it paints for one thread at a time."""
+class _Worker:
+    """A network with folded statistics, and the stream it runs on for one thread at a time."""
 
-    def __init__(self, network: FoldedNetwork, room: _Room) -> None:
-        self.network, self.room = network, room
+    def __init__(self, network: FoldedNetwork, context: _StreamContext) -> None:
+        self.network, self.context = network, context
         self.statistics: Moments | None = None
-        self._fold, self._paint = room.captured(self._folded), room.captured(self._painted)
+        self._fold, self._run = context.graphed(self._folded), context.graphed(self._stylized)
 
-    def forget(self) -> None:
-        """The network has other weights now. Once folded, they take the place of the last ones."""
+    def reset(self) -> None:
+        """After the network got other weights: fold them, in place, before the next frame."""
         self.statistics = None
-        self._fold.forget()
+        self._fold.reset()
 
-    def carry(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
-        with self.room.entered():
+    def stylize(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+        with self.context.entered():
             if statistics is not self.statistics:
                 self._fold(*statistics)
                 self.statistics = statistics
-            return self.room.fetched(self.paint(self.room.pinned(frames)))
+            return self.context.to_host(self.run(self.context.pinned(frames)))
 
-    def paint(self, frames: Tensor) -> Tensor:
-        return self._paint(frames)[0]
+    def run(self, frames: Tensor) -> Tensor:
+        return self._run(frames)[0]
 
     def _folded(self, mean: Tensor, variance: Tensor) -> Tensors:
         self.network.statistics = None
         self.network.fold(Moments(mean, variance))
         return ()
 
-    def _painted(self, frames: Tensor) -> Tensors:
+    def _stylized(self, frames: Tensor) -> Tensors:
         return (self.network(frames),)
 
 
-class _Refresher:
-    """The network that measures, and the room in which it does."""
+class _UpdateWorker:
+    """The network that updates running statistics, and the stream it runs on."""
 
-    def __init__(self, network: RenewingNetwork, room: _Room) -> None:
-        self._network, self._room = network, room
-        self.renew = room.captured(self._renewed)
+    def __init__(self, network: RenewingNetwork, context: _StreamContext) -> None:
+        self._network, self._context = network, context
+        self.run = context.graphed(self._updated)
 
     def __call__(
-        self, frame: np.ndarray, statistics: Moments, weight: float
+        self, frame: np.ndarray, statistics: Moments, momentum: float
     ) -> tuple[np.ndarray, Moments]:
-        with self._room.entered():
-            given = self._room.pinned(frame), *statistics, torch.tensor(weight)
-            painted, mean, variance = self.renew(*given)
+        with self._context.entered():
+            inputs = self._context.pinned(frame), *statistics, torch.tensor(momentum)
+            stylized, mean, variance = self.run(*inputs)
             moments = Moments(mean.clone(), variance.clone())
-            return self._room.fetched(painted), moments
+            return self._context.to_host(stylized), moments
 
-    def _renewed(self, frame: Tensor, mean: Tensor, variance: Tensor, weight: Tensor) -> Tensors:
-        painted, moments = self._network(frame, Moments(mean, variance), weight)
-        return painted, *moments
+    def _updated(self, frame: Tensor, mean: Tensor, variance: Tensor, momentum: Tensor) -> Tensors:
+        stylized, moments = self._network(frame, Moments(mean, variance), momentum)
+        return stylized, *moments

@@ -19,7 +19,7 @@ from impasto.models.loss_network import load_loss_network
 from impasto.models.styles import known_styles, load_style
 from impasto.realtime.atomic import check_target, written
 from impasto.realtime.engines.options import EngineOptions
-from impasto.realtime.engines.torch_engine import torch_device
+from impasto.realtime.engines.torch_engine import resolve_device
 from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions, encoding_for
 from impasto.realtime.files.convert import (
     ConversionReport,
@@ -90,7 +90,7 @@ class Order:
 
     def check(self) -> None:
         """Raise SourceError, SinkError or EngineError for what would fail when much is done."""
-        torch_device(self.device)
+        resolve_device(self.device)
         with self.film.open() as file:
             size = (file.info.height, file.info.width)
         if self.painting is not None:
@@ -121,7 +121,7 @@ def work(
     assert order.painting is not None and order.folder is not None, "only a dry run has none"
     folder = Folder(order.folder, resume=order.resume, overwrite=order.overwrite)
     folder.check(shots.keyframes)
-    device = torch_device(order.device)
+    device = resolve_device(order.device)
     rows = []
     for painted in paint(
         order.film,
@@ -269,7 +269,7 @@ def carry(
     stylize = fill
     if not order.alone:
         style = StyleImage(as_tensor(read_image(order.painting)))
-        device = torch_device(order.device)
+        device = resolve_device(order.device)
         steps = order.retouch
         stylize = retouched(carrying, [style], order.settings, steps=steps, device=device)
     report = stylize_video(

@@ -141,11 +141,11 @@ class Painter:
 def _opened(
     network: "TransformNet", *, engine: str, device: str, precision: str, size: Size
 ) -> "Engine":
-    from impasto.realtime.engines.hybrid_engine import open_settling
+    from impasto.realtime.engines.hybrid_engine import open_hybrid_engine
     from impasto.realtime.engines.select import open_engine
 
     if engine == "auto":
-        return open_settling(network, device=device, precision=precision, size=size)
+        return open_hybrid_engine(network, device=device, precision=precision, size=size)
     return open_engine(network, engine=engine, device=device, precision=precision, size=size)
 
 

@@ -30,7 +30,7 @@ from impasto.realtime.frame import Frame
 from impasto.realtime.measure.bench_convert import convert_in_new_process
 from impasto.realtime.measure.bench_gpu import gpu_engines, rates, time_on_device
 from impasto.realtime.measure.doctor import version_of
-from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
+from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))  # (height, width)
 CLIP = Path(__file__).parents[2] / "samples" / "harbor.mp4"
@@ -93,7 +93,7 @@ def time_networks(size: tuple[int, int], *, device: str, rounds: int) -> list[Fi
     for name, network in networks.items():
         macs = multiply_adds(network.eval(), size) / (height * width)
         for engine in _engines(network, device):
-            for folded in (True, False) if engine.carries else (False,):
+            for folded in (True, False) if engine.has_running_statistics else (False,):
                 rows.append(
                     {
                         "network": name,
@@ -142,7 +142,7 @@ def stylizing(engine: Engine, size: tuple[int, int], *, folded: bool) -> Callabl
     stylizer = Stylizer(engine, is_video=folded, ahead=False)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     frame = Frame(image, 0, Fraction(1))
-    count = REFRESH_EVERY if folded else 1
+    count = UPDATE_INTERVAL if folded else 1
     return lambda: len(list(stylizer([[frame]] * count)))
 
 

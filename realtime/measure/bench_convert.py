@@ -63,7 +63,7 @@ def _convert(
 
     from impasto.realtime.measure.bench import in_turns, stylizing
 
-    alone = [stylizing(engine, size, folded=engine.carries)]
+    alone = [stylizing(engine, size, folded=engine.has_running_statistics)]
     frames = report.frames
     return {
         "clip": clip.name,

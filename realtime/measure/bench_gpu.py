@@ -25,7 +25,7 @@ def gpu_engines(network: Any) -> list[Engine]:
     for name in ENGINES:
         with suppress(EngineError):
             engine = open_engine(network, engine=name, device="cuda")
-            found.append(engine.for_planes(_BT709))
+            found.append(engine.for_yuv420(_BT709))
     return found
 
 
@@ -49,7 +49,7 @@ def time_on_device(
         frames = random.integers(0, 256, (batch, height * 3 // 2, width), np.uint8)
         for engine in engines:
             with suppress(EngineError):
-                _, statistics = engine.refresh(frames[:1], None, 1.0)
+                _, statistics = engine.update(frames[:1], None, 1.0)
                 works.append(engine.on_device(frames, statistics))
                 named = {"engine": engine.name, "precision": engine.precision}
                 rows.append(named | {"width": width, "height": height, "batch": batch})

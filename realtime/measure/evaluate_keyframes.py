@@ -16,7 +16,7 @@ import numpy as np
 from impasto.models.gatys.optimize import PRESETS, Settings, StyleImage, paint
 from impasto.models.loss_network import load_loss_network
 from impasto.realtime.engines.options import EngineOptions
-from impasto.realtime.engines.torch_engine import torch_device
+from impasto.realtime.engines.torch_engine import resolve_device
 from impasto.realtime.files.images import read_image
 from impasto.realtime.frame import Frame
 from impasto.realtime.keyframes.paint import Folder, paint_keyframes
@@ -79,7 +79,7 @@ def judged(
     "keyframes" (their numbers), "filled" (share of the picture) and "e_warp" and "style", each
     {"alone", "carried", "ratio"}: means over the judged places, None where there are none.
     """
-    device = torch_device(device)
+    device = resolve_device(device)
     frames = [Frame(image, number, 1 / _RATE) for number, image in enumerate(images)]
     height, width = images[0].shape[:2]
     *_, shots = find_shots(frames, Rule(most_apart=most_apart(height, width)))

@@ -16,7 +16,7 @@ from impasto.realtime.engines.onnx_engine import OnnxEngine
 from impasto.realtime.engines.torch_engine import TorchEngine
 from impasto.realtime.frame import Frame
 from impasto.realtime.pipeline import batched
-from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
+from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
 from tests.pictures import make_pictures
 
 
@@ -78,7 +78,7 @@ def test_batches_and_pieces_make_no_difference(name, size, cut_at, is_video):
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_two_frames_side_by_side_are_as_one_after_another(size):
     engine, frames = ENGINES["torch"], two_scenes()
-    assert engine.side_by_side or torch.get_num_threads() == 1
+    assert engine.concurrency == 2 or torch.get_num_threads() == 1
     in_turn, ahead = Stylizer(engine, ahead=False), Stylizer(engine)
     for part in (frames[:7], frames[7:]):
         expected = images_of(in_turn(batched(part, size)))
@@ -103,39 +103,39 @@ def test_in_turn_no_frame_waits_for_the_next():
 class Counting(IdentityEngine):
     """Keeps a list of the frames it was to refresh at; True: of a new scene."""
 
-    carries = True
+    has_running_statistics = True
 
     def __init__(self) -> None:
         super().__init__()
         self.refreshed: list[tuple[int, bool]] = []
 
-    def refresh(self, frame, statistics, weight):
+    def update(self, frame, statistics, weight):
         self.refreshed.append((int(frame[0, 0, 0, 0]), statistics is None))
         return frame.copy(), Moments(torch.zeros(1), torch.ones(1))
 
-    def carry(self, frames, statistics):
+    def stylize(self, frames, statistics):
         return frames.copy()
 
 
 class Failing(Counting):
     """Fails at a frame, which it knows by its first pixel."""
 
-    side_by_side = True
+    concurrency = 2
 
     def __init__(self, at: int) -> None:
         super().__init__()
         self.at = at
 
-    def refresh(self, frame, statistics, weight):
-        return self.carry(frame, statistics), Moments(torch.zeros(1), torch.ones(1))
+    def update(self, frame, statistics, weight):
+        return self.stylize(frame, statistics), Moments(torch.zeros(1), torch.ones(1))
 
-    def carry(self, frames, statistics):
+    def stylize(self, frames, statistics):
         if frames[0, 0, 0, 0] == self.at:
             raise MemoryError("no room")
         return frames.copy()
 
 
-@pytest.mark.parametrize("at", [0, 3, REFRESH_EVERY, 19])
+@pytest.mark.parametrize("at", [0, 3, UPDATE_INTERVAL, 19])
 def test_an_error_arrives_after_the_frames_before_it_and_no_thread_stays(at):
     images = np.zeros((20, 32, 32, 3), np.uint8)
     images[:, 0, 0, 0] = np.arange(20)
@@ -178,7 +178,7 @@ def test_refreshed_at_the_start_and_at_an_even_pace(size):
     images[:, 0, 0, 0] = np.arange(20)
     engine = Counting()
     list(Stylizer(engine)(batched(frames_of(images), size)))
-    first, second = range(0, 12, REFRESH_EVERY), range(12, 20, REFRESH_EVERY)
+    first, second = range(0, 12, UPDATE_INTERVAL), range(12, 20, UPDATE_INTERVAL)
     assert engine.refreshed == [(n, n in (0, 12)) for n in (*first, *second)]
 
 

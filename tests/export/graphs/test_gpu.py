@@ -84,9 +84,9 @@ def test_planes_as_in_pytorch(network, matrix, full_range):
     smooth = make_pictures(2, 144, 128)[..., 0]  # planes of any picture are planes
     frames = np.clip(smooth.astype(int) // 2 + 64 + random.integers(0, 2, smooth.shape), 0, 255)
     frames = frames.astype(np.uint8)
-    planar = TorchEngine(network).for_planes(ColorTags(matrix=matrix, full_range=full_range))
-    expected, moments = planar.refresh(frames[:1], None, 1.0)
-    carried = planar.carry(frames, moments)
+    planar = TorchEngine(network).for_yuv420(ColorTags(matrix=matrix, full_range=full_range))
+    expected, moments = planar.update(frames[:1], None, 1.0)
+    carried = planar.stylize(frames, moments)
     colors = both_ways(matrix, full_range)
     models = {}
     for kind in ("carried", "renewed"):

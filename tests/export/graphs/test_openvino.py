@@ -71,8 +71,8 @@ def test_any_size_is_what_the_network_paints(height, width):
 def test_statistics_are_those_of_onnx_runtime_and_move_by_their_share():
     first, second = make_pictures(2, 48, 64)
     other = OnnxEngine(NETWORK)
-    _, own = other.refresh(first[None], None, 1.0)
-    (expected,), moved = other.refresh(second[None], own, 0.3)
+    _, own = other.update(first[None], None, 1.0)
+    (expected,), moved = other.update(second[None], own, 0.3)
     _, mean, variance = alone(first)
     assert np.allclose(mean, own.mean, atol=1e-4)
     assert np.allclose(variance, own.variance, rtol=1e-3)

@@ -3,9 +3,9 @@
 import pytest
 
 from impasto.realtime.engines import autotune_cache
-from impasto.realtime.engines.autotune_cache import Known, recall, remember
+from impasto.realtime.engines.autotune_cache import AutotuneResult, load, store
 
-FOUND = Known("onnxruntime", "12 fps at 640x360; torch bf16 7")
+FOUND = AutotuneResult("onnxruntime", "12 fps at 640x360; torch bf16 7")
 
 
 @pytest.fixture(autouse=True)
@@ -15,41 +15,41 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_what_is_remembered_is_recalled():
-    assert recall("fast", "cpu") is None
-    remember("fast", "cpu", found=FOUND)
-    assert recall("fast", "cpu") == FOUND
-    assert recall("fast", "cuda") is None
+    assert load("fast", "cpu") is None
+    store("fast", "cpu", result=FOUND)
+    assert load("fast", "cpu") == FOUND
+    assert load("fast", "cuda") is None
 
 
 @pytest.mark.parametrize("what", ["_processor", "computing_threads"])
 def test_another_machine_is_another_case(monkeypatch, what):
-    remember("fast", "cpu", found=FOUND)
+    store("fast", "cpu", result=FOUND)
     monkeypatch.setattr(autotune_cache, what, lambda: "another")
-    assert recall("fast", "cpu") is None
+    assert load("fast", "cpu") is None
 
 
 def test_another_version_is_measured_anew(monkeypatch):
-    remember("fast", "cpu", found=FOUND)
+    store("fast", "cpu", result=FOUND)
     monkeypatch.setattr(autotune_cache, "version", lambda name: "99")
-    assert recall("fast", "cpu") is None
+    assert load("fast", "cpu") is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "1", "{}", '{"engine": "torch"}'])
 def test_what_cannot_be_read_is_nothing(folder, content):
-    remember("fast", "cpu", found=FOUND)
+    store("fast", "cpu", result=FOUND)
     (file,) = (folder / "speeds").iterdir()
     file.write_text(content)
-    assert recall("fast", "cpu") is None
+    assert load("fast", "cpu") is None
 
 
 def test_nowhere_to_write_is_no_error(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(autotune_cache, "user_cache_path", lambda name: tmp_path / "file" / name)
-    remember("fast", "cpu", found=FOUND)
-    assert recall("fast", "cpu") is None
+    store("fast", "cpu", result=FOUND)
+    assert load("fast", "cpu") is None
 
 
 def test_nothing_half_written_is_left(folder):
-    remember("fast", "cpu", found=FOUND)
-    remember("fast", "cpu", found=FOUND)
+    store("fast", "cpu", result=FOUND)
+    store("fast", "cpu", result=FOUND)
     assert [path.suffix for path in (folder / "speeds").iterdir()] == [".json"]

@@ -63,11 +63,11 @@ def test_any_size_and_batch(name, height, width, count):
     frames = make_pictures(count, height, width)
     stylized = engine(frames)
     assert stylized.shape == frames.shape and stylized.dtype == np.uint8
-    if engine.carries:
-        first, statistics = engine.refresh(frames[:1], None, 0.5)
+    if engine.has_running_statistics:
+        first, statistics = engine.update(frames[:1], None, 0.5)
         assert first.shape == frames[:1].shape and first.dtype == np.uint8
         assert np.isfinite(np.asarray(statistics.variance)).all()
-        carried = engine.carry(frames, statistics)
+        carried = engine.stylize(frames, statistics)
         assert carried.shape == frames.shape and carried.dtype == np.uint8
 
 
@@ -84,10 +84,10 @@ def test_a_batch_is_its_frames_one_by_one(engine, count):
     frames = make_pictures(count, 45, 62)
     alone = np.concatenate([engine(frame[None]) for frame in frames])
     assert np.abs(engine(frames).astype(int) - alone).max() <= LEVELS[engine.precision]
-    if engine.carries:
-        _, statistics = engine.refresh(frames[:1], None, 1.0)
-        together = engine.carry(frames, statistics)
-        alone = np.concatenate([engine.carry(frame[None], statistics) for frame in frames])
+    if engine.has_running_statistics:
+        _, statistics = engine.update(frames[:1], None, 1.0)
+        together = engine.stylize(frames, statistics)
+        alone = np.concatenate([engine.stylize(frame[None], statistics) for frame in frames])
         assert np.abs(together.astype(int) - alone).max() <= 1  # sums in another order
 
 
@@ -97,9 +97,9 @@ def test_engines_agree_with_the_reference(name):
     frames = make_pictures(2, 61, 83)
     allowed = LEVELS[engine.precision]
     assert np.abs(engine(frames).astype(int) - reference(frames)).max() <= allowed
-    _, statistics = engine.refresh(frames[:1], None, 0.3)
-    carried = engine.carry(frames, statistics)
-    expected = reference.carry(frames, reference.refresh(frames[:1], None, 0.3)[1])
+    _, statistics = engine.update(frames[:1], None, 0.3)
+    carried = engine.stylize(frames, statistics)
+    expected = reference.stylize(frames, reference.update(frames[:1], None, 0.3)[1])
     assert np.abs(carried.astype(int) - expected).max() <= allowed
     # With its own statistics, a carried frame is the frame by itself.
     assert np.abs(carried[0].astype(int) - reference(frames[:1])[0]).max() <= allowed
@@ -109,14 +109,14 @@ def test_identity_gives_every_picture_back():
     frames = make_pictures(2, 5, 7)
     assert np.array_equal(IdentityEngine()(frames), frames)
     with pytest.raises(EngineError, match="identity"):
-        IdentityEngine().carry(frames, neutral(3))
+        IdentityEngine().stylize(frames, neutral(3))
 
 
 def test_the_classic_network_runs_without_carrying():
     torch.manual_seed(0)
     network = ClassicNet().eval()
     ours, other = TorchEngine(network), OnnxEngine(network)
-    assert not ours.carries and not other.carries
+    assert not ours.has_running_statistics and not other.has_running_statistics
     frames = make_pictures(1, 20, 47)
     assert np.abs(ours(frames).astype(int) - other(frames)).max() <= 1
 
@@ -145,18 +145,18 @@ def test_an_engine_that_is_gone_is_looked_for_anew(nothing_known, monkeypatch):
     def gone(*_: object) -> Engine:
         raise EngineError("it does not work here any more")
 
-    known = autotune_cache.Known("onnxruntime", "it was faster")
-    autotune_cache.remember("TransformNet", "cpu", "auto", found=known)
+    known = autotune_cache.AutotuneResult("onnxruntime", "it was faster")
+    autotune_cache.store("TransformNet", "cpu", "auto", result=known)
     monkeypatch.setitem(engines._OPENERS, "onnxruntime", gone)
     engine = open_engine(make_network(), device="cpu", size=(48, 64))
     assert engine.name in ("torch", "openvino")
 
 
 def test_an_engine_that_opens_but_cannot_paint_is_none(nothing_known, monkeypatch):
-    def refresh(*_: object) -> None:
+    def update(*_: object) -> None:
         raise RuntimeError("the path needs the cpu support of something")
 
-    monkeypatch.setattr(OnnxEngine, "refresh", refresh)
+    monkeypatch.setattr(OnnxEngine, "refresh", update)
     monkeypatch.delitem(engines._OPENERS, "openvino")
     engine = open_engine(make_network(), device="cpu", size=(48, 64))
     assert engine.name == "torch" and "onnxruntime: the path needs" in engine.reason
@@ -180,8 +180,8 @@ def test_an_engine_asked_for_is_the_engine():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "tensorflow"}, "torch, onnxruntime, openvino, tensorrt and auto"),
-        ({"device": "tpu"}, "cpu, cuda and auto"),
+        ({"engine": "tensorflow"}, "torch, onnxruntime, openvino, tensorrt or auto"),
+        ({"device": "tpu"}, "cpu, cuda or auto"),
         ({"device": "cpu", "engine": "torch", "precision": "fp16"}, "does not compute in fp16"),
         ({"device": "cpu", "engine": "onnxruntime", "precision": "bf16"}, "--engine torch"),
     ],
@@ -198,8 +198,8 @@ def test_weights_are_as_good_as_the_network():
     for name in [key for key in engines._OPENERS if key != "openvino" or find_spec(key)]:
         ours, theirs = (open_engine(n, engine=name, device="cpu") for n in (weights, network))
         assert np.array_equal(ours(frames), theirs(frames))
-        painted, _ = ours.refresh(frames, None, 1.0)
-        assert np.array_equal(painted, theirs.refresh(frames, None, 1.0)[0])
+        painted, _ = ours.update(frames, None, 1.0)
+        assert np.array_equal(painted, theirs.update(frames, None, 1.0)[0])
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
@@ -238,7 +238,7 @@ def test_a_gpu_that_others_have_filled_is_left_alone(monkeypatch):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory\nmore of it")
 
     monkeypatch.setattr(engines, "cuda_devices", lambda: 1)
-    monkeypatch.setattr(torch_engine, "native", lambda precision, device: "fp32")
+    monkeypatch.setattr(torch_engine, "resolve_precision", lambda precision, device: "fp32")
     monkeypatch.setattr(torch_gpu, "TorchGpuEngine", full)
     opened = open_engine(make_network(), engine="torch", size=(48, 64))
     (note,) = opened.notes
@@ -250,7 +250,7 @@ def test_what_an_engine_for_planes_has_to_tell_is_told_by_its_own(kind):
     if kind == "openvino":
         pytest.importorskip("openvino")
     engine = open_engine(make_network(), engine=kind, device="cpu", precision="fp32")
-    engine.for_planes(ColorTags(matrix=1)).notes.append("it is said")
+    engine.for_yuv420(ColorTags(matrix=1)).notes.append("it is said")
     assert engine.notes == ["it is said"]
 
 
@@ -301,23 +301,23 @@ def test_a_replaced_network_paints_as_if_it_had_been_there(kind, make):
     engine(frames)
     engine.replace(other)
     assert np.array_equal(engine(frames), fresh(frames))
-    if engine.carries:
-        stylized, statistics = engine.refresh(frames[:1], None, 1.0)
-        assert np.array_equal(stylized, fresh.refresh(frames[:1], None, 1.0)[0])
-        assert np.array_equal(engine.carry(frames, statistics), fresh.carry(frames, statistics))
+    if engine.has_running_statistics:
+        stylized, statistics = engine.update(frames[:1], None, 1.0)
+        assert np.array_equal(stylized, fresh.update(frames[:1], None, 1.0)[0])
+        assert np.array_equal(engine.stylize(frames, statistics), fresh.stylize(frames, statistics))
 
 
 def test_out_of_memory_means_smaller_batches():
     engine = TorchEngine(make_network())
     frames = make_pictures(8, 40, 40)
-    _, statistics = engine.refresh(frames[:1], None, 1.0)
-    engine.carry(frames, statistics)
+    _, statistics = engine.update(frames[:1], None, 1.0)
+    engine.stylize(frames, statistics)
     engine._folded = [_Crowded(room=3)]
-    assert np.array_equal(engine.carry(frames, statistics), frames)
+    assert np.array_equal(engine.stylize(frames, statistics), frames)
     assert [note.partition(":")[0] for note in engine.notes] == ["cpu ran out of memory"] * 2
     engine._folded = [_Crowded(room=0)]
     with pytest.raises(EngineError, match="smaller --size"):
-        engine.carry(frames, statistics)
+        engine.stylize(frames, statistics)
 
 
 @pytest.mark.gpu

@@ -6,7 +6,7 @@ import pytest
 from impasto.models.styles import load_style
 from impasto.realtime.engines import hybrid_engine
 from impasto.realtime.engines.base import Engine
-from impasto.realtime.engines.hybrid_engine import SettlingEngine, open_settling
+from impasto.realtime.engines.hybrid_engine import HybridEngine, open_hybrid_engine
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.engines.torch_engine import precisions
 from tests.pictures import make_pictures
@@ -26,14 +26,14 @@ def paint(engine: Engine, frames: np.ndarray, statistics=None):
     painted = []
     for frame in frames:
         if statistics is None:
-            picture, statistics = engine.refresh(frame[None], None, 1.0)
+            picture, statistics = engine.update(frame[None], None, 1.0)
         else:
-            picture = engine.carry(frame[None], statistics)
+            picture = engine.stylize(frame[None], statistics)
         painted.append(picture[0].astype(float))
     return painted, statistics
 
 
-def settle(engine: SettlingEngine, frames: np.ndarray, statistics) -> None:
+def settle(engine: HybridEngine, frames: np.ndarray, statistics) -> None:
     while not engine.settled:
         paint(engine, frames, statistics)
         if engine._errand is not None:  # else it may have ended between two frames
@@ -46,7 +46,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 @needs_bf16
 def test_the_faster_one_takes_over_where_the_other_leaves_off(networks):
-    engine, alone = SettlingEngine(networks[0]), open_engine(networks[0], engine="torch")
+    engine, alone = HybridEngine(networks[0]), open_engine(networks[0], engine="torch")
     frames = make_pictures(2, 48, 64)
     (first, _), statistics = paint(engine, frames)
     (expected, _), _ = paint(alone, frames)
@@ -55,8 +55,8 @@ def test_the_faster_one_takes_over_where_the_other_leaves_off(networks):
     (after,), _ = paint(engine, frames[:1], statistics)
     assert psnr(first, after) > 35
     assert not np.array_equal(first, after)  # OpenVINO's
-    picture, renewed = engine.refresh(frames[1:], statistics, 0.3)
-    expected, theirs = alone.refresh(frames[1:], statistics, 0.3)
+    picture, renewed = engine.update(frames[1:], statistics, 0.3)
+    expected, theirs = alone.update(frames[1:], statistics, 0.3)
     assert psnr(picture.astype(float), expected.astype(float)) > 35
     scale = np.sqrt(np.asarray(theirs.variance))
     assert np.abs((renewed.mean - theirs.mean.numpy()) / scale).max() < 0.05
@@ -64,7 +64,7 @@ def test_the_faster_one_takes_over_where_the_other_leaves_off(networks):
 
 @needs_bf16
 def test_another_style_is_there_at_once_and_settles_again(networks):
-    engine = SettlingEngine(networks[0])
+    engine = HybridEngine(networks[0])
     frames = make_pictures(1, 40, 56)
     settle(engine, frames, paint(engine, frames)[1])
     engine.replace(networks[1])
@@ -79,7 +79,7 @@ def test_another_style_is_there_at_once_and_settles_again(networks):
 
 @needs_bf16
 def test_another_size_is_there_at_once_and_settles_again(networks):
-    engine = SettlingEngine(networks[0])
+    engine = HybridEngine(networks[0])
     small, large = make_pictures(1, 40, 56), make_pictures(1, 48, 64)
     settle(engine, small, paint(engine, small)[1])
     (picture,), statistics = paint(engine, large)
@@ -91,7 +91,7 @@ def test_another_size_is_there_at_once_and_settles_again(networks):
 
 @needs_bf16
 def test_what_changed_meanwhile_is_not_painted_with_what_was(networks):
-    engine = SettlingEngine(networks[0])
+    engine = HybridEngine(networks[0])
     frames = make_pictures(1, 40, 56)
     _, statistics = paint(engine, frames)
     while engine._errand is None:
@@ -108,9 +108,9 @@ def test_pytorch_alone_where_it_gains_nothing(networks, monkeypatch):
         raise hybrid_engine.EngineError("OpenVINO is not installed")
 
     monkeypatch.setattr(hybrid_engine, "_fast_engine", none)
-    assert open_settling(networks[0], size=(40, 56)).name == "torch"
+    assert open_hybrid_engine(networks[0], size=(40, 56)).name == "torch"
 
 
 def test_pytorch_alone_in_float32(networks):
-    engine = open_settling(networks[0], precision="fp32", size=(40, 56))
+    engine = open_hybrid_engine(networks[0], precision="fp32", size=(40, 56))
     assert (engine.name, engine.precision, engine.settled) == ("torch", "fp32", True)

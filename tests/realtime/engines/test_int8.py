@@ -25,14 +25,16 @@ def test_a_film_in_int8_is_nearly_the_film(weights, planes):
     films = []
     for precision in ("fp32", "int8"):
         engine = open_engine(weights, engine="openvino", device="cpu", precision=precision)
-        assert engine.precision == precision and engine.carries and engine.side_by_side
+        assert (
+            engine.precision == precision and engine.has_running_statistics and engine.side_by_side
+        )
         if planes:
-            engine = engine.for_planes(COLOR)
+            engine = engine.for_yuv420(COLOR)
             assert engine.precision == precision
         pictures = frames.reshape(4, 144, 64) if planes else frames
-        first, statistics = engine.refresh(pictures[:1], None, 1.0)
-        second, statistics = engine.refresh(pictures[1:2], statistics, 0.3)
-        films.append(np.concatenate([first, second, engine.carry(pictures[2:], statistics)]))
+        first, statistics = engine.update(pictures[:1], None, 1.0)
+        second, statistics = engine.update(pictures[1:2], statistics, 0.3)
+        films.append(np.concatenate([first, second, engine.stylize(pictures[2:], statistics)]))
     exact, near = np.array(films, float)
     assert 10 * np.log10(255**2 / np.square(exact - near).mean()) > 35
     assert near.std() > 20  # something is painted

@@ -18,7 +18,7 @@ from impasto.realtime.engines.onnx_engine import OnnxEngine
 from impasto.realtime.engines.onnx_gpu import OnnxGpuEngine, require
 from impasto.realtime.engines.torch_engine import TorchEngine
 from impasto.realtime.frame import ColorTags
-from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
+from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
 from tests.pictures import make_pictures
 from tests.realtime.engines.test_yuv420 import framed
 
@@ -50,39 +50,39 @@ def off(ours: np.ndarray, theirs: np.ndarray) -> int:
 def test_it_paints_as_on_a_cpu(engine, reference):
     frames = make_pictures(3, 45, 62)
     assert off(engine(frames), reference(frames)) <= 1
-    first, statistics = engine.refresh(frames[:1], None, 1.0)
-    expected, others = reference.refresh(frames[:1], None, 1.0)
+    first, statistics = engine.update(frames[:1], None, 1.0)
+    expected, others = reference.update(frames[:1], None, 1.0)
     assert off(first, expected) <= 1
     assert np.allclose(statistics.mean, others.mean, atol=1e-4)
-    assert off(engine.carry(frames, statistics), reference.carry(frames, others)) <= 1
+    assert off(engine.stylize(frames, statistics), reference.stylize(frames, others)) <= 1
 
 
 def test_bound_tensors_are_given_out_as_copies(engine):
     one, other = make_pictures(1, 48, 56), 255 - make_pictures(1, 48, 56)
-    painted, statistics = engine.refresh(one, None, 1.0)
+    painted, statistics = engine.update(one, None, 1.0)
     kept, mean = painted.copy(), statistics.mean.copy()
-    engine.refresh(other, statistics, 0.3)
+    engine.update(other, statistics, 0.3)
     assert np.array_equal(painted, kept) and np.array_equal(statistics.mean, mean)
-    carried = engine.carry(one, statistics)
+    carried = engine.stylize(one, statistics)
     kept = carried.copy()
-    engine.carry(other, statistics)
+    engine.stylize(other, statistics)
     assert np.array_equal(carried, kept)
 
 
 def test_statistics_are_copied_in_when_they_change(engine, reference):
     frames = make_pictures(1, 48, 56)
     for frame in (frames, 255 - frames, frames):
-        _, statistics = reference.refresh(frame, None, 1.0)
-        assert off(engine.carry(frames, statistics), reference.carry(frames, statistics)) <= 1
+        _, statistics = reference.update(frame, None, 1.0)
+        assert off(engine.stylize(frames, statistics), reference.stylize(frames, statistics)) <= 1
 
 
 def test_a_rest_goes_through_the_session_of_a_full_batch(network, reference):
     engine = OnnxGpuEngine(network, provider="cpu", precision="fp32")
     frames = make_pictures(4, 40, 48)
-    _, statistics = reference.refresh(frames[:1], None, 1.0)
-    expected = reference.carry(frames, statistics)
+    _, statistics = reference.update(frames[:1], None, 1.0)
+    expected = reference.stylize(frames, statistics)
     for count in (4, 3, 1, 2):
-        painted = engine.carry(frames[:count], statistics)
+        painted = engine.stylize(frames[:count], statistics)
         assert off(painted, expected[:count]) <= 1
     batches = sorted(shape[0] for _, shape in engine._bound)
     assert batches == [1, 2, 4]  # three were four
@@ -91,7 +91,7 @@ def test_a_rest_goes_through_the_session_of_a_full_batch(network, reference):
 def test_only_so_many_shapes_are_kept(network):
     engine = OnnxGpuEngine(network, provider="cpu", precision="fp32")
     for width in range(32, 32 + 8 * (onnx_gpu._SHAPES_KEPT + 2), 8):
-        engine.refresh(make_pictures(1, 32, width), None, 1.0)
+        engine.update(make_pictures(1, 32, width), None, 1.0)
     assert len(engine._bound) == onnx_gpu._SHAPES_KEPT
 
 
@@ -109,7 +109,7 @@ def test_a_session_has_nothing_left_to_compute_of_sizes(engine, tmp_path):
 def test_planes_through_the_stylizer(network, precision):
     """From the first frame of a film to the last, short batches and all."""
     engine = OnnxGpuEngine(network, provider="cpu", precision=precision)
-    frames = framed(make_pictures(REFRESH_EVERY + 4, 96, 128), BT709)
+    frames = framed(make_pictures(UPDATE_INTERVAL + 4, 96, 128), BT709)
     batches = [frames[:4], frames[4:7], frames[7:]]
     painted, expected = (
         np.stack([frame.image for frame in Stylizer(e, ahead=False)(batches)])
@@ -124,17 +124,17 @@ def test_planes_through_the_stylizer(network, precision):
 def test_a_replaced_network_paints(network, reference):
     engine = OnnxGpuEngine(load_style("udnie"), provider="cpu", precision="fp32")
     frames = make_pictures(2, 48, 56)
-    engine.refresh(frames[:1], None, 1.0)
+    engine.update(frames[:1], None, 1.0)
     engine.replace(network)
-    painted, _ = engine.refresh(frames[:1], None, 1.0)
-    assert off(painted, reference.refresh(frames[:1], None, 1.0)[0]) <= 1
+    painted, _ = engine.update(frames[:1], None, 1.0)
+    assert off(painted, reference.update(frames[:1], None, 1.0)[0]) <= 1
 
 
 def test_other_networks_run_too():
     torch.manual_seed(0)
     network = ClassicNet().eval()
     engine = OnnxGpuEngine(network, provider="cpu", precision="fp32")
-    assert not engine.carries and not engine.reads_planes
+    assert not engine.has_running_statistics and not engine.reads_planes
     frames = make_pictures(1, 20, 47)
     assert off(engine(frames), TorchEngine(network)(frames)) <= 1
 
@@ -142,7 +142,7 @@ def test_other_networks_run_too():
 def test_out_of_memory_means_smaller_batches(network, reference, monkeypatch):
     engine = OnnxGpuEngine(network, provider="cpu", precision="fp32")
     frames = make_pictures(8, 40, 40)
-    _, statistics = reference.refresh(frames[:1], None, 1.0)
+    _, statistics = reference.update(frames[:1], None, 1.0)
     opened = onnx_gpu.open_session
 
     def small(model, providers, sides):
@@ -151,12 +151,12 @@ def test_out_of_memory_means_smaller_batches(network, reference, monkeypatch):
         return opened(model, providers, sides)
 
     monkeypatch.setattr(onnx_gpu, "open_session", small)
-    assert off(engine.carry(frames, statistics), reference.carry(frames, statistics)) <= 1
+    assert off(engine.stylize(frames, statistics), reference.stylize(frames, statistics)) <= 1
     assert [note.partition(":")[0] for note in engine.notes] == ["cpu ran out of memory"] * 2
     monkeypatch.setattr(onnx_gpu, "open_session", lambda *_: small(*_[:2], {"n": 9}))
     engine.replace(network)
     with pytest.raises(EngineError, match="smaller --size"):
-        engine.carry(frames, statistics)
+        engine.stylize(frames, statistics)
 
 
 def test_where_a_graph_is_not_captured_that_is_said(network, monkeypatch):
@@ -171,7 +171,7 @@ def test_where_a_graph_is_not_captured_that_is_said(network, monkeypatch):
         return opened(model, [("CPUExecutionProvider", {})], sides)
 
     monkeypatch.setattr(onnx_gpu, "open_session", without_graphs)
-    engine.refresh(make_pictures(1, 40, 48), None, 1.0)
+    engine.update(make_pictures(1, 40, 48), None, 1.0)
     assert asked == ["1", "0"]
     assert engine.notes == [
         "no CUDA graphs in onnxruntime: this session cannot use the graph capture feature"
@@ -211,8 +211,8 @@ from impasto.models.styles import load_weights
 from impasto.realtime.engines.onnx_gpu import OnnxGpuEngine
 engine = OnnxGpuEngine(load_weights("great_wave"), provider="cpu")
 frames = np.load(r"{tmp_path / "frames.npy"}")
-_, statistics = engine.refresh(frames[:1], None, 1.0)
-assert engine.carry(frames, statistics).shape == frames.shape
+_, statistics = engine.update(frames[:1], None, 1.0)
+assert engine.stylize(frames, statistics).shape == frames.shape
 assert not {{"torch", "cv2"}} & set(sys.modules), "loaded for nothing"
 """
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -225,15 +225,15 @@ def test_cuda_agrees_with_the_cpu(precision):
     engine, reference = OnnxGpuEngine(weights, precision=precision), OnnxEngine(weights)
     assert engine.device == "cuda"
     frames = make_pictures(9, 61, 83)
-    _, statistics = engine.refresh(frames[:1], None, 0.5)
-    expected, others = reference.refresh(frames[:1], None, 0.5)
+    _, statistics = engine.update(frames[:1], None, 0.5)
+    expected, others = reference.update(frames[:1], None, 0.5)
     scale = np.abs(others.mean).max()
     assert np.abs(statistics.mean - others.mean).max() <= 0.02 * scale
     for _ in range(3):  # run, captured, replayed: none may differ, and none be of an old frame
         for count in (1, 4, 9):
             part = frames[-count:]
             difference = np.abs(
-                engine.carry(part, others).astype(int) - reference.carry(part, others)
+                engine.stylize(part, others).astype(int) - reference.stylize(part, others)
             )
             # As an exported file: two levels at 99.9 % of the pixels (TF32 and fp16: eleven bits).
             assert (difference.max(axis=3) <= 2).mean() > 0.999
@@ -248,15 +248,15 @@ def test_new_statistics_reach_a_captured_graph():
     engine, reference = OnnxGpuEngine(weights), OnnxEngine(weights)
     frame = make_pictures(1, 64, 96)
     for picture in (frame, 255 - frame, frame // 2):
-        _, statistics = reference.refresh(picture, None, 1.0)
-        ours, theirs = (e.carry(frame, statistics).astype(int) for e in (engine, reference))
+        _, statistics = reference.update(picture, None, 1.0)
+        ours, theirs = (e.stylize(frame, statistics).astype(int) for e in (engine, reference))
         assert (np.abs(ours - theirs).max(axis=3) <= 2).mean() > 0.999
 
 
 @pytest.mark.gpu
 def test_planes_on_a_gpu():
     engine = OnnxGpuEngine(load_weights("great_wave"))
-    frames = framed(make_pictures(2 * REFRESH_EVERY, 96, 128), BT709)
+    frames = framed(make_pictures(2 * UPDATE_INTERVAL, 96, 128), BT709)
     painted, expected = (
         np.stack([f.image for f in Stylizer(e, ahead=False)([[frame] for frame in frames])])
         for e in (engine, OnnxGpuEngine(load_weights("great_wave"), provider="cpu"))
@@ -273,7 +273,7 @@ def test_tensorrt_agrees_with_the_cpu():
     weights = load_weights("great_wave")
     engine, reference = OnnxGpuEngine(weights, provider="tensorrt"), OnnxEngine(weights)
     frames = make_pictures(2, 64, 96)
-    _, statistics = reference.refresh(frames[:1], None, 1.0)
-    ours, theirs = (e.carry(frames, statistics).astype(int) for e in (engine, reference))
+    _, statistics = reference.update(frames[:1], None, 1.0)
+    ours, theirs = (e.stylize(frames, statistics).astype(int) for e in (engine, reference))
     assert (np.abs(ours - theirs).max(axis=3) <= 2).mean() > 0.99
     assert "TensorrtExecutionProvider" in onnxruntime.get_available_providers()

@@ -12,11 +12,11 @@ from impasto.models.errors import EngineError
 from impasto.models.styles import load_style
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines import cuda_graphs
-from impasto.realtime.engines.cuda_graphs import Captured
+from impasto.realtime.engines.cuda_graphs import GraphedFunction
 from impasto.realtime.engines.torch_engine import TorchEngine
 from impasto.realtime.engines.torch_gpu import TorchGpuEngine
 from impasto.realtime.frame import ColorTags, Frame
-from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
+from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
 from tests.pictures import make_pictures
 from tests.realtime.engines.tape import tape, test_a_tape_repeats_what_was_done_where_it_was_done
 from tests.realtime.engines.test_yuv420 import framed
@@ -74,24 +74,24 @@ def test_the_third_of_a_shape_is_captured(notes):
         runs += 1
         return doubled(x)
 
-    double = Captured(counted, "cpu", tape, notes.append)
+    double = GraphedFunction(counted, "cpu", tape, notes.append)
     for n in range(6):
         (result,) = double(torch.full((2,), float(n)))
         assert result.tolist() == [2 * n, 2 * n]
     assert runs == 4  # twice as ever, once to warm up, once to be captured
     double(torch.zeros(3))
     assert runs == 5 and not notes
-    double.forget()
+    double.reset()
     double(torch.zeros(2))
     assert runs == 6
 
 
 def test_only_so_many_shapes_are_kept(notes):
-    double = Captured(doubled, "cpu", tape, notes.append)
-    for size in range(1, cuda_graphs._SHAPES_KEPT + 3):
+    double = GraphedFunction(doubled, "cpu", tape, notes.append)
+    for size in range(1, cuda_graphs._MAX_SHAPES + 3):
         for n in range(4):
             assert double(torch.full((size,), float(n)))[0].tolist() == [2 * n] * size
-    assert len(double._recorded) == cuda_graphs._SHAPES_KEPT
+    assert len(double._graphs) == cuda_graphs._MAX_SHAPES
     assert double(torch.ones(1))[0].tolist() == [2]
 
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_captured_runs_as_ever_and_that_is_said(notes):
     def waits(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (x * x.max().item(),)
 
-    square = Captured(waits, "cpu", tape, notes.append)
+    square = GraphedFunction(waits, "cpu", tape, notes.append)
     for n in range(1, 6):
         assert square(torch.full((2,), float(n)))[0].tolist() == [n * n, n * n]
     (note,) = notes
@@ -110,7 +110,7 @@ def test_too_little_memory_to_capture_is_told_as_such(notes):
     def full(run: Callable) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    double = Captured(doubled, "cpu", full, notes.append)
+    double = GraphedFunction(doubled, "cpu", full, notes.append)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         for _ in range(3):
             double(torch.zeros(2))
@@ -123,7 +123,7 @@ def test_too_little_memory_to_capture_is_told_as_such(notes):
 @pytest.mark.parametrize("planes", [False, True])
 def test_a_film_as_on_a_cpu(engine, reference, planes, ahead):
     """Long enough that folding, painting and measuring are all cuda_graphs, and replayed."""
-    images = scenes(5 * REFRESH_EVERY + 2, 48, 64)
+    images = scenes(5 * UPDATE_INTERVAL + 2, 48, 64)
     frames = framed(images, BT709)
     if not planes:
         frames = [Frame(image, f.pts, f.time_base) for image, f in zip(images, frames, strict=True)]
@@ -132,27 +132,27 @@ def test_a_film_as_on_a_cpu(engine, reference, planes, ahead):
     assert np.abs(ours.astype(int) - expected).max() <= 1
     assert engine.notes == []
     if not planes:
-        assert all(lane._paint._recorded for lane in engine._lanes[: 1 + ahead])
-        assert engine._refresher.renew._recorded
+        assert all(worker._run._graphs for worker in engine._workers[: 1 + ahead])
+        assert engine._updater.run._graphs
 
 
 def test_batches_of_every_length(engine, reference):
     frames = scenes(4, 40, 48)
-    _, statistics = reference.refresh(frames[:1], None, 1.0)
+    _, statistics = reference.update(frames[:1], None, 1.0)
     for count in (4, 1, 3, 4, 4, 1, 1, 2, 4, 1):
-        ours = engine.carry(frames[:count], statistics)
-        assert np.abs(ours.astype(int) - reference.carry(frames[:count], statistics)).max() <= 1
+        ours = engine.stylize(frames[:count], statistics)
+        assert np.abs(ours.astype(int) - reference.stylize(frames[:count], statistics)).max() <= 1
 
 
 def test_new_statistics_reach_what_was_captured(engine, reference):
     frames = scenes(6, 40, 48)
     for frame in np.concatenate([frames, frames]):
-        _, statistics = reference.refresh(frame[None], None, 1.0)
+        _, statistics = reference.update(frame[None], None, 1.0)
         for _ in range(2):
-            ours = engine.carry(frames[:1], statistics)
-            expected = reference.carry(frames[:1], statistics)
+            ours = engine.stylize(frames[:1], statistics)
+            expected = reference.stylize(frames[:1], statistics)
             assert np.abs(ours.astype(int) - expected).max() <= 1
-    assert any(lane._fold._recorded for lane in engine._lanes)
+    assert any(worker._fold._graphs for worker in engine._workers)
 
 
 def test_a_replaced_network_reaches_what_was_captured(network, engine, reference):
@@ -161,37 +161,38 @@ def test_a_replaced_network_reaches_what_was_captured(network, engine, reference
     for style, fresh in ((other, TorchEngine(other)), (network, reference)):
         engine.replace(style)
         for _ in range(4):
-            ours, statistics = engine.refresh(frames, None, 1.0)
-            expected, others = fresh.refresh(frames, None, 1.0)
+            ours, statistics = engine.update(frames, None, 1.0)
+            expected, others = fresh.update(frames, None, 1.0)
             assert np.abs(ours.astype(int) - expected).max() <= 1
-            carried = engine.carry(frames, statistics).astype(int)
-            assert np.abs(carried - fresh.carry(frames, others)).max() <= 1
+            carried = engine.stylize(frames, statistics).astype(int)
+            assert np.abs(carried - fresh.stylize(frames, others)).max() <= 1
 
 
 def test_what_was_given_out_stays(engine):
     frames = scenes(2, 40, 48)
     for _ in range(4):  # the last of them replayed
-        first, statistics = engine.refresh(frames[:1], None, 1.0)
+        first, statistics = engine.update(frames[:1], None, 1.0)
     kept = first.copy(), statistics.mean.clone()
-    carried = [engine.carry(frames[:1], statistics) for _ in range(4)][-1]
+    carried = [engine.stylize(frames[:1], statistics) for _ in range(4)][-1]
     before = carried.copy()
-    engine.refresh(frames[1:], None, 1.0)
-    engine.carry(frames[1:], statistics)
+    engine.update(frames[1:], None, 1.0)
+    engine.stylize(frames[1:], statistics)
     assert np.array_equal(first, kept[0]) and torch.equal(statistics.mean, kept[1])
     assert np.array_equal(carried, before)
 
 
 def test_threads_do_not_share_a_lane(engine, reference):
     frames = scenes(6, 40, 48)
-    statistics = [reference.refresh(frame[None], None, 1.0)[1] for frame in frames]
+    statistics = [reference.update(frame[None], None, 1.0)[1] for frame in frames]
     expected = [
-        reference.carry(frame[None], of_it) for frame, of_it in zip(frames, statistics, strict=True)
+        reference.stylize(frame[None], of_it)
+        for frame, of_it in zip(frames, statistics, strict=True)
     ]
     wrong: list[int] = []
 
     def paint(which: int) -> None:
         for _ in range(5):
-            ours = engine.carry(frames[which][None], statistics[which])
+            ours = engine.stylize(frames[which][None], statistics[which])
             if np.abs(ours.astype(int) - expected[which]).max() > 1:
                 wrong.append(which)
 
@@ -200,13 +201,13 @@ def test_threads_do_not_share_a_lane(engine, reference):
         thread.start()
     for thread in threads:
         thread.join()
-    assert wrong == [] and len(engine._free) == len(engine._lanes)
+    assert wrong == [] and len(engine._free) == len(engine._workers)
 
 
 def test_out_of_memory_means_smaller_batches(engine, reference, monkeypatch):
     frames = scenes(8, 40, 40)
-    _, statistics = reference.refresh(frames[:1], None, 1.0)
-    expected = reference.carry(frames, statistics)
+    _, statistics = reference.update(frames[:1], None, 1.0)
+    expected = reference.stylize(frames, statistics)
     room = 3
 
     def crowded(network) -> Callable:
@@ -217,20 +218,20 @@ def test_out_of_memory_means_smaller_batches(engine, reference, monkeypatch):
 
         return paint
 
-    for lane in engine._lanes:
-        monkeypatch.setattr(lane.network, "forward", crowded(lane.network))
-    assert np.abs(engine.carry(frames, statistics).astype(int) - expected).max() <= 1
+    for worker in engine._workers:
+        monkeypatch.setattr(worker.network, "forward", crowded(worker.network))
+    assert np.abs(engine.stylize(frames, statistics).astype(int) - expected).max() <= 1
     assert [note.partition(":")[0] for note in engine.notes] == ["cpu ran out of memory"] * 2
     room = 0
     with pytest.raises(EngineError, match="smaller --size"):
-        engine.carry(frames[:, :32], statistics)
+        engine.stylize(frames[:, :32], statistics)
 
 
 def test_other_networks_run_too(monkeypatch):
     torch.manual_seed(0)
     network = ClassicNet().eval()
     engine = TorchGpuEngine(network, device="cpu", precision="fp32", capture=tape)
-    assert not engine.carries
+    assert not engine.has_running_statistics
     frames = make_pictures(2, 20, 47)
     assert np.array_equal(engine(frames), TorchEngine(network)(frames))
 
@@ -241,10 +242,10 @@ def test_half_precision_keeps_to_its_range(network, monkeypatch):
     engine = TorchGpuEngine(network, device="cpu", precision="fp16", capture=tape)
     expected = TorchEngine(network)
     for frame in (scenes(1, 48, 64), np.full((1, 48, 64, 3), 255, np.uint8)):
-        ours, statistics = engine.refresh(frame, None, 1.0)
+        ours, statistics = engine.update(frame, None, 1.0)
         assert torch.isfinite(statistics.mean).all() and torch.isfinite(statistics.variance).all()
-        theirs, _ = expected.refresh(frame, None, 1.0)
-        carried = engine.carry(frame, statistics)
+        theirs, _ = expected.update(frame, None, 1.0)
+        carried = engine.stylize(frame, statistics)
         for picture in (ours, carried):
             off = np.abs(picture.astype(int) - theirs)
             assert (off <= 2).mean() > 0.98
@@ -264,7 +265,7 @@ def on_gpu(network) -> Iterator[TorchGpuEngine]:
 @pytest.mark.parametrize("planes", [False, True])
 @pytest.mark.parametrize("ahead", [False, True])
 def test_a_film_on_a_gpu_as_on_a_cpu(on_gpu, reference, planes, ahead):
-    images = scenes(5 * REFRESH_EVERY + 2, 96, 128)
+    images = scenes(5 * UPDATE_INTERVAL + 2, 96, 128)
     frames = framed(images, BT709)
     if not planes:
         frames = [Frame(image, f.pts, f.time_base) for image, f in zip(images, frames, strict=True)]
@@ -273,7 +274,7 @@ def test_a_film_on_a_gpu_as_on_a_cpu(on_gpu, reference, planes, ahead):
     off = np.abs(ours - expected)
     # fp16 through fifteen layers, eleven bits each.
     assert (off <= 2).mean() > 0.99 and off.max() <= 24
-    assert planes or on_gpu._refresher.renew._recorded
+    assert planes or on_gpu._updater.run._graphs
 
 
 @pytest.mark.gpu
@@ -281,12 +282,12 @@ def test_a_film_on_a_gpu_as_on_a_cpu(on_gpu, reference, planes, ahead):
 def test_precisions_on_a_gpu(network, reference, precision):
     engine = TorchGpuEngine(network, precision=precision)
     frames = scenes(3, 61, 83)
-    _, statistics = engine.refresh(frames[:1], None, 1.0)
-    _, others = reference.refresh(frames[:1], None, 1.0)
-    expected = reference.carry(frames, others)
+    _, statistics = engine.update(frames[:1], None, 1.0)
+    _, others = reference.update(frames[:1], None, 1.0)
+    expected = reference.stylize(frames, others)
     levels, share = {"fp16": (2, 0.99), "bf16": (8, 0.98), "fp32": (2, 0.99)}[precision]  # TF32
     for _ in range(5):  # as ever, then cuda_graphs, then replayed
-        off = np.abs(engine.carry(frames, statistics).astype(int) - expected)
+        off = np.abs(engine.stylize(frames, statistics).astype(int) - expected)
         assert (off <= levels).mean() > share
     assert engine.notes == []
 
@@ -298,9 +299,11 @@ def test_a_replaced_network_on_a_gpu(network, on_gpu):
         on_gpu.replace(style)
         fresh = TorchEngine(style)
         for _ in range(4):
-            _, statistics = on_gpu.refresh(frames, None, 1.0)
-            _, others = fresh.refresh(frames, None, 1.0)
-            off = np.abs(on_gpu.carry(frames, statistics).astype(int) - fresh.carry(frames, others))
+            _, statistics = on_gpu.update(frames, None, 1.0)
+            _, others = fresh.update(frames, None, 1.0)
+            off = np.abs(
+                on_gpu.stylize(frames, statistics).astype(int) - fresh.stylize(frames, others)
+            )
             assert (off <= 2).mean() > 0.99
 
 
@@ -308,14 +311,14 @@ def test_a_replaced_network_on_a_gpu(network, on_gpu):
 def test_memory_of_a_gpu_that_runs_out(network, reference):
     engine = TorchGpuEngine(network)
     frames = np.repeat(scenes(1, 360, 640), 64, axis=0)
-    _, statistics = engine.refresh(frames[:1], None, 1.0)
+    _, statistics = engine.update(frames[:1], None, 1.0)
     free, total = torch.cuda.mem_get_info()
     few = 2**30  # bytes: too few for 64 frames, enough for some
     torch.cuda.set_per_process_memory_fraction(
         (torch.cuda.memory_reserved() + few) / total, torch.cuda.current_device()
     )
     try:
-        painted_frames = engine.carry(frames, statistics)
+        painted_frames = engine.stylize(frames, statistics)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert painted_frames.shape == frames.shape

@@ -20,7 +20,7 @@ from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import ColorTags, Frame
 from impasto.realtime.pipeline import batched
 from impasto.realtime.pixels import planar_video_frame, planes_color, to_planes, to_video_frame
-from impasto.realtime.stylizer import REFRESH_EVERY, Stylizer
+from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
 from impasto.realtime.temporal.cuts import CutDetector
 from tests.media import make_clip, numbered_picture
 from tests.pictures import make_pictures
@@ -168,7 +168,7 @@ def test_batches_make_no_difference(engine, ahead):
 
 
 def test_who_needs_rgb_gets_rgb(engine):
-    frames = framed(make_pictures(REFRESH_EVERY + 2, *SIZE))
+    frames = framed(make_pictures(UPDATE_INTERVAL + 2, *SIZE))
     for options in ({"keep_color": True}, {"carry": False}, {"steadiness": "hold"}):
         stylizer = Stylizer(engine, **options)
         assert not stylizer.takes_planes
@@ -186,9 +186,9 @@ def test_engines_agree_on_planes(engine, name, color):
     network = engine._renewing.network
     other = open_engine(network, engine=name, device="cpu", precision="fp32")
     painted = []
-    for planar in (engine.for_planes(color), other.for_planes(color)):
-        first, statistics = planar.refresh(frames[:1], None, 1.0)
-        carried = planar.carry(frames, statistics)
+    for planar in (engine.for_yuv420(color), other.for_yuv420(color)):
+        first, statistics = planar.update(frames[:1], None, 1.0)
+        carried = planar.stylize(frames, statistics)
         assert first.shape == (1, 144, 128) and carried.shape == frames.shape
         assert np.abs(carried[:1].astype(int) - first).max() <= 1
         painted.append(carried[:, 24:72, 24:104].astype(float))  # luma

@@ -20,7 +20,7 @@ from impasto.realtime.files.nvdec import is_nv12_on_gpu, yuv420p_on_gpu
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import ColorTags, Frame, on_host, stacked
 from impasto.realtime.pixels import planes_color, to_planes, to_video_frame
-from impasto.realtime.stylizer import REFRESH_EVERY, LazyStylizer, Stylizer
+from impasto.realtime.stylizer import UPDATE_INTERVAL, LazyStylizer, Stylizer
 from impasto.realtime.temporal.cuts import CutDetector
 from tests.media import make_clip
 from tests.pictures import make_pictures
@@ -82,7 +82,7 @@ def gpu_like(monkeypatch) -> TorchGpuEngine:
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_tensors_are_painted_as_arrays_are(gpu_like, batch):
-    frames = framed(make_pictures(2 * REFRESH_EVERY + 1, 48, 64), BT709)
+    frames = framed(make_pictures(2 * UPDATE_INTERVAL + 1, 48, 64), BT709)
 
     def painted(frames: list[Frame]) -> np.ndarray:
         stylizer = Stylizer(gpu_like)

@@ -28,7 +28,7 @@ def rows(monkeypatch) -> list[dict]:
     torch.manual_seed(0)
     network = TransformNet("fast").eval()
     engines = [
-        TorchGpuEngine(network, device="cpu", precision="fp32", capture=tape).for_planes(BT709),
+        TorchGpuEngine(network, device="cpu", precision="fp32", capture=tape).for_yuv420(BT709),
         OnnxGpuEngine(network, provider="cpu", precision="fp32", color=BT709),
     ]
     return bench_gpu.time_on_device(engines, (48, 64), batches=(1, 2), rounds=2)
@@ -52,7 +52,7 @@ def test_networks_alone_and_their_table(rows):
 
 def test_engines_of_the_host_are_not_timed_so():
     engine = TorchEngine(TransformNet("fast").eval())
-    assert bench_gpu.time_on_device([engine.for_planes(BT709)], (48, 64), batches=(1,)) == []
+    assert bench_gpu.time_on_device([engine.for_yuv420(BT709)], (48, 64), batches=(1,)) == []
     with pytest.raises(EngineError, match="on the host"):
         engine.on_device(None, None)
 

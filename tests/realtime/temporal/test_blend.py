@@ -331,20 +331,20 @@ class TestFlowBlend:
             FlowBlend(share)
 
 
-class Carrying(IdentityEngine):
+class WithStatistics(IdentityEngine):
     """Flickers: what it gives back depends on the picture's own noise."""
 
-    carries = True
-    side_by_side = True
+    has_running_statistics = True
+    concurrency = 2
 
-    def _stylize(self, frames: np.ndarray) -> np.ndarray:
+    def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return (255 - frames).astype(np.uint8)
 
-    def refresh(self, frame, statistics, weight):
-        return self._stylize(frame), Moments(torch.zeros(1), torch.ones(1))
+    def update(self, frame, statistics, momentum):
+        return self._stylize_instance(frame), Moments(torch.zeros(1), torch.ones(1))
 
-    def carry(self, frames, statistics):
-        return self._stylize(frames)
+    def stylize(self, frames, statistics):
+        return self._stylize_instance(frames)
 
 
 def two_scenes() -> list[np.ndarray]:
@@ -359,7 +359,7 @@ def stylized(engine, images, *, size: int = 1, **options) -> np.ndarray:
     return np.stack([f.image for f in out])
 
 
-@pytest.mark.parametrize("engine", [Carrying(), IdentityEngine()], ids=["carrying", "plain"])
+@pytest.mark.parametrize("engine", [WithStatistics(), IdentityEngine()], ids=["carrying", "plain"])
 @pytest.mark.parametrize("steadiness", ["hold", "flow"])
 class TestStylizer:
     def test_batches_and_order_of_work_make_no_difference(self, engine, steadiness) -> None:
