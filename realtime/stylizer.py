@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from impasto.realtime.engines.base import Engine, Statistics
+from impasto.models.fast.norm_statistics import NormStatistics
+from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.frame import ColorTags, Frame, on_host, stacked
@@ -42,7 +43,7 @@ class _Group(NamedTuple):
     starts_scene: bool = False  # nothing remembered from before it is of use
 
 
-_Result = tuple[np.ndarray, Statistics | None]  # (N, H, W, 3), and the statistics after it
+_Result = tuple[np.ndarray, NormStatistics | None]  # (N, H, W, 3), and the statistics after it
 
 
 class Stylizer:
@@ -100,7 +101,7 @@ class Stylizer:
         self._run = self._run_in_turn
         if ahead and self.has_running_statistics and engine.concurrency > 1:
             self._run = self._run_in_parallel
-        self._statistics: Statistics | None = None
+        self._statistics: NormStatistics | None = None
         self._shape: tuple[int, ...] = ()
         self._age = 0  # frames stylized with the current statistics
 
@@ -192,7 +193,7 @@ class Stylizer:
                 yield group, result.result()[0]
         self._statistics = updated.result()[1]
 
-    def _stylize(self, group: _Group, statistics: Statistics | None) -> _Result:
+    def _stylize(self, group: _Group, statistics: NormStatistics | None) -> _Result:
         images = stacked([frame.image for frame in group.frames])
         color = group.frames[0].color
         engine = self.engine if color is None else self._planar[color]

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from impasto.models.fast.norm_statistics import Moments
+from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.fast.uint8_io import EightBit
 from impasto.models.layers import reflect_pad
 from impasto.models.transform_net import TransformNet
 
 
 @torch.inference_mode()
-def measure(network: TransformNet, frames: Tensor) -> Moments:
+def measure(network: TransformNet, frames: Tensor) -> NormStatistics:
     """What each norm of `network` sees, and the padded picture first, of (1, H, W, 3) uint8."""
     picture = EightBit(network).picture(frames)
     seen = [reflect_pad(picture, network.STRIDE, network.MARGIN)]
@@ -20,7 +20,7 @@ def measure(network: TransformNet, frames: Tensor) -> Moments:
     for hook in hooks:
         hook.remove()
     channels = [x.double().transpose(0, 1).flatten(1) for x in seen]
-    return Moments(
+    return NormStatistics(
         torch.cat([x.mean(1) for x in channels]).float(),
         torch.cat([x.var(1, correction=0) for x in channels]).float(),
     )

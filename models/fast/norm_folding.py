@@ -19,12 +19,19 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from impasto.models.fast.fused_conv import FusedConv
-from impasto.models.fast.norm_statistics import Moments, join, moments_of, moving_average, split
+from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.fast.pixel_layouts import Layout, PackedRGB
+from impasto.models.fast.running_statistics import (
+    join,
+    moving_average,
+    split,
+    statistics_of,
+    tensors_of,
+)
 from impasto.models.transform_net import TransformNet
 
 
-def norm_map(norm: nn.InstanceNorm2d, moments: Moments) -> tuple[Tensor, Tensor]:
+def norm_map(norm: nn.InstanceNorm2d, moments: NormStatistics) -> tuple[Tensor, Tensor]:
     """Scale and shift of each channel: what `norm` does to an input of these moments."""
     scale = norm.weight.float() * (moments.variance + norm.eps).rsqrt()
     return scale, norm.bias.float() - moments.mean * scale
@@ -61,7 +68,7 @@ class FusedNetwork(nn.Module):
         for layer, convolution in zip(self.layers, convolutions, strict=True):
             layer.take(convolution)
 
-    def _fold_ends(self, picture: Moments, scale: Tensor, shift: Tensor) -> None:
+    def _fold_ends(self, picture: NormStatistics, scale: Tensor, shift: Tensor) -> None:
         """The first layer, which standardises the picture, and the last, which gives it back.
 
         scale, shift: of each of the first layer's channels, to be folded in as well.
@@ -93,18 +100,18 @@ class FusedNetwork(nn.Module):
 class FoldedNetwork(FusedNetwork):
     """`network` with the norms folded away. `fold` comes before the first call."""
 
-    statistics: Moments | None = None  # those that every weight is folded with
+    statistics: NormStatistics | None = None  # those that every weight is folded with
 
     def take(self, network: TransformNet) -> None:
         super().take(network)
         self.statistics = None
 
-    def fold(self, statistics: Moments) -> None:
+    def fold(self, statistics: NormStatistics) -> None:
         """Set every weight for these statistics, unless that is done."""
         if statistics is self.statistics:
             return
         self.statistics = statistics
-        picture, *norms = split(statistics, self.widths)
+        picture, *norms = split(tensors_of(statistics, self.border.device), self.widths)
         first, *maps = (norm_map(*pair) for pair in zip(self.norms, norms, strict=True))
         self._fold_ends(picture, *first)
         for layer, (scale, shift) in zip(self.layers[1:-1], maps, strict=True):
@@ -128,7 +135,9 @@ class RenewingNetwork(FusedNetwork):
         for layer in self.layers[1:-1]:
             layer.fold(*unchanged(layer.channels, layer.plain_weight), self.dtype)
 
-    def forward(self, frame: Tensor, statistics: Moments, weight: float) -> tuple[Tensor, Moments]:
+    def forward(
+        self, frame: Tensor, statistics: NormStatistics, weight: float
+    ) -> tuple[Tensor, NormStatistics]:
         """frame: a batch of one. Returns it stylised, and `statistics` moved by `weight` (0 to 1).
 
         With a weight of 1 they are the frame's own, whatever they were before, and so is the
@@ -137,16 +146,16 @@ class RenewingNetwork(FusedNetwork):
         picture, *norms = split(statistics, self.widths)
         padded = self._padded(frame)
         mean, variance = self.layout.moments(self.layout.inside(padded))
-        picture = moving_average(picture, Moments(mean / 255, variance / 255**2), weight)
+        picture = moving_average(picture, NormStatistics(mean / 255, variance / 255**2), weight)
         # The old means are taken off in the convolutions, since bf16 is most exact around zero.
         scale, _ = unchanged(self.first.channels, padded)
         self._fold_ends(picture, scale.float(), -norms[0].mean)
         self.layout.surround(padded.permute(0, 2, 3, 1), self.border)
         renewed = [picture]
 
-        def renew(norm: nn.InstanceNorm2d, old: Moments, y: Tensor) -> Tensor:
-            rest, variance = moments_of(y)
-            new = moving_average(old, Moments(old.mean + rest, variance), weight)
+        def renew(norm: nn.InstanceNorm2d, old: NormStatistics, y: Tensor) -> Tensor:
+            rest, variance = statistics_of(y)
+            new = moving_average(old, NormStatistics(old.mean + rest, variance), weight)
             renewed.append(new)
             # One pass over memory, three to ten times as fast here as torch.addcmul.
             return F.batch_norm(

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.models.fast.norm_statistics import Moments, moments_of
+from impasto.models.fast.norm_statistics import NormStatistics
+from impasto.models.fast.running_statistics import statistics_of
 from impasto.models.fast.yuv420 import CHANNELS, Recoding, places_of, planes_of
 
 
@@ -89,7 +90,7 @@ class Layout(ABC):
         """Places (N, rows, columns, channels) turned about `axis`, their pixels with them."""
 
     @abstractmethod
-    def moments(self, places: Tensor) -> Moments:
+    def moments(self, places: Tensor) -> NormStatistics:
         """Of one picture's red, green and blue, in 0..255. places: (1, channels, ...)."""
 
     def read(self, weight: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,8 +122,8 @@ class PackedRGB(Layout):
     def mirrored(self, x: Tensor, axis: int) -> Tensor:
         return x.flip(axis)
 
-    def moments(self, places: Tensor) -> Moments:
-        return moments_of(places)
+    def moments(self, places: Tensor) -> NormStatistics:
+        return statistics_of(places)
 
 
 class Planes(Layout):
@@ -152,10 +153,10 @@ class Planes(Layout):
         luma = x[..., :4].unflatten(-1, (2, 2)).flip(-2 if axis == 1 else -1).flatten(-2)
         return torch.cat([luma, x[..., 4:]], dim=-1)
 
-    def moments(self, places: Tensor) -> Moments:
+    def moments(self, places: Tensor) -> NormStatistics:
         weight, bias = (x.to(places.dtype) for x in self.pixels)
-        mean, variance = (x.view(4, 3) for x in moments_of(F.conv2d(places, weight, bias)))
-        return Moments(mean.mean(0) + 127.5, variance.mean(0) + mean.var(0, correction=0))
+        mean, variance = (x.view(4, 3) for x in statistics_of(F.conv2d(places, weight, bias)))
+        return NormStatistics(mean.mean(0) + 127.5, variance.mean(0) + mean.var(0, correction=0))
 
     def read(self, weight: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         return self.recoding.read(weight, mean)

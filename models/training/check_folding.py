@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
-from impasto.models.fast.norm_statistics import neutral
+from impasto.models.fast.norm_statistics import initial_statistics
+from impasto.models.fast.running_statistics import tensors_of
 from impasto.models.fast.uint8_io import EightBit
 from impasto.models.styles import load_style
 from impasto.models.training.dataset import read_photo, resize_short_side
@@ -25,7 +26,7 @@ def psnr_of_clip(style: str, clip: Path, *, every: int, weight: float, size: int
     network = load_style(style)
     plain, folded = EightBit(network), FoldedNetwork(network, torch.bfloat16)
     renewing = RenewingNetwork(network, torch.bfloat16)
-    statistics = neutral(sum(folded.widths))
+    statistics = tensors_of(initial_statistics(sum(folded.widths)))
     levels = []
     for index, path in enumerate(sorted(clip.iterdir())):
         picture = resize_short_side(read_photo(path), size)

@@ -18,18 +18,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from impasto.models.errors import EngineError
+from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.styles import Weights
 from impasto.realtime.frame import ColorTags
 
 if TYPE_CHECKING:
     from torch import nn
-
-Statistics = Any  # of norms; what an engine gives, the same engine takes
 
 
 class Engine(ABC):
@@ -63,14 +62,14 @@ class Engine(ABC):
         height, width = frames.shape[1:3]
         return self._stylize_instance(self._padded(frames))[:, :height, :width]
 
-    def stylize(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
+    def stylize(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         """Stylize every frame with these norm statistics."""
         height, width = frames.shape[1:3]
         return self._stylize_frozen(self._padded(frames), statistics)[:, :height, :width]
 
     def update(
-        self, frame: np.ndarray, statistics: Statistics | None, momentum: float
-    ) -> tuple[np.ndarray, Statistics]:
+        self, frame: np.ndarray, statistics: NormStatistics | None, momentum: float
+    ) -> tuple[np.ndarray, NormStatistics]:
         """Stylize one frame, (1, H, W, 3), and bring the running statistics up to date with it.
 
         new = (1 - momentum) * statistics + momentum * (those of the frame), as in PyTorch's norms;
@@ -104,7 +103,7 @@ class Engine(ABC):
         engine.notes = self.notes
         return engine
 
-    def on_device(self, frames: np.ndarray, statistics: Statistics) -> Callable[[], None]:
+    def on_device(self, frames: np.ndarray, statistics: NormStatistics) -> Callable[[], None]:
         """A function that stylizes these frames each time it is called, and waits for the result.
 
         Frames and result stay on the GPU: for benchmarks. EngineError for engines on the CPU.
@@ -134,14 +133,14 @@ class Engine(ABC):
     def _for_yuv420(self, color: ColorTags) -> Engine:
         raise EngineError(f"the {self.name} engine reads RGB only")
 
-    _initial_statistics: Statistics  # mean 0, variance 1, of as many channels as are normed
+    _initial_statistics: NormStatistics  # mean 0, variance 1, of as many channels as are normed
 
-    def _stylize_frozen(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         raise EngineError(f"the {self.name} engine has no running statistics for this network")
 
     def _stylize_running(
-        self, frame: np.ndarray, statistics: Statistics, momentum: float
-    ) -> tuple[np.ndarray, Statistics]:
+        self, frame: np.ndarray, statistics: NormStatistics, momentum: float
+    ) -> tuple[np.ndarray, NormStatistics]:
         raise EngineError(f"the {self.name} engine has no running statistics for this network")
 
 

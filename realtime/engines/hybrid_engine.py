@@ -6,16 +6,14 @@ from contextlib import suppress
 from functools import partial
 
 import numpy as np
-import torch
 from torch import nn
 
 from impasto.models.errors import EngineError
-from impasto.models.fast.norm_statistics import Moments
+from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.styles import Weights
 from impasto.models.transform_net import TransformNet
-from impasto.realtime.engines.base import Engine, Statistics
+from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices
-from impasto.realtime.engines.onnx_engine import Norms
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.threads import Errand
 
@@ -75,15 +73,13 @@ class HybridEngine(Engine):
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._engine_for(frames)(frames)
 
-    def _stylize_frozen(self, frames: np.ndarray, statistics: Statistics) -> np.ndarray:
-        engine = self._engine_for(frames)
-        return engine.stylize(frames, _statistics_for(engine, statistics))
+    def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
+        return self._engine_for(frames).stylize(frames, statistics)
 
     def _stylize_running(
-        self, frame: np.ndarray, statistics: Statistics, weight: float
-    ) -> tuple[np.ndarray, Statistics]:
-        engine = self._engine_for(frame)
-        return engine.update(frame, _statistics_for(engine, statistics), weight)
+        self, frame: np.ndarray, statistics: NormStatistics, momentum: float
+    ) -> tuple[np.ndarray, NormStatistics]:
+        return self._engine_for(frame).update(frame, statistics, momentum)
 
     def _engine_for(self, frames: np.ndarray) -> Engine:
         size = frames.shape[1], frames.shape[2]
@@ -109,10 +105,3 @@ class HybridEngine(Engine):
 
 def _fast_engine(network: nn.Module) -> Engine:
     return open_engine(network, engine="openvino", device="cpu", precision="bf16")
-
-
-def _statistics_for(engine: Engine, statistics: Statistics) -> Statistics:
-    """Mean and variance as this engine has them: both measure the same channels in one order."""
-    if engine.name == "torch":
-        return Moments(*(torch.as_tensor(x) for x in statistics))
-    return Norms(*(np.asarray(x) for x in statistics))

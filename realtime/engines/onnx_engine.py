@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from impasto.models import architectures
+from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.styles import Weights, weights_of
 from impasto.realtime.cpu import computing_threads
 from impasto.realtime.engines.base import Engine
@@ -16,19 +17,7 @@ from impasto.realtime.pixels import planar_video_frame, to_rgb
 if TYPE_CHECKING:
     from torch import nn
 
-    from impasto.export.spec import NormStatistics
-
-
-class Norms(NamedTuple):
-    """Mean and variance of every channel that is normed: (C,) float32."""
-
-    mean: np.ndarray
-    variance: np.ndarray
-
-    @classmethod
-    def neutral(cls, channels: int) -> Self:
-        """Mean 0, variance 1: where there is nothing to move from yet."""
-        return cls(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+    from impasto.export.spec import NormStatistics as NormMode
 
 
 class OnnxEngine(Engine):
@@ -52,22 +41,22 @@ class OnnxEngine(Engine):
         self.has_running_statistics = self.reads_planes = isinstance(self.network, Weights)
         if self.has_running_statistics:
             (channels,) = self._session("renewed").get_inputs()[1].shape
-            self._initial_statistics = Norms.neutral(channels)
+            self._initial_statistics = initial_statistics(channels)
 
     def replace(self, network: nn.Module | Weights) -> None:
         self.network = as_weights(network)
-        self._sessions: dict[NormStatistics, Any] = {}
+        self._sessions: dict[NormMode, Any] = {}
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
         return OnnxEngine(self.network, color=color)
 
-    def _session(self, kind: NormStatistics) -> Any:
+    def _session(self, kind: NormMode) -> Any:
         """Made when first needed: a film does without "own", a picture without the others."""
         if kind not in self._sessions:
             self._sessions[kind] = _opened(graph_of(self.network, kind, self.color))
         return self._sessions[kind]
 
-    def _run(self, kind: NormStatistics, frames: np.ndarray, **given: Any) -> list[np.ndarray]:
+    def _run(self, kind: NormMode, frames: np.ndarray, **given: Any) -> list[np.ndarray]:
         given["frames"] = as_rgb(frames, self.color)
         inputs = {name: np.asarray(x, order="C") for name, x in given.items()}
         return self._session(kind).run(None, inputs)
@@ -75,15 +64,15 @@ class OnnxEngine(Engine):
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._run("own", frames)[0]
 
-    def _stylize_frozen(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         return self._run("carried", frames, **statistics._asdict())[0]
 
     def _stylize_running(
-        self, frame: np.ndarray, statistics: Norms, weight: float
-    ) -> tuple[np.ndarray, Norms]:
-        given = {"weight": np.float32(weight), **statistics._asdict()}
+        self, frame: np.ndarray, statistics: NormStatistics, momentum: float
+    ) -> tuple[np.ndarray, NormStatistics]:
+        given = {"weight": np.float32(momentum), **statistics._asdict()}
         stylized, *renewed = self._run("renewed", frame, **given)
-        return stylized, Norms(*renewed)
+        return stylized, NormStatistics(*renewed)
 
 
 def _opened(model: bytes) -> Any:
@@ -118,7 +107,7 @@ def planes_to_rgb(planes: np.ndarray, color: ColorTags) -> np.ndarray:
 
 
 def graph_of(
-    network: nn.Module | Weights, statistics: NormStatistics, color: ColorTags | None = None
+    network: nn.Module | Weights, statistics: NormMode, color: ColorTags | None = None
 ) -> bytes:
     """The ONNX graph of what `as_weights` gives, from RGB to RGB, or to planes of these colours."""
     from impasto.export.graphs.rgb_to_yuv import from_rgb

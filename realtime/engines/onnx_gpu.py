@@ -15,16 +15,17 @@ import numpy as np
 
 from impasto.models import architectures
 from impasto.models.errors import EngineError, first_line
+from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.styles import Weights, network_of
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.batches import DeviceMemoryError, SplitBatches
-from impasto.realtime.engines.onnx_engine import Norms, as_weights
+from impasto.realtime.engines.onnx_engine import as_weights
 from impasto.realtime.frame import ColorTags
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from impasto.export.spec import NormStatistics
+    from impasto.export.spec import NormStatistics as NormMode
 
 PRECISIONS = ("fp16", "fp32")  # the fastest first
 PROVIDERS = {
@@ -74,11 +75,11 @@ class OnnxGpuEngine(Engine):
         self.replace(network)
         self.has_running_statistics = self.reads_planes = isinstance(self.network, Weights)
         if self.has_running_statistics:
-            self._initial_statistics = Norms.neutral(self._channels())
+            self._initial_statistics = initial_statistics(self._channels())
 
     def replace(self, network: nn.Module | Weights) -> None:
         self.network = as_weights(network)
-        self._bound: dict[tuple[NormStatistics, tuple[int, ...]], Bound] = {}
+        self._bound: dict[tuple[NormMode, tuple[int, ...]], Bound] = {}
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
         return OnnxGpuEngine(
@@ -89,7 +90,7 @@ class OnnxGpuEngine(Engine):
             options=self._options,
         )
 
-    def on_device(self, frames: np.ndarray, statistics: Norms) -> Callable[[], None]:
+    def on_device(self, frames: np.ndarray, statistics: NormStatistics) -> Callable[[], None]:
         bound = self._bound_for("carried", frames.shape)
         bound.put(frames=frames, **statistics._asdict())
         return bound.run
@@ -97,27 +98,25 @@ class OnnxGpuEngine(Engine):
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._paint("own", frames)
 
-    def _stylize_frozen(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         return self._paint("carried", frames, **statistics._asdict())
 
     def _stylize_running(
-        self, frame: np.ndarray, statistics: Norms, weight: float
-    ) -> tuple[np.ndarray, Norms]:
+        self, frame: np.ndarray, statistics: NormStatistics, momentum: float
+    ) -> tuple[np.ndarray, NormStatistics]:
         renewed: list[np.ndarray] = []
 
         def paint(frame: np.ndarray) -> np.ndarray:
-            given = {"frames": frame, "weight": np.float32(weight), **statistics._asdict()}
+            given = {"frames": frame, "weight": np.float32(momentum), **statistics._asdict()}
             painted, *renewed[:] = self._run("renewed", given)
             return painted
 
-        return self._split(frame, paint), Norms(*renewed)
+        return self._split(frame, paint), NormStatistics(*renewed)
 
-    def _paint(
-        self, kind: NormStatistics, frames: np.ndarray, **statistics: np.ndarray
-    ) -> np.ndarray:
+    def _paint(self, kind: NormMode, frames: np.ndarray, **statistics: np.ndarray) -> np.ndarray:
         return self._split(frames, lambda part: self._run(kind, {"frames": part, **statistics})[0])
 
-    def _run(self, kind: NormStatistics, given: dict[str, Any]) -> list[np.ndarray]:
+    def _run(self, kind: NormMode, given: dict[str, Any]) -> list[np.ndarray]:
         """The graph's outputs. Raises RanOut."""
         frames = given["frames"]
         try:
@@ -134,7 +133,7 @@ class OnnxGpuEngine(Engine):
             raise DeviceMemoryError from None
         return [painted[: len(frames)], *others]
 
-    def _bound_for(self, kind: NormStatistics, shape: tuple[int, ...]) -> Bound:
+    def _bound_for(self, kind: NormMode, shape: tuple[int, ...]) -> Bound:
         """The session for this shape, or for a few frames more, so that none is made for a rest."""
         larger = [
             key
@@ -148,7 +147,7 @@ class OnnxGpuEngine(Engine):
         bound = self._bound[kind, shape] = self._opened(kind, shape)
         return bound
 
-    def _opened(self, kind: NormStatistics, shape: tuple[int, ...]) -> Bound:
+    def _opened(self, kind: NormMode, shape: tuple[int, ...]) -> Bound:
         model = self._graph(kind)
         names = _FREE["rgb" if self.color is None else "planes"]
         sides = dict(zip(names, shape, strict=False))
@@ -194,7 +193,7 @@ class OnnxGpuEngine(Engine):
         providers = [(PROVIDERS["tensorrt"], tensorrt | self._options)]
         return [*providers, (PROVIDERS["cuda"], cuda | {"enable_cuda_graph": "0"})]
 
-    def _graph(self, kind: NormStatistics) -> bytes:
+    def _graph(self, kind: NormMode) -> bytes:
         half = self.precision == "fp16"
         network = self.network
         if kind == "own":  # single pictures, and networks that are not ours: PyTorch builds these

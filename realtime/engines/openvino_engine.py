@@ -10,19 +10,20 @@ import openvino
 
 from impasto.export.graphs import openvino as openvino_graph
 from impasto.export.graphs import packing
-from impasto.export.spec import NormStatistics
+from impasto.export.spec import NormStatistics as NormMode
 from impasto.models import architectures
 from impasto.models.errors import EngineError
+from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.styles import Weights
 from impasto.realtime.engines.base import Engine
-from impasto.realtime.engines.onnx_engine import Norms, as_weights, graph_of, planes_to_rgb
+from impasto.realtime.engines.onnx_engine import as_weights, graph_of, planes_to_rgb
 from impasto.realtime.frame import ColorTags
 
 if TYPE_CHECKING:
     from torch import nn
 
 _HINTS = {"bf16": "bf16", "fp32": "f32"}
-_KINDS: tuple[NormStatistics, ...] = ("own", "carried", "renewed")
+_KINDS: tuple[NormMode, ...] = ("own", "carried", "renewed")
 _SHAPES_KEPT = 4  # graphs are compiled for one size of frame
 _sharing = threading.local()  # whether a thread has all of the cores, or shares them
 
@@ -56,7 +57,7 @@ class OpenVinoEngine(Engine):
         self.has_running_statistics = self.reads_planes = isinstance(self.network, Weights)
         if self.has_running_statistics:
             self.concurrency = 3  # it queues requests without Python: +5 % file to file
-            self._initial_statistics = Norms.neutral(self._graphs.norms)
+            self._initial_statistics = initial_statistics(self._graphs.norms)
 
     def replace(self, network: nn.Module | Weights) -> None:
         self.network = network = as_weights(network)
@@ -83,19 +84,19 @@ class OpenVinoEngine(Engine):
             return np.concatenate([self._run("own", frame)[0] for frame in frames])
         return super()._stylize_instance(frames)
 
-    def _stylize_frozen(self, frames: np.ndarray, statistics: Norms) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         """Frame by frame: on a CPU several at once take as long as one after the other."""
         painted = [self._run("carried", frame, **statistics._asdict())[0] for frame in frames]
         return painted[0] if len(painted) == 1 else np.concatenate(painted)
 
     def _stylize_running(
-        self, frame: np.ndarray, statistics: Norms, weight: float
-    ) -> tuple[np.ndarray, Norms]:
-        given = {"weight": np.float32(weight), **statistics._asdict()}
+        self, frame: np.ndarray, statistics: NormStatistics, momentum: float
+    ) -> tuple[np.ndarray, NormStatistics]:
+        given = {"weight": np.float32(momentum), **statistics._asdict()}
         stylized, *renewed = self._run("renewed", frame[0], **given)
-        return stylized, Norms(*renewed)
+        return stylized, NormStatistics(*renewed)
 
-    def _run(self, kind: NormStatistics, frame: np.ndarray, **given: Any) -> list[np.ndarray]:
+    def _run(self, kind: NormMode, frame: np.ndarray, **given: Any) -> list[np.ndarray]:
         """One frame, as (1, ...), and what else the graph gives."""
         picture = frame if self.color is None else planes_to_rgb(frame, self.color)
         request = self._request(kind, self._graphs.shape(*picture.shape[:2]))
@@ -104,7 +105,7 @@ class OpenVinoEngine(Engine):
         painted, *rest = request.infer(inputs).values()
         return [self._graphs.give(painted, frame.shape)[None], *rest]
 
-    def _request(self, kind: NormStatistics, shape: tuple[int, ...]) -> Any:
+    def _request(self, kind: NormMode, shape: tuple[int, ...]) -> Any:
         """This thread's own, of the graph for this shape."""
         streams = getattr(_sharing, "streams", 1)
         key = (kind, shape, streams)
@@ -115,7 +116,7 @@ class OpenVinoEngine(Engine):
             requests[key] = self._graph_for(kind, shape, streams).create_infer_request()
         return requests[key]
 
-    def _graph_for(self, kind: NormStatistics, shape: tuple[int, ...], streams: int) -> Any:
+    def _graph_for(self, kind: NormMode, shape: tuple[int, ...], streams: int) -> Any:
         """Compiled when first asked for; `streams` frames at once share the cores."""
         kept = self._compiled[kind]
         with kept.lock:
@@ -125,7 +126,7 @@ class OpenVinoEngine(Engine):
                 kept.graphs[shape, streams] = self._compile(kind, shape, streams)
             return kept.graphs[shape, streams]
 
-    def _compile(self, kind: NormStatistics, shape: tuple[int, ...], streams: int) -> Any:
+    def _compile(self, kind: NormMode, shape: tuple[int, ...], streams: int) -> Any:
         hints = {
             "INFERENCE_PRECISION_HINT": _HINTS[self._floats],
             "NUM_STREAMS": streams,
@@ -148,7 +149,7 @@ class _Graphs(Protocol):
 
     norms: int  # channels whose statistics are carried
 
-    def model(self, kind: NormStatistics, shape: tuple[int, ...]) -> openvino.Model:
+    def model(self, kind: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         """That reads `shape`."""
         ...
 
@@ -172,7 +173,7 @@ class _ByteGraphs:
         self, core: Any, network: nn.Module | Weights, color: ColorTags | None, int8: bool
     ) -> None:
         ours = isinstance(network, Weights)
-        kinds: list[NormStatistics] = ["carried", "renewed"] if ours else ["own"]
+        kinds: list[NormMode] = ["carried", "renewed"] if ours else ["own"]
         graphs = {kind: graph_of(network, kind, color) for kind in kinds}
         if int8 and not ours:
             raise EngineError("int8 is for our own networks here; use --precision auto")
@@ -187,7 +188,7 @@ class _ByteGraphs:
                 openvino_graph.enlarge_by_transposed(model)
         self.norms = self._models["renewed"].input("mean").shape[0] if ours else 0
 
-    def model(self, kind: NormStatistics, shape: tuple[int, ...]) -> openvino.Model:
+    def model(self, kind: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         model = self._models[kind].clone()
         model.reshape({"frames": list(shape)})
         return model
@@ -212,7 +213,7 @@ class _PackedGraphs:
         self._weights, self._color = weights, color
         self.norms = openvino_graph.norms_of(weights)
 
-    def model(self, kind: NormStatistics, shape: tuple[int, ...]) -> openvino.Model:
+    def model(self, kind: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         color = None if self._color is None else (self._color.matrix, self._color.full_range)
         return openvino_graph.build(self._weights, shape, color, renews=kind == "renewed")
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
-from impasto.models.fast.norm_statistics import Moments, neutral
+from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.fast.pixel_layouts import Layout, Planes
+from impasto.models.fast.running_statistics import tensors_of
 from impasto.models.fast.uint8_io import EightBit
 from impasto.models.fast.yuv420 import Recoding
 from impasto.models.styles import Weights, network_of
@@ -54,7 +55,7 @@ class TorchEngine(Engine):
             self._folded = [FoldedNetwork(network, dtype, layout) for _ in range(self.concurrency)]
             self._users = [0] * self.concurrency
             self._folding, self._updating = Lock(), Lock()
-            self._initial_statistics = neutral(sum(self._renewing.widths), device)
+            self._initial_statistics = initial_statistics(sum(self._renewing.widths))
         else:
             self.replace(network)
         self._split = SplitBatches(self)
@@ -85,7 +86,7 @@ class TorchEngine(Engine):
         torch.set_num_threads(self._threads // 2)
 
     @contextmanager
-    def _folded_with(self, statistics: Moments) -> Iterator[FoldedNetwork]:
+    def _folded_with(self, statistics: NormStatistics) -> Iterator[FoldedNetwork]:
         """A network with these folded in: one that has them already, or else one not in use."""
         with self._folding:
             chosen = min(
@@ -107,19 +108,20 @@ class TorchEngine(Engine):
         return super()._stylize_instance(frames)
 
     @torch.inference_mode()
-    def _stylize_frozen(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         with self._folded_with(statistics) as folded:
             return self._in_batches(frames, folded)
 
     @torch.inference_mode()
     def _stylize_running(
-        self, frame: np.ndarray, statistics: Moments, momentum: float
-    ) -> tuple[np.ndarray, Moments]:
-        new: list[Moments] = []
+        self, frame: np.ndarray, statistics: NormStatistics, momentum: float
+    ) -> tuple[np.ndarray, NormStatistics]:
+        new: list[NormStatistics] = []
 
         def run(frames: Tensor) -> Tensor:
-            stylized, moments = self._renewing(frames, statistics, momentum)
-            new.append(moments)
+            old = tensors_of(statistics, self.device)
+            stylized, updated = self._renewing(frames, old, momentum)
+            new.append(NormStatistics(*(x.cpu().numpy() for x in updated)))
             return stylized
 
         with self._updating:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
-from impasto.models.fast.norm_statistics import Moments
+from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.fast.pixel_layouts import Layout, Planes
+from impasto.models.fast.running_statistics import tensors_of
 from impasto.models.fast.yuv420 import Recoding
 from impasto.models.styles import Weights
 from impasto.realtime.engines.base import Engine
@@ -82,7 +83,7 @@ class TorchGpuEngine(TorchEngine):
     def limit_threads(self) -> None:
         """Nothing to do: the GPU computes."""
 
-    def on_device(self, frames: np.ndarray, statistics: Moments) -> Callable[[], None]:
+    def on_device(self, frames: np.ndarray, statistics: NormStatistics) -> Callable[[], None]:
         worker = self._workers[0]
         with torch.inference_mode():
             on_gpu = torch.from_numpy(frames).to(self.device)
@@ -97,26 +98,26 @@ class TorchGpuEngine(TorchEngine):
         return run
 
     @torch.inference_mode()
-    def _stylize_frozen(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+    def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         with self._worker_with(statistics) as worker:
             return self._split(frames, lambda batch: worker.stylize(batch, statistics))
 
     @torch.inference_mode()
     def _stylize_running(
-        self, frame: np.ndarray, statistics: Moments, momentum: float
-    ) -> tuple[np.ndarray, Moments]:
-        new: list[Moments] = []
+        self, frame: np.ndarray, statistics: NormStatistics, momentum: float
+    ) -> tuple[np.ndarray, NormStatistics]:
+        new: list[NormStatistics] = []
 
         def run(frame: np.ndarray) -> np.ndarray:
-            stylized, moments = self._updater(frame, statistics, momentum)
-            new.append(moments)
+            stylized, updated = self._updater(frame, statistics, momentum)
+            new.append(updated)
             return stylized
 
         with self._updating:
             return self._split(frame, run), new[0]
 
     @contextmanager
-    def _worker_with(self, statistics: Moments) -> Iterator[_Worker]:
+    def _worker_with(self, statistics: NormStatistics) -> Iterator[_Worker]:
         """A worker not in use; one with these statistics, if there is any."""
         with self._changed:
             self._changed.wait_for(lambda: self._free)
@@ -194,12 +195,14 @@ class _StreamContext:
         tensor = torch.from_numpy(frames)
         return tensor if self._stream is None else tensor.pin_memory()
 
-    def to_host(self, frames: Tensor) -> np.ndarray:
-        """A copy on the host, after waiting for all work on the stream."""
-        host = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=self._stream is not None)
-        host.copy_(frames, non_blocking=True)
+    def to_host(self, *tensors: Tensor) -> list[np.ndarray]:
+        """Copies on the host, after waiting for all work on the stream."""
+        pinned = self._stream is not None
+        copies = [torch.empty(x.shape, dtype=x.dtype, pin_memory=pinned) for x in tensors]
+        for copy, x in zip(copies, tensors, strict=True):
+            copy.copy_(x, non_blocking=True)
         self.synchronize()
-        return host.numpy()
+        return [copy.numpy() for copy in copies]
 
 
 class _Worker:
@@ -207,7 +210,7 @@ class _Worker:
 
     def __init__(self, network: FoldedNetwork, context: _StreamContext) -> None:
         self.network, self.context = network, context
-        self.statistics: Moments | None = None
+        self.statistics: NormStatistics | None = None
         self._fold, self._run = context.graphed(self._folded), context.graphed(self._stylized)
 
     def reset(self) -> None:
@@ -215,19 +218,20 @@ class _Worker:
         self.statistics = None
         self._fold.reset()
 
-    def stylize(self, frames: np.ndarray, statistics: Moments) -> np.ndarray:
+    def stylize(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         with self.context.entered():
             if statistics is not self.statistics:
-                self._fold(*statistics)
+                self._fold(*tensors_of(statistics))
                 self.statistics = statistics
-            return self.context.to_host(self.run(self.context.pinned(frames)))
+            (stylized,) = self.context.to_host(self.run(self.context.pinned(frames)))
+            return stylized
 
     def run(self, frames: Tensor) -> Tensor:
         return self._run(frames)[0]
 
     def _folded(self, mean: Tensor, variance: Tensor) -> Tensors:
         self.network.statistics = None
-        self.network.fold(Moments(mean, variance))
+        self.network.fold(NormStatistics(mean, variance))
         return ()
 
     def _stylized(self, frames: Tensor) -> Tensors:
@@ -242,14 +246,14 @@ class _UpdateWorker:
         self.run = context.graphed(self._updated)
 
     def __call__(
-        self, frame: np.ndarray, statistics: Moments, momentum: float
-    ) -> tuple[np.ndarray, Moments]:
+        self, frame: np.ndarray, statistics: NormStatistics, momentum: float
+    ) -> tuple[np.ndarray, NormStatistics]:
         with self._context.entered():
-            inputs = self._context.pinned(frame), *statistics, torch.tensor(momentum)
-            stylized, mean, variance = self.run(*inputs)
-            moments = Moments(mean.clone(), variance.clone())
-            return self._context.to_host(stylized), moments
+            old = tensors_of(statistics)
+            outputs = self.run(self._context.pinned(frame), *old, torch.tensor(momentum))
+            stylized, mean, variance = self._context.to_host(*outputs)
+            return stylized, NormStatistics(mean, variance)
 
     def _updated(self, frame: Tensor, mean: Tensor, variance: Tensor, momentum: Tensor) -> Tensors:
-        stylized, moments = self._network(frame, Moments(mean, variance), momentum)
-        return stylized, *moments
+        stylized, updated = self._network(frame, NormStatistics(mean, variance), momentum)
+        return stylized, *updated

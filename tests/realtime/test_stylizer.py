@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.models.fast.norm_statistics import Moments
+from impasto.models.fast.norm_statistics import initial_statistics
 from impasto.models.transform_net import FORMS, TransformNet
 from impasto.realtime.engines.base import IdentityEngine
 from impasto.realtime.engines.onnx_engine import OnnxEngine
@@ -111,7 +111,7 @@ class Counting(IdentityEngine):
 
     def update(self, frame, statistics, weight):
         self.refreshed.append((int(frame[0, 0, 0, 0]), statistics is None))
-        return frame.copy(), Moments(torch.zeros(1), torch.ones(1))
+        return frame.copy(), initial_statistics(1)
 
     def stylize(self, frames, statistics):
         return frames.copy()
@@ -127,7 +127,7 @@ class Failing(Counting):
         self.at = at
 
     def update(self, frame, statistics, weight):
-        return self.stylize(frame, statistics), Moments(torch.zeros(1), torch.ones(1))
+        return self.stylize(frame, statistics), initial_statistics(1)
 
     def stylize(self, frames, statistics):
         if frames[0, 0, 0, 0] == self.at:

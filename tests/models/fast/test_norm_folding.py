@@ -12,13 +12,13 @@ from torch import nn
 
 from impasto.models.fast.fused_conv import FusedConv
 from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
-from impasto.models.fast.norm_statistics import (
-    Moments,
+from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
+from impasto.models.fast.running_statistics import (
     join,
-    moments_of,
     moving_average,
-    neutral,
     split,
+    statistics_of,
+    tensors_of,
 )
 from impasto.models.fast.uint8_io import EightBit
 from impasto.models.transform_net import FORMS, TransformNet
@@ -42,7 +42,9 @@ def make_network(form: str = "fast") -> TransformNet:
     return network
 
 
-def frames_and_statistics(network, *size: int, seed: int = 0) -> tuple[torch.Tensor, Moments]:
+def frames_and_statistics(
+    network, *size: int, seed: int = 0
+) -> tuple[torch.Tensor, NormStatistics]:
     frames = torch.from_numpy(make_pictures(1, *size, seed=seed))
     return frames, measure(network, frames)
 
@@ -79,7 +81,7 @@ def test_a_full_refresh_finds_the_frames_own_statistics(network, dtype):
     renewing = RenewingNetwork(network, dtype)
     # float32: sums in another order; bf16: eight bits of mantissa, through 15 layers.
     tolerance, levels = (1e-3, 1) if dtype == torch.float32 else (0.05, 12)
-    for before in (other, neutral(len(true.mean)), true):
+    for before in (other, tensors_of(initial_statistics(len(true.mean))), true):
         stylized, own = renewing(frames, before, 1.0)
         assert ((own.mean - true.mean) / deviation).abs().max() < tolerance
         assert ((own.variance + 1e-5) / deviation.square() - 1).abs().max() < tolerance
@@ -119,7 +121,7 @@ def test_a_still_scene_settles_at_its_own_statistics():
 def test_a_flat_frame_is_no_division_by_zero(network, dtype):
     frames = torch.full((1, 48, 64, 3), 77, dtype=torch.uint8)
     renewing = RenewingNetwork(network, dtype)
-    statistics = renewing(frames, neutral(sum(renewing.widths)), 1.0)[1]
+    statistics = renewing(frames, tensors_of(initial_statistics(sum(renewing.widths))), 1.0)[1]
     assert torch.isfinite(statistics.mean).all() and torch.isfinite(statistics.variance).all()
 
 
@@ -127,14 +129,14 @@ def test_a_flat_frame_is_no_division_by_zero(network, dtype):
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 def test_moments_against_numpy(channels, order):
     x = (torch.randn(1, channels, 17, 19) + 2).contiguous(memory_format=order)
-    mean, variance = moments_of(x)
+    mean, variance = statistics_of(x)
     flat = x.numpy().astype(np.float64).reshape(channels, -1)
     np.testing.assert_allclose(mean, flat.mean(1), rtol=1e-5)
     np.testing.assert_allclose(variance, flat.var(1), rtol=1e-5)
 
 
 def test_join_and_split_are_opposites():
-    parts = [Moments(torch.rand(n), torch.rand(n)) for n in (3, 1, 4)]
+    parts = [NormStatistics(torch.rand(n), torch.rand(n)) for n in (3, 1, 4)]
     back = split(join(parts), [3, 1, 4])
     assert all(
         torch.equal(a, b)
@@ -144,7 +146,10 @@ def test_join_and_split_are_opposites():
 
 
 def test_moving_average():
-    old, new = Moments(torch.zeros(2), torch.ones(2)), Moments(torch.ones(2), torch.full((2,), 5.0))
+    old, new = (
+        NormStatistics(torch.zeros(2), torch.ones(2)),
+        NormStatistics(torch.ones(2), torch.full((2,), 5.0)),
+    )
     mean, variance = moving_average(old, new, 0.25)
     assert mean.tolist() == [0.25, 0.25] and variance.tolist() == [2.0, 2.0]
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from impasto.models import transform_net
 from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
-from impasto.models.fast.norm_statistics import moments_of, neutral
+from impasto.models.fast.norm_statistics import initial_statistics
 from impasto.models.fast.pixel_layouts import Planes
+from impasto.models.fast.running_statistics import statistics_of, tensors_of
 from impasto.models.fast.yuv420 import Recoding, places_of, planes_of
 from impasto.models.transform_net import TransformNet
 
@@ -140,7 +141,7 @@ def test_the_network_on_planes_is_the_network(height, width, full_range, monkeyp
     planes = some_planes(height, width)
     expected = planes_from(255 * network(rgb_of(planes, recoding) / 255), recoding)
     renewing = RenewingNetwork(network, torch.float32, Planes(recoding))
-    got, statistics = renewing(planes, neutral(sum(renewing.widths)), 1.0)
+    got, statistics = renewing(planes, tensors_of(initial_statistics(sum(renewing.widths))), 1.0)
     assert got.shape == planes.shape and got.dtype == torch.uint8
     assert (got - expected).abs().max() < 0.6  # rounded, and summed in another order
     folded = FoldedNetwork(network, torch.float32, Planes(recoding))
@@ -152,7 +153,7 @@ def test_the_network_on_planes_is_the_network(height, width, full_range, monkeyp
 def test_moments_are_those_of_the_rgb_picture():
     recoding, planes = Recoding.of(6, False), some_planes(48, 64)
     mean, variance = Planes(recoding).moments(places_of(planes).permute(0, 3, 1, 2).float())
-    expected = moments_of(rgb_of(planes, recoding))
+    expected = statistics_of(rgb_of(planes, recoding))
     torch.testing.assert_close(mean, expected.mean, rtol=1e-3, atol=0.01)
     torch.testing.assert_close(variance, expected.variance, rtol=1e-3, atol=0.05)
 
@@ -164,7 +165,9 @@ def test_a_batch_of_planes_is_its_pictures():
     layout = Planes(Recoding.of(1, False))
     pictures = torch.cat([some_planes(48, 64, seed=k) for k in range(3)])
     renewing = RenewingNetwork(network, torch.float32, layout)
-    _, statistics = renewing(pictures[:1], neutral(sum(renewing.widths)), 1.0)
+    _, statistics = renewing(
+        pictures[:1], tensors_of(initial_statistics(sum(renewing.widths))), 1.0
+    )
     folded = FoldedNetwork(network, torch.float32, layout)
     folded.fold(statistics)
     alone = torch.cat([folded(picture[None]) for picture in pictures])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
-from impasto.models.fast.norm_statistics import Moments, neutral
+from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.styles import Weights, load_weights
 from impasto.models.transform_net import FORMS, TransformNet
 from impasto.realtime.engines import autotune_cache, torch_engine, torch_gpu
@@ -109,7 +109,7 @@ def test_identity_gives_every_picture_back():
     frames = make_pictures(2, 5, 7)
     assert np.array_equal(IdentityEngine()(frames), frames)
     with pytest.raises(EngineError, match="identity"):
-        IdentityEngine().stylize(frames, neutral(3))
+        IdentityEngine().stylize(frames, initial_statistics(3))
 
 
 def test_the_classic_network_runs_without_carrying():
@@ -273,9 +273,9 @@ class _Crowded(torch.nn.Module):
     def __init__(self, room: int) -> None:
         super().__init__()
         self.room = room
-        self.statistics: Moments | None = None
+        self.statistics: NormStatistics | None = None
 
-    def fold(self, statistics: Moments) -> None:
+    def fold(self, statistics: NormStatistics) -> None:
         self.statistics = statistics
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:

@@ -172,12 +172,12 @@ def test_what_was_given_out_stays(engine):
     frames = scenes(2, 40, 48)
     for _ in range(4):  # the last of them replayed
         first, statistics = engine.update(frames[:1], None, 1.0)
-    kept = first.copy(), statistics.mean.clone()
+    kept = first.copy(), statistics.mean.copy()
     carried = [engine.stylize(frames[:1], statistics) for _ in range(4)][-1]
     before = carried.copy()
     engine.update(frames[1:], None, 1.0)
     engine.stylize(frames[1:], statistics)
-    assert np.array_equal(first, kept[0]) and torch.equal(statistics.mean, kept[1])
+    assert np.array_equal(first, kept[0]) and np.array_equal(statistics.mean, kept[1])
     assert np.array_equal(carried, before)
 
 
@@ -243,7 +243,7 @@ def test_half_precision_keeps_to_its_range(network, monkeypatch):
     expected = TorchEngine(network)
     for frame in (scenes(1, 48, 64), np.full((1, 48, 64, 3), 255, np.uint8)):
         ours, statistics = engine.update(frame, None, 1.0)
-        assert torch.isfinite(statistics.mean).all() and torch.isfinite(statistics.variance).all()
+        assert np.isfinite(statistics).all()
         theirs, _ = expected.update(frame, None, 1.0)
         carried = engine.stylize(frame, statistics)
         for picture in (ours, carried):

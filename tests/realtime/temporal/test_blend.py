@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.models.fast.norm_statistics import Moments
+from impasto.models.fast.norm_statistics import initial_statistics
 from impasto.models.flow import occlusion_mask, warp
 from impasto.realtime.engines.base import IdentityEngine
 from impasto.realtime.frame import Frame
@@ -341,7 +341,7 @@ class WithStatistics(IdentityEngine):
         return (255 - frames).astype(np.uint8)
 
     def update(self, frame, statistics, momentum):
-        return self._stylize_instance(frame), Moments(torch.zeros(1), torch.ones(1))
+        return self._stylize_instance(frame), initial_statistics(1)
 
     def stylize(self, frames, statistics):
         return self._stylize_instance(frames)

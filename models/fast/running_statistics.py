@@ -1,0 +1,56 @@
+"""Measures the mean and variance of channels, as instance norm needs them, and averages them."""
+
+import torch
+from torch import Tensor
+
+from impasto.models.fast.norm_statistics import NormStatistics
+
+
+def statistics_of(x: Tensor) -> NormStatistics[Tensor]:
+    """Mean and variance of each channel of one picture. x: (1, C, H, W), any strides."""
+    _, channels, height, width = x.shape
+    lines = x.permute(0, 2, 3, 1)
+    if not x.is_cpu:
+        lines = lines.float().reshape(height, -1)  # (H, W * C): reads the memory in order
+        mean, mean_square = (
+            sums.mean(0).view(-1, channels).mean(0) for sums in (lines, lines.square())
+        )
+        return NormStatistics(mean, (mean_square - mean.square()).clamp_min(0))
+    # What batch norm uses reads the memory in order, and once: 0.03 ms for 64 channels of 84x49 in
+    # bf16, where torch.var_mean, which walks by channel, takes 0.7. Where channels are few,
+    # neighbouring pixels count as channels of their own: it is made for many.
+    group = 8 if channels < 16 and width % 8 == 0 else 1
+    lines = lines.reshape(1, height, width // group, group * channels)
+    stats = torch.ops.aten.batch_norm_update_stats(lines.permute(0, 3, 1, 2), None, None, 0.0)
+    mean, variance = (moment.float().view(group, channels) for moment in stats)
+    spread = mean.var(0, correction=0)
+    return NormStatistics(mean.mean(0), variance.mean(0) + spread)
+
+
+def tensors_of(
+    statistics: NormStatistics, device: torch.device | str = "cpu"
+) -> NormStatistics[Tensor]:
+    """Statistics as tensors on a device; those on the host share their memory."""
+    return NormStatistics(*(torch.as_tensor(x, device=device) for x in statistics))
+
+
+def join(parts: list[NormStatistics[Tensor]]) -> NormStatistics[Tensor]:
+    """All channels of `parts`, in their order."""
+    return NormStatistics(
+        torch.cat([m.mean for m in parts]), torch.cat([m.variance for m in parts])
+    )
+
+
+def split(moments: NormStatistics[Tensor], widths: list[int]) -> list[NormStatistics[Tensor]]:
+    """The opposite: parts of so many channels each."""
+    parts = zip(moments.mean.split(widths), moments.variance.split(widths), strict=True)
+    return [NormStatistics(mean, variance) for mean, variance in parts]
+
+
+def moving_average(
+    old: NormStatistics[Tensor], new: NormStatistics[Tensor], weight: float
+) -> NormStatistics[Tensor]:
+    """`old` moved towards `new` by `weight` (0 to 1)."""
+    return NormStatistics(
+        torch.lerp(old.mean, new.mean, weight), torch.lerp(old.variance, new.variance, weight)
+    )
