@@ -74,11 +74,14 @@ def options_of(command: str) -> set[str]:
     return {"--help"} | {o for p in parameters for o in (*p.opts, *p.secondary_opts)}
 
 
+def named(page: Path) -> str:
+    """A page by its path in the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
 def cases(lines: Sequence[tuple[Path, list[str]]]) -> list[Any]:
-    return [
-        pytest.param(words, id=f"{page.relative_to(ROOT)}: {' '.join(words)}")
-        for page, words in lines
-    ]
+    """Parameters of a test, each named by its page and its words."""
+    return [pytest.param(words, id=f"{named(page)}: {' '.join(words)}") for page, words in lines]
 
 
 def anchors(page: Path) -> set[str]:
