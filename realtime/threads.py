@@ -1,33 +1,43 @@
-"""Threads: decode and encode beside the main thread, and two frames painted side by side.
+"""Every thread of the program: reading, writing and stylizing beside the main thread.
 
-Files, where every frame counts (`Prefetch`, `Background`): nothing waits for a time to pass. Each
-queue has one writer and one reader; the writer's last item is always the end mark, and whoever
-leaves early goes on reading (or has the worker go on reading) until that mark has come: so neither
-side can be left waiting, whatever was raised.
+Files, where every frame counts (`Prefetch`, `Background`): no wait has a timeout. Each queue has
+one writer and one reader. The writer's last item is always the end mark, and a side that leaves
+early reads on (or has the worker read on) to that mark, so neither side can be left waiting,
+whatever was raised.
 
-Cameras, where the newest frame counts (`Latest`) and a driver may never come back (`Detached`):
-one item in hand behind a condition, and whoever stops says so there. What may take its time is an
-`Errand`.
+Live, where the newest frame counts: `Latest` drops frames between a camera and its reader,
+`DroppingSink` between the writer and an output; `Detached` leaves a driver that hangs behind.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Queue
 from threading import Condition, Event, Thread
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Generic, Protocol, Self, TypeVar
+
+from impasto.models.errors import ImpastoError
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
 _END: Any = object()
+_PAUSE: Any = object()
+_REPORT_SECONDS = 2.0  # between two lines about dropped items
 
 
 class Writer(Protocol[T_contra]):
     """Anything with a `write`."""
 
     def write(self, item: T_contra, /) -> None: ...
+
+
+class ClosableWriter(Writer[T_contra], Protocol[T_contra]):
+    """A `Writer` with an end, such as a file."""
+
+    def close(self) -> None: ...
 
 
 class Prefetch(Generic[T]):
@@ -150,103 +160,211 @@ class Background(Generic[T]):
             raise self._error
 
 
-class Errand(Generic[T]):
-    """Computes one thing in a thread that ends with it, for whoever comes to see if it is there.
+class DroppingSink(Generic[T]):
+    """Runs a sink in a thread, and never makes the writer wait or fail: it drops items instead.
 
-    Nobody has to come: an error is raised to whoever does, and the thread keeps nothing alive.
+        with DroppingSink(Recorder("out.mp4"), "recording", log) as recording:
+            recording.write(frame)
+
+    At most `depth` items wait; a further one replaces the oldest of them, which counts as dropped.
+    `log` gets a line about that at most every two seconds, and one line if the sink fails: after
+    that, items are ignored, and `error` holds the reason. `pause` also lets a sink that failed try
+    again.
+    close_seconds: how long closing may take, after which the sink is left unfinished. A long
+    recording needs it: its index is moved to the front of the file.
     """
 
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._work = work
-        self._result: T = _END
-        self._error: BaseException | None = None
-        self._thread = Thread(target=self._run, name="errand", daemon=True)
+    def __init__(
+        self,
+        sink: ClosableWriter[T],
+        name: str,
+        log: Callable[[str], None],
+        *,
+        depth: int = 2,
+        close_seconds: float = 10.0,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        _check(depth)
+        self.written = 0
+        self.dropped = 0
+        self.error: str | None = None
+        self._sink = sink
+        self._name = name
+        self._log = log
+        self._depth = depth
+        self._close_seconds = close_seconds
+        self._clock = clock
+        self._reported, self._reported_at = 0, -_REPORT_SECONDS  # dropped items, and when
+        self._queue: deque[T] = deque()
+        self._changed = Condition()
+        self._closing = False
+        self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    def _run(self) -> None:
+    def write(self, item: T) -> None:
+        """Queue an item; returns at once."""
+        with self._changed:
+            if self._closing or self.error is not None:
+                return
+            waiting = [at for at, queued in enumerate(self._queue) if queued is not _PAUSE]
+            if len(waiting) >= self._depth:
+                del self._queue[waiting[0]]
+                self.dropped += 1
+            self._queue.append(item)
+            self._changed.notify()
+        if self._clock() >= self._reported_at + _REPORT_SECONDS:
+            self._report_drops()
+
+    def pause(self) -> None:
+        """Call the sink's `pause`, if it has one, after what is queued: it completes a file.
+
+        Returns at once.
+        """
+        with self._changed:
+            self._queue.append(_PAUSE)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Write what is queued and close the sink. A second call does nothing."""
+        if self._closing:
+            return
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(self._close_seconds)
+        if self._thread.is_alive():
+            self._log(
+                f"{self._name}: did not end within {self._close_seconds:g} s, left unfinished"
+            )
+        self._report_drops()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _report_drops(self) -> None:
+        new, self._reported = self.dropped - self._reported, self.dropped
+        if new:
+            self._reported_at = self._clock()
+            frames = "frame" if new == 1 else "frames"
+            self._log(f"{self._name}: too slow, {new} {frames} dropped ({self.dropped} in all)")
+
+    def _work(self) -> None:
+        while (item := self._next()) is not _END:
+            if item is _PAUSE:
+                self._attempt(getattr(self._sink, "pause", lambda: None))
+                self.error = None
+            elif self.error is None and self._attempt(self._sink.write, item):
+                self.written += 1
+            del item  # kept here during the next wait, it would outlive the queue
+        self._attempt(self._sink.close)
+
+    def _next(self) -> T:
+        """The next item or `_PAUSE`; `_END` after the last, once closing."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing)
+            return self._queue.popleft() if self._queue else _END
+
+    def _attempt(self, do: Callable[..., None], *arguments: T) -> bool:
         try:
-            self._result = self._work()
-        except BaseException as error:  # raised again to whoever comes
-            self._error = error
-
-    @property
-    def done(self) -> bool:
-        """Whether `result` has an answer already."""
-        return not self._thread.is_alive()
-
-    def result(self) -> T:
-        """What was computed, awaited if need be. Raises what the work raised."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._result
+            do(*arguments)
+        except Exception as error:  # of any kind: the writer goes on
+            kind = "" if isinstance(error, ImpastoError) else f"{type(error).__name__}: "
+            self.error = f"{kind}{error}"
+            self._log(f"{self._name}: {self.error}; going on without it")
+            return False
+        return True
 
 
-class Latest(Generic[T]):
-    """Runs an iterable in a thread, and keeps the newest item only.
+class _Slot(Generic[T]):
+    """Runs an iterable in a thread, with room for one item between it and the reader.
 
-        with Latest(camera) as frames:
-            for frame in frames: ...
-
-    The thread never waits for the reader; `dropped` counts the items nobody got. An error of the
-    iterable is raised again at the reader, after the last item before it. Leaving the block closes
-    it and joins the thread.
+    open: returns the iterable; called in the thread. every: the thread waits until each item is
+    taken; else a new item replaces one that was not, which counts as dropped.
     """
 
-    def __init__(self, source: Iterable[T]) -> None:
+    def __init__(self, open: Callable[[], Iterable[T]], name: str, *, every: bool) -> None:
         self.dropped = 0
-        self._source = source
-        self._changed = Condition()
-        self._newest: T = _END  # _END: there is none that was not yet taken
+        self.stopping = Event()
+        self._open, self._every = open, every
+        self._changed = Condition()  # of all below
+        self._item: T = _END  # _END: there is none
         self._error: BaseException | None = None
-        self._ended = False  # nothing more will come
-        self._stopping = False
-        self._thread = Thread(target=self._work, name="latest", daemon=True)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the iterable has ended, and its last item was taken."""
-        with self._changed:
-            return self._ended and self._newest is _END
+        self._ended = False
+        self._thread = Thread(target=self._work, name=name, daemon=True)
 
     def _work(self) -> None:
         items: Iterator[T] = iter(())
         try:
-            items = iter(self._source)
+            items = iter(self._open())
             for item in items:
                 with self._changed:
-                    self.dropped += self._newest is not _END
-                    self._newest = item
+                    self.dropped += self._item is not _END
+                    self._item = item
+                    del item  # kept here during the next read, it would outlive its reader
                     self._changed.notify_all()
-                del item  # held here while the next one is awaited, it would outlive its reader
-                if self._stopping:
+                    while self._every and self._item is not _END and not self.stopping.is_set():
+                        self._changed.wait()
+                if self.stopping.is_set():
                     break
         except BaseException as error:  # raised again on the reader's thread
             self._error = error
         finally:
             if isinstance(items, Generator):
-                items.close()  # here, not whenever it is collected: it may hold a camera
+                items.close()  # here, not when it is collected: it may hold a camera
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
 
-    def get(self, timeout_seconds: float | None = None) -> T | None:
-        """The newest item, awaited if it was already taken; None after that time, or at the end.
+    @property
+    def ended(self) -> bool:
+        """Whether the iterable has ended and its last item was taken."""
+        with self._changed:
+            return self._ended and self._item is _END
 
-        `ended` tells which of the two it was. None at once where it is closed.
+    def get(self, timeout_seconds: float | None = None) -> T | None:
+        """The next item; None after the timeout, at the end, or once stopped.
+
+        `ended` tells a timeout from the end. Raises the iterable's error after its last item.
         """
         with self._changed:
             self._changed.wait_for(
-                lambda: self._newest is not _END or self._ended or self._stopping, timeout_seconds
+                lambda: self._item is not _END or self._ended or self.stopping.is_set(),
+                timeout_seconds,
             )
-            if self._stopping:
+            if self.stopping.is_set():
                 return None
-            item, self._newest = self._newest, _END
+            item, self._item = self._item, _END
+            self._changed.notify_all()
             if item is not _END:
                 return item
-            if self._ended and self._error is not None:
+            if self._error is not None:
                 raise self._error
             return None
+
+    def stop(self) -> None:
+        """Have `get` return, and the thread end as soon as it can. From any thread, and twice."""
+        with self._changed:
+            self.stopping.set()
+            self._changed.notify_all()
+
+
+class Latest(_Slot[T]):
+    """Runs an iterable in a thread and keeps its newest item only.
+
+        with Latest(camera) as frames:
+            for frame in frames: ...
+
+    The thread never waits for the reader; `dropped` counts the items that were never read. An error
+    of the iterable is raised again in the reader, after the last item before it. Leaving the block
+    closes the iterable and joins the thread.
+    """
+
+    def __init__(self, source: Iterable[T]) -> None:
+        super().__init__(lambda: source, "latest", every=False)
+        self._source = source
 
     def __iter__(self) -> Iterator[T]:
         while (item := self.get()) is not None:
@@ -254,14 +372,12 @@ class Latest(Generic[T]):
             del item
 
     def close(self) -> None:
-        """End the reader's loop, and the thread's. From any thread; twice does no harm.
+        """End the reader's loop and the thread's. From any thread, and twice.
 
-        An iterable that has a `close` is closed, which is to end a read that blocks. (A generator
-        cannot be closed from outside: it is left after its next item.)
+        An iterable with a `close` is closed, which should end a read that blocks. A generator
+        cannot be closed from another thread: it is left after its next item.
         """
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
+        self.stop()
         close = getattr(self._source, "close", None)
         if close is not None and not isinstance(self._source, Generator):
             close()
@@ -273,47 +389,21 @@ class Latest(Generic[T]):
     def __exit__(self, *_: object) -> None:
         self.close()
         self._thread.join()
-        self.dropped += self._newest is not _END
-        self._newest = _END
+        self.dropped += self._item is not _END
+        self._item = _END
 
 
-class Detached(Generic[T]):
-    """Runs an iterable in a thread that can be left behind where it hangs, as drivers do.
+class Detached(_Slot[T]):
+    """Runs an iterable in a thread that can be left behind where a driver hangs.
 
-    work: called in the thread with an event that is set when nobody wants its items any more;
-    what it opens, it closes. Every item is handed over, one by one. An error of the iterable is
-    raised by the `get` that would have had the next item.
+    work: called in the thread with an event that is set when no more items are wanted; it closes
+    what it opens. Every item is passed on, one at a time. An error of the iterable is raised by the
+    `get` after the last item.
     """
 
     def __init__(self, work: Callable[[Event], Iterable[T]]) -> None:
-        self.stopping = Event()
-        self._changed = Condition()
-        self._item: T = _END  # _END: taken
-        self._error: BaseException | None = None
-        self._ended = False
-        self._thread = Thread(target=self._run, args=(work,), name="detached", daemon=True)
+        super().__init__(lambda: work(self.stopping), "detached", every=True)
         self._thread.start()
-
-    def _run(self, work: Callable[[Event], Iterable[T]]) -> None:
-        items: Iterator[T] = iter(())
-        try:
-            items = iter(work(self.stopping))
-            for item in items:
-                with self._changed:
-                    self._item = item
-                    self._changed.notify_all()
-                    del item
-                    self._changed.wait_for(lambda: self._item is _END or self.stopping.is_set())
-                if self.stopping.is_set():
-                    break
-        except BaseException as error:  # raised again on the reader's thread
-            self._error = error
-        finally:
-            if isinstance(items, Generator):
-                items.close()  # here: closing a device from another thread is no thread's business
-            with self._changed:
-                self._ended = True
-                self._changed.notify_all()
 
     @property
     def alive(self) -> bool:
@@ -323,29 +413,13 @@ class Detached(Generic[T]):
     def get(self, timeout_seconds: float | None = None) -> T | None:
         """The next item; None at the end, or once stopped. Raises TimeoutError."""
         with self._changed:
-            came = self._changed.wait_for(
-                lambda: self._item is not _END or self._ended or self.stopping.is_set(),
-                timeout_seconds,
-            )
-            if not came:
+            item = super().get(timeout_seconds)
+            if item is None and not self.ended and not self.stopping.is_set():
                 raise TimeoutError
-            item, self._item = self._item, _END
-            self._changed.notify_all()
-            if item is not _END and not self.stopping.is_set():
-                return item
-            if self._error is not None and not self.stopping.is_set():
-                raise self._error
-            return None
-
-    def stop(self) -> None:
-        """Have `get` return, and the thread end as soon as it can. From any thread, and twice."""
-        with self._changed:
-            self.stopping.set()
-            self._item = _END
-            self._changed.notify_all()
+            return item
 
     def join(self, timeout_seconds: float) -> None:
-        """Wait for the thread, but not for long."""
+        """Wait for the thread, at most for this long."""
         self._thread.join(timeout_seconds)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 
 import numpy as np
 from torch import nn
@@ -15,7 +15,6 @@ from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices
 from impasto.realtime.engines.select import open_engine
-from impasto.realtime.threads import Errand
 
 _RESTING = 10  # frames of one network and one size, after which it is worth while to get ready
 
@@ -58,7 +57,7 @@ class HybridEngine(Engine):
         self._network: nn.Module = network
         self._fast_network: nn.Module = network
         self._size, self._fast_size = (0, 0), (0, 0)  # of now; what the fast one is ready for
-        self._errand: Errand[tuple[Engine, nn.Module, tuple[int, int]]] | None = None
+        self._pending: Future[tuple[Engine, nn.Module, tuple[int, int]]] | None = None
         self._rested = 0  # frames of this network and size
 
     def replace(self, network: nn.Module | Weights) -> None:
@@ -85,14 +84,16 @@ class HybridEngine(Engine):
         size = frames.shape[1], frames.shape[2]
         if size != self._size:
             self._size, self._rested = size, 0
-        if self._errand is not None and self._errand.done:
-            self._fast, self._fast_network, self._fast_size = self._errand.result()
-            self._errand = None
+        if self._pending is not None and self._pending.done():
+            self._fast, self._fast_network, self._fast_size = self._pending.result()
+            self._pending = None
         if self.settled:
             return self._fast
         self._rested += 1
-        if self._rested > _RESTING and self._errand is None:
-            self._errand = Errand(partial(self._prepared, self._network, size))
+        if self._rested > _RESTING and self._pending is None:
+            executor = ThreadPoolExecutor(1, "prepare")
+            self._pending = executor.submit(self._prepared, self._network, size)
+            executor.shutdown(wait=False)  # its thread ends with this work
         return self._quick
 
     def _prepared(

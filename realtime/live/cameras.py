@@ -20,13 +20,12 @@ from av.device import enumerate_input_devices
 from impasto.models.errors import SourceError
 from impasto.realtime.files.containers import open_media
 from impasto.realtime.live.feeds import Feed, GeneratedFeed, MediaFeed
-from impasto.realtime.live.live_source import LiveSource
+from impasto.realtime.live.live_source import LiveSource, Timing
 
 DEFAULT_SIZE, DEFAULT_RATE = (720, 1280), Fraction(30)  # asked for where nothing else is
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "srt", "rtp", "tcp", "rtmp", "rtmps")
 # What an address, or a playlist behind it, may reach: the network, and no file here.
 _PROTOCOLS = "rtsp,rtsps,http,https,httpproxy,tls,tcp,udp,udplite,rtp,srtp,srt,rtmp,rtmps,crypto"
-_OPEN_SECONDS, _STALL_SECONDS, _SEGMENT_SECONDS = 10.0, 5.0, 20.0
 # What a camera can send raw over USB 2: three transactions of 1024 bytes in each of 8000
 # microframes a second. 640x480 at 30 fps fits, in 16 bits a pixel; anything more needs JPEG.
 _RAW_BYTES_PER_SECOND = 24_576_000
@@ -53,6 +52,7 @@ def open_live(
     size: tuple[int, int] | None = None,
     frame_rate: Fraction | None = None,
     loop: bool = False,
+    timing: Timing | None = None,
     say: Callable[[str], None] = _log.info,
 ) -> LiveSource:
     """Open a live source by what a user calls it.
@@ -64,7 +64,8 @@ def open_live(
     """
     size = DEFAULT_SIZE if size is None else size
     rate = DEFAULT_RATE if frame_rate is None else frame_rate
-    return LiveSource(_feed(name, size, rate, loop), say=say)
+    timing = timing or Timing()
+    return LiveSource(_feed(name, size, rate, loop, timing), timing=timing, say=say)
 
 
 def list_cameras() -> list[Camera]:
@@ -127,7 +128,7 @@ def open_device(device: str, format: str, sets: Sequence[Options], title: str) -
     raise SourceError(f"{title}: {'; '.join(refused)}; is it a camera? try another size or rate")
 
 
-def open_address(address: str, title: str) -> InputContainer:
+def open_address(address: str, title: str, timing: Timing) -> InputContainer:
     """Open a network address. Raises SourceError."""
     scheme = urlsplit(address).scheme.lower()
     options = {
@@ -141,12 +142,13 @@ def open_address(address: str, title: str) -> InputContainer:
     if scheme in ("udp", "rtp"):
         options |= {"overrun_nonfatal": "1", "fifo_size": "50000"}  # packets of 188 bytes: 9 MB
     try:
-        return av.open(address, options=options, timeout=(_OPEN_SECONDS, _stall_seconds(address)))
+        timeout = (timing.open, _stall_seconds(address, timing))
+        return av.open(address, options=options, timeout=timeout)
     except av.FFmpegError as error:
-        raise SourceError(f"{title}: {_why_no_answer(scheme, error)}") from error
+        raise SourceError(f"{title}: {_why_no_answer(scheme, error, timing)}") from error
 
 
-def _feed(name: str, size: tuple[int, int], rate: Fraction, loop: bool) -> Feed:
+def _feed(name: str, size: tuple[int, int], rate: Fraction, loop: bool, timing: Timing) -> Feed:
     if rate <= 0 or min(size) < 2:
         raise SourceError(f"expected a size and a rate, got {size[1]}x{size[0]} at {rate} fps")
     if not name:
@@ -156,7 +158,7 @@ def _feed(name: str, size: tuple[int, int], rate: Fraction, loop: bool) -> Feed:
     if name.startswith("lavfi:"):
         return _graph(name)
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", name):
-        return _address(name)
+        return _address(name, timing)
     if not re.fullmatch(r"\d+", name) and Path(name).exists() and not _is_device(name):
         opening = partial(open_media, name)
         return MediaFeed(name, opening, paced=True, loop=loop, stall_seconds=None)
@@ -164,7 +166,14 @@ def _feed(name: str, size: tuple[int, int], rate: Fraction, loop: bool) -> Feed:
     title = f"camera {camera.number} ({camera.name})"
     sets = option_sets(capture_format(), size, rate)
     opening = partial(_open_camera, camera, sets, title)
-    return MediaFeed(title, opening, paced=False, asked=(size, rate))
+    return MediaFeed(
+        title,
+        opening,
+        paced=False,
+        asked=(size, rate),
+        open_seconds=1.5 * timing.open,
+        stall_seconds=timing.stall,
+    )
 
 
 def _open_camera(camera: Camera, sets: Sequence[Options], title: str) -> InputContainer:
@@ -195,22 +204,24 @@ def _graph(name: str) -> Feed:
     return MediaFeed(name, opening, paced=True, stall_seconds=None)
 
 
-def _address(address: str) -> Feed:
+def _address(address: str, timing: Timing) -> Feed:
     scheme = urlsplit(address).scheme.lower()
     if scheme not in _SCHEMES:
         near = " or ".join(f"{known}://" for known in get_close_matches(scheme, _SCHEMES, 2))
         advice = f"did you mean {near}?" if near else f"known are {', '.join(_SCHEMES)}"
         raise SourceError(f"{scheme}:// is not a kind of address to read from; {advice}")
     title = without_password(address)
-    opening = partial(open_address, address, title)
+    opening = partial(open_address, address, title, timing)
     return MediaFeed(
-        title, opening, open_seconds=1.5 * _OPEN_SECONDS, stall_seconds=_stall_seconds(address)
+        title,
+        opening,
+        open_seconds=1.5 * timing.open,
+        stall_seconds=_stall_seconds(address, timing),
     )
 
 
-def _stall_seconds(address: str) -> float:
-    """The pictures of HLS come a segment at a time."""
-    return _SEGMENT_SECONDS if ".m3u8" in address else _STALL_SECONDS
+def _stall_seconds(address: str, timing: Timing) -> float:
+    return timing.segment if ".m3u8" in address else timing.stall
 
 
 def without_password(address: str) -> str:
@@ -306,9 +317,9 @@ def _users_of(device: str) -> list[str]:
     return users
 
 
-def _why_no_answer(scheme: str, error: av.FFmpegError) -> str:
+def _why_no_answer(scheme: str, error: av.FFmpegError, timing: Timing) -> str:
     if isinstance(error, (av.error.ExitError, av.error.TimeoutError)):
-        return f"nothing came in {_OPEN_SECONDS:g} s; is it on, and sending?"
+        return f"nothing came in {timing.open:g} s; is it on, and sending?"
     if isinstance(error, av.error.ProtocolNotFoundError):
         return f"the FFmpeg of this PyAV is without {scheme}; have it sent by rtsp, http or udp"
     if isinstance(error, av.error.ConnectionRefusedError):

@@ -1,9 +1,10 @@
 """Live frames that go on: lost sources are opened again, and what is amiss is said."""
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from math import inf
 from threading import Event, Lock
 from time import monotonic
 from typing import Self
@@ -15,20 +16,31 @@ from av.video.reformatter import VideoReformatter
 from impasto.models.errors import SourceError
 from impasto.realtime.files.rotation import apply_display_matrix, transposes
 from impasto.realtime.frame import Frame
+from impasto.realtime.live.backoff import Backoff
 from impasto.realtime.live.feeds import Captured, Feed, Opened
+from impasto.realtime.meter import Meter
 from impasto.realtime.pixels import to_rgb
 from impasto.realtime.threads import Detached
 
 MICROSECOND = Fraction(1, 1_000_000)
-PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before trying again; the last one from then on
-_STEADY_SECONDS = 8.0  # a connection that held so long was good: the next pause is short again
 _LEAVE_SECONDS = 0.5  # a thread that does not end in this time is left behind
-_RATE_WINDOW_SECONDS = 2.0
 _RATE_TOLERANCE = 0.1  # cameras that declare 30 give 29 to 31
-_BLACK_SECONDS = 1.0  # cameras begin with some black pictures
 _BLACK_LEVEL = 20  # the brightest of a covered lens, with the sensor's noise, of 255
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a live source is waited for and watched, in seconds."""
+
+    open: float = 10.0  # until an address answers
+    stall: float = 5.0  # without a picture, after which the source counts as lost
+    segment: float = 20.0  # the same for HLS, whose pictures come a segment at a time
+    pauses: Sequence[float] = (0.5, 1.0, 2.0, 4.0, 8.0)  # before trying again; the last repeats
+    steady: float = 8.0  # a connection that held this long was good: the pauses start over
+    rate_window: float = 2.0  # over which the frame rate is measured
+    black: float = 1.0  # of black pictures before they are reported: cameras begin with some
 
 
 class LiveSource:
@@ -42,7 +54,10 @@ class LiveSource:
     Raises SourceError where the source cannot be opened; it does not give up later.
     """
 
-    def __init__(self, feed: Feed, *, say: Callable[[str], None] = _log.info) -> None:
+    def __init__(
+        self, feed: Feed, *, timing: Timing | None = None, say: Callable[[str], None] = _log.info
+    ) -> None:
+        timing = timing or Timing()
         self.epoch = monotonic()
         self._feed, self._say = feed, say
         self._closing = Event()
@@ -50,7 +65,8 @@ class LiveSource:
         self._reader: Detached[Opened | Captured] | None = None
         self._opened = self._connect()
         self.size = self._opened.size  # (height, width)
-        self._rate, self._black = RateWatch(), BlackWatch()
+        self._rate, self._black = RateWatch(timing.rate_window), BlackWatch(timing.black)
+        self._backoff = Backoff(timing.pauses, steady_seconds=timing.steady)
         self._last_pts = -1
         self._scaler = VideoReformatter()
         self._tell(self._opened.description)
@@ -63,13 +79,12 @@ class LiveSource:
     @property
     def measured_fps(self) -> float | None:
         """Frames a second over the last two; None before there are any."""
-        return self._rate.fps
+        return self._rate.fps or None
 
     def __iter__(self) -> Iterator[Frame]:
-        failures = 0
         try:
             while not self._closing.is_set():
-                since = monotonic()
+                self._backoff.connected()
                 reason = "the stream ended"
                 try:
                     yield from self._frames()
@@ -79,8 +94,7 @@ class LiveSource:
                     reason = f"no picture for {self._feed.stall_seconds:g} s"
                 except SourceError as error:
                     reason = str(error)
-                failures = 0 if monotonic() - since > _STEADY_SECONDS else failures
-                failures = self._reconnect(reason, failures)
+                self._reconnect(reason)
         finally:
             self.close()
 
@@ -127,19 +141,16 @@ class LiveSource:
             reader.stop()
             raise
 
-    def _reconnect(self, reason: str, failures: int) -> int:
-        """Try until it is there again, or closed; the number of failures in a row so far."""
+    def _reconnect(self, reason: str) -> None:
+        """Try until the source can be opened again, or is closed."""
         lost = self._reader
         assert lost is not None
         lost.stop()
-        while True:
-            pause = PAUSES_SECONDS[min(failures, len(PAUSES_SECONDS) - 1)]
-            failures += 1
-            if self._closing.is_set():
-                return failures
+        while not self._closing.is_set():
+            pause = self._backoff.next_pause()
             self._tell(f"{reason}; trying again in {pause:g} s")
             if self._closing.wait(pause):
-                return failures
+                return
             if lost.alive:  # one thread in a driver that hangs is enough
                 reason = "its driver does not answer"
                 continue
@@ -151,7 +162,7 @@ class LiveSource:
                 continue
             self._rate.restart()
             self._tell(f"back, {self._opened.description}")
-            return failures
+            return
 
     def _frames(self) -> Iterator[Frame]:
         """The frames of one connection. Raises TimeoutError where none comes, and SourceError."""
@@ -201,36 +212,32 @@ class LiveSource:
 
 
 class RateWatch:
-    """Measures the rate, and says once where it is not the one declared."""
+    """Measures the frame rate, and reports once that it is not the declared one."""
 
-    def __init__(self) -> None:
-        self._times: deque[float] = deque()
-        self._since: float | None = None  # when this connection began
+    def __init__(self, window_seconds: float = 2.0) -> None:
+        self._window = window_seconds
         self._said = False
+        self.restart()
 
     @property
-    def fps(self) -> float | None:
-        times = tuple(self._times)  # another thread may be adding to it
-        return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else None
+    def fps(self) -> float:
+        """Frames per second over the window; 0 before there are two."""
+        return self._meter.fps
 
     def restart(self) -> None:
-        """After a gap, which is no interval."""
-        self._times.clear()
-        self._since = None
+        """Forget the frames so far: a gap follows, which is no interval."""
+        self._meter = Meter(self._window)
+        self._began, self._last = inf, -inf  # times of the first and the last frame
 
     def __call__(self, time: float, declared: Fraction | None) -> str | None:
         """Take note of a frame; a line for the user, or None."""
-        times = self._times
-        if times and time <= times[-1]:
+        if time <= self._last:
             return None  # a burst, within the clock's step
-        times.append(time)
-        if self._since is None:
-            self._since = time
-        while times[-1] - times[0] > _RATE_WINDOW_SECONDS:
-            times.popleft()
+        self._began, self._last = min(self._began, time), time
+        self._meter.tick(time)
         # The first pictures of a connection come late, or all at once: they have left the window.
         fps = self.fps
-        if self._said or not declared or not fps or time - self._since < 2 * _RATE_WINDOW_SECONDS:
+        if self._said or not declared or not fps or time - self._began < 2 * self._window:
             return None
         if abs(fps / declared - 1) <= _RATE_TOLERANCE:
             return None
@@ -240,9 +247,10 @@ class RateWatch:
 
 
 class BlackWatch:
-    """Says where the pictures have become black, and that they no longer are."""
+    """Reports that the pictures have become black, and that they no longer are."""
 
-    def __init__(self) -> None:
+    def __init__(self, black_seconds: float = 1.0) -> None:
+        self._black_seconds = black_seconds
         self._since: float | None = None
         self._said = False
 
@@ -255,7 +263,7 @@ class BlackWatch:
             return line
         if self._since is None:
             self._since = time
-        if self._said or time - self._since < _BLACK_SECONDS:
+        if self._said or time - self._since < self._black_seconds:
             return None
         self._said = True
         return "black pictures come: is the lens covered, or a privacy switch on?"

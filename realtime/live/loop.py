@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from impasto.realtime.frame import Frame
-from impasto.realtime.live.best_effort import BestEffort
 from impasto.realtime.live.controls import Controls
 from impasto.realtime.live.rate_control import Pace, Throttle
 from impasto.realtime.live.transition import Transition
 from impasto.realtime.meter import Meter
 from impasto.realtime.pixels import resized, with_color_of
-from impasto.realtime.threads import Latest
+from impasto.realtime.threads import DroppingSink, Latest
 
 if TYPE_CHECKING:  # PyTorch takes seconds to load: a camera that is not there is told before
     from impasto.models.transform_net import TransformNet
@@ -195,9 +194,9 @@ class Outputs:
 
     def __init__(
         self,
-        always: Sequence[BestEffort] = (),
-        recorder: BestEffort | None = None,
-        snapshots: BestEffort | None = None,
+        always: Sequence[DroppingSink] = (),
+        recorder: DroppingSink | None = None,
+        snapshots: DroppingSink | None = None,
     ) -> None:
         self._always, self._recorder, self._snapshots = always, recorder, snapshots
         self._recording = False

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from impasto.models.errors import SinkError
-from impasto.realtime.live.best_effort import BestEffort
+from impasto.realtime.frame import Frame
 from impasto.realtime.live.cameras import open_live
 from impasto.realtime.live.controls import Controls
 from impasto.realtime.live.live_source import LiveSource
@@ -20,6 +20,7 @@ from impasto.realtime.live.snapshots import Snapshots
 from impasto.realtime.live.stream_out import StreamOut
 from impasto.realtime.live.virtual_camera import VirtualCamera
 from impasto.realtime.pixels import fitted_size
+from impasto.realtime.threads import ClosableWriter, DroppingSink
 
 Say = Callable[[str], None]
 
@@ -105,8 +106,8 @@ def _outputs(wanted: Wanted, source: LiveSource, tell: Say, opened: ExitStack) -
     """Each is opened here, so that what cannot work is told before anything is shown."""
     rate = wanted.fps
 
-    def in_background(sink: Recorder | Snapshots | StreamOut | VirtualCamera, name: str):
-        return opened.enter_context(BestEffort(sink, name, tell, depth=8, close_seconds=60.0))
+    def in_background(sink: ClosableWriter[Frame], name: str) -> DroppingSink[Frame]:
+        return opened.enter_context(DroppingSink(sink, name, tell, depth=8, close_seconds=60.0))
 
     microphone = opened.enter_context(Microphone(say=tell)) if wanted.audio else None
     always = []

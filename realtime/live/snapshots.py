@@ -12,7 +12,7 @@ from impasto.realtime.frame import Frame
 
 
 class Snapshots:
-    """Saves each frame it is given as a picture; in `BestEffort`, beside the window."""
+    """Saves each frame it is given as a picture; in `DroppingSink`, beside the window."""
 
     def __init__(
         self, folder: str | Path, *, say: Callable[[str], None] = lambda line: None

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
+from math import inf
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from av.video.frame import PictureType
 from impasto.models.errors import SinkError
 from impasto.realtime.frame import Frame
 from impasto.realtime.live.audio_track import Sound
+from impasto.realtime.live.backoff import Backoff
 from impasto.realtime.live.microphone import Microphone
 from impasto.realtime.pixels import even_sized, to_video_frame
 
@@ -78,12 +80,12 @@ class StreamOut:
         self._zero: Fraction | None = None  # the first frame's time, for all attempts
         self._last_pts = -1
         self._key_frame_at = Fraction(0)
-        self._failures = 0  # in a row
-        self._opened_at = self._again_at = 0.0  # by the clock; the latter is when to try again
+        self._backoff = Backoff(_PAUSES, steady_seconds=_PATIENCE_SECONDS, clock=clock)
+        self._retry_at = -inf  # by the clock
 
     def write(self, frame: Frame) -> None:
         """Send one frame, or none while there is no receiver."""
-        if self._container is None and self._failures and self._clock() < self._again_at:
+        if self._container is None and self._clock() < self._retry_at:
             return
         image = even_sized(frame.image)
         try:
@@ -148,7 +150,8 @@ class StreamOut:
             self._sound = Sound(self._microphone, zero, begin=at - self._zero)
             self._sound.attach(container, stream, Fraction(0), muxer=form)
         container.start_encoding()
-        self._container, self._stream, self._opened_at = container, stream, self._clock()
+        self._container, self._stream = container, stream
+        self._backoff.connected()
         self._size, self._last_pts = (height, width), -1
         self._say(f"streaming to {self.name}: {width}x{height}, {bitrate / 1e6:.1f} Mbit/s")
 
@@ -170,12 +173,9 @@ class StreamOut:
 
     def _lose(self, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error)
-        if self._clock() >= self._opened_at + _PATIENCE_SECONDS:  # it had been reached
-            self._failures = 0
         self.close()
-        pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
-        self._failures += 1
-        self._again_at = self._clock() + pause
+        pause = self._backoff.next_pause()
+        self._retry_at = self._clock() + pause
         self._say(f"{self.name} cannot be reached ({reason}): trying again in {pause} s")
 
 

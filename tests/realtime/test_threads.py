@@ -1,4 +1,4 @@
-"""Prefetch, Background, Errand: order, errors, early leaving, and that no thread is left behind."""
+"""Prefetch and Background: order, errors, early leaving, and that no thread is left behind."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto.realtime.cpu import computing_threads, cores
-from impasto.realtime.threads import Background, Errand, Prefetch
+from impasto.realtime.threads import Background, Prefetch
 
 
 class Item:
@@ -186,27 +186,12 @@ def test_a_queue_needs_room(depth: int) -> None:
         Background(Listed(), depth)
 
 
-def test_an_errand_is_done_when_its_work_is() -> None:
-    may_end = threading.Event()
-    errand = Errand(lambda: may_end.wait() and "here")
-    assert not errand.done
-    may_end.set()
-    assert errand.result() == "here" and errand.done
-
-
-def test_the_error_of_an_errand_comes_to_whoever_asks() -> None:
-    errand = Errand(lambda: 1 // 0)
-    for _ in range(2):
-        with pytest.raises(ZeroDivisionError):
-            errand.result()
-
-
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="needs Linux's batch scheduling")
 def test_work_in_batch_is_for_the_threads_to_come_too() -> None:
     """In a process of its own: this one goes on as it was."""
     code = (
         "import os; from concurrent.futures import ThreadPoolExecutor;"
-        "from impasto.realtime.threads import work_in_batch;"
+        "from impasto.realtime.cpu import work_in_batch;"
         "os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)); work_in_batch();"
         "print(ThreadPoolExecutor(1).submit(os.sched_getscheduler, 0).result())"
     )

@@ -36,8 +36,8 @@ def paint(engine: Engine, frames: np.ndarray, statistics=None):
 def settle(engine: HybridEngine, frames: np.ndarray, statistics) -> None:
     while not engine.settled:
         paint(engine, frames, statistics)
-        if engine._errand is not None:  # else it may have ended between two frames
-            engine._errand.result()
+        if engine._pending is not None:  # else it may have ended between two frames
+            engine._pending.result()
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -94,10 +94,10 @@ def test_what_changed_meanwhile_is_not_painted_with_what_was(networks):
     engine = HybridEngine(networks[0])
     frames = make_pictures(1, 40, 56)
     _, statistics = paint(engine, frames)
-    while engine._errand is None:
+    while engine._pending is None:
         paint(engine, frames, statistics)
     engine.replace(networks[1])
-    engine._errand.result()
+    engine._pending.result()
     (picture,), _ = paint(engine, frames)
     (expected,), _ = paint(open_engine(networks[1], engine="torch"), frames)
     assert np.array_equal(picture, expected) and not engine.settled

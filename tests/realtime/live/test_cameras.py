@@ -17,11 +17,11 @@ import pytest
 
 from impasto.models.errors import SourceError
 from impasto.realtime.frame import Frame
-from impasto.realtime.live import cameras, live_source
+from impasto.realtime.live import cameras
 from impasto.realtime.live.cameras import Camera, list_cameras, open_device, open_live, option_sets
 from impasto.realtime.live.demo_camera import MovingPicture
 from impasto.realtime.live.feeds import MediaClock, MediaFeed
-from impasto.realtime.live.live_source import LiveSource, RateWatch
+from impasto.realtime.live.live_source import LiveSource, RateWatch, Timing
 from impasto.realtime.threads import Latest
 from tests.media import make_clip, number_of, text_file
 from tests.senders import HttpCamera, RtspCamera, free_port, jpeg, numbered_jpegs, udp_sender
@@ -65,9 +65,7 @@ def said() -> Said:
     return Said()
 
 
-@pytest.fixture
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_source, "PAUSES_SECONDS", (0.0,))
+NO_PAUSES = Timing(pauses=(0.0,))
 
 
 def times(frames: list[Frame]) -> list[Fraction]:
@@ -159,11 +157,11 @@ def test_a_late_picture_moves_those_after_it(monkeypatch: pytest.MonkeyPatch) ->
     assert clock.due(5.0) == pytest.approx(101.2)
 
 
-def test_a_network_camera_that_breaks_off_is_found_again(said: Said, no_pauses: None) -> None:
+def test_a_network_camera_that_breaks_off_is_found_again(said: Said) -> None:
     pictures = numbered_jpegs()
     with (
         HttpCamera(lambda _: iter(pictures)) as camera,
-        open_live(camera.address, say=said) as source,
+        open_live(camera.address, timing=NO_PAUSES, say=said) as source,
     ):
         frames = list(islice(source, 30))
         assert camera.connections >= 3
@@ -174,8 +172,11 @@ def test_a_network_camera_that_breaks_off_is_found_again(said: Said, no_pauses: 
     assert said.matching("broke off; trying again in 0 s") and said.matching(": back, 64x48")
 
 
-def test_an_rtsp_camera_is_read_over_tcp_and_found_again(said: Said, no_pauses: None) -> None:
-    with RtspCamera(frames=40) as camera, open_live(camera.address, say=said) as source:
+def test_an_rtsp_camera_is_read_over_tcp_and_found_again(said: Said) -> None:
+    with (
+        RtspCamera(frames=40) as camera,
+        open_live(camera.address, timing=NO_PAUSES, say=said) as source,
+    ):
         frames = list(islice(source, 45))
     assert source.frame_rate == 25
     assert_increasing(frames)
@@ -184,10 +185,10 @@ def test_an_rtsp_camera_is_read_over_tcp_and_found_again(said: Said, no_pauses: 
     assert said.matching("trying again") and said.matching(": back, 64x48 at 25 fps")
 
 
-def test_pauses_grow_and_closing_ends_them(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_source, "PAUSES_SECONDS", (0.0, 0.001, 0.002, 3600.0))
+def test_pauses_grow_and_closing_ends_them(said: Said) -> None:
+    timing = Timing(pauses=(0.0, 0.001, 0.002, 3600.0))
     with HttpCamera(lambda _: iter(numbered_jpegs())) as camera:
-        source = open_live(camera.address, say=said)
+        source = open_live(camera.address, timing=timing, say=said)
     with Latest(source) as frames:  # the camera is gone
         said.await_line("again in 3600 s")
         assert frames.get() is not None
@@ -197,8 +198,7 @@ def test_pauses_grow_and_closing_ends_them(said: Said, monkeypatch: pytest.Monke
     assert not said.matching("back")
 
 
-def test_closing_ends_a_read_that_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cameras, "_STALL_SECONDS", 3600.0)
+def test_closing_ends_a_read_that_blocks() -> None:
     holding = threading.Event()
 
     def send(_: int) -> Iterator[bytes]:
@@ -207,20 +207,18 @@ def test_closing_ends_a_read_that_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
         assert camera.stopping.wait(PATIENCE), "the read was not left"
 
     with HttpCamera(send) as camera:
-        with Latest(open_live(camera.address)) as frames:
+        with Latest(open_live(camera.address, timing=Timing(stall=3600.0))) as frames:
             assert holding.wait(PATIENCE)
             assert frames.get(PATIENCE) is not None
         assert list(frames) == []
         assert not camera.stopping.is_set()
 
 
-def test_a_stream_that_stops_is_lost_and_found_again(
-    said: Said, no_pauses: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cameras, "_STALL_SECONDS", 0.3)
+def test_a_stream_that_stops_is_lost_and_found_again(said: Said) -> None:
+    timing = Timing(stall=0.3, pauses=(0.0,))
     port = free_port()
     with udp_sender(port):
-        source = open_live(f"udp://127.0.0.1:{port}", say=said)
+        source = open_live(f"udp://127.0.0.1:{port}", timing=timing, say=said)
     frames = iter(source)
     with closing(source), udp_sender_when(said, "again in", port):
         seen = [next(frames)]
@@ -308,13 +306,10 @@ def test_a_playlist_reaches_no_file_of_this_machine(tmp_path: Path) -> None:
         open_live(f"{address}/list.m3u8")
 
 
-def test_black_pictures_are_said_once_and_so_is_their_end(
-    said: Said, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live_source, "_BLACK_SECONDS", 0.1)
+def test_black_pictures_are_said_once_and_so_is_their_end(said: Said) -> None:
     light = "drawbox=color=white:t=fill:enable='gt(t,0.4)'"
     graph = f"lavfi:color=black:size=64x48:rate=50:duration=0.6,{light}"
-    with open_live(graph, say=said) as source:
+    with open_live(graph, timing=Timing(black=0.1), say=said) as source:
         assert len(list(source)) == 30
     assert [line.rpartition(": ")[2] for line in said.lines[1:]] == [
         "is the lens covered, or a privacy switch on?",
@@ -322,14 +317,12 @@ def test_black_pictures_are_said_once_and_so_is_their_end(
     ]
 
 
-def test_a_rate_other_than_declared_is_said_once(
-    said: Said, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live_source, "_RATE_WINDOW_SECONDS", 0.2)
+def test_a_rate_other_than_declared_is_said_once(said: Said) -> None:
+    timing = Timing(rate_window=0.2)
     port = free_port()
     with (
         udp_sender(port, declared=100, rate=30),
-        open_live(f"udp://127.0.0.1:{port}", say=said) as source,
+        open_live(f"udp://127.0.0.1:{port}", timing=timing, say=said) as source,
     ):
         frames = list(islice(source, 60))
     assert source.frame_rate == 100
@@ -365,10 +358,8 @@ def test_broken_pictures_are_left_out_and_said_once(said: Said) -> None:
     assert len(said.matching("broken pictures")) == 1
 
 
-def test_nothing_but_broken_pictures_counts_as_lost(
-    said: Said, no_pauses: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cameras, "_STALL_SECONDS", 0.2)
+def test_nothing_but_broken_pictures_counts_as_lost(said: Said) -> None:
+    timing = Timing(stall=0.2, pauses=(0.0,))
     noise = b"\xff\xd8" + np.random.default_rng(0).bytes(600)
 
     def send(number: int) -> Iterator[bytes]:
@@ -376,20 +367,23 @@ def test_nothing_but_broken_pictures_counts_as_lost(
         while number == 0:
             yield noise
 
-    with HttpCamera(send) as camera, open_live(camera.address, say=said) as source:
+    with HttpCamera(send) as camera, open_live(camera.address, timing=timing, say=said) as source:
         frames = iter(source)
         while not said.matching("back"):
             next(frames)
     assert said.matching("no picture for 0.2 s")
 
 
-def test_frames_keep_the_first_size(said: Said, no_pauses: None) -> None:
+def test_frames_keep_the_first_size(said: Said) -> None:
     other = jpeg(np.full((96, 128, 3), 200, np.uint8))
 
     def send(number: int) -> Iterator[bytes]:
         yield from numbered_jpegs()[:3] if number == 0 else [other] * 5
 
-    with HttpCamera(send) as camera, open_live(camera.address, say=said) as source:
+    with (
+        HttpCamera(send) as camera,
+        open_live(camera.address, timing=NO_PAUSES, say=said) as source,
+    ):
         sizes = {frame.image.shape for frame in islice(source, 8)}
     assert sizes == {(48, 64, 3)}
     assert said.matching("back, 128x96")
@@ -427,13 +421,14 @@ def test_frames_of_a_device_are_stamped_when_they_come(a_camera: None) -> None:
 
 
 def test_a_camera_plugged_in_again_is_found_at_its_new_place(
-    said: Said, no_pauses: None, monkeypatch: pytest.MonkeyPatch
+    said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = ["testsrc2=size=64x48:rate=50:duration=0.2", "testsrc2=size=64x48:rate=25,realtime"]
     found = [Camera(0, "Front Camera", places[0])]
     monkeypatch.setattr(cameras, "list_cameras", lambda: found)
     monkeypatch.setattr(cameras, "capture_format", lambda: "lavfi")
-    with open_live("0", size=(48, 64), frame_rate=Fraction(50), say=said) as source:
+    asked = {"size": (48, 64), "frame_rate": Fraction(50)}
+    with open_live("0", **asked, timing=NO_PAUSES, say=said) as source:
         found[:] = [Camera(1, "Front Camera", places[1]), Camera(2, "Desk", places[0])]
         assert len(list(islice(source, 15))) == 15  # ten of the first
     assert said.matching("stream ended; trying again") and said.matching("back, .* at 25 fps")
@@ -442,12 +437,11 @@ def test_a_camera_plugged_in_again_is_found_at_its_new_place(
 def test_another_camera_in_its_place_is_not_taken_for_it(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_source, "PAUSES_SECONDS", (0.0, 3600.0))
     place = "testsrc2=size=64x48:rate=50:duration=0.2"
     found = [Camera(0, "Front Camera", place)]
     monkeypatch.setattr(cameras, "list_cameras", lambda: found)
     monkeypatch.setattr(cameras, "capture_format", lambda: "lavfi")
-    source = open_live("0", say=said)
+    source = open_live("0", timing=Timing(pauses=(0.0, 3600.0)), say=said)
     found[:] = [Camera(0, "Desk", place)]
     with Latest(source):
         said.await_line(r"it is not plugged in; cameras here: 0 \(Desk\); trying again in 3600 s")
@@ -554,10 +548,9 @@ def test_a_file_that_is_no_video(tmp_path: Path) -> None:
         open_live(str(text_file(tmp_path / "letter.mp4")), loop=True)
 
 
-def test_an_address_that_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cameras, "_OPEN_SECONDS", 0.2)
+def test_an_address_that_sends_nothing() -> None:
     with pytest.raises(SourceError, match="nothing came in 0.2 s; is it on, and sending?"):
-        open_live(f"udp://127.0.0.1:{free_port()}")
+        open_live(f"udp://127.0.0.1:{free_port()}", timing=Timing(open=0.2))
 
 
 def test_a_device_that_hangs_is_given_up(said: Said) -> None:

@@ -12,11 +12,11 @@ from impasto.models.errors import SourceError
 from impasto.realtime.cli.main import main
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import Frame
-from impasto.realtime.live.best_effort import BestEffort
 from impasto.realtime.live.cameras import open_live
 from impasto.realtime.live.controls import Controls
 from impasto.realtime.live.loop import NoWindow, Outputs, Painter, paint_newest, run_live
 from impasto.realtime.live.rate_control import SCALES, Pace
+from impasto.realtime.threads import DroppingSink
 from tests.pictures import make_pictures
 
 
@@ -193,7 +193,9 @@ def test_outputs_get_what_the_controls_say(style_files):
         controls.recording, controls.snapshot = False, True
 
     said: list[str] = []
-    sinks = [BestEffort(s, "sink", said.append, depth=1000) for s in (stream, recording, pictures)]
+    sinks = [
+        DroppingSink(s, "sink", said.append, depth=1000) for s in (stream, recording, pictures)
+    ]
     outputs = Outputs([sinks[0]], recorder=sinks[1], snapshots=sinks[2])
     screen = Until(n3=record, n20=pause_and_snap, n40=quit_it)
     with open_live("test", size=(96, 128), frame_rate=Fraction(30)) as source:

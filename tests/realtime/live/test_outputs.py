@@ -20,12 +20,12 @@ import pytest
 from impasto.models.errors import SinkError, SourceError
 from impasto.realtime.frame import Frame
 from impasto.realtime.live import microphone as microphones
-from impasto.realtime.live.best_effort import BestEffort
 from impasto.realtime.live.microphone import Microphone
 from impasto.realtime.live.recorder import Recorder
 from impasto.realtime.live.snapshots import Snapshots, save_snapshot
 from impasto.realtime.live.stream_out import StreamOut
 from impasto.realtime.live.virtual_camera import VirtualCamera
+from impasto.realtime.threads import DroppingSink
 from tests.media import SIZE, number_of, numbered_picture
 
 MICROSECOND = Fraction(1, 1_000_000)
@@ -252,7 +252,7 @@ class Failing:
 class TestBestEffort:
     def test_a_sink_that_blocks_drops_the_oldest_and_holds_nobody_up(self) -> None:
         slow, said, now = Slow(), [], [100.0]
-        with BestEffort(slow, "stream", said.append, clock=lambda: now[0]) as out:
+        with DroppingSink(slow, "stream", said.append, clock=lambda: now[0]) as out:
             out.write(frame_at(0))
             assert slow.begun.wait(LIMIT)
             for pts in range(1, 101):
@@ -272,9 +272,9 @@ class TestBestEffort:
         slow, said = Slow(), []
         broken = Failing(SinkError("nobody listens"))
         with (
-            BestEffort(slow, "slow", said.append) as first,
-            BestEffort(broken, "broken", said.append) as second,
-            BestEffort(Recorder(tmp_path / "out.mp4"), "recording", said.append) as third,
+            DroppingSink(slow, "slow", said.append) as first,
+            DroppingSink(broken, "broken", said.append) as second,
+            DroppingSink(Recorder(tmp_path / "out.mp4"), "recording", said.append) as third,
         ):
             for n, frame in enumerate(frames_at(UNEVEN)):
                 for out in (first, second, third):
@@ -285,7 +285,7 @@ class TestBestEffort:
 
     def test_closing_is_bounded(self) -> None:
         slow, said = Slow(), []
-        out = BestEffort(slow, "stream", said.append, close_seconds=0.01)
+        out = DroppingSink(slow, "stream", said.append, close_seconds=0.01)
         out.write(frame_at(0))
         assert slow.begun.wait(LIMIT)
         out.close()
@@ -308,7 +308,7 @@ class TestBestEffort:
     ) -> None:
         said: list[str] = []
         sink = Failing(error)
-        with BestEffort(sink, "stream", said.append) as out:
+        with DroppingSink(sink, "stream", said.append) as out:
             out.write(frame_at(0))
             wait_until(lambda: out.error is not None)
             for pts in range(1, 20):
@@ -322,7 +322,7 @@ class TestBestEffort:
 
     def test_recording_is_stopped_and_started(self, tmp_path: Path) -> None:
         said: list[str] = []
-        with BestEffort(Recorder(tmp_path / "out.mp4"), "recording", said.append) as out:
+        with DroppingSink(Recorder(tmp_path / "out.mp4"), "recording", said.append) as out:
             for n in range(6):
                 out.write(frame_at(n * 40_000, n))
                 if n % 2:
@@ -336,7 +336,7 @@ class TestBestEffort:
         said: list[str] = []
         with small_disk(tmp_path / "disk", "64k") as disk:
             recorder = Recorder(disk / "out.mp4", reserve_bytes=0)
-            with BestEffort(recorder, "recording", said.append, depth=1000) as out:
+            with DroppingSink(recorder, "recording", said.append, depth=1000) as out:
                 for frame in noise(100):
                     out.write(frame)
             (line,) = said
@@ -346,7 +346,7 @@ class TestBestEffort:
         said: list[str] = []
         folder = tmp_path / "stick"
         folder.mkdir()
-        with BestEffort(Recorder(folder / "out.mp4"), "recording", said.append) as out:
+        with DroppingSink(Recorder(folder / "out.mp4"), "recording", said.append) as out:
             out.write(frame_at(0))
             wait_until(lambda: out.written == 1)
             shutil.rmtree(folder)
@@ -739,7 +739,7 @@ class TestSnapshots:
     def test_are_saved_beside_the_window(self, tmp_path: Path) -> None:
         said: list[str] = []
         snapshots: Any = Snapshots(tmp_path, say=said.append)
-        with BestEffort(snapshots, "snapshot", said.append) as out:
+        with DroppingSink(snapshots, "snapshot", said.append) as out:
             out.write(frame_at(0))
         (path,) = tmp_path.iterdir()
         assert said == [f"saved {path}"]
