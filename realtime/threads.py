@@ -19,6 +19,7 @@ from time import monotonic, perf_counter
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from impasto.models.errors import ImpastoError
+from impasto.realtime.pipeline import Sink
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -28,14 +29,8 @@ _PAUSE: Any = object()
 _REPORT_SECONDS = 2.0  # between two lines about dropped items
 
 
-class Writer(Protocol[T_contra]):
-    """Anything with a `write`."""
-
-    def write(self, item: T_contra, /) -> None: ...
-
-
-class ClosableWriter(Writer[T_contra], Protocol[T_contra]):
-    """A `Writer` with an end, such as a file."""
+class ClosableSink(Sink[T_contra], Protocol[T_contra]):
+    """A sink that has to be closed, such as a file."""
 
     def close(self) -> None: ...
 
@@ -114,7 +109,7 @@ class Background(Generic[T]):
     The sink is neither opened nor closed: it belongs to a `with` around this one.
     """
 
-    def __init__(self, sink: Writer[T], depth: int) -> None:
+    def __init__(self, sink: Sink[T], depth: int) -> None:
         _check(depth)
         self.busy_seconds = 0.0  # the thread's, inside the sink
         self.waited_seconds = 0.0  # the writer's, for room in the queue
@@ -176,7 +171,7 @@ class DroppingSink(Generic[T]):
 
     def __init__(
         self,
-        sink: ClosableWriter[T],
+        sink: ClosableSink[T],
         name: str,
         log: Callable[[str], None],
         *,

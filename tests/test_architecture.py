@@ -21,7 +21,7 @@ MAY_IMPORT = {
 # Within realtime: what each of the inner modules may import of it. The rest stands above them.
 INNER = {
     "frame": set(),
-    "threads": set(),
+    "threads": {"pipeline"},
     "atomic": set(),
     "meter": set(),
     "cpu": set(),

@@ -20,7 +20,7 @@ from impasto.realtime.live.snapshots import Snapshots
 from impasto.realtime.live.stream_out import StreamOut
 from impasto.realtime.live.virtual_camera import VirtualCamera
 from impasto.realtime.pixels import fitted_size
-from impasto.realtime.threads import ClosableWriter, DroppingSink
+from impasto.realtime.threads import ClosableSink, DroppingSink
 
 Say = Callable[[str], None]
 
@@ -106,7 +106,7 @@ def _outputs(wanted: Wanted, source: LiveSource, tell: Say, opened: ExitStack) -
     """Each is opened here, so that what cannot work is told before anything is shown."""
     rate = wanted.fps
 
-    def in_background(sink: ClosableWriter[Frame], name: str) -> DroppingSink[Frame]:
+    def in_background(sink: ClosableSink[Frame], name: str) -> DroppingSink[Frame]:
         return opened.enter_context(DroppingSink(sink, name, tell, depth=8, close_seconds=60.0))
 
     microphone = opened.enter_context(Microphone(say=tell)) if wanted.audio else None
