@@ -7,12 +7,14 @@ whatever was raised.
 
 Live, where the newest frame counts: `Latest` drops frames between a camera and its reader,
 `DroppingSink` between the writer and an output; `Detached` leaves a driver that hangs behind.
+`History` keeps the last seconds of a microphone.
 """
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from queue import Queue
 from threading import Condition, Event, Thread
 from time import monotonic, perf_counter
@@ -273,22 +275,27 @@ class DroppingSink(Generic[T]):
         return True
 
 
-class _Slot(Generic[T]):
-    """Runs an iterable in a thread, with room for one item between it and the reader.
+class _Runner(Generic[T]):
+    """Runs an iterable in a thread; a subclass keeps its items.
 
-    open: returns the iterable; called in the thread. every: the thread waits until each item is
-    taken; else a new item replaces one that was not, which counts as dropped.
+    open: returns the iterable; called in the thread.
     """
 
-    def __init__(self, open: Callable[[], Iterable[T]], name: str, *, every: bool) -> None:
-        self.dropped = 0
+    def __init__(self, open: Callable[[], Iterable[T]], name: str) -> None:
         self.stopping = Event()
-        self._open, self._every = open, every
-        self._changed = Condition()  # of all below
-        self._item: T = _END  # _END: there is none
+        self._open = open
+        self._changed = Condition()  # of everything that the threads share
         self._error: BaseException | None = None
         self._ended = False
         self._thread = Thread(target=self._work, name=name, daemon=True)
+
+    def _keep(self, item: T) -> None:
+        """Keep an item; the lock is held."""
+        raise NotImplementedError
+
+    def _may_continue(self) -> bool:
+        """Whether the next item may be read; the lock is held."""
+        return True
 
     def _work(self) -> None:
         items: Iterator[T] = iter(())
@@ -296,12 +303,10 @@ class _Slot(Generic[T]):
             items = iter(self._open())
             for item in items:
                 with self._changed:
-                    self.dropped += self._item is not _END
-                    self._item = item
+                    self._keep(item)
                     del item  # kept here during the next read, it would outlive its reader
                     self._changed.notify_all()
-                    while self._every and self._item is not _END and not self.stopping.is_set():
-                        self._changed.wait()
+                    self._changed.wait_for(self._may_continue)
                 if self.stopping.is_set():
                     break
         except BaseException as error:  # raised again on the reader's thread
@@ -312,6 +317,32 @@ class _Slot(Generic[T]):
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Have the thread and all waits end as soon as they can. From any thread, and twice."""
+        with self._changed:
+            self.stopping.set()
+            self._changed.notify_all()
+
+    def join(self, timeout_seconds: float) -> None:
+        """Wait for the thread, at most for this long."""
+        self._thread.join(timeout_seconds)
+
+
+class _Slot(_Runner[T]):
+    """A `_Runner` with room for one item between the thread and the reader."""
+
+    dropped = 0
+    _item: T = _END  # _END: there is none
+
+    def _keep(self, item: T) -> None:
+        self.dropped += self._item is not _END
+        self._item = item
 
     @property
     def ended(self) -> bool:
@@ -339,12 +370,6 @@ class _Slot(Generic[T]):
                 raise self._error
             return None
 
-    def stop(self) -> None:
-        """Have `get` return, and the thread end as soon as it can. From any thread, and twice."""
-        with self._changed:
-            self.stopping.set()
-            self._changed.notify_all()
-
 
 class Latest(_Slot[T]):
     """Runs an iterable in a thread and keeps its newest item only.
@@ -358,7 +383,7 @@ class Latest(_Slot[T]):
     """
 
     def __init__(self, source: Iterable[T]) -> None:
-        super().__init__(lambda: source, "latest", every=False)
+        super().__init__(lambda: source, "latest")
         self._source = source
 
     def __iter__(self) -> Iterator[T]:
@@ -397,13 +422,11 @@ class Detached(_Slot[T]):
     """
 
     def __init__(self, work: Callable[[Event], Iterable[T]]) -> None:
-        super().__init__(lambda: work(self.stopping), "detached", every=True)
+        super().__init__(lambda: work(self.stopping), "detached")
         self._thread.start()
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread still runs."""
-        return self._thread.is_alive()
+    def _may_continue(self) -> bool:
+        return self._item is _END or self.stopping.is_set()
 
     def get(self, timeout_seconds: float | None = None) -> T | None:
         """The next item; None at the end, or once stopped. Raises TimeoutError."""
@@ -413,9 +436,44 @@ class Detached(_Slot[T]):
                 raise TimeoutError
             return item
 
-    def join(self, timeout_seconds: float) -> None:
-        """Wait for the thread, at most for this long."""
-        self._thread.join(timeout_seconds)
+
+class History(_Runner[T]):
+    """Runs an iterable in a thread and keeps its last items, for any number of readers.
+
+    expired: whether to drop the first of two items, given the newest as the second. The iterable's
+    error is not raised anywhere: it ends the history.
+    """
+
+    def __init__(
+        self, open: Callable[[], Iterable[T]], *, expired: Callable[[T, T], bool], name: str
+    ) -> None:
+        super().__init__(open, name)
+        self._expired = expired
+        self._items: deque[T] = deque()
+        self._count = 0  # of all items so far
+        self._thread.start()
+
+    def _keep(self, item: T) -> None:
+        self._items.append(item)
+        self._count += 1
+        while self._expired(self._items[0], item):
+            self._items.popleft()
+
+    def since(self, number: int) -> tuple[list[T], int]:
+        """The items kept from number `number` on, counted from 0, and the number of the next."""
+        with self._changed:
+            first = self._count - len(self._items)
+            return list(islice(self._items, max(0, number - first), None)), self._count
+
+    def wait_for(self, reached: Callable[[T], bool], timeout_seconds: float) -> bool:
+        """Wait until `reached` holds for the newest item, or the end; whether it holds."""
+
+        def holds() -> bool:
+            return bool(self._items) and reached(self._items[-1])
+
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or holds(), timeout_seconds)
+            return holds()
 
 
 @contextmanager

@@ -96,9 +96,9 @@ def live(
     if not styles:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")
     from impasto.realtime.live.controls import Controls
-    from impasto.realtime.live.session import Wanted, preview
+    from impasto.realtime.live.session import SessionConfig, run_session
 
-    wanted = Wanted(
+    config = SessionConfig(
         styles=styles,
         camera=camera,
         capture=capture,
@@ -124,11 +124,11 @@ def live(
         mirror=mirror,
         recording=record is not None,
     )
-    readouts = preview(wanted, controls, say)
-    whole = readouts.whole
+    readouts = run_session(config, controls, say)
+    overall = readouts.overall
     say(
-        f"{counted(whole.count, 'frame')} at {whole.fps:.1f} fps, {readouts.dropped} dropped, "
-        f"95% shown within {whole.delay_ms(0.95):.0f} ms of capture"
+        f"{counted(overall.count, 'frame')} at {overall.fps:.1f} fps, {readouts.dropped} dropped, "
+        f"95% shown within {overall.delay_ms(0.95):.0f} ms of capture"
     )
 
 

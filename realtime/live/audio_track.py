@@ -1,4 +1,4 @@
-"""What a microphone hears, in a file or a stream beside the pictures."""
+"""The microphone's audio as a track of a recording or a stream."""
 
 import time
 from collections import deque
@@ -9,41 +9,40 @@ import av
 import av.filter
 from av.audio.frame import AudioFrame
 
-from impasto.realtime.live.microphone import Heard, Microphone
+from impasto.realtime.live.microphone import AudioChunk, Microphone
 
 _BITS_PER_CHANNEL = 96_000
 _ENCODERS = {"webm": ("libopus", 48_000), "avi": ("libmp3lame", None)}  # name, rate; else AAC
-_AHEAD_SECONDS = 5  # that the end may still lie ahead, and is waited for
+_AHEAD_SECONDS = 5  # that the end may lie in the future, and is waited for
 
 
-class Sound:
-    """What a microphone hears, as the companion of one recording's or stream's pictures.
+class AudioTrack:
+    """The microphone's audio beside the pictures of one recording or stream.
 
-    It stands where `remux.StreamCopier` stands for a file, and cannot be that: there is no file
-    to copy from, and the device's own clock, which runs a little fast or slow, is brought to the
-    pictures' by stretching (FFmpeg's aresample), also over gaps.
+    It has the interface of `remux.StreamCopier`, but encodes instead of copying, and corrects the
+    drift of the device's clock and gaps by resampling (FFmpeg's aresample).
 
-    zero: the `time.monotonic()` that is zero in the file. begin: where the sound starts, in seconds
-    of the file. Set `end`, in the same, before the file is closed: there the sound is cut. `notes`
-    says what a user should know.
+    epoch: the `time.monotonic()` at time zero of the file. begin: where the audio starts, in
+    seconds of the file. Set `end`, likewise, before the file is closed: the audio is cut there.
+    `notes`: what a user should know.
     """
 
-    def __init__(self, microphone: Microphone, zero: float, begin: Fraction = Fraction(0)) -> None:
+    def __init__(self, microphone: Microphone, epoch: float, begin: Fraction = Fraction(0)) -> None:
         self.notes: list[str] = []
         self.end: Fraction | None = None
         self._microphone = microphone
-        self._zero = zero
+        self._epoch = epoch
         self._begin = begin
-        self._taken = 0  # pieces of the microphone's
+        self._taken = 0  # chunks of the microphone so far
         self._output: Any = None
         self._stream: Any = None
         self._graph: Any = None
-        self._waiting: deque[Any] = deque()  # AudioFrames, as the encoder takes them, not yet due
+        self._waiting: deque[Any] = deque()  # AudioFrames ready to encode, not yet due
 
     def attach(self, output: Any, video: Any, first: Fraction, *, muxer: str) -> Fraction:
-        """Give `output` a stream of sound, where it holds any. Returns its zero: none is moved."""
+        """Add an audio stream to `output` if its container can hold one. Returns 0: no shift."""
         if muxer == "gif":
-            self.notes.append("a .gif holds no sound: record to .mp4")
+            self.notes.append("a .gif cannot hold audio: record to .mp4")
             return Fraction(0)
         encoder, rate = _ENCODERS.get(muxer, ("aac", None))
         self._output = output
@@ -51,7 +50,7 @@ class Sound:
         self._stream.layout = "mono" if self._microphone.channels == 1 else "stereo"
         self._stream.bit_rate = _BITS_PER_CHANNEL * min(2, self._microphone.channels)
         if muxer in ("matroska", "webm"):
-            # The encoder's lead-in lies before zero; the muxer would move the picture for it.
+            # The encoder's priming samples lie before zero; the muxer would delay the pictures.
             output.container_options["avoid_negative_ts"] = "disabled"
         return Fraction(0)
 
@@ -64,60 +63,58 @@ class Sound:
             self._output.mux(self._stream.encode(self._waiting.popleft()))
 
     def finish(self, time: Fraction | None = None) -> None:
-        """Write what was heard before `time`, or else before `end`."""
+        """Write everything before `time`, by default before `end`, and flush the encoder."""
         if self._stream is None:
             return
         end = self.end if time is None else time
         if end is not None:
-            self._wait(self._zero + float(end))
+            self._wait(self._epoch + float(end))
         self._take()
         if self._graph is not None:
             self._graph.push(None)
             self._pull()
-        for sound in self._waiting:
-            if end is None or sound.pts * sound.time_base < end:
-                self._output.mux(self._stream.encode(sound))
+        for samples in self._waiting:
+            if end is None or samples.pts * samples.time_base < end:
+                self._output.mux(self._stream.encode(samples))
         self._output.mux(self._stream.encode(None))
 
     def _wait(self, when: float) -> None:
-        """Devices deliver late, in portions of up to half a second."""
+        """Wait for the audio before `when`: devices deliver up to half a second late."""
         ahead = max(0.0, when - time.monotonic())
         self._microphone.wait_until(when, min(ahead, _AHEAD_SECONDS) + 1)
 
     def _take(self) -> None:
-        """Whatever the microphone has heard since."""
-        pieces, self._taken = self._microphone.heard(self._taken)
-        for piece in pieces:
-            self._push(piece)
+        """Resample what the microphone has recorded since the last call."""
+        chunks, self._taken = self._microphone.chunks(self._taken)
+        for chunk in chunks:
+            self._push(chunk)
 
-    def _push(self, piece: Heard) -> None:
-        sound = piece.sound
-        if piece.time - self._zero + sound.samples / sound.sample_rate <= self._begin:
+    def _push(self, chunk: AudioChunk) -> None:
+        if chunk.end - self._epoch <= self._begin:
             return
         if self._graph is None:
-            self._graph = self._aligning(sound)
-        self._graph.push(sound)
+            self._graph = self._resampler(chunk.samples)
+        self._graph.push(chunk.samples)
         self._pull()
 
-    def _aligning(self, sound: AudioFrame) -> Any:
-        """Sound in, sound out in the encoder's own form and portions, each at its time.
+    def _resampler(self, first: AudioFrame) -> Any:
+        """A filter graph from the microphone's format to the encoder's, with corrected timing.
 
-        first_pts: cut or filled with silence so that it starts at `begin`. async: drift is
-        stretched away, by at most that many samples a second, and gaps of 0.1 s and over are
-        filled.
+        first_pts: trim, or pad with silence, to start at `begin`. async: correct drift by at most
+        that many samples per second, and fill gaps of 0.1 s and longer.
         """
-        context = self._stream.codec_context  # open, as the file is begun: its form is decided
+        context = self._stream.codec_context  # already open, so its format is known
         graph = av.filter.Graph()
         source = graph.add_abuffer(
-            sample_rate=sound.sample_rate,
-            format=sound.format,
-            layout="mono" if self._microphone.channels == 1 else sound.layout,
-            time_base=Fraction(1, sound.sample_rate),
+            sample_rate=first.sample_rate,
+            format=first.format,
+            layout="mono" if self._microphone.channels == 1 else first.layout,
+            time_base=Fraction(1, first.sample_rate),
         )
         rate = context.sample_rate
         graph.link_nodes(
             source,
-            graph.add("asetpts", f"PTS-{round(self._zero * sound.sample_rate)}"),
+            graph.add("asetpts", f"PTS-{round(self._epoch * first.sample_rate)}"),
             graph.add("aresample", f"{rate}:async=1000:first_pts={round(self._begin * rate)}"),
             graph.add(
                 "aformat",
@@ -135,5 +132,5 @@ class Sound:
             except (av.BlockingIOError, av.EOFError):
                 return
 
-    def _end_of(self, sound: Any) -> Fraction:
-        return sound.pts * sound.time_base + Fraction(sound.samples, sound.sample_rate)
+    def _end_of(self, samples: Any) -> Fraction:
+        return samples.pts * samples.time_base + Fraction(samples.samples, samples.sample_rate)

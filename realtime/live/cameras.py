@@ -1,4 +1,4 @@
-"""Live sources by name: cameras, network addresses, filter graphs, files played, a test picture."""
+"""Opens live sources by name: cameras, addresses, filter graphs, files, the test picture."""
 
 import errno
 import logging
@@ -22,16 +22,17 @@ from impasto.realtime.files.containers import open_media
 from impasto.realtime.live.feeds import Feed, GeneratedFeed, MediaFeed
 from impasto.realtime.live.live_source import LiveSource, Timing
 
-DEFAULT_SIZE, DEFAULT_RATE = (720, 1280), Fraction(30)  # asked for where nothing else is
+DEFAULT_SIZE, DEFAULT_RATE = (720, 1280), Fraction(30)  # requested by default
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "srt", "rtp", "tcp", "rtmp", "rtmps")
-# What an address, or a playlist behind it, may reach: the network, and no file here.
+# What an address, or a playlist behind it, may reach: the network, but no local file.
 _PROTOCOLS = "rtsp,rtsps,http,https,httpproxy,tls,tcp,udp,udplite,rtp,srtp,srt,rtmp,rtmps,crypto"
-# What a camera can send raw over USB 2: three transactions of 1024 bytes in each of 8000
-# microframes a second. 640x480 at 30 fps fits, in 16 bits a pixel; anything more needs JPEG.
+# What USB 2 can carry: three transactions of 1024 bytes in each of 8000 microframes per second.
+# Raw video of 640x480 at 30 fps fits, at 16 bits a pixel; anything larger needs JPEG.
 _RAW_BYTES_PER_SECOND = 24_576_000
 _FINAL = {errno.EACCES, errno.EPERM, errno.ENOENT, errno.EBUSY, errno.ENODEV, errno.ENXIO}
 _FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
-_QUERYCAP, _CAPTURES = 0x80685600, 0x1 | 0x1000  # VIDIOC_QUERYCAP; one plane or several
+_QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP
+_CAPTURE = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, V4L2_CAP_VIDEO_CAPTURE_MPLANE
 
 _log = logging.getLogger(__name__)
 Options = dict[str, str]
@@ -42,7 +43,7 @@ class Camera:
     """A camera of this machine."""
 
     number: int  # for `--camera`; on Linux that of /dev/video
-    name: str  # for people
+    name: str  # for the user
     device: str  # for FFmpeg
 
 
@@ -53,23 +54,23 @@ def open_live(
     frame_rate: Fraction | None = None,
     loop: bool = False,
     timing: Timing | None = None,
-    say: Callable[[str], None] = _log.info,
+    log: Callable[[str], None] = _log.info,
 ) -> LiveSource:
-    """Open a live source by what a user calls it.
+    """Open a live source by name.
 
-    name: a camera's number or name, "test", an address such as rtsp://, "lavfi:" and a graph of
-    FFmpeg's filters, or a file, which is played at its own pace (with `loop` again and again).
-    size: (height, width) asked of a camera or of the test picture; frame_rate likewise.
-    say: see LiveSource. Raises SourceError where it cannot be opened, or is nothing of the kind.
+    name: a camera's number or name, "test", an address such as rtsp://, "lavfi:" and an FFmpeg
+    filter graph, or a file, which is played at its frame rate (with `loop`, repeatedly).
+    size: (height, width) requested from a camera or the test picture; frame_rate likewise.
+    timing, log: see LiveSource. Raises SourceError if it cannot be opened, or the name is unknown.
     """
     size = DEFAULT_SIZE if size is None else size
     rate = DEFAULT_RATE if frame_rate is None else frame_rate
     timing = timing or Timing()
-    return LiveSource(_feed(name, size, rate, loop, timing), timing=timing, say=say)
+    return LiveSource(_feed_for(name, size, rate, loop, timing), timing=timing, log=log)
 
 
 def list_cameras() -> list[Camera]:
-    """The cameras that FFmpeg finds here, by number; none where it knows no cameras at all."""
+    """The cameras that FFmpeg lists, by number; none on systems where it cannot."""
     try:
         devices = enumerate_input_devices(capture_format())
     except (ValueError, av.FFmpegError):
@@ -78,7 +79,7 @@ def list_cameras() -> list[Camera]:
     for device in devices:
         if device.media_types and "video" not in device.media_types:
             continue
-        if capture_format() == "v4l2" and not _captures(device.name):
+        if capture_format() == "v4l2" and not _captures_video(device.name):
             continue
         digits = re.fullmatch(r"/dev/video(\d+)", device.name)
         number = int(digits[1]) if digits else len(cameras)
@@ -87,44 +88,44 @@ def list_cameras() -> list[Camera]:
 
 
 def capture_format() -> str:
-    """What FFmpeg calls the cameras of this system."""
+    """FFmpeg's input format for the cameras of this system."""
     return _FORMATS.get(sys.platform, "v4l2")
 
 
 def option_sets(format: str, size: tuple[int, int], rate: Fraction) -> list[Options]:
-    """What to ask a camera for, best first; the last asks for nothing.
+    """Options to open a camera with, best first; the last set is empty or nearly so.
 
-    MJPEG first where raw pictures of this size and rate do not fit through USB 2.
+    MJPEG comes first if raw video of this size and rate exceeds USB 2.
     """
     mode = {"video_size": f"{size[1]}x{size[0]}", "framerate": f"{rate}"}
     if format == "v4l2":
-        ways = [mode | {"input_format": "mjpeg"}, mode]
+        sets = [mode | {"input_format": "mjpeg"}, mode]
         if 2 * size[0] * size[1] * rate <= _RAW_BYTES_PER_SECOND:
-            ways.reverse()
-        return [*ways, {"video_size": mode["video_size"]}, {}]
-    if format == "avfoundation":  # its own default, 29.97 fps, few cameras know
+            sets.reverse()
+        return [*sets, {"video_size": mode["video_size"]}, {}]
+    if format == "avfoundation":  # few cameras support its default, 29.97 fps
         rates = [{"framerate": text} for text in dict.fromkeys((f"{rate}", "30", "15"))]
         return [mode | {"pixel_format": "nv12"}, mode, *rates, {}]
-    if format == "dshow":  # takes JPEG by itself where only that has the size and rate
-        room = {"rtbufsize": "64M"}
-        return [mode | room, {"video_size": mode["video_size"]} | room, room]
+    if format == "dshow":  # chooses JPEG if only that has the size and rate
+        buffer = {"rtbufsize": "64M"}
+        return [mode | buffer, {"video_size": mode["video_size"]} | buffer, buffer]
     return [{}]
 
 
 def open_device(device: str, format: str, sets: Sequence[Options], title: str) -> InputContainer:
-    """Open a device with the first set of options that it takes. Raises SourceError."""
+    """Open a device with the first set of options that it accepts. Raises SourceError."""
     refused = []
     for options in sets:
         try:
             return av.open(device, format=format, options=options)
-        except av.FFmpegError as error:  # some of which are ValueErrors, too
-            reason = _why_no_device(device, error)
+        except av.FFmpegError as error:  # some are ValueErrors, too
+            reason = _device_error(device, error)
             if error.errno in _FINAL:
                 raise SourceError(f"{title}: {reason}") from error
             if reason not in refused:
                 refused.append(reason)
         except ValueError:
-            raise SourceError(f"{title}: the FFmpeg of this PyAV is without {format}") from None
+            raise SourceError(f"{title}: PyAV's FFmpeg does not support {format}") from None
     raise SourceError(f"{title}: {'; '.join(refused)}; is it a camera? try another size or rate")
 
 
@@ -133,7 +134,7 @@ def open_address(address: str, title: str, timing: Timing) -> InputContainer:
     scheme = urlsplit(address).scheme.lower()
     options = {
         "protocol_whitelist": _PROTOCOLS,
-        # Enough for what has pictures only; by default a second is spent waiting for sound.
+        # Microseconds. Enough for a stream without audio, for which FFmpeg waits longer.
         "analyzeduration": "1000000",
         "live_start_index": "-1",  # HLS: the newest segment, not three back
     }
@@ -145,18 +146,18 @@ def open_address(address: str, title: str, timing: Timing) -> InputContainer:
         timeout = (timing.open, _stall_seconds(address, timing))
         return av.open(address, options=options, timeout=timeout)
     except av.FFmpegError as error:
-        raise SourceError(f"{title}: {_why_no_answer(scheme, error, timing)}") from error
+        raise SourceError(f"{title}: {_address_error(scheme, error, timing)}") from error
 
 
-def _feed(name: str, size: tuple[int, int], rate: Fraction, loop: bool, timing: Timing) -> Feed:
+def _feed_for(name: str, size: tuple[int, int], rate: Fraction, loop: bool, timing: Timing) -> Feed:
     if rate <= 0 or min(size) < 2:
         raise SourceError(f"expected a size and a rate, got {size[1]}x{size[0]} at {rate} fps")
     if not name:
-        raise SourceError("expected a camera, an address or a file, got no name")
+        raise SourceError("expected a camera, an address or a file, got an empty name")
     if name == "test":
         return GeneratedFeed(size, rate)
     if name.startswith("lavfi:"):
-        return _graph(name)
+        return _filter_graph(name)
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", name):
         return _address(name, timing)
     if not re.fullmatch(r"\d+", name) and Path(name).exists() and not _is_device(name):
@@ -170,36 +171,36 @@ def _feed(name: str, size: tuple[int, int], rate: Fraction, loop: bool, timing: 
         title,
         opening,
         paced=False,
-        asked=(size, rate),
+        requested=(size, rate),
         open_seconds=1.5 * timing.open,
         stall_seconds=timing.stall,
     )
 
 
 def _open_camera(camera: Camera, sets: Sequence[Options], title: str) -> InputContainer:
-    """Open it, where it is now: plugged in again, it may have another place, and its own a new one.
+    """Open a camera by its name if it has moved: plugged in again, it may get another device file.
 
-    Raises SourceError.
+    Another camera may have its old one by then. Raises SourceError.
     """
     cameras = list_cameras()
-    named = [there for there in cameras if there.name == camera.name]
-    if camera not in named and len(named) == 1:
-        camera = named[0]
-    elif camera not in named and camera.device in {there.device for there in cameras}:
+    same_name = [other for other in cameras if other.name == camera.name]
+    if camera not in same_name and len(same_name) == 1:
+        camera = same_name[0]
+    elif camera not in same_name and camera.device in {other.device for other in cameras}:
         raise SourceError(f"{title}: it is not plugged in; {_listed(cameras)}")
     format = capture_format()
     device = f"video={camera.device}" if format == "dshow" else camera.device
     return open_device(device, format, sets, title)
 
 
-def _graph(name: str) -> Feed:
+def _filter_graph(name: str) -> Feed:
     graph = name.removeprefix("lavfi:")
 
     def opening() -> InputContainer:
         try:
             return av.open(graph, format="lavfi")
         except av.FFmpegError as error:
-            raise SourceError(f"{name}: {error.strerror}; give a graph of filters") from error
+            raise SourceError(f"{name}: {error.strerror}; expected a filter graph") from error
 
     return MediaFeed(name, opening, paced=True, stall_seconds=None)
 
@@ -208,8 +209,8 @@ def _address(address: str, timing: Timing) -> Feed:
     scheme = urlsplit(address).scheme.lower()
     if scheme not in _SCHEMES:
         near = " or ".join(f"{known}://" for known in get_close_matches(scheme, _SCHEMES, 2))
-        advice = f"did you mean {near}?" if near else f"known are {', '.join(_SCHEMES)}"
-        raise SourceError(f"{scheme}:// is not a kind of address to read from; {advice}")
+        advice = f"did you mean {near}?" if near else f"supported: {', '.join(_SCHEMES)}"
+        raise SourceError(f"cannot read from {scheme}:// addresses; {advice}")
     title = without_password(address)
     opening = partial(open_address, address, title, timing)
     return MediaFeed(
@@ -225,14 +226,14 @@ def _stall_seconds(address: str, timing: Timing) -> float:
 
 
 def without_password(address: str) -> str:
-    """An address as it may be shown: no name and password, and no query that may hold a key."""
+    """An address without user name, password and query, which may hold a key."""
     parts = urlsplit(address)
-    place = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{place}{parts.path}"
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
 
 
 def _camera(name: str) -> Camera:
-    """The camera of that number, device or name. Raises SourceError."""
+    """The camera of this number, device or name. Raises SourceError."""
     cameras = list_cameras()
     number = int(name) if name.isdecimal() else None
     for camera in cameras:
@@ -247,25 +248,25 @@ def _camera(name: str) -> Camera:
     if number is None and len(named) == 1:
         return named[0]
     if number is None and len(named) > 1:
-        raise SourceError(f"{name!r} may be any of: {_listed(named)}; say which by its number")
+        raise SourceError(f"{name!r} is ambiguous; {_listed(named)}; give a number")
     if number is not None:
-        raise SourceError(f"there is no camera {number}; {_listed(cameras)}")
+        raise SourceError(f"no camera {number}; {_listed(cameras)}")
     if Path(name).suffix or "/" in name or os.sep in name:
         raise SourceError(f"{name} does not exist; check the name")
-    raise SourceError(f"{name!r} is no camera, address or file; {_listed(cameras)}")
+    raise SourceError(f"{name!r} is not a camera, address or file; {_listed(cameras)}")
 
 
 def _listed(cameras: Iterable[Camera]) -> str:
     listed = ", ".join(f"{camera.number} ({camera.name})" for camera in cameras)
-    return f"cameras here: {listed}" if listed else "no camera is found here; 'test' needs none"
+    return f"cameras: {listed}" if listed else "no camera found; 'test' needs none"
 
 
 def _is_device(name: str) -> bool:
     return sys.platform == "linux" and Path(name).is_char_device()
 
 
-def _captures(device: str) -> bool:
-    """Whether a V4L2 node gives pictures; those beside it that give only their data do not.
+def _captures_video(device: str) -> bool:
+    """Whether a V4L2 device captures video; cameras also have devices for metadata only.
 
     struct v4l2_capability has its device_caps at byte 88 of 104.
     """
@@ -277,25 +278,25 @@ def _captures(device: str) -> bool:
     try:
         node = os.open(device, os.O_RDWR | os.O_NONBLOCK)
     except OSError:
-        return True  # what is wrong with it is said when it is opened
+        return True  # opening it will report what is wrong
     try:
         fcntl.ioctl(node, _QUERYCAP, answer)
     except OSError:
         return True
     finally:
         os.close(node)
-    can = int.from_bytes(answer[88:92], sys.byteorder)
-    return can == 0 or bool(can & _CAPTURES)
+    capabilities = int.from_bytes(answer[88:92], sys.byteorder)
+    return capabilities == 0 or bool(capabilities & _CAPTURE)
 
 
-def _why_no_device(device: str, error: av.FFmpegError) -> str:
+def _device_error(device: str, error: av.FFmpegError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         if sys.platform == "linux":
             return (
-                f"no permission for {device}; join its group with 'sudo usermod -aG video "
-                "$USER' and log in again"
+                f"no permission to read {device}; run 'sudo usermod -aG video $USER' and log in "
+                "again"
             )
-        return "no permission; allow the terminal to use the camera in the system's settings"
+        return "no permission; allow the terminal to use the camera in the system settings"
     if error.errno == errno.EBUSY:
         users = ", ".join(_users_of(device)) or "another program"
         return f"it is in use by {users}; close that first"
@@ -305,7 +306,7 @@ def _why_no_device(device: str, error: av.FFmpegError) -> str:
 
 
 def _users_of(device: str) -> list[str]:
-    """Programs that have a device open, as "name (process)"; those of other users hide it."""
+    """Programs that have a device open, as "name (pid)"; other users' programs are not visible."""
     users = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -317,19 +318,19 @@ def _users_of(device: str) -> list[str]:
     return users
 
 
-def _why_no_answer(scheme: str, error: av.FFmpegError, timing: Timing) -> str:
+def _address_error(scheme: str, error: av.FFmpegError, timing: Timing) -> str:
     if isinstance(error, (av.error.ExitError, av.error.TimeoutError)):
-        return f"nothing came in {timing.open:g} s; is it on, and sending?"
+        return f"no data within {timing.open:g} s; is it on, and sending?"
     if isinstance(error, av.error.ProtocolNotFoundError):
-        return f"the FFmpeg of this PyAV is without {scheme}; have it sent by rtsp, http or udp"
+        return f"PyAV's FFmpeg does not support {scheme}; use rtsp, http or udp"
     if isinstance(error, av.error.ConnectionRefusedError):
-        return "it refuses to connect; is it on, and the port right?"
+        return "connection refused; is it on, and is the port right?"
     if isinstance(error, av.error.HTTPUnauthorizedError):
-        return f"it wants a name and a password: {scheme}://NAME:PASSWORD@..."
+        return f"it needs a user name and password: {scheme}://NAME:PASSWORD@..."
     if isinstance(error, (av.error.HTTPNotFoundError, av.error.HTTPForbiddenError)):
-        return f"{error.strerror}; check what comes after the host"
+        return f"{error.strerror}; check the path after the host"
     if isinstance(error, av.error.InvalidDataError):
-        return "what it sends is no video"
+        return "it does not send video"
     if error.errno == errno.EIO:
-        return "it cannot be reached; check the host's name and the network"
+        return "it cannot be reached; check the host name and the network"
     return error.strerror or str(error)

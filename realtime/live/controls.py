@@ -1,66 +1,66 @@
-"""What the keys of the preview window change, and what each key does."""
+"""The user's settings during a live session, and the keys that change them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from impasto.realtime.temporal.modes import STEADINESS, Steadiness
 
 _STRENGTH_STEP = 0.1
-_STROKE_STEPS = 4  # from one size to its double
-_LARGEST_STROKE = 2.0  # and the smallest is one over it
+_STROKE_STEPS = 4  # from one stroke size to its double
+_LARGEST_STROKE = 2.0  # the smallest is its inverse
 
 
-@dataclass
+@dataclass(frozen=True)
 class Controls:
-    """What a user has chosen so far. The live loop reads it, and begins nothing by itself."""
+    """What the user has chosen. Frozen, so any thread may read it: a change makes a new one."""
 
-    style: int = 0  # which of the styles
-    strength: float = 1.0  # 0 the picture itself, 1 the style in full
-    compare: float | None = None  # the bar's place, 0 left to 1 right; None: no comparison
+    style: int = 0  # index into the list of styles
+    strength: float = 1.0  # 0 the unstylized picture, 1 the full style
+    compare: float | None = None  # position of the bar, 0 left to 1 right; None: no comparison
     keep_color: bool = False
     steadiness: Steadiness = "off"
-    stroke: float = 1.0  # size of the strokes over their usual size, 0.5 to 2
+    stroke: float = 1.0  # size of the strokes relative to the style's own, 0.5 to 2
     frozen: bool = False
     mirror: bool = True  # on the screen only
     readouts: bool = True
     help: bool = False
     full_screen: bool = False
-    snapshot: bool = False  # one is asked for; whoever takes it sets this back
+    snapshot: bool = False  # one is requested; the live loop resets it
     recording: bool = False
     quit: bool = False
 
 
 class Key(NamedTuple):
-    """A line of the help: keys, what they change, and how to say what that is now."""
+    """A line of the help: keys, the setting they change, and how to show its value."""
 
-    keys: tuple[str, ...]  # as `name_of` names them
-    does: str
-    value: Callable[[Controls], str] | None = None  # None: a look at the picture tells
+    keys: tuple[str, ...]  # as `key_name` names them
+    setting: str
+    value: Callable[[Controls], str] | None = None  # None: the picture shows it
 
 
-def _on(chosen: bool) -> str:
-    return "on" if chosen else "off"
+def _on_or_off(value: bool) -> str:
+    return "on" if value else "off"
 
 
 KEYS = (
     Key(("←", "→", "p", "n"), "style"),
     Key(("↓", "↑", "-", "+"), "strength", lambda now: f"{now.strength:.0%}"),
     Key(("[", "]", ",", "."), "stroke size", lambda now: f"{now.stroke:.2g}×"),
-    Key(("k",), "keep the colours", lambda now: _on(now.keep_color)),
+    Key(("k",), "keep colors", lambda now: _on_or_off(now.keep_color)),
     Key(("t",), "steadiness", lambda now: now.steadiness),
     Key(("c",), "compare: drag the bar"),
-    Key(("space",), "freeze", lambda now: _on(now.frozen)),
-    Key(("m",), "mirror", lambda now: _on(now.mirror)),
+    Key(("space",), "freeze", lambda now: _on_or_off(now.frozen)),
+    Key(("m",), "mirror", lambda now: _on_or_off(now.mirror)),
     Key(("s",), "snapshot"),
-    Key(("r",), "record", lambda now: _on(now.recording)),
-    Key(("i",), "read-outs"),
+    Key(("r",), "record", lambda now: _on_or_off(now.recording)),
+    Key(("i",), "readouts"),
     Key(("f",), "full screen"),
     Key(("h",), "this help"),
     Key(("q", "esc"), "quit"),
 )
 
-# Codes that are not ASCII, as cv2.pollKey gives them: X11's (Qt, GTK), Windows', macOS's.
+# Codes of cv2.pollKey that are not ASCII: of X11 (Qt, GTK), of Windows, of macOS.
 _NAMES = {
     **dict.fromkeys((65361, 0x250000, 63234), "←"),
     **dict.fromkeys((65362, 0x260000, 63232), "↑"),
@@ -69,7 +69,7 @@ _NAMES = {
     # The number pad.
     65451: "+",
     65453: "-",
-    # A plus without the shift key, where that is what the key next to minus gives.
+    # Plus without Shift, on keyboards where the key next to minus is = and +.
     ord("="): "+",
     ord("_"): "-",
     ord(" "): "space",
@@ -77,68 +77,78 @@ _NAMES = {
 }
 
 
-def name_of(key: int) -> str:
-    """The name that KEYS has for a code of cv2.pollKey; "" for -1 and for keys that have none."""
-    low = key & 0xFFFF  # GTK puts shift, lock and the like above that
-    if key < 0:
+_TOGGLES = {
+    "k": "keep_color",
+    "space": "frozen",
+    "m": "mirror",
+    "r": "recording",
+    "i": "readouts",
+    "f": "full_screen",
+    "h": "help",
+}
+
+
+def key_name(code: int) -> str:
+    """The name that KEYS uses for a code of cv2.pollKey; "" for -1 and for unnamed keys."""
+    low = code & 0xFFFF  # GTK sets bits above these for Shift, lock keys and the like
+    if code < 0:
         return ""
-    if name := _NAMES.get(key) or _NAMES.get(low):
+    if name := _NAMES.get(code) or _NAMES.get(low):
         return name
     return chr(low).lower() if 32 < low < 127 else ""
 
 
-def press(key: int, controls: Controls, styles: Sequence[str]) -> None:
-    """Change `controls` as this key says; a key that says nothing changes nothing.
+def press(code: int, controls: Controls, styles: Sequence[str]) -> Controls:
+    """The controls after a key; the same if the key means nothing.
 
-    key: what cv2.pollKey gave. styles: all there are to go through.
-    Esc leaves the full screen first, and quits where there is none to leave.
+    code: as cv2.pollKey returned it. styles: those that the keys step through. Esc leaves full
+    screen first, and quits otherwise.
     """
-    match name_of(key):
+    name = key_name(code)
+    if name == "esc" and controls.full_screen:
+        return replace(controls, full_screen=False)
+    if name in _TOGGLES:
+        toggled: dict[str, Any] = {_TOGGLES[name]: not getattr(controls, _TOGGLES[name])}
+        return replace(controls, **toggled)
+    match name:
         case "→" | "n":
-            _turn(controls, +1, len(styles))
+            return _step_style(controls, +1, len(styles))
         case "←" | "p":
-            _turn(controls, -1, len(styles))
+            return _step_style(controls, -1, len(styles))
         case "↑" | "+":
-            controls.strength = min(1.0, round(controls.strength + _STRENGTH_STEP, 1))
+            return _step_strength(controls, +_STRENGTH_STEP)
         case "↓" | "-":
-            controls.strength = max(0.0, round(controls.strength - _STRENGTH_STEP, 1))
+            return _step_strength(controls, -_STRENGTH_STEP)
         case "]" | ".":
-            controls.stroke = min(_LARGEST_STROKE, controls.stroke * 2 ** (1 / _STROKE_STEPS))
+            return _scale_stroke(controls, 2 ** (1 / _STROKE_STEPS))
         case "[" | ",":
-            controls.stroke = max(1 / _LARGEST_STROKE, controls.stroke / 2 ** (1 / _STROKE_STEPS))
-        case "k":
-            controls.keep_color = not controls.keep_color
+            return _scale_stroke(controls, 2 ** (-1 / _STROKE_STEPS))
         case "t":
-            # From raft, which only the command has, to the first.
+            # From raft, which only the command offers, to the first.
             following = dict(zip(STEADINESS, STEADINESS[1:], strict=False))
-            controls.steadiness = following.get(controls.steadiness, STEADINESS[0])
+            return replace(controls, steadiness=following.get(controls.steadiness, STEADINESS[0]))
         case "c":
-            controls.compare = 0.5 if controls.compare is None else None
-        case "space":
-            controls.frozen = not controls.frozen
-        case "m":
-            controls.mirror = not controls.mirror
+            return replace(controls, compare=0.5 if controls.compare is None else None)
         case "s":
-            controls.snapshot = True
-        case "r":
-            controls.recording = not controls.recording
-        case "i":
-            controls.readouts = not controls.readouts
-        case "f":
-            controls.full_screen = not controls.full_screen
-        case "h":
-            controls.help = not controls.help
-        case "esc" if controls.full_screen:
-            controls.full_screen = False
+            return replace(controls, snapshot=True)
         case "q" | "esc":
-            controls.quit = True
+            return replace(controls, quit=True)
+    return controls
 
 
-def _turn(controls: Controls, by: int, count: int) -> None:
-    if count:
-        controls.style = (controls.style + by) % count
+def _step_style(controls: Controls, step: int, count: int) -> Controls:
+    return replace(controls, style=(controls.style + step) % count) if count else controls
+
+
+def _step_strength(controls: Controls, step: float) -> Controls:
+    return replace(controls, strength=min(1.0, max(0.0, round(controls.strength + step, 1))))
+
+
+def _scale_stroke(controls: Controls, factor: float) -> Controls:
+    stroke = min(_LARGEST_STROKE, max(1 / _LARGEST_STROKE, controls.stroke * factor))
+    return replace(controls, stroke=stroke)
 
 
 def values(controls: Controls) -> dict[str, str]:
-    """What the keys have set, by what KEYS calls it: {"strength": "80%", "mirror": "on", ...}."""
-    return {key.does: key.value(controls) for key in KEYS if key.value is not None}
+    """The settings as text, by the names in KEYS: {"strength": "80%", "mirror": "on", ...}."""
+    return {key.setting: key.value(controls) for key in KEYS if key.value is not None}

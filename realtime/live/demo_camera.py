@@ -1,9 +1,9 @@
-"""A generated moving picture, for where there is no camera."""
+"""The moving test picture of `--camera test`, which needs no camera."""
 
 import numpy as np
 
-# Balls: radius and place of the swing's middle (parts of the height and of both sides), swing,
-# turns in ten seconds (across, down), and colour.
+# Balls: radius (share of the height); center of the oscillation and its amplitude, (across, down)
+# as shares of the width and height; oscillations in ten seconds (across, down); color.
 _BALLS = (
     (0.20, (0.50, 0.55), (0.30, 0.22), (3, 2), (232, 74, 50)),
     (0.13, (0.45, 0.45), (0.40, 0.28), (5, 7), (250, 196, 40)),
@@ -14,10 +14,10 @@ _CYCLE_SECONDS = 10
 
 
 class MovingPicture:
-    """Balls that swing before a still landscape of colours; what a camera on a table sees.
+    """Balls oscillating in front of a static landscape, like a scene before a fixed camera.
 
-    The same size and time give the same picture, and after ten seconds it begins anew. 0.4 ms of
-    one core at 1280x720, half of it the copy.
+    The same size and time give the same picture; it repeats after ten seconds. 0.4 ms of one core
+    at 1280x720, half of it the copy.
 
     size: (height, width), any from 2x2 up.
     """
@@ -32,19 +32,21 @@ class MovingPicture:
         ]
 
     def __call__(self, seconds: float) -> np.ndarray:
-        """The picture at a time. Returns (H, W, 3) uint8, the caller's own."""
+        """The picture at a time. Returns a new array, (H, W, 3) uint8 RGB."""
         image = self._background.copy()
         height, width = image.shape[:2]
         turn = 2 * np.pi * seconds / _CYCLE_SECONDS
-        for (paint, inside), (_, middle, swing, turns, _) in zip(self._balls, _BALLS, strict=True):
-            x = (middle[0] + swing[0] * np.sin(turns[0] * turn)) * width
-            y = (middle[1] + swing[1] * np.cos(turns[1] * turn)) * height
-            _lay_over(image, paint, inside, round(y), round(x))
+        for (ball, inside), (_, center, amplitude, turns, _) in zip(
+            self._balls, _BALLS, strict=True
+        ):
+            x = (center[0] + amplitude[0] * np.sin(turns[0] * turn)) * width
+            y = (center[1] + amplitude[1] * np.cos(turns[1] * turn)) * height
+            _draw_ball(image, ball, inside, round(y), round(x))
         return image
 
 
 def _landscape(height: int, width: int) -> np.ndarray:
-    """(H, W, 3) uint8: hills in bands of colour under a sky, with texture to hold on to."""
+    """(H, W, 3) uint8: hills in bands of color under a sky, with texture for optical flow."""
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
     image = np.empty((height, width, 3), np.float32)
     image[:] = np.stack([90 + 130 * y, 130 + 70 * y, 210 - 40 * y], axis=-1)
@@ -58,26 +60,25 @@ def _landscape(height: int, width: int) -> np.ndarray:
 
 
 def _ball(radius: int, color: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A lit ball: (2r+1, 2r+1, 3) uint8, and where it is, bool of the same shape.
+    """A shaded ball: (2r+1, 2r+1, 3) uint8, and its mask, bool of the same shape.
 
-    With one value a pixel, and numpy to spread it over the channels, laying over takes 9 times
-    as long.
+    With a mask of one value per pixel, broadcast by numpy, drawing takes 9 times as long.
     """
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1] / radius
     light = 1 - 0.55 * np.hypot(x + 0.35, y + 0.35)
-    paint = np.clip(color * light[..., None] + 24, 0, 255).astype(np.uint8)
-    return paint, np.repeat((x**2 + y**2 <= 1)[..., None], 3, axis=-1)
+    ball = np.clip(color * light[..., None] + 24, 0, 255).astype(np.uint8)
+    return ball, np.repeat((x**2 + y**2 <= 1)[..., None], 3, axis=-1)
 
 
-def _lay_over(image: np.ndarray, paint: np.ndarray, inside: np.ndarray, y: int, x: int) -> None:
-    """Paint what is inside, centred at (y, x), as far as it lies in the picture; in place."""
-    radius = len(paint) // 2
+def _draw_ball(image: np.ndarray, ball: np.ndarray, inside: np.ndarray, y: int, x: int) -> None:
+    """Draw a ball centered at (y, x) into the image, in place; what lies outside is cropped."""
+    radius = len(ball) // 2
     top, left = max(0, y - radius), max(0, x - radius)
     bottom, right = min(image.shape[0], y + radius + 1), min(image.shape[1], x + radius + 1)
     if top >= bottom or left >= right:
         return
-    cut = (
+    part = (
         slice(top - y + radius, bottom - y + radius),
         slice(left - x + radius, right - x + radius),
     )
-    np.copyto(image[top:bottom, left:right], paint[cut], where=inside[cut])
+    np.copyto(image[top:bottom, left:right], ball[part], where=inside[part])

@@ -1,4 +1,4 @@
-"""Pictures in their time: from a device, an address, a filter graph, a file, or made up."""
+"""Timed pictures: from a device, an address, a filter graph, a file, or generated."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -23,108 +23,111 @@ from impasto.realtime.files.deinterlace import deinterlace
 from impasto.realtime.files.rotation import NO_ROTATION, DisplayMatrix, display_matrix, transposes
 from impasto.realtime.live.demo_camera import MovingPicture
 
-_SLIP_SECONDS = 0.25  # a paced source that is later than this goes on from where it is
-_JUMP_SECONDS = 60  # a longer gap in the time stamps is a jump, and is not waited for
-_ASK_AGAIN_SECONDS = 0.002  # for devices that do not wait for a picture: avfoundation
-_STALE_SECONDS = 1.0  # time stamps of a device are believed if they are no older than this
-_MADE_UP_RATE = {"mpjpeg", "mjpeg"}  # formats without one: FFmpeg says 25
+_SLIP_SECONDS = 0.25  # a paced source later than this does not catch up, but stays late
+_JUMP_SECONDS = 60  # a longer gap in the timestamps is a discontinuity, and is not waited for
+_RETRY_SECONDS = 0.002  # for devices whose reads do not block: avfoundation
+_STALE_SECONDS = 1.0  # timestamps of a device are trusted if they are no older than this
+_NO_RATE = {"mpjpeg", "mjpeg"}  # formats that declare no rate, where FFmpeg reports 25
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What a feed turned out to give, known with its first picture."""
+class FeedInfo:
+    """What a feed delivers, known with its first picture."""
 
     size: tuple[int, int]  # (height, width), upright
     frame_rate: Fraction | None  # declared
     description: str  # for the user: "1280x720 at 30 fps (mjpeg)"
-    matrix: DisplayMatrix = NO_ROTATION  # how pictures are to be turned
-    ends: bool = False  # its end is its end, and not a loss
-    paced: bool = True  # by its time stamps, or a clock: the rate is what it says
+    matrix: DisplayMatrix = NO_ROTATION  # the rotation that makes its pictures upright
+    ends: bool = False  # its end is final, not a lost connection
+    paced: bool = True  # pictures come by timestamps or a clock, at the declared rate
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
-    """A picture, and when it came: a reading of `time.monotonic`."""
+class CapturedPicture:
+    """A picture as a feed delivers it, with the time of its capture."""
 
-    picture: VideoFrame | np.ndarray | None  # (H, W, 3) uint8 RGB if an array; None: broken
-    time: float
+    picture: VideoFrame | np.ndarray | None  # (H, W, 3) uint8 RGB if an array; None: corrupt
+    time: float  # of time.monotonic
 
 
 class Feed(Protocol):
-    """Something that can be opened and read, again and again."""
+    """A source of timed pictures that can be opened and read repeatedly."""
 
-    title: str  # what messages call it
+    title: str  # its name in messages
     open_seconds: float  # until the first picture
     stall_seconds: float | None  # without a picture, after which it counts as lost; None: never
 
-    def read(self, stopping: Event, /) -> Iterator[Opened | Captured]:
-        """Open it: `Opened`, then what comes, in its time, until `stopping`. Raises SourceError."""
+    def read(self, stopping: Event, /) -> Iterator[FeedInfo | CapturedPicture]:
+        """Open it; yield its `FeedInfo`, then each picture when it is due, until `stopping`.
+
+        Raises SourceError.
+        """
         ...
 
 
 @dataclass
 class MediaFeed:
-    """A device, an address, a filter graph or a file: whatever FFmpeg opens.
+    """A device, an address, a filter graph or a file: anything that FFmpeg opens.
 
-    open: gives the container, or raises SourceError.
-    paced: pictures are given when their time stamps say, not as fast as they can be read. None:
-    only if it is a recording behind an address, which would come as fast as the network can.
-    asked: (height, width) and rate that a device was asked for.
+    open: returns the container, or raises SourceError.
+    paced: pictures are yielded by their timestamps, not as fast as they can be read. None: only if
+    it is a recording behind an address, which would come as fast as the network allows.
+    requested: (height, width) and rate requested from a device.
     """
 
     title: str
     open: Callable[[], InputContainer]
     paced: bool | None = None
     loop: bool = False
-    asked: tuple[tuple[int, int], Fraction] | None = None
+    requested: tuple[tuple[int, int], Fraction] | None = None
     open_seconds: float = 15
     stall_seconds: float | None = 5
 
-    def read(self, stopping: Event) -> Iterator[Opened | Captured]:
+    def read(self, stopping: Event) -> Iterator[FeedInfo | CapturedPicture]:
         clock = MediaClock()
-        opened = None
+        info = None
         while not stopping.is_set():
             with closing(self.open()) as container:
                 stream = video_stream(container, self.title)
                 ends, paced = bool(self.paced), bool(self.paced)
                 if self.paced is None:
                     ends = container.duration is not None
-                    paced = ends or _comes_in_pieces(container)
-                came = False
-                reading = _in_time if paced else _as_it_comes
-                for captured in reading(container, stream, clock, stopping):
-                    if opened is None and isinstance(captured.picture, VideoFrame):
-                        opened = self._opened(container, stream, captured.picture)
-                        opened = replace(opened, ends=ends, paced=paced)
-                        yield opened
-                    if opened is not None:
+                    paced = ends or _is_segmented(container)
+                empty = True
+                read = _read_paced if paced else _read_unpaced
+                for captured in read(container, stream, clock, stopping):
+                    if info is None and isinstance(captured.picture, VideoFrame):
+                        info = self._info(container, stream, captured.picture)
+                        info = replace(info, ends=ends, paced=paced)
+                        yield info
+                    if info is not None:
                         yield captured
-                    came = True
-            if not came and not stopping.is_set():
+                    empty = False
+            if empty and not stopping.is_set():
                 raise SourceError(f"no picture of {self.title} can be decoded")
             if not (self.loop and ends):
                 return
-            clock.go_round()
+            clock.restart()
 
-    def _opened(self, container: InputContainer, stream: VideoStream, first: VideoFrame) -> Opened:
+    def _info(self, container: InputContainer, stream: VideoStream, first: VideoFrame) -> FeedInfo:
         matrix = display_matrix(first)
         size = (first.height, first.width)
         if transposes(matrix):
             size = (first.width, first.height)
         rate = stream.average_rate or stream.guessed_rate or None
-        if container.format.name in _MADE_UP_RATE:
+        if container.format.name in _NO_RATE:
             rate = None
         codec = stream.codec_context.name
         codec = "" if codec == "wrapped_avframe" else f" ({codec})"
-        words = _mode(size, rate) + codec
-        if self.asked and (size != self.asked[0] or (rate and rate != self.asked[1])):
-            words = f"asked for {_mode(*self.asked)}, it gives {words}"
-        return Opened(size, rate, words, matrix)
+        description = _mode(size, rate) + codec
+        if self.requested and (size != self.requested[0] or rate not in (None, self.requested[1])):
+            description = f"requested {_mode(*self.requested)}, got {description}"
+        return FeedInfo(size, rate, description, matrix)
 
 
 @dataclass
 class GeneratedFeed:
-    """The moving test picture, at exactly its rate: when late it leaves pictures out."""
+    """The moving test picture, at exactly its rate: when late, it skips pictures."""
 
     size: tuple[int, int]
     frame_rate: Fraction
@@ -132,30 +135,30 @@ class GeneratedFeed:
     open_seconds: float = 15
     stall_seconds: float | None = None
 
-    def read(self, stopping: Event) -> Iterator[Opened | Captured]:
+    def read(self, stopping: Event) -> Iterator[FeedInfo | CapturedPicture]:
         picture = MovingPicture(self.size)
-        yield Opened(self.size, self.frame_rate, _mode(self.size, self.frame_rate))
+        yield FeedInfo(self.size, self.frame_rate, _mode(self.size, self.frame_rate))
         start, index = monotonic(), 0
         while not stopping.is_set():
-            due = start + float(index / self.frame_rate)  # from the start, so that it cannot drift
+            due = start + float(index / self.frame_rate)  # from the start, so it cannot drift
             image = picture(float(index / self.frame_rate))
             if stopping.wait(max(0.0, due - monotonic())):
                 return
-            yield Captured(image, due)
+            yield CapturedPicture(image, due)
             index = max(index + 1, int((monotonic() - start) * self.frame_rate))
 
 
 class MediaClock:
-    """When pictures with time stamps are due, on the monotonic clock; the first one at once."""
+    """When pictures with timestamps are due, on the monotonic clock; the first one at once."""
 
     def __init__(self) -> None:
-        self._offset: float | None = None  # from time stamps, in seconds, to the clock
-        self._last, self._interval = 0.0, 0.0  # due time, and that before to it
+        self._offset: float | None = None  # from timestamps, in seconds, to the clock
+        self._last, self._interval = 0.0, 0.0  # the last due time, and the interval before it
 
     def due(self, seconds: float) -> float:
-        """When a picture is due whose time stamp is `seconds`.
+        """When a picture is due whose timestamp is `seconds`.
 
-        One that is already late by more than a quarter of a second moves all that follow.
+        One that is late by more than a quarter of a second delays all that follow.
         """
         now = monotonic()
         if self._offset is None:
@@ -169,15 +172,15 @@ class MediaClock:
         self._last = due
         return due
 
-    def go_round(self) -> None:
-        """The same time stamps come again, the first one an interval after the last."""
+    def restart(self) -> None:
+        """The timestamps start over; the first picture is due one interval after the last."""
         self._offset = None
 
 
-def _in_time(
+def _read_paced(
     container: InputContainer, stream: VideoStream, clock: MediaClock, stopping: Event
-) -> Iterator[Captured]:
-    """Every picture when it is due by its time stamp, as a file is played."""
+) -> Iterator[CapturedPicture]:
+    """Yield every picture when it is due by its timestamp, as a player does."""
     stream.thread_type = "AUTO"  # type: ignore[assignment]  # a name will do
     time_base = stream.time_base or Fraction(1, 1000)
     with closing(deinterlace(Decoder(container, stream), time_base)) as frames:
@@ -186,68 +189,68 @@ def _in_time(
             due = clock.due(float(frame.pts * time_base))
             if stopping.wait(max(0.0, due - monotonic())):
                 return
-            yield Captured(frame, due)
+            yield CapturedPicture(frame, due)
 
 
-def _as_it_comes(
+def _read_unpaced(
     container: InputContainer, stream: VideoStream, _: MediaClock, stopping: Event
-) -> Iterator[Captured]:
-    """Every picture as soon as it is there; where it could not be decoded, that it was broken."""
-    stream.thread_type = "SLICE"  # type: ignore[assignment]  # threads over frames hold some back
+) -> Iterator[CapturedPicture]:
+    """Yield every picture as soon as it arrives; one that cannot be decoded as None."""
+    stream.thread_type = "SLICE"  # type: ignore[assignment]  # frame threads would delay frames
     stream.codec_context.flags |= Flags.low_delay
     is_v4l2 = "v4l2" in container.format.name
-    last_whole = monotonic()
+    last_intact = monotonic()
     while not stopping.is_set():
         try:
             for packet in container.demux(stream):
                 time = monotonic()
-                if packet.size == 0:  # the end, or a buffer that the driver gave back unfilled
+                if packet.size == 0:  # the end, or a buffer that the driver returned unfilled
                     continue
                 if is_v4l2:
-                    time = _time_of_exposure(packet, time)
+                    time = _capture_time(packet, time)
                 try:
                     frames = stream.decode(packet)
                 except av.FFmpegError:
-                    yield Captured(None, time)
+                    yield CapturedPicture(None, time)
                     continue
                 for frame in frames:
-                    # A picture known to be damaged is still better than none for a second.
-                    if frame.is_corrupt and time - last_whole < 1:
-                        yield Captured(None, time)
+                    # After a second without an intact picture, a corrupt one is better than none.
+                    if frame.is_corrupt and time - last_intact < 1:
+                        yield CapturedPicture(None, time)
                         continue
-                    last_whole = time if not frame.is_corrupt else last_whole
-                    yield Captured(frame, time)
+                    last_intact = time if not frame.is_corrupt else last_intact
+                    yield CapturedPicture(frame, time)
             return
         except av.error.BlockingIOError:
-            stopping.wait(_ASK_AGAIN_SECONDS)
+            stopping.wait(_RETRY_SECONDS)
         except av.FFmpegError as error:
-            raise SourceError(why_lost(error)) from error
+            raise SourceError(_loss_reason(error)) from error
 
 
-def _time_of_exposure(packet: av.Packet, now: float) -> float:
-    """V4L2 stamps buffers by the clock that `monotonic` reads; most drivers, at least."""
+def _capture_time(packet: av.Packet, now: float) -> float:
+    """The timestamp of a V4L2 buffer; `now` if the driver does not use the monotonic clock."""
     if packet.pts is None or packet.time_base is None:
         return now
     stamp = float(packet.pts * packet.time_base)
     return stamp if 0 <= now - stamp < _STALE_SECONDS else now
 
 
-def _comes_in_pieces(container: InputContainer) -> bool:
-    """Segments come seconds at a time: without pacing, it would be standing still and rushing."""
+def _is_segmented(container: InputContainer) -> bool:
+    """Whether pictures arrive in bursts, a segment of seconds at a time, and need pacing."""
     return container.format.name in ("hls", "dash")
 
 
-def why_lost(error: Exception) -> str:
-    """In a few words, why a source that was open gave no more."""
+def _loss_reason(error: Exception) -> str:
+    """Why a source that was open delivers no more, in a few words."""
     if isinstance(error, (av.error.ExitError, av.error.TimeoutError)):
-        return "nothing comes any more"
+        return "it sends no more data"
     if getattr(error, "errno", None) in (errno.ENODEV, errno.ENXIO):
         return "unplugged"
     if getattr(error, "errno", None) in (errno.EIO, errno.ECONNRESET, errno.EPIPE):
-        return "the connection broke off"
+        return "the connection was lost"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _mode(size: tuple[int, int], rate: Fraction | None) -> str:
-    shown = "at a rate not declared" if rate is None else f"at {float(rate):.4g} fps"
+    shown = "at an undeclared rate" if rate is None else f"at {float(rate):.4g} fps"
     return f"{size[1]}x{size[0]} {shown}"

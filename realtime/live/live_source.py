@@ -1,4 +1,4 @@
-"""Live frames that go on: lost sources are opened again, and what is amiss is said."""
+"""A live source that reconnects after a loss, and reports what is wrong with its pictures."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from impasto.models.errors import SourceError
 from impasto.realtime.files.rotation import apply_display_matrix, transposes
 from impasto.realtime.frame import Frame
 from impasto.realtime.live.backoff import Backoff
-from impasto.realtime.live.feeds import Captured, Feed, Opened
+from impasto.realtime.live.feeds import CapturedPicture, Feed, FeedInfo
 from impasto.realtime.meter import Meter
 from impasto.realtime.pixels import to_rgb
 from impasto.realtime.threads import Detached
@@ -44,41 +44,41 @@ class Timing:
 
 
 class LiveSource:
-    """Frames as they are captured, by the clock; iterate once, in a thread.
+    """Frames as a feed captures them; to be iterated once, in a thread.
 
     pts are microseconds since `epoch`, strictly increasing. All frames have one size, that of the
-    first connection. Iteration blocks until the next frame, opens the source again where it was
-    lost, and ends only where a file ends or after `close`, which any thread may call.
+    first connection. Iteration blocks until the next frame, opens the source again after a loss,
+    and ends only at the end of a file or after `close`, which any thread may call.
 
-    say: called with one line for each thing a user should know, from the iterating thread.
-    Raises SourceError where the source cannot be opened; it does not give up later.
+    log: gets a line for each thing a user should know, from the iterating thread.
+    Raises SourceError if the source cannot be opened at first; later it keeps trying.
     """
 
     def __init__(
-        self, feed: Feed, *, timing: Timing | None = None, say: Callable[[str], None] = _log.info
+        self, feed: Feed, *, timing: Timing | None = None, log: Callable[[str], None] = _log.info
     ) -> None:
         timing = timing or Timing()
         self.epoch = monotonic()
-        self._feed, self._say = feed, say
+        self._feed, self._log = feed, log
         self._closing = Event()
         self._lock = Lock()  # between closing and connecting
-        self._reader: Detached[Opened | Captured] | None = None
-        self._opened = self._connect()
-        self.size = self._opened.size  # (height, width)
+        self._reader: Detached[FeedInfo | CapturedPicture] | None = None
+        self._info = self._connect()
+        self.size = self._info.size  # (height, width)
         self._rate, self._black = RateWatch(timing.rate_window), BlackWatch(timing.black)
         self._backoff = Backoff(timing.pauses, steady_seconds=timing.steady)
         self._last_pts = -1
         self._scaler = VideoReformatter()
-        self._tell(self._opened.description)
+        self._report(self._info.description)
 
     @property
     def frame_rate(self) -> Fraction | None:
-        """As declared; None where the source declares none."""
-        return self._opened.frame_rate
+        """Declared frames per second; None if the source declares none."""
+        return self._info.frame_rate
 
     @property
     def measured_fps(self) -> float | None:
-        """Frames a second over the last two; None before there are any."""
+        """Frames per second over the last two seconds; None before there are two frames."""
         return self._rate.fps or None
 
     def __iter__(self) -> Iterator[Frame]:
@@ -88,7 +88,7 @@ class LiveSource:
                 reason = "the stream ended"
                 try:
                     yield from self._frames()
-                    if self._opened.ends:
+                    if self._info.ends:
                         return
                 except TimeoutError:
                     reason = f"no picture for {self._feed.stall_seconds:g} s"
@@ -105,7 +105,7 @@ class LiveSource:
         self.close()
 
     def close(self) -> None:
-        """End the iteration, whatever it waits for. From any thread; twice does no harm."""
+        """End the iteration, whatever it waits for. From any thread; a second call does nothing."""
         self._closing.set()
         with self._lock:
             reader = self._reader
@@ -116,26 +116,26 @@ class LiveSource:
     def __del__(self) -> None:
         reader = getattr(self, "_reader", None)
         if reader is not None:
-            reader.stop()  # nobody closed it; its thread would wait for ever
+            reader.stop()  # not closed: its thread would wait forever
 
-    def _connect(self) -> Opened:
-        """Open the source; what it gives. Raises SourceError."""
+    def _connect(self) -> FeedInfo:
+        """Open the source. Raises SourceError."""
         reader = Detached(self._feed.read)
         with self._lock:
             self._reader = reader
             if self._closing.is_set():
                 reader.stop()
         try:
-            opened = reader.get(self._feed.open_seconds)
-            if opened is None:
-                raise SourceError(f"{self._feed.title} gives no picture")
-            assert isinstance(opened, Opened)  # the first thing that every feed gives
-            return opened
+            info = reader.get(self._feed.open_seconds)
+            if info is None:
+                raise SourceError(f"{self._feed.title} delivers no picture")
+            assert isinstance(info, FeedInfo)  # every feed yields it first
+            return info
         except TimeoutError:
             reader.stop()
             raise SourceError(
-                f"{self._feed.title}: no picture came in {self._feed.open_seconds:g} s; "
-                "check that it is on, and free"
+                f"{self._feed.title}: no picture within {self._feed.open_seconds:g} s; "
+                "check that it is on, and not used by another program"
             ) from None
         except BaseException:
             reader.stop()
@@ -148,44 +148,44 @@ class LiveSource:
         lost.stop()
         while not self._closing.is_set():
             pause = self._backoff.next_pause()
-            self._tell(f"{reason}; trying again in {pause:g} s")
+            self._report(f"{reason}; trying again in {pause:g} s")
             if self._closing.wait(pause):
                 return
-            if lost.alive:  # one thread in a driver that hangs is enough
+            if lost.alive:  # do not leave a second thread in a driver that hangs
                 reason = "its driver does not answer"
                 continue
             try:
-                self._opened = self._connect()
+                self._info = self._connect()
             except SourceError as error:
                 reason = str(error).removeprefix(f"{self._feed.title}: ")
                 lost = self._reader or lost
                 continue
             self._rate.restart()
-            self._tell(f"back, {self._opened.description}")
+            self._report(f"back, {self._info.description}")
             return
 
     def _frames(self) -> Iterator[Frame]:
-        """The frames of one connection. Raises TimeoutError where none comes, and SourceError."""
-        reader, stall_seconds, opened = self._reader, self._feed.stall_seconds, self._opened
+        """The frames of one connection. Raises TimeoutError after a stall, and SourceError."""
+        reader, stall_seconds, info = self._reader, self._feed.stall_seconds, self._info
         assert reader is not None
-        broken, last_whole = 0, monotonic()
+        corrupt, last_intact = 0, monotonic()
         while (captured := reader.get(stall_seconds)) is not None:
-            assert isinstance(captured, Captured)
+            assert isinstance(captured, CapturedPicture)
             if captured.picture is None:
-                broken += 1
-                if broken == 1:
-                    self._tell("broken pictures come; they are left out")
-                if stall_seconds is not None and monotonic() - last_whole > stall_seconds:
+                corrupt += 1
+                if corrupt == 1:
+                    self._report("some pictures are corrupt; they are skipped")
+                if stall_seconds is not None and monotonic() - last_intact > stall_seconds:
                     raise TimeoutError
                 continue
-            last_whole = monotonic()
-            frame = self._frame(captured, opened)
+            last_intact = monotonic()
+            frame = self._frame(captured, info)
             self._watch(frame, captured.time)
             del captured
             yield frame
             del frame
 
-    def _frame(self, captured: Captured, opened: Opened) -> Frame:
+    def _frame(self, captured: CapturedPicture, info: FeedInfo) -> Frame:
         picture = captured.picture
         pts = max(self._last_pts + 1, round((captured.time - self.epoch) / MICROSECOND))
         self._last_pts = pts
@@ -193,22 +193,22 @@ class LiveSource:
             return Frame(picture, pts, MICROSECOND)
         assert picture is not None
         height, width = self.size
-        if transposes(opened.matrix):
+        if transposes(info.matrix):
             height, width = width, height
         try:
             image = to_rgb(picture, size=(height, width), scaler=self._scaler, quick=True)
         except av.FFmpegError as error:
             raise SourceError(f"cannot convert {picture.format.name}: {error.strerror}") from error
-        return Frame(apply_display_matrix(image, opened.matrix), pts, MICROSECOND)
+        return Frame(apply_display_matrix(image, info.matrix), pts, MICROSECOND)
 
     def _watch(self, frame: Frame, time: float) -> None:
-        declared = None if self._opened.paced else self.frame_rate
+        declared = None if self._info.paced else self.frame_rate
         for line in (self._rate(time, declared), self._black(time, frame.image)):
             if line:
-                self._tell(line)
+                self._report(line)
 
-    def _tell(self, line: str) -> None:
-        self._say(f"{self._feed.title}: {line}")
+    def _report(self, line: str) -> None:
+        self._log(f"{self._feed.title}: {line}")
 
 
 class RateWatch:
@@ -216,7 +216,7 @@ class RateWatch:
 
     def __init__(self, window_seconds: float = 2.0) -> None:
         self._window = window_seconds
-        self._said = False
+        self._reported = False
         self.restart()
 
     @property
@@ -230,20 +230,20 @@ class RateWatch:
         self._began, self._last = inf, -inf  # times of the first and the last frame
 
     def __call__(self, time: float, declared: Fraction | None) -> str | None:
-        """Take note of a frame; a line for the user, or None."""
+        """Account for a frame; returns a line for the user, or None."""
         if time <= self._last:
             return None  # a burst, within the clock's step
         self._began, self._last = min(self._began, time), time
         self._meter.tick(time)
         # The first pictures of a connection come late, or all at once: they have left the window.
         fps = self.fps
-        if self._said or not declared or not fps or time - self._began < 2 * self._window:
+        if self._reported or not declared or not fps or time - self._began < 2 * self._window:
             return None
         if abs(fps / declared - 1) <= _RATE_TOLERANCE:
             return None
-        self._said = True
+        self._reported = True
         why = " (cameras slow down in the dark)" if fps < declared else ""
-        return f"declares {float(declared):.4g} fps and gives {fps:.3g}{why}"
+        return f"declares {float(declared):.4g} fps and delivers {fps:.3g}{why}"
 
 
 class BlackWatch:
@@ -252,18 +252,18 @@ class BlackWatch:
     def __init__(self, black_seconds: float = 1.0) -> None:
         self._black_seconds = black_seconds
         self._since: float | None = None
-        self._said = False
+        self._reported = False
 
     def __call__(self, time: float, image: np.ndarray) -> str | None:
-        """Take note of a frame; a line for the user, or None."""
+        """Account for a frame; returns a line for the user, or None."""
         # One pixel in 64: 0.03 ms at 1280x720.
         if image[::8, ::8].max() > _BLACK_LEVEL:
-            line = "the picture is back" if self._said else None
-            self._since, self._said = None, False
+            line = "the picture is back" if self._reported else None
+            self._since, self._reported = None, False
             return line
         if self._since is None:
             self._since = time
-        if self._said or time - self._since < self._black_seconds:
+        if self._reported or time - self._since < self._black_seconds:
             return None
-        self._said = True
-        return "black pictures come: is the lens covered, or a privacy switch on?"
+        self._reported = True
+        return "the pictures are black: is the lens covered, or a privacy switch on?"

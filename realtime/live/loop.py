@@ -1,10 +1,10 @@
-"""The newest frame, painted and shown: a camera, a network and a window, each at its own pace.
+"""The live loop: camera, stylizer and window, each at its own rate, joined by the newest frame.
 
-    camera -> newest frame -> painter -> newest painting -> window, and the other outputs
+    camera -> newest frame -> stylizer -> newest stylized frame -> window and the other outputs
 
-Capturing and painting have a thread each; the main thread shows, since windows live nowhere else.
-Between them stands one frame, the newest, and never a queue: so a picture is on the screen after
-one frame's capture, painting and drawing, however slow any of them is.
+Capturing and stylizing have a thread each; the main thread shows, since GUI toolkits allow windows
+there only. Between two stages stands a single frame, the newest, and never a queue: the delay is
+that of one capture, one stylization and one drawing, however slow any of them is.
 """
 
 from collections import deque
@@ -18,25 +18,25 @@ import numpy as np
 
 from impasto.realtime.frame import Frame
 from impasto.realtime.live.controls import Controls
-from impasto.realtime.live.rate_control import Pace, Throttle
+from impasto.realtime.live.rate_control import AdaptiveScale, Throttle
 from impasto.realtime.live.transition import Transition
 from impasto.realtime.meter import Meter
 from impasto.realtime.pixels import resized, with_color_of
 from impasto.realtime.threads import DroppingSink, Latest
 
-if TYPE_CHECKING:  # PyTorch takes seconds to load: a camera that is not there is told before
+if TYPE_CHECKING:  # PyTorch takes seconds to load: a missing camera is reported before that
     from impasto.models.transform_net import TransformNet
     from impasto.realtime.engines.base import Engine
     from impasto.realtime.stylizer import Stylizer
 
-_LOOK_SECONDS = 0.045  # between two looks at the keys while no frame comes
-_SMALLEST = 64  # px, the short side that is still worth painting
-_KEPT_SECONDS, _KEPT_FRAMES = 600.0, 36_000  # of figures: a preview may run for days
+_POLL_SECONDS = 0.045  # between two looks at the keyboard while no frame comes
+_SMALLEST = 64  # px, the smallest short side to stylize at
+_KEPT_SECONDS, _KEPT_FRAMES = 600.0, 36_000  # of statistics: a session may run for days
 Size = tuple[int, int]  # height, width
 
 
-class Source(Protocol):
-    """A camera and the like: `realtime.live.cameras.LiveSource`."""
+class FrameSource(Protocol):
+    """Live frames, such as `realtime.live.live_source.LiveSource`."""
 
     epoch: float  # time.monotonic() at pts 0
 
@@ -44,7 +44,7 @@ class Source(Protocol):
 
 
 class Screen(Protocol):
-    """Where paintings are looked at: `realtime.live.window.Window`. It changes the controls."""
+    """Shows stylized frames and reads the user's input, such as `PreviewWindow`."""
 
     def show(
         self,
@@ -56,76 +56,84 @@ class Screen(Protocol):
         lines: Sequence[str],
     ) -> None: ...
 
+    def read_input(self, controls: Controls) -> Controls:
+        """The controls, changed by what the user did since the last call."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
-class Painted:
-    """A frame, what became of it, and how."""
+class StylizedFrame:
+    """A frame and its stylized image."""
 
     frame: Frame
-    image: np.ndarray  # (H, W, 3) uint8 RGB, as large as the frame
-    scale: float  # it was painted at so much of its height and width
+    image: np.ndarray  # (H, W, 3) uint8 RGB, of the frame's size
+    scale: float  # it was stylized at this share of the frame's height
 
 
-class Painter:
-    """Paints single frames as the controls say, at the scale that holds the pace.
+class LiveStylizer:
+    """Stylizes single frames by the present controls, at a scale that holds the frame rate.
 
+    controls: may be replaced at any time; each frame reads them once.
     styles: names, blends or files, as for `models.styles.load_style`. size: the height and width to
-    paint at, whatever it costs; None leaves that to `pace`. The engine is opened for the first
-    frame, and `say` is told which; "auto" is a `settling_engine`, as styles change at any moment.
+    stylize at, whatever it costs; None: chosen by `scale`. The engine is opened for the first
+    frame, and `log` gets a line about it; "auto" is a hybrid engine, as styles may change.
     """
 
     def __init__(
         self,
         styles: Sequence[str],
         controls: Controls,
-        pace: Pace,
+        scale: AdaptiveScale,
         *,
         size: Size | None = None,
         engine: str = "auto",
         device: str = "auto",
         precision: str = "auto",
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.styles, self.controls, self.pace = styles, controls, pace
-        self._say = say
+        self.styles, self.controls, self.scale = styles, controls, scale
         self.engine: Engine | None = None
+        self._log = log
         self._size = size
-        self._asked = {"engine": engine, "device": device, "precision": precision}
+        self._options = {"engine": engine, "device": device, "precision": precision}
         self._transition = Transition()
         self._stylizer: Stylizer | None = None
 
-    def __call__(self, frame: Frame) -> Painted:
+    def __call__(self, frame: Frame) -> StylizedFrame:
+        controls = self.controls
         full = frame.image.shape[0], frame.image.shape[1]
-        size = self._working_size(full)
-        stylizer = self._ready_stylizer(size)
+        size = self._working_size(full, controls)
+        stylizer = self._prepared_stylizer(size, controls)
         began = perf_counter()
-        (painted,) = stylizer([[replace(frame, image=resized(frame.image, size))]])
-        image = resized(painted.image, full)
-        if self.controls.keep_color:
+        (stylized,) = stylizer([[replace(frame, image=resized(frame.image, size))]])
+        image = resized(stylized.image, full)
+        if controls.keep_color:
             image = with_color_of(image, frame.image)
         assert self.engine is not None
         if self.engine.settled:  # else it is slower for a moment only
-            self.pace.tell(monotonic(), perf_counter() - began)
-        return Painted(frame, image, size[0] / full[0])
+            self.scale.update(monotonic(), perf_counter() - began)
+        return StylizedFrame(frame, image, size[0] / full[0])
 
-    def _working_size(self, full: Size) -> Size:
-        """The pace's scale, over the size of the strokes: these are as large as a network paints
-        them, so on a smaller picture they are larger."""
-        height, width = self._size or (round(side * self.pace.scale) for side in full)
-        scale = max(1 / self.controls.stroke, _SMALLEST / min(height, width))
+    def _working_size(self, full: Size, controls: Controls) -> Size:
+        """The size to stylize at, in inverse proportion to the stroke size.
+
+        A network paints strokes of a fixed size in pixels: they look larger on a smaller image.
+        """
+        height, width = self._size or (round(side * self.scale.value) for side in full)
+        scale = max(1 / controls.stroke, _SMALLEST / min(height, width))
         return round(height * scale), round(width * scale)
 
-    def _ready_stylizer(self, size: Size) -> "Stylizer":
-        """With the network of the moment: another one knows nothing of the frames before."""
+    def _prepared_stylizer(self, size: Size, controls: Controls) -> "Stylizer":
+        """The stylizer of the present network and steadiness; a new one forgets the last frames."""
         from impasto.realtime.stylizer import Stylizer
 
-        controls, now = self.controls, monotonic()
+        now = monotonic()
         self._transition.aim(self.styles[controls.style], controls.strength, now)
         network = self._transition.network(now)
         if self.engine is None:
             assert network is not None  # the first aim is reached at once
-            self.engine = engine = _opened(network, size=size, **self._asked)
-            self._say(f"engine: {engine.name} {engine.precision} on {engine.device}")
+            self.engine = engine = _open_engine(network, size=size, **self._options)
+            self._log(f"engine: {engine.name} {engine.precision} on {engine.device}")
         elif network is not None:
             self.engine.replace(network)
         if (
@@ -137,7 +145,7 @@ class Painter:
         return self._stylizer
 
 
-def _opened(
+def _open_engine(
     network: "TransformNet", *, engine: str, device: str, precision: str, size: Size
 ) -> "Engine":
     from impasto.realtime.engines.hybrid_engine import open_hybrid_engine
@@ -148,62 +156,64 @@ def _opened(
     return open_engine(network, engine=engine, device=device, precision=precision, size=size)
 
 
-def paint_newest(frames: Iterable[Frame], paint: Painter, fps: float) -> Iterator[Painted]:
-    """Each frame painted; but none while the picture is frozen, and no more than `fps`."""
+def stylize_newest(
+    frames: Iterable[Frame], stylize: LiveStylizer, fps: float
+) -> Iterator[StylizedFrame]:
+    """Stylize every frame, but none while the picture is frozen, and no more than `fps`."""
     throttle = Throttle(fps)
     for frame in frames:
-        if not paint.controls.frozen and throttle.passes(float(frame.pts * frame.time_base)):
-            yield paint(frame)
+        if not stylize.controls.frozen and throttle.passes(float(frame.pts * frame.time_base)):
+            yield stylize(frame)
 
 
 @dataclass
 class Readouts:
-    """What came of it: in the last two seconds, and in the last ten minutes."""
+    """Statistics of the frames shown: of the last two seconds and of the last ten minutes."""
 
     recent: Meter = field(default_factory=Meter)
-    whole: Meter = field(default_factory=lambda: Meter(_KEPT_SECONDS))
+    overall: Meter = field(default_factory=lambda: Meter(_KEPT_SECONDS))
     scales: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_FRAMES))
-    dropped: int = 0  # captured or painted, and stale before its turn came
+    dropped: int = 0  # replaced by a newer frame before their turn came
 
-    def tick(self, painted: Painted, epoch: float) -> None:
-        """This one has just come to the screen."""
+    def tick(self, stylized: StylizedFrame, epoch: float) -> None:
+        """Count a frame that has just been shown. epoch: time.monotonic() at pts 0."""
         now = monotonic()
-        delay = now - epoch - float(painted.frame.pts * painted.frame.time_base)
+        delay = now - epoch - float(stylized.frame.pts * stylized.frame.time_base)
         self.recent.tick(now, delay)
-        self.whole.tick(now, delay)
-        self.scales.append(painted.scale)
+        self.overall.tick(now, delay)
+        self.scales.append(stylized.scale)
 
-    def lines(self, painted: Painted) -> list[str]:
-        """For the corner of the window."""
-        height, width = painted.image.shape[:2]
+    def lines(self, stylized: StylizedFrame) -> list[str]:
+        """Text for the corner of the window."""
+        height, width = stylized.image.shape[:2]
         recent = self.recent
         return [
             f"{recent.fps:.0f} fps, {self.dropped} dropped",
             f"{recent.delay_ms(0.5):.0f} ms late, 95% within {recent.delay_ms(0.95):.0f} ms",
-            f"{width}x{height}, painted at {painted.scale:.0%}",
+            f"{width}x{height}, stylized at {stylized.scale:.0%}",
             "h: keys",
         ]
 
 
 class Outputs:
-    """Where paintings go beside the window, as the controls say. None of these may block.
+    """The outputs beside the window; none of them blocks.
 
-    always: a stream, a virtual camera. recorder: while the controls say so. snapshots: one, where
-    one is asked for.
+    always: get every frame (a stream, a virtual camera). recorder: gets frames while
+    `controls.recording`, and is paused after that. snapshots: gets single frames.
     """
 
     def __init__(
         self,
-        always: Sequence[DroppingSink] = (),
-        recorder: DroppingSink | None = None,
-        snapshots: DroppingSink | None = None,
+        always: Sequence[DroppingSink[Frame]] = (),
+        recorder: DroppingSink[Frame] | None = None,
+        snapshots: DroppingSink[Frame] | None = None,
     ) -> None:
         self._always, self._recorder, self._snapshots = always, recorder, snapshots
         self._recording = False
 
-    def send(self, painted: Painted, controls: Controls) -> None:
-        """A painting that has just been shown."""
-        frame = replace(painted.frame, image=painted.image)
+    def write(self, stylized: StylizedFrame, controls: Controls) -> None:
+        """Send a frame that has just been shown."""
+        frame = replace(stylized.frame, image=stylized.image)
         for output in self._always:
             output.write(frame)
         if self._recorder is not None:
@@ -213,64 +223,80 @@ class Outputs:
                 self._recorder.pause()
         self._recording = controls.recording
 
-    def take_snapshot(self, painted: Painted, controls: Controls) -> None:
-        """Where one is asked for; of a frozen picture, too."""
-        if controls.snapshot and self._snapshots is not None:
-            self._snapshots.write(replace(painted.frame, image=painted.image))
-        controls.snapshot = False
+    def take_snapshot(self, stylized: StylizedFrame) -> None:
+        """Save a frame as a picture."""
+        if self._snapshots is not None:
+            self._snapshots.write(replace(stylized.frame, image=stylized.image))
 
 
 def run_live(
-    source: Source,
+    source: FrameSource,
     screen: Screen,
-    paint: Painter,
+    stylize: LiveStylizer,
     *,
     fps: float,
     outputs: Outputs | None = None,
     seconds: float | None = None,
 ) -> Readouts:
-    """Show what `source` captures, painted, until the controls say quit, or it ends.
+    """Show the stylized frames of `source` until it ends, the user quits or the time is over.
 
-    fps: how many frames a second are wanted; more are not painted. seconds: of showing, then stop.
-    Raises what the source and the painter raise.
+    fps: the frame rate wanted; no more frames are stylized. seconds: to run, from the first frame
+    shown. Raises the errors of the source and of the stylizer.
     """
-    controls, readouts, outputs = paint.controls, Readouts(), outputs or Outputs()
+    readouts, outputs = Readouts(), outputs or Outputs()
     ends_at = float("inf")
-    shown: Painted | None = None
-    waited_for = 0
+    shown: StylizedFrame | None = None
+    dropped_at_start = 0
     with (
         Latest(source) as captured,
-        Latest(paint_newest(captured, paint, fps)) as painted,
-        closing(captured),  # first of all, as the painting thread waits for it, frozen for ever
+        Latest(stylize_newest(captured, stylize, fps)) as stylized,
+        # Close the camera first: while the picture is frozen, the stylizing thread blocks on it
+        # and could not be joined.
+        closing(captured),
     ):
-        while not controls.quit and monotonic() < ends_at:
-            newest = painted.get(timeout_seconds=_LOOK_SECONDS)
-            if newest is None and painted.ended:
+        while not stylize.controls.quit and monotonic() < ends_at:
+            newest = stylized.get(timeout_seconds=_POLL_SECONDS)
+            if newest is None and stylized.ended:
                 break
             if shown is None and newest is not None:
-                # What came while the network was being loaded was never to be shown.
-                waited_for = captured.dropped
+                # Frames that came while the network was loading do not count as dropped.
+                dropped_at_start = captured.dropped
                 ends_at = ends_at if seconds is None else monotonic() + seconds
             shown = newest or shown
             if shown is None:
                 continue
-            readouts.dropped = captured.dropped - waited_for + painted.dropped
-            screen.show(
-                shown.frame.image,
-                shown.image,
-                controls,
-                style_name=paint.styles[controls.style],
-                lines=readouts.lines(shown) if controls.readouts else (),
-            )
-            outputs.take_snapshot(shown, controls)
+            readouts.dropped = captured.dropped - dropped_at_start + stylized.dropped
+            stylize.controls = controls = _show(shown, screen, stylize, readouts)
+            if controls.snapshot:
+                outputs.take_snapshot(shown)
+                stylize.controls = replace(controls, snapshot=False)
             if newest is not None:
                 readouts.tick(newest, source.epoch)
-                outputs.send(newest, controls)
+                outputs.write(newest, controls)
     return readouts
 
 
+def _show(
+    stylized: StylizedFrame, screen: Screen, stylize: LiveStylizer, readouts: Readouts
+) -> Controls:
+    """Show a frame; the controls after the user's input."""
+    controls = stylize.controls
+    screen.show(
+        stylized.frame.image,
+        stylized.image,
+        controls,
+        style_name=stylize.styles[controls.style],
+        lines=readouts.lines(stylized) if controls.readouts else (),
+    )
+    return screen.read_input(controls)
+
+
 class NoWindow:
-    """For servers and benchmarks: nobody looks."""
+    """A screen that shows nothing, for servers and benchmarks."""
 
     def show(self, original: np.ndarray, stylized: np.ndarray, *_: object, **__: object) -> None:
-        """Nothing to do."""
+        """Show nothing."""
+
+    def read_input(self, controls: Controls) -> Controls:
+        """There is no user: the same controls."""
+        return controls

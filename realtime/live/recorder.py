@@ -1,4 +1,4 @@
-"""Live frames to video files that play at the true speed, with the microphone's sound."""
+"""Records live frames to video files with their own timing, and the microphone's audio."""
 
 import shutil
 from collections.abc import Callable
@@ -12,30 +12,29 @@ from impasto.realtime.atomic import check_target
 from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions, container_for
 from impasto.realtime.files.video_writer import VideoWriter
 from impasto.realtime.frame import Frame, StreamInfo
-from impasto.realtime.live.audio_track import Sound
+from impasto.realtime.live.audio_track import AudioTrack
 from impasto.realtime.live.microphone import Microphone
 
-# A disk's last part stays free: a full one would cost the whole recording, whose index comes last.
+# Kept free on the disk: a full disk would cost the whole recording, whose index is written last.
 _RESERVE_BYTES = 64 << 20
 # 9.9 ms of CPU time a frame at 1280x720, where the preset of converted files takes 16.8.
 _FAST_H264 = EncoderOptions(preset="ultrafast")
 
 
 class Recorder:
-    """Records frames with their own times, in as many files as there are pauses.
+    """Records frames by their pts, to a new file after each pause.
 
-    The file plays at the true speed, whatever was dropped on the way: every frame is shown until
-    the next one's time, as told by its pts. The first file is `path`, those after it take the next
-    free numbers: out.mp4, out-2.mp4 ... A frame of another size begins the next one.
-    Names, codecs and errors are those of `VideoWriter`: a file has its name only when it is
-    complete; odd sizes are kept, with full chroma.
+    Files play at the original speed, whatever frames were dropped: each frame is shown until the
+    pts of the next. The first file is `path`, later ones take the next free numbers: out.mp4,
+    out-2.mp4 ... A frame of another size also begins a new file.
+    Names, codecs and errors are those of `VideoWriter`: a file gets its name once it is complete;
+    odd sizes are kept, with full chroma.
 
-    frame_rate: declared; the last frame lasts that long. microphone: its sound goes into the file;
-    epoch, the `time.monotonic()` at which the frames' time is zero, must then be given. Both stay
-    open: they belong to a `with` around this one. overwrite: of `path` only.
-    say: gets a line for each file begun and ended, and each thing a user should know.
+    frame_rate: declared; the last frame lasts 1 / frame_rate. microphone: recorded too; then epoch
+    is required, the `time.monotonic()` at pts 0. It is not closed. overwrite: of `path` only.
+    log: gets a line for each file begun and completed, and each thing a user should know.
     reserve_bytes: with less than this free on the disk, the file is completed and SinkError raised.
-    Raises SinkError at once where `path` cannot be written.
+    Raises SinkError at once if `path` cannot be written.
     """
 
     def __init__(
@@ -46,59 +45,60 @@ class Recorder:
         microphone: Microphone | None = None,
         epoch: float = 0.0,
         overwrite: bool = False,
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
         reserve_bytes: int = _RESERVE_BYTES,
     ) -> None:
         self.path = Path(path)
-        self.paths: list[Path] = []  # of the files that are complete
+        self.paths: list[Path] = []  # of the complete files
         self._rate = frame_rate or Fraction(30)
         self._microphone = microphone
         self._epoch = epoch
         self._overwrite = overwrite
-        self._say = say
+        self._log = log
         self._reserve = reserve_bytes
         self._container = container_for(self.path)
         check_target(self.path, overwrite=overwrite)
-        self._begun = 0
+        self._files = 0  # begun so far
         self._writer: VideoWriter | None = None
-        self._sound: Sound | None = None
+        self._audio: AudioTrack | None = None
         self._size = (0, 0)
-        self._zero = 0  # pts of the first frame of this file
-        self._last = Fraction(0)  # seconds in this file
-        self._count = 0
+        self._first_pts = 0  # of this file
+        self._last = Fraction(0)  # time of the last frame, seconds in this file
+        self._count = 0  # of frames in this file
 
     def write(self, frame: Frame) -> None:
-        """Write one frame. SinkError for a full disk or a lost folder; the next begins anew."""
+        """Write one frame. SinkError for a full disk or a lost folder; then a new file begins."""
         size = (frame.image.shape[0], frame.image.shape[1])
         if self._writer is not None and size != self._size:
-            self._say(f"{self._writer.path.name} ends: the picture is now {size[1]}x{size[0]}")
+            self._log(f"{self._writer.path.name} ends: the picture is now {size[1]}x{size[0]}")
             self.pause()
-        self._keep_reserve()
+        self._check_free_space()
         if self._writer is None:
             self._begin(frame, size)
         assert self._writer is not None
         try:
-            self._writer.write(Frame(frame.image, frame.pts - self._zero, frame.time_base))
+            self._writer.write(Frame(frame.image, frame.pts - self._first_pts, frame.time_base))
         except SinkError as error:
-            self._writer.__exit__(type(error), error, None)  # which removes what there is
+            self._writer.__exit__(type(error), error, None)  # removes the incomplete file
             self._writer = None
             raise
-        if not self._count:  # what a file cannot hold is known when it is begun
-            self._tell(self._writer.notes + (self._sound.notes if self._sound else []))
-        self._last = (frame.pts - self._zero) * frame.time_base
+        if not self._count:  # what the file cannot hold is known once it is begun
+            for note in self._writer.notes + (self._audio.notes if self._audio else []):
+                self._log(note)
+        self._last = (frame.pts - self._first_pts) * frame.time_base
         self._count += 1
 
     def pause(self) -> None:
-        """Complete the file, if there is one; the next frame begins another."""
+        """Complete the file, if one is open; the next frame begins a new one."""
         writer, self._writer = self._writer, None
         if writer is None:
             return
         writer.ends_at = self._last + 1 / self._rate
-        if self._sound is not None:
-            self._sound.end = writer.ends_at
+        if self._audio is not None:
+            self._audio.end = writer.ends_at
         writer.close()
         self.paths.append(writer.path)
-        self._say(f"{writer.path}: {float(writer.ends_at):.1f} s, {self._count} frames")
+        self._log(f"{writer.path}: {float(writer.ends_at):.1f} s, {self._count} frames")
 
     def close(self) -> None:
         """Complete the file. A second call does nothing."""
@@ -108,16 +108,16 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """The file is completed whatever came: what was recorded cannot be had again."""
+        """Complete the file, also after an error: a recording cannot be repeated."""
         self.close()
 
     def _begin(self, frame: Frame, size: tuple[int, int]) -> None:
         path = self._next_path()
-        self._zero, self._last, self._count, self._size = frame.pts, Fraction(0), 0, size
+        self._first_pts, self._last, self._count, self._size = frame.pts, Fraction(0), 0, size
         extra_streams: Any = None
         if self._microphone is not None:
-            zero = self._epoch + float(frame.pts * frame.time_base)
-            extra_streams = self._sound = Sound(self._microphone, zero)
+            epoch = self._epoch + float(frame.pts * frame.time_base)
+            extra_streams = self._audio = AudioTrack(self._microphone, epoch)
         self._writer = VideoWriter(
             path,
             StreamInfo(*size, time_base=frame.time_base, frame_rate=self._rate),
@@ -126,21 +126,17 @@ class Recorder:
             overwrite=self._overwrite and path == self.path,
             index_first=False,
         )
-        self._begun += 1
-        self._say(f"recording {path}")
-
-    def _tell(self, notes: list[str]) -> None:
-        for note in notes:
-            self._say(note)
+        self._files += 1
+        self._log(f"recording {path}")
 
     def _next_path(self) -> Path:
-        """The name asked for, then the next number that is free."""
-        if not self._begun:
+        """`path` for the first file, then the next free number."""
+        if not self._files:
             return self.path
-        names = (self.path.with_stem(f"{self.path.stem}-{n}") for n in count(self._begun + 1))
+        names = (self.path.with_stem(f"{self.path.stem}-{n}") for n in count(self._files + 1))
         return next(path for path in names if not path.exists())
 
-    def _keep_reserve(self) -> None:
+    def _check_free_space(self) -> None:
         try:
             free = shutil.disk_usage(self.path.parent).free
         except OSError as error:
@@ -150,6 +146,6 @@ class Recorder:
         recorded = self._writer.path.name if self._writer else None
         self.pause()
         raise SinkError(
-            f"less than {self._reserve >> 20} MiB are free in {self.path.parent}: make room"
+            f"less than {self._reserve >> 20} MiB free in {self.path.parent}: make room"
             + (f" ({recorded} is complete)" if recorded else "")
         )

@@ -1,4 +1,4 @@
-"""A live session from what was asked for: source, window and outputs, opened and closed again."""
+"""A live session: opens the source, the window and the outputs, runs the live loop, closes all."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -12,9 +12,16 @@ from impasto.realtime.frame import Frame
 from impasto.realtime.live.cameras import open_live
 from impasto.realtime.live.controls import Controls
 from impasto.realtime.live.live_source import LiveSource
-from impasto.realtime.live.loop import NoWindow, Outputs, Painter, Readouts, Screen, run_live
+from impasto.realtime.live.loop import (
+    LiveStylizer,
+    NoWindow,
+    Outputs,
+    Readouts,
+    Screen,
+    run_live,
+)
 from impasto.realtime.live.microphone import Microphone
-from impasto.realtime.live.rate_control import Pace
+from impasto.realtime.live.rate_control import AdaptiveScale
 from impasto.realtime.live.recorder import Recorder
 from impasto.realtime.live.snapshots import Snapshots
 from impasto.realtime.live.stream_out import StreamOut
@@ -22,17 +29,17 @@ from impasto.realtime.live.virtual_camera import VirtualCamera
 from impasto.realtime.pixels import fitted_size
 from impasto.realtime.threads import ClosableSink, DroppingSink
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a live session is to be; the defaults are those of `impasto live`."""
+class SessionConfig:
+    """Settings of a live session that do not change while it runs."""
 
-    styles: Sequence[str]  # to go through; the first one to begin with
+    styles: Sequence[str]  # to step through, from the first
     camera: str = "0"
-    capture: tuple[int, int] | None = None  # height and width asked of the camera
-    size: int | tuple[int, int] | None = None  # to paint at, whatever it costs
+    capture: tuple[int, int] | None = None  # height and width requested from the camera
+    size: int | tuple[int, int] | None = None  # to stylize at, whatever it costs
     fps: Fraction = Fraction(30)
     loop: bool = False
     window: bool = True
@@ -48,89 +55,85 @@ class Wanted:
     precision: str = "auto"
 
 
-def preview(wanted: Wanted, controls: Controls, say: Say) -> Readouts:
-    """Run it until the user quits, the source ends, or its time is over.
+def run_session(config: SessionConfig, controls: Controls, log: Log) -> Readouts:
+    """Run a live session until the user quits, the source ends, or its time is over.
 
-    say: gets a line for each thing a user should know, from whatever thread; the window shows it,
-    too. Raises SourceError, SinkError, WeightsError and EngineError.
+    log: gets a line for each thing a user should know, from any thread; the window shows it too.
+    Raises SourceError, SinkError, WeightsError and EngineError.
     """
     with ExitStack() as opened:
-        screen = _screen(wanted, opened)
-        tell = _teller(say, screen)
+        screen, log = _open_screen(config, log, opened)
         source = opened.enter_context(
             open_live(
-                wanted.camera,
-                size=wanted.capture,
-                frame_rate=wanted.fps,
-                loop=wanted.loop,
-                say=tell,
+                config.camera,
+                size=config.capture,
+                frame_rate=config.fps,
+                loop=config.loop,
+                log=log,
             )
         )
-        outputs = _outputs(wanted, source, tell, opened)
-        paint = Painter(
-            wanted.styles,
+        outputs = _open_outputs(config, source, log, opened)
+        stylize = LiveStylizer(
+            config.styles,
             controls,
-            Pace(float(wanted.fps)),
-            size=None if wanted.size is None else fitted_size(*source.size, wanted.size),
-            engine=wanted.engine,
-            device=wanted.device,
-            precision=wanted.precision,
-            say=tell,
+            AdaptiveScale(float(config.fps)),
+            size=None if config.size is None else fitted_size(*source.size, config.size),
+            engine=config.engine,
+            device=config.device,
+            precision=config.precision,
+            log=log,
         )
         return run_live(
-            source, screen, paint, fps=float(wanted.fps), outputs=outputs, seconds=wanted.seconds
+            source, screen, stylize, fps=float(config.fps), outputs=outputs, seconds=config.seconds
         )
 
 
-def _screen(wanted: Wanted, opened: ExitStack) -> Screen:
-    if not wanted.window:
-        return NoWindow()
-    from impasto.realtime.live.window import Window
+def _open_screen(config: SessionConfig, log: Log, opened: ExitStack) -> tuple[Screen, Log]:
+    """The screen, and a log that shows its lines there too: there may be no terminal to see."""
+    if not config.window:
+        return NoWindow(), log
+    from impasto.realtime.live.window import PreviewWindow
 
-    return opened.enter_context(Window("Impasto", styles=wanted.styles))
+    window = opened.enter_context(PreviewWindow("Impasto", styles=config.styles))
 
+    def log_and_show(line: str) -> None:
+        log(line)
+        window.show_message(line)
 
-def _teller(say: Say, screen: Screen) -> Say:
-    """To the terminal, and into the window where there is one: it may have no terminal."""
-    show: Say | None = getattr(screen, "tell", None)
-
-    def tell(line: str) -> None:
-        say(line)
-        if show is not None:
-            show(line)
-
-    return tell
+    return window, log_and_show
 
 
-def _outputs(wanted: Wanted, source: LiveSource, tell: Say, opened: ExitStack) -> Outputs:
-    """Each is opened here, so that what cannot work is told before anything is shown."""
-    rate = wanted.fps
+def _open_outputs(
+    config: SessionConfig, source: LiveSource, log: Log, opened: ExitStack
+) -> Outputs:
+    """Open every output at once, so that what cannot work is reported before the first frame."""
+    rate = config.fps
 
     def in_background(sink: ClosableSink[Frame], name: str) -> DroppingSink[Frame]:
-        return opened.enter_context(DroppingSink(sink, name, tell, depth=8, close_seconds=60.0))
+        return opened.enter_context(DroppingSink(sink, name, log, depth=8, close_seconds=60.0))
 
-    microphone = opened.enter_context(Microphone(say=tell)) if wanted.audio else None
+    microphone = opened.enter_context(Microphone(log=log)) if config.audio else None
     always = []
-    if wanted.stream is not None:
+    if config.stream is not None:
         stream = StreamOut(
-            wanted.stream, frame_rate=rate, microphone=microphone, epoch=source.epoch, say=tell
+            config.stream, frame_rate=rate, microphone=microphone, epoch=source.epoch, log=log
         )
         always.append(in_background(stream, stream.name))
-    if wanted.virtual_camera:
+    if config.virtual_camera:
         camera = VirtualCamera(size=source.size, frame_rate=rate)
         always.append(in_background(camera, "virtual camera"))
     recorder = Recorder(
-        wanted.record or Path(f"impasto-{datetime.now():%Y%m%d-%H%M%S}.mp4"),
+        config.record or Path(f"impasto-{datetime.now():%Y%m%d-%H%M%S}.mp4"),
         frame_rate=rate,
         microphone=microphone,
         epoch=source.epoch,
-        overwrite=wanted.overwrite,
-        say=tell,
+        overwrite=config.overwrite,
+        log=log,
     )
-    if not wanted.snapshots.is_dir():
-        raise SinkError(f"there is no folder {wanted.snapshots} for snapshots: make it first")
+    if not config.snapshots.is_dir():
+        raise SinkError(f"there is no folder {config.snapshots} for snapshots: create it first")
     return Outputs(
         always,
         recorder=in_background(recorder, "recording"),
-        snapshots=in_background(Snapshots(wanted.snapshots, say=tell), "snapshot"),
+        snapshots=in_background(Snapshots(config.snapshots, log=log), "snapshot"),
     )

@@ -1,4 +1,4 @@
-"""Single live frames as pictures in a folder."""
+"""Saves single live frames as PNG files."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -12,26 +12,26 @@ from impasto.realtime.frame import Frame
 
 
 class Snapshots:
-    """Saves each frame it is given as a picture; in `DroppingSink`, beside the window."""
+    """Saves each frame written to it as a PNG file in `folder`; `log` gets its path."""
 
     def __init__(
-        self, folder: str | Path, *, say: Callable[[str], None] = lambda line: None
+        self, folder: str | Path, *, log: Callable[[str], None] = lambda line: None
     ) -> None:
         self._folder = Path(folder)
-        self._say = say
+        self._log = log
 
     def write(self, frame: Frame) -> None:
-        """Save one picture. SinkError where that fails."""
-        self._say(f"saved {save_snapshot(frame.image, self._folder)}")
+        """Save one picture. Raises SinkError if that fails."""
+        self._log(f"saved {save_snapshot(frame.image, self._folder)}")
 
     def close(self) -> None:
-        """Nothing to complete."""
+        """Do nothing: every file is complete."""
 
 
 def save_snapshot(image: np.ndarray, folder: str | Path) -> Path:
-    """Save a picture (H, W, 3) as PNG, named by the time; no file is ever overwritten.
+    """Save an image, (H, W, 3) uint8 RGB, as PNG, named by the time; never overwrites a file.
 
-    Returns its path. Raises SinkError where the folder cannot be written.
+    Returns its path. Raises SinkError if the folder cannot be written.
     """
     stem = f"impasto-{datetime.now():%Y%m%d-%H%M%S}"
     names = (f"{stem}.png" if n == 1 else f"{stem}-{n}.png" for n in count(1))

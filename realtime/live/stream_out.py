@@ -1,4 +1,4 @@
-"""Live frames, and sound, to a network address."""
+"""Streams live frames and the microphone's audio to a network address."""
 
 import time
 from collections.abc import Callable
@@ -15,41 +15,41 @@ from av.video.frame import PictureType
 
 from impasto.models.errors import SinkError
 from impasto.realtime.frame import Frame
-from impasto.realtime.live.audio_track import Sound
+from impasto.realtime.live.audio_track import AudioTrack
 from impasto.realtime.live.backoff import Backoff
 from impasto.realtime.live.microphone import Microphone
 from impasto.realtime.pixels import even_sized, to_video_frame
 
-# FFmpeg's format by the scheme of an address.
+# FFmpeg's format by URL scheme.
 _STREAM_FORMATS = {"udp": "mpegts", "srt": "mpegts", "tcp": "mpegts"} | dict.fromkeys(
     ("rtmp", "rtmps"), "flv"
 )
-_KEY_FRAME_SECONDS = 2  # how long a viewer who joins waits for a picture, at most
+_KEY_FRAME_SECONDS = 2  # the longest a viewer who joins waits for a picture
 _LIVE = {
     "preset": "ultrafast",
     "tune": "zerolatency",
     "bf": "0",
-    "g": "100000",  # key frames come by time instead: with what is dropped, the rate changes
+    "g": "100000",  # key frames are set by time instead, as the rate varies with dropped frames
     "forced-idr": "1",
 }
 _BITS_PER_PIXEL = 0.15  # brush strokes are hard to code: 4 Mbit/s for 1280x720 at 30 fps
-_SOUND_SECONDS = 0.5  # that pictures wait for the sound to them, at most
-_QUEUED_PACKETS = 4  # between encoder and network; where it is full, the encoder waits
-_PATIENCE_SECONDS = 5  # with a receiver that does not answer
+_AUDIO_WAIT_SECONDS = 0.5  # that pictures wait for their audio, at most
+_QUEUED_PACKETS = 4  # between encoder and network; if full, the encoder waits
+_TIMEOUT_SECONDS = 5  # of a receiver that does not answer
 _PAUSES = (1, 2, 4, 8, 16, 30)  # seconds between attempts to reach a receiver again
 
 
 class StreamOut:
-    """Sends frames as H.264 to an address, with little delay; with a microphone's sound as AAC.
+    """Streams frames as H.264 with low latency, and a microphone's audio as AAC.
 
-    url: udp://, tcp:// or srt:// (as MPEG-TS), rtmp:// or rtmps:// (as FLV). The receiver's own
-    parameters go into it as FFmpeg has them: "srt://host:9000?latency=50000".
-    bitrate: bits a second; None: by size and rate. Odd sizes lose a row or a column, and a frame of
-    another size begins the stream anew.
-    microphone, epoch: as for `Recorder`. With sound, pictures wait for it, up to half a second.
-    A receiver that is not there, or no longer, is tried again, at growing pauses of up to 30 s;
-    frames until then go nowhere. `say` gets a line for each attempt.
-    Raises SinkError at once for an address that FFmpeg here cannot send to.
+    url: udp://, tcp:// or srt:// (as MPEG-TS), rtmp:// or rtmps:// (as FLV), with the parameters
+    of FFmpeg's protocol: "srt://host:9000?latency=50000".
+    bitrate: bits per second; None: by size and rate. Odd sizes lose a row or a column; a frame of
+    another size begins a new stream.
+    microphone, epoch: as for `Recorder`. Pictures then wait for their audio, up to half a second.
+    A receiver that cannot be reached is tried again after growing pauses of up to 30 s; frames
+    until then are discarded. `log` gets a line for each attempt.
+    Raises SinkError at once for an address that this FFmpeg cannot send to.
     """
 
     def __init__(
@@ -60,31 +60,31 @@ class StreamOut:
         bitrate: int | None = None,
         microphone: Microphone | None = None,
         epoch: float = 0.0,
-        say: Callable[[str], None] = lambda line: None,
+        log: Callable[[str], None] = lambda line: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
-        self._scheme = _sendable(url)
-        # To be shown: what follows the host is the key to somebody's channel.
+        self._scheme = _checked_scheme(url)
+        # For messages: the path may hold the key of a channel.
         self.name = f"{self._scheme}://{urlsplit(url).netloc.rpartition('@')[2]}"
         self._rate = frame_rate or Fraction(30)
         self._bitrate = bitrate
         self._microphone = microphone
         self._epoch = epoch
-        self._sound: Sound | None = None
-        self._say = say
+        self._audio: AudioTrack | None = None
+        self._log = log
         self._clock = clock
         self._container: Any = None
         self._stream: Any = None
         self._size = (0, 0)
-        self._zero: Fraction | None = None  # the first frame's time, for all attempts
+        self._first: Fraction | None = None  # time of the first frame, for all attempts
         self._last_pts = -1
         self._key_frame_at = Fraction(0)
-        self._backoff = Backoff(_PAUSES, steady_seconds=_PATIENCE_SECONDS, clock=clock)
+        self._backoff = Backoff(_PAUSES, steady_seconds=_TIMEOUT_SECONDS, clock=clock)
         self._retry_at = -inf  # by the clock
 
     def write(self, frame: Frame) -> None:
-        """Send one frame, or none while there is no receiver."""
+        """Send one frame, or discard it while there is no receiver."""
         if self._container is None and self._clock() < self._retry_at:
             return
         image = even_sized(frame.image)
@@ -95,20 +95,20 @@ class StreamOut:
                 self._open(image, frame)
             self._send(image, frame)
         except (av.FFmpegError, OSError) as error:
-            self._lose(error)
+            self._disconnect(error)
 
     def close(self) -> None:
         """End the stream. A second call does nothing."""
         container, self._container = self._container, None
         if container is None:
             return
-        sound_ends = self._sound.finish if self._sound else lambda: None
+        end_audio = self._audio.finish if self._audio else lambda: None
         for end in (
             lambda: container.mux(self._stream.encode(None)),
-            sound_ends,
+            end_audio,
             container.close,
         ):
-            with suppress(av.FFmpegError, OSError):  # the receiver may be gone
+            with suppress(av.FFmpegError, OSError):  # the connection may be lost
                 end()
 
     def __enter__(self) -> Self:
@@ -121,17 +121,17 @@ class StreamOut:
         height, width = image.shape[:2]
         bitrate = self._bitrate or round(_BITS_PER_PIXEL * height * width * self._rate)
         form = _STREAM_FORMATS[self._scheme]
-        # PyAV connects with Python's lock held, which would stop the window until the receiver
-        # answers. FFmpeg's fifo connects and sends in a thread of its own.
+        # PyAV connects while holding the GIL, which would freeze the window until the receiver
+        # answers. FFmpeg's fifo muxer connects and sends in a thread of its own.
         container: Any = av.open(
-            _packeted(self._url) if self._scheme == "udp" else self._url,
+            _with_packet_size(self._url) if self._scheme == "udp" else self._url,
             "w",
             format="fifo",
             container_options={
                 "fifo_format": form,
                 "queue_size": str(_QUEUED_PACKETS),
-                "format_opts": f"flush_packets=1:rw_timeout={_PATIENCE_SECONDS * 10**6}",
-                "max_interleave_delta": str(round(_SOUND_SECONDS * 10**6)),
+                "format_opts": f"flush_packets=1:rw_timeout={_TIMEOUT_SECONDS * 10**6}",
+                "max_interleave_delta": str(round(_AUDIO_WAIT_SECONDS * 10**6)),
             },
         )
         limits = {"maxrate": str(bitrate), "bufsize": str(bitrate)}
@@ -140,25 +140,25 @@ class StreamOut:
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base = frame.time_base
         context.bit_rate = bitrate
-        if form == "flv":  # which has the encoder's settings once, in front
+        if form == "flv":  # it stores the encoder's parameters once, in the header
             context.flags |= Flags.global_header
         at = frame.pts * frame.time_base
-        if self._zero is None:
-            self._zero = at
+        if self._first is None:
+            self._first = at
         if self._microphone is not None:
-            zero = self._epoch + float(self._zero)
-            self._sound = Sound(self._microphone, zero, begin=at - self._zero)
-            self._sound.attach(container, stream, Fraction(0), muxer=form)
+            epoch = self._epoch + float(self._first)
+            self._audio = AudioTrack(self._microphone, epoch, begin=at - self._first)
+            self._audio.attach(container, stream, Fraction(0), muxer=form)
         container.start_encoding()
         self._container, self._stream = container, stream
         self._backoff.connected()
         self._size, self._last_pts = (height, width), -1
-        self._say(f"streaming to {self.name}: {width}x{height}, {bitrate / 1e6:.1f} Mbit/s")
+        self._log(f"streaming to {self.name}: {width}x{height}, {bitrate / 1e6:.1f} Mbit/s")
 
     def _send(self, image: np.ndarray, frame: Frame) -> None:
         at = frame.pts * frame.time_base
-        assert self._zero is not None  # since the stream was opened
-        pts = round((at - self._zero) / frame.time_base)
+        assert self._first is not None  # set by `_open`
+        pts = round((at - self._first) / frame.time_base)
         if pts <= self._last_pts:
             return
         picture = to_video_frame(image, "yuv420p")
@@ -168,33 +168,33 @@ class StreamOut:
             self._key_frame_at = at
         self._last_pts = pts
         self._container.mux(self._stream.encode(picture))
-        if self._sound is not None:
-            self._sound.copy_until(pts * frame.time_base)
+        if self._audio is not None:
+            self._audio.copy_until(pts * frame.time_base)
 
-    def _lose(self, error: Exception) -> None:
+    def _disconnect(self, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error)
         self.close()
         pause = self._backoff.next_pause()
         self._retry_at = self._clock() + pause
-        self._say(f"{self.name} cannot be reached ({reason}): trying again in {pause} s")
+        self._log(f"{self.name} cannot be reached ({reason}): trying again in {pause} s")
 
 
-def _sendable(url: str) -> str:
-    """The scheme of an address; SinkError where nothing can be sent by it."""
+def _checked_scheme(url: str) -> str:
+    """The scheme of an address to stream to. Raises SinkError if it is not supported."""
     try:
         parts = urlsplit(url)
         known = parts.scheme in _STREAM_FORMATS and bool(parts.hostname)
-    except ValueError:  # brackets that do not close
+    except ValueError:  # an unclosed bracket
         known = False
     if not known:
         forms = ", ".join(f"{scheme}://HOST" for scheme in _STREAM_FORMATS)
-        raise SinkError(f"that is no address to stream to: expected one of {forms}")
+        raise SinkError(f"cannot stream to this address: expected one of {forms}")
     if parts.scheme == "srt":
         try:
-            av.open("srt://", format="mpegts").close()  # no port: fails where srt is known, too
+            av.open("srt://", format="mpegts").close()  # without a port this always fails
         except av.error.ProtocolNotFoundError:
             raise SinkError(
-                "srt:// needs an FFmpeg with libsrt, and PyAV's own has none: use udp:// or "
+                "srt:// needs an FFmpeg with libsrt, which PyAV's lacks: use udp:// or "
                 "rtmp://, or install PyAV from source (pip install av --no-binary av)"
             ) from None
         except av.FFmpegError:
@@ -202,8 +202,8 @@ def _sendable(url: str) -> str:
     return parts.scheme
 
 
-def _packeted(url: str) -> str:
-    """With as many whole MPEG-TS packets in each UDP packet as an Ethernet frame holds: 7."""
+def _with_packet_size(url: str) -> str:
+    """The address with 7 MPEG-TS packets in each UDP packet, what fits an Ethernet frame."""
     if "pkt_size=" in url:
         return url
     return f"{url}{'&' if '?' in url else '?'}pkt_size=1316"

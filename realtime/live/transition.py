@@ -1,4 +1,4 @@
-"""The network on its way from one style to another: weights mixed, not pictures."""
+"""Fades from one style to another by interpolating the weights of their networks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,14 +8,14 @@ from impasto.models.styles import load_network, mix, mixture_of
 if TYPE_CHECKING:
     from impasto.models.transform_net import TransformNet
 
-_STEP_SECONDS = 0.1  # between two mixtures: each costs the next frame new norm statistics
+_STEP_SECONDS = 0.1  # between two mixtures: each one needs new norm statistics
 
 
 class Transition:
-    """Goes to the style it is aimed at, over `seconds`. Times are seconds of any one clock.
+    """Interpolates from the present style to the one last aimed at, over `seconds`.
 
-    Mixtures of networks with a common parent are networks that paint something in between (deep
-    network interpolation, Wang et al. 2019): see docs/research/log.md.
+    Mixtures of networks with a common ancestor paint a mixture of their styles (deep network
+    interpolation, Wang et al. 2019). Times are seconds, all of one clock.
     """
 
     def __init__(self, *, seconds: float = 1.0) -> None:
@@ -28,7 +28,7 @@ class Transition:
         self._began = self._mixed = float("-inf")
 
     def aim(self, style: str, strength: float, now: float) -> None:
-        """Where to go from here on: as for `models.styles.load_style`. Raises WeightsError."""
+        """Begin a transition; arguments as of `models.styles.load_style`. Raises WeightsError."""
         if (style, strength) == self._aim:
             return
         to = mixture_of(style, strength=strength)
@@ -41,7 +41,7 @@ class Transition:
         self._began = float("-inf") if first else now
 
     def network(self, now: float) -> "TransformNet | None":
-        """What to paint with from now on; None: the same as before."""
+        """The network to stylize with from now on; None: the same as before."""
         if self._now == self._to:
             return None
         share = min(1.0, (now - self._began) / self._seconds)
@@ -55,7 +55,7 @@ class Transition:
 def _between(
     first: dict[Path, float], second: dict[Path, float], share: float
 ) -> dict[Path, float]:
-    """`first` moved towards `second` by `share` (0 to 1)."""
+    """The interpolation from mixture `first` to `second`, at `share` (0 to 1)."""
     mixture = {
         path: first.get(path, 0.0) * (1 - share) + second.get(path, 0.0) * share
         for path in {**first, **second}

@@ -1,4 +1,4 @@
-"""A camera that other programs can choose, showing our frames."""
+"""A virtual camera: live frames as a webcam for other programs."""
 
 import sys
 from fractions import Fraction
@@ -12,20 +12,20 @@ from impasto.realtime.pixels import even_sized
 
 _DRIVERS = {
     "linux": "load the driver: sudo modprobe v4l2loopback exclusive_caps=1 card_label=Impasto "
-    "(Debian and Ubuntu have it as v4l2loopback-dkms)",
+    "(package v4l2loopback-dkms on Debian and Ubuntu)",
     "darwin": "install OBS Studio 30 or newer and start its virtual camera once",
-    "win32": "install OBS Studio, whose virtual camera is used",
+    "win32": "install OBS Studio, which provides the virtual camera",
 }
 
 
 class VirtualCamera:
-    """Shows frames in a virtual camera, by pyvirtualcam.
+    """Sends frames to a virtual camera through pyvirtualcam.
 
-    size: (height, width): opens it at once, so that what is missing is told before anything else
-    begins; None opens it for the first frame. Frames of another size open it anew, and odd sizes
-    lose a row or a column. frame_rate: told to the programs that look; frames are shown when they
+    size: (height, width) to open it with at once, so that a missing driver is reported before
+    anything else begins; None opens it for the first frame. Frames of another size reopen it; odd
+    sizes lose a row or a column. frame_rate: declared to other programs; frames are shown as they
     come. device: one of several, such as "/dev/video9"; None: the first.
-    Raises SinkError where the package or the driver is missing.
+    Raises SinkError if the package or the driver is missing.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class VirtualCamera:
             self._open((height - height % 2, width - width % 2))
 
     def write(self, frame: Frame) -> None:
-        """Show one frame. SinkError where the camera is gone."""
+        """Show one frame. Raises SinkError if the camera has disappeared."""
         image = even_sized(frame.image)
         if self._camera is None or image.shape[:2] != self._size:
             self.close()
@@ -62,7 +62,7 @@ class VirtualCamera:
             raise SinkError(f"the virtual camera {self.device} failed: {error}") from error
 
     def close(self) -> None:
-        """Give the camera back. A second call does nothing."""
+        """Release the camera. A second call does nothing."""
         if self._camera is not None:
             self._camera.close()
             self._camera = None
@@ -80,8 +80,8 @@ class VirtualCamera:
                 width=width, height=height, fps=self._rate, device=self.device
             )
         except (RuntimeError, OSError) as error:
-            todo = _DRIVERS.get(sys.platform, "install a virtual camera driver")
-            said = " ".join(str(error).split()).rstrip(".")
-            raise SinkError(f"no virtual camera ({said}): {todo}") from error
+            advice = _DRIVERS.get(sys.platform, "install a virtual camera driver")
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise SinkError(f"no virtual camera ({reason}): {advice}") from error
         self._size = (height, width)
         self.device = self._camera.device

@@ -10,8 +10,8 @@ from typing import Any
 
 from impasto.realtime.live.cameras import open_live
 from impasto.realtime.live.controls import Controls
-from impasto.realtime.live.loop import NoWindow, Painter, Readouts, run_live
-from impasto.realtime.live.rate_control import Pace
+from impasto.realtime.live.loop import LiveStylizer, NoWindow, Readouts, run_live
+from impasto.realtime.live.rate_control import AdaptiveScale
 from impasto.realtime.measure.bench import machine
 from impasto.realtime.memory import memory_mb
 
@@ -49,35 +49,35 @@ def bench_live(
     system does not tell. Raises WeightsError and EngineError.
     """
     screen = _Scale()
-    paint = Painter([style], Controls(readouts=False), Pace(fps), device=device)
+    stylize = LiveStylizer([style], Controls(readouts=False), AdaptiveScale(fps), device=device)
     with open_live("test", size=size, frame_rate=Fraction(fps)) as source:
-        readouts = run_live(source, screen, paint, fps=fps, seconds=seconds)
-    assert paint.engine is not None
+        readouts = run_live(source, screen, stylize, fps=fps, seconds=seconds)
+    assert stylize.engine is not None
     return {
         "width": size[1],
         "height": size[0],
         "target_fps": fps,
         "seconds": seconds,
-        "engine": paint.engine.name,
-        "precision": paint.engine.precision,
+        "engine": stylize.engine.name,
+        "precision": stylize.engine.precision,
         **shown(readouts, fps),
         "cpu_seconds": round(process_time() - screen.cpu_began, 1),
         "rss_mb": {
             "start": screen.rss_mb[len(screen.rss_mb) // 10],
             "end": screen.rss_mb[-1],
         },
-        "machine": machine(paint.engine.device),
+        "machine": machine(stylize.engine.device),
     }
 
 
 def shown(readouts: Readouts, fps: int) -> dict[str, Any]:
     """What the read-outs say of the whole time, or its last ten minutes."""
-    whole, scales = readouts.whole, list(readouts.scales)
+    overall, scales = readouts.overall, list(readouts.scales)
     return {
-        "shown_fps": round(whole.fps, 2),
+        "shown_fps": round(overall.fps, 2),
         "dropped": readouts.dropped,
         "delay_ms": {
-            name: round(whole.delay_ms(share), 1)
+            name: round(overall.delay_ms(share), 1)
             for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))
         },
         "working_scale": {

@@ -288,19 +288,21 @@ def watching(job: Job, preview: bool) -> Iterator[Watcher | None]:
         yield None
         return
     from impasto.realtime.live.controls import Controls
-    from impasto.realtime.live.window import Window
+    from impasto.realtime.live.window import PreviewWindow
 
     original = read_content(job.content, job.size)
     controls = Controls(mirror=False)
-    with Window("Impasto") as window:
+    with PreviewWindow("Impasto") as window:
 
         def watch(picture: np.ndarray, progress: Progress) -> bool:
+            nonlocal controls
             lines = [
                 f"step {progress.step} of {progress.steps}",
                 f"content {progress.content:.3f}  style {progress.style:.4f}",
             ]
             pictures = enlarged_for_words(original), enlarged_for_words(picture)
             window.show(*pictures, controls, style_name="", lines=lines)
+            controls = window.read_input(controls)
             return not controls.quit
 
         yield watch

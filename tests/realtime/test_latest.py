@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from impasto.realtime.threads import Detached, Latest
 
 PATIENCE = 20  # seconds; nothing here takes any
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 class Item:
@@ -30,13 +31,6 @@ class Blocking:
 
     def close(self) -> None:
         self.closed.set()
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) <= before
 
 
 @given(count=st.integers(0, 200), slow=st.sets(st.integers(0, 200)))

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from impasto.realtime.cpu import computing_threads, cores
 from impasto.realtime.threads import Background, Prefetch
 
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
 
 class Item:
     """Something a weak reference can watch."""
@@ -30,13 +32,6 @@ class Listed:
         if len(self.items) == self.fail_at:
             raise OSError("disk full")
         self.items.append(item)
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) <= before
 
 
 @given(count=st.integers(0, 40), depth=st.integers(1, 9))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from impasto.realtime.live.controls import KEYS, Controls, name_of, press, values
+from impasto.realtime.live.controls import KEYS, Controls, key_name, press, values
 
 STYLES = ("dawn", "noon", "dusk")
 LEFT, UP, RIGHT, DOWN = 65361, 65362, 65363, 65364  # X11 key symbols
@@ -15,7 +15,7 @@ def changed_by(*keys: int | str, styles: tuple[str, ...] = STYLES, **before: Any
     """The fields that these keys change, pressed one after another."""
     controls = Controls(**before)
     for key in keys:
-        press(ord(key) if isinstance(key, str) else key, controls, styles)
+        controls = press(ord(key) if isinstance(key, str) else key, controls, styles)
     old = asdict(Controls(**before))
     return {name: value for name, value in asdict(controls).items() if value != old[name]}
 
@@ -71,15 +71,15 @@ def test_four_steps_double_the_strokes() -> None:
 
 @pytest.mark.parametrize("codes", [(LEFT, UP, RIGHT, DOWN), (63234, 63232, 63235, 63233)])
 def test_arrows_have_other_codes_elsewhere(codes: tuple[int, ...]) -> None:
-    assert [name_of(code) for code in codes] == ["←", "↑", "→", "↓"]
+    assert [key_name(code) for code in codes] == ["←", "↑", "→", "↓"]
     windows = [virtual << 16 for virtual in (0x25, 0x26, 0x27, 0x28)]
-    assert [name_of(code) for code in windows] == ["←", "↑", "→", "↓"]
+    assert [key_name(code) for code in windows] == ["←", "↑", "→", "↓"]
 
 
 def test_letters_count_with_shift_and_with_number_lock() -> None:
-    assert name_of(ord("N")) == "n"
-    assert name_of(0x100000 | ord("n")) == "n"  # as GTK gives it
-    assert name_of(0x100000 | LEFT) == "←"
+    assert key_name(ord("N")) == "n"
+    assert key_name(0x100000 | ord("n")) == "n"  # as GTK gives it
+    assert key_name(0x100000 | LEFT) == "←"
 
 
 def test_without_styles_there_is_nothing_to_go_to() -> None:
@@ -92,14 +92,14 @@ def test_every_key_of_the_help_does_something() -> None:
     assert len(set(names)) == len(names)
     for name in names:
         code = codes.get(name) or ord(name)
-        assert name_of(code) == name
+        assert key_name(code) == name
         assert changed_by(code, strength=0.5), name
 
 
 def test_every_key_that_does_something_is_in_the_help() -> None:
     told = {name for key in KEYS for name in key.keys}
     for code in (*range(0x100), *range(0xFF00, 0x10000)):  # ASCII, and X11's other keys
-        assert name_of(code) in told or not changed_by(code, strength=0.5), code
+        assert key_name(code) in told or not changed_by(code, strength=0.5), code
 
 
 def test_values_are_words() -> None:

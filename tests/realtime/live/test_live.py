@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from time import monotonic
 
@@ -14,33 +15,34 @@ from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import Frame
 from impasto.realtime.live.cameras import open_live
 from impasto.realtime.live.controls import Controls
-from impasto.realtime.live.loop import NoWindow, Outputs, Painter, paint_newest, run_live
-from impasto.realtime.live.rate_control import SCALES, Pace
+from impasto.realtime.live.loop import LiveStylizer, NoWindow, Outputs, run_live, stylize_newest
+from impasto.realtime.live.rate_control import SCALES, AdaptiveScale
 from impasto.realtime.threads import DroppingSink
 from tests.pictures import make_pictures
 
 
-def painter(style_files, controls=None, pace=None, **given) -> Painter:
-    return Painter(style_files, controls or Controls(), pace or Pace(30), engine="torch", **given)
+def stylizer(style_files, controls=None, scale=None, **given) -> LiveStylizer:
+    scale = scale or AdaptiveScale(30)
+    return LiveStylizer(style_files, controls or Controls(), scale, engine="torch", **given)
 
 
 def frame(height=96, width=128, seed=0, pts=0) -> Frame:
     return Frame(make_pictures(1, height, width, seed=seed)[0], pts, Fraction(1, 1_000_000))
 
 
-def slow_down(pace: Pace) -> None:
+def slow_down(scale: AdaptiveScale) -> None:
     """As if every frame took a second."""
     now = monotonic()
     for tenths in range(100):
-        pace.tell(now + tenths / 10, 1.0)
-    assert pace.scale == SCALES[-1]
+        scale.update(now + tenths / 10, 1.0)
+    assert scale.value == SCALES[-1]
 
 
 class Until:
-    """A screen that does something to the controls when frame number so-and-so is shown."""
+    """A screen whose user changes the controls when frame number so-and-so is shown."""
 
     def __init__(self, **at) -> None:
-        self.acts = {int(number[1:]): act for number, act in at.items()}
+        self.changes = {int(number[1:]): changes for number, changes in at.items()}
         self.shown: list[np.ndarray] = []
         self.lines: list[list[str]] = []
 
@@ -48,84 +50,81 @@ class Until:
         assert original.shape == stylized.shape
         self.shown.append(stylized)
         self.lines.append(list(lines))
-        for number in [n for n in self.acts if n <= len(self.shown)]:
-            self.acts.pop(number)(controls)
+
+    def read_input(self, controls: Controls) -> Controls:
+        for number in [n for n in self.changes if n <= len(self.shown)]:
+            controls = replace(controls, **self.changes.pop(number))
+        return controls
 
 
-def quit_it(controls: Controls) -> None:
-    controls.quit = True
+QUIT = {"quit": True}
 
 
-def test_paintings_are_as_large_as_their_frames_whatever_the_scale(style_files):
-    controls, pace = Controls(), Pace(30)
-    paint = painter(style_files, controls, pace)
-    assert paint(frame()).image.shape == (96, 128, 3)
-    controls.stroke = 1.5
-    larger = paint(frame())
+def test_images_are_as_large_as_their_frames_whatever_the_scale(style_files):
+    scale = AdaptiveScale(30)
+    stylize = stylizer(style_files, scale=scale)
+    assert stylize(frame()).image.shape == (96, 128, 3)
+    stylize.controls = Controls(stroke=1.5)
+    larger = stylize(frame())
     assert larger.image.shape == (96, 128, 3) and larger.scale == pytest.approx(1 / 1.5, abs=0.01)
-    slow_down(pace)
-    smallest = paint(frame(50, 67))
+    slow_down(scale)
+    smallest = stylize(frame(50, 67))
     assert smallest.image.shape == (50, 67, 3)
 
 
 def test_a_pinned_size_is_kept(style_files):
-    pace = Pace(30)
-    paint = painter(style_files, pace=pace, size=(48, 64))
-    slow_down(pace)
-    assert paint(frame(128, 160)).scale == pytest.approx(64 / 128)  # no smaller than is worth it
-    assert painter(style_files, pace=pace, size=(80, 100))(frame(160, 200)).scale == 0.5
+    scale = AdaptiveScale(30)
+    slow_down(scale)
+    smallest = stylizer(style_files, scale=scale, size=(48, 64))(frame(128, 160))
+    assert smallest.scale == pytest.approx(64 / 128)  # no smaller than is useful
+    assert stylizer(style_files, scale=scale, size=(80, 100))(frame(160, 200)).scale == 0.5
 
 
-def test_the_painting_follows_the_controls(style_files):
-    controls = Controls()
-    paint = painter(style_files, controls)
-    plain = paint(frame()).image
-    controls.keep_color = True
-    kept = paint(frame()).image.astype(int) - frame().image
+def test_stylizing_follows_the_controls(style_files):
+    stylize = stylizer(style_files)
+    plain = stylize(frame()).image
+    stylize.controls = Controls(keep_color=True)
+    kept = stylize(frame()).image.astype(int) - frame().image
     assert np.abs(kept[..., 0] - kept[..., 2]).mean() < 3 < np.abs(plain.astype(int) - kept).mean()
-    controls.keep_color, controls.style = False, 1
-    seen = {paint(frame()).image.tobytes()}
+    stylize.controls = Controls(style=1)
+    seen = {stylize(frame()).image.tobytes()}
     ends = monotonic() + 60
     while len(seen) < 4:  # on its way to the other style, through several mixtures
         assert monotonic() < ends, "the style did not change"
-        seen.add(paint(frame()).image.tobytes())
+        seen.add(stylize(frame()).image.tobytes())
 
 
-def test_frozen_and_too_fast_frames_are_not_painted(style_files):
-    controls = Controls()
-    paint = painter(style_files, controls)
+def test_frozen_and_too_fast_frames_are_not_stylized(style_files):
+    stylize = stylizer(style_files)
     frames = [frame(pts=number * 10_000) for number in range(60)]  # 100 a second
-    assert 18 <= len(list(paint_newest(iter(frames), paint, 30.0))) <= 20
-    controls.frozen = True
-    assert list(paint_newest(iter(frames), paint, 30.0)) == []
+    assert 18 <= len(list(stylize_newest(iter(frames), stylize, 30.0))) <= 20
+    stylize.controls = Controls(frozen=True)
+    assert list(stylize_newest(iter(frames), stylize, 30.0)) == []
 
 
 def test_shows_counts_and_stops(style_files):
     before = threading.active_count()
-    screen = Until(n5=quit_it)
+    screen = Until(n5=QUIT)
     with open_live("test", size=(96, 128), frame_rate=Fraction(30)) as source:
-        readouts = run_live(source, screen, painter(style_files), fps=30.0)
+        readouts = run_live(source, screen, stylizer(style_files), fps=30.0)
     assert len(screen.shown) >= 5
-    assert 1 <= readouts.whole.count <= len(screen.shown)
-    assert readouts.whole.delay_ms(0.5) > 0
+    assert 1 <= readouts.overall.count <= len(screen.shown)
+    assert readouts.overall.delay_ms(0.5) > 0
     assert any("128x96" in line for line in screen.lines[0])
     assert threading.active_count() == before
 
 
 def test_a_file_ends_by_itself_and_time_runs_out(style_files, tmp_path):
     with open_live("lavfi:testsrc2=size=128x96:rate=30:duration=0.5") as source:
-        readouts = run_live(source, NoWindow(), painter(style_files), fps=30.0, seconds=0.2)
-    assert readouts.whole.count >= 1
+        readouts = run_live(source, NoWindow(), stylizer(style_files), fps=30.0, seconds=0.2)
+    assert readouts.overall.count >= 1
 
 
 def test_a_frozen_picture_can_be_left(style_files):
-    def freeze(controls):
-        controls.frozen = True
-
     before = threading.active_count()
-    screen = Until(n3=freeze, n9=quit_it)
+    screen = Until(n3={"frozen": True}, n9=QUIT)
     with open_live("test", size=(96, 128), frame_rate=Fraction(30)) as source:
-        run_live(source, screen, painter(style_files), fps=30.0)
+        run_live(source, screen, stylizer(style_files), fps=30.0)
     assert threading.active_count() == before
 
 
@@ -147,7 +146,7 @@ class Silent:
 
 def test_a_camera_that_has_fallen_silent_can_be_left(style_files):
     before = threading.active_count()
-    run_live(Silent(), Until(n3=quit_it), painter(style_files), fps=30.0)
+    run_live(Silent(), Until(n3=QUIT), stylizer(style_files), fps=30.0)
     assert threading.active_count() == before
 
 
@@ -164,7 +163,7 @@ class Broken:
 def test_an_error_of_the_source_arrives(style_files):
     before = threading.active_count()
     with pytest.raises(SourceError, match="the camera is gone"):
-        run_live(Broken(), Until(), painter(style_files), fps=30.0)
+        run_live(Broken(), Until(), stylizer(style_files), fps=30.0)
     assert threading.active_count() == before
 
 
@@ -186,24 +185,19 @@ class Kept:
 def test_outputs_get_what_the_controls_say(style_files):
     stream, recording, pictures = Kept(), Kept(), Kept()
 
-    def record(controls):
-        controls.recording = True
-
-    def pause_and_snap(controls):
-        controls.recording, controls.snapshot = False, True
-
     said: list[str] = []
     sinks = [
         DroppingSink(s, "sink", said.append, depth=1000) for s in (stream, recording, pictures)
     ]
     outputs = Outputs([sinks[0]], recorder=sinks[1], snapshots=sinks[2])
-    screen = Until(n3=record, n20=pause_and_snap, n40=quit_it)
+    record, pause = {"recording": True}, {"recording": False, "snapshot": True}
+    screen = Until(n3=record, n20=pause, n40=QUIT)
     with open_live("test", size=(96, 128), frame_rate=Fraction(30)) as source:
-        readouts = run_live(source, screen, painter(style_files), fps=30.0, outputs=outputs)
+        readouts = run_live(source, screen, stylizer(style_files), fps=30.0, outputs=outputs)
     for sink in sinks:
         sink.close()
     assert said == []
-    assert len(stream.frames) == readouts.whole.count > len(recording.frames) >= 1
+    assert len(stream.frames) == readouts.overall.count > len(recording.frames) >= 1
     assert recording.pauses == 1 and len(pictures.frames) == 1
     times = [f.pts for f in stream.frames]
     assert times == sorted(set(times))
@@ -236,7 +230,7 @@ def test_from_the_command_line_into_a_file(style_files, tmp_path, capsys):
         (["--camera", "7"], "camera"),
         (["--camera", "no/such/file.mp4"], "no/such/file.mp4"),
         (["--camera", "test", "--style", "great_vawe"], "great_wave"),
-        (["--camera", "test", "--stream", "gopher://x"], "address to stream to"),
+        (["--camera", "test", "--stream", "gopher://x"], "cannot stream to this address"),
         (["--camera", "test", "--record", "no/such/folder/out.mp4"], "no/such/folder"),
         (["--camera", "test", "--snapshots", "no/such"], "no folder"),
     ],

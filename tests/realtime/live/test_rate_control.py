@@ -1,65 +1,67 @@
-"""The rate is held by painting smaller; calmly, and no smaller than it takes."""
+"""The frame rate is held by stylizing at a smaller scale, steadily and no smaller than needed."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.realtime.live.rate_control import SCALES, Pace, Throttle
+from impasto.realtime.live.rate_control import SCALES, AdaptiveScale, Throttle
 from impasto.realtime.meter import Meter, quantile
 
 
-def drive(pace: Pace, seconds_at_full: float, *, start: float, duration: float) -> list[float]:
-    """Paint for `duration` seconds, a frame in 1/30 s or as long as it takes; the scales used."""
+def drive(
+    scale: AdaptiveScale, seconds_at_full: float, *, start: float, duration: float
+) -> list[float]:
+    """Stylize for `duration` seconds, a frame in 1/30 s or as long as it takes; the scales used."""
     now, scales = start, []
     while now < start + duration:
-        took = seconds_at_full * pace.scale**2
+        took = seconds_at_full * scale.value**2
         now += max(took, 1 / 30)
-        scales.append(pace.scale)
-        pace.tell(now, took)
+        scales.append(scale.value)
+        scale.update(now, took)
     return scales
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.001, 0.4))
 def test_settles_at_the_largest_scale_that_holds_the_rate(seconds_at_full):
-    pace = Pace(30)
-    drive(pace, seconds_at_full, start=0.0, duration=30)
-    steady = drive(pace, seconds_at_full, start=30.0, duration=30)
-    assert len(set(steady)) == 1  # it does not swing
-    scale = steady[0]
-    assert seconds_at_full * scale**2 <= 0.95 / 30 or scale == SCALES[-1]
-    larger = [s for s in SCALES if s > scale]
+    scale = AdaptiveScale(30)
+    drive(scale, seconds_at_full, start=0.0, duration=30)
+    steady = drive(scale, seconds_at_full, start=30.0, duration=30)
+    assert len(set(steady)) == 1  # it does not oscillate
+    settled = steady[0]
+    assert seconds_at_full * settled**2 <= 0.95 / 30 or settled == SCALES[-1]
+    larger = [s for s in SCALES if s > settled]
     # The next step up would have left less room than is wanted.
     assert not larger or seconds_at_full * larger[-1] ** 2 >= 0.8 / 30
 
 
 def test_goes_down_within_seconds_and_up_again_when_it_can():
-    pace = Pace(30)
-    slow = drive(pace, 0.1, start=0.0, duration=5)
+    scale = AdaptiveScale(30)
+    slow = drive(scale, 0.1, start=0.0, duration=5)
     assert slow[0] == 1.0 and slow[-1] == 0.5  # 0.1 s x 0.5^2 is 25 ms of the 33
-    fast = drive(pace, 0.01, start=5.0, duration=20)
+    fast = drive(scale, 0.01, start=5.0, duration=20)
     assert fast[0] == 0.5 and fast[-1] == 1.0
     assert fast == sorted(fast)
 
 
 def test_one_slow_frame_changes_nothing():
-    pace = Pace(30)
+    scale = AdaptiveScale(30)
     for number in range(60):
-        pace.tell(number / 30, 0.2 if number == 30 else 0.02)
-    assert pace.scale == 1.0
+        scale.update(number / 30, 0.2 if number == 30 else 0.02)
+    assert scale.value == 1.0
 
 
 def test_a_step_up_that_was_wrong_is_tried_again_later_and_later():
     """A machine that is slower at the larger scale than its area says."""
-    pace, now, climbed = Pace(30), 0.0, []
-    before = pace.scale
+    scale, now, climbed = AdaptiveScale(30), 0.0, []
+    before = scale.value
     while now < 120:
-        took = 0.02 if pace.scale <= 0.875 else 0.05
+        took = 0.02 if scale.value <= 0.875 else 0.05
         now += max(took, 1 / 30)
-        pace.tell(now, took)
-        if pace.scale > before:
+        scale.update(now, took)
+        if scale.value > before:
             climbed.append(now)
-        before = pace.scale
+        before = scale.value
     gaps = [after - before for before, after in zip(climbed, climbed[1:], strict=False)]
     assert len(climbed) >= 3
     assert all(later > 1.5 * sooner for sooner, later in zip(gaps, gaps[1:], strict=False))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,8 @@ import pytest
 
 from impasto.models.errors import SinkError
 from impasto.realtime.live.controls import KEYS, Controls, press
-from impasto.realtime.live.overlay import composed
-from impasto.realtime.live.window import Window
+from impasto.realtime.live.overlay import compose
+from impasto.realtime.live.window import PreviewWindow
 from tests.display import PATIENCE, SCREEN, Display, until
 
 ROOT = Path(__file__).parents[3]
@@ -58,7 +59,7 @@ class Viewer:
 
     def __init__(self, display: Display) -> None:
         self.display, self.now = display, 0.0
-        self.window = Window(TITLE, styles=STYLES, clock=lambda: self.now)
+        self.window = PreviewWindow(TITLE, styles=STYLES, clock=lambda: self.now)
         self.controls = Controls(mirror=False, readouts=False)
         self.original, self.stylized = ORIGINAL, STYLIZED
         self.style_name = ""
@@ -71,6 +72,7 @@ class Viewer:
             style_name=self.style_name,
             lines=["30.0 fps"],
         )
+        self.controls = self.window.read_input(self.controls)
 
     def screen(self) -> np.ndarray:
         """What the screen shows where the window is."""
@@ -107,16 +109,14 @@ def test_the_screen_shows_the_picture_and_what_is_drawn_over_it(viewer: Viewer) 
     viewer.stylized = noise(2)
     viewer.until_shown(viewer.stylized)
     viewer.controls = Controls(help=True, recording=True)
-    viewer.until_shown(composed(ORIGINAL, viewer.stylized, viewer.controls, lines=["30.0 fps"]))
+    viewer.until_shown(compose(ORIGINAL, viewer.stylized, viewer.controls, lines=["30.0 fps"]))
 
 
 @pytest.mark.parametrize("name", [name for key in KEYS for name in key.keys])
 def test_a_real_key_does_what_the_help_says(viewer: Viewer, name: str) -> None:
     symbol, code = SYMBOLS.get(name) or (name, ord(name))
-    viewer.controls.strength = 0.5
-    before = Controls(mirror=False, readouts=False, strength=0.5)
-    after = Controls(mirror=False, readouts=False, strength=0.5)
-    press(code, after, STYLES)
+    before = viewer.controls = Controls(mirror=False, readouts=False, strength=0.5)
+    after = press(code, before, STYLES)
     assert after != before
     viewer.press(symbol)
     until(lambda: viewer.controls != before, doing=viewer.look)
@@ -124,7 +124,7 @@ def test_a_real_key_does_what_the_help_says(viewer: Viewer, name: str) -> None:
 
 
 def test_the_bar_is_dragged_with_the_mouse(viewer: Viewer) -> None:
-    viewer.controls.compare = 0.5
+    viewer.controls = replace(viewer.controls, compare=0.5)
     viewer.look()
     viewer.mouse(WIDTH // 2, HEIGHT // 2)
     viewer.display.xdotool("mousedown", 1)
@@ -132,7 +132,7 @@ def test_the_bar_is_dragged_with_the_mouse(viewer: Viewer) -> None:
     until(lambda: viewer.controls.compare == pytest.approx(250 / (WIDTH - 1)), doing=viewer.look)
     viewer.display.xdotool("mouseup", 1)
     viewer.mouse(100, 100)  # with no button down, this moves nothing
-    viewer.until_shown(composed(ORIGINAL, STYLIZED, viewer.controls))
+    viewer.until_shown(compose(ORIGINAL, STYLIZED, viewer.controls))
     assert viewer.controls.compare == pytest.approx(250 / (WIDTH - 1))
     np.testing.assert_array_equal(viewer.screen()[:, :220], ORIGINAL[:, :220])
 
@@ -148,11 +148,11 @@ def test_the_mouse_does_nothing_where_nothing_is_compared(viewer: Viewer) -> Non
 def test_a_resized_window_has_the_picture_in_its_middle(viewer: Viewer) -> None:
     viewer.display.xdotool("search", "--name", TITLE, "windowsize", 500, 300)
     viewer.until_resized((300, 500))
-    viewer.until_shown(composed(ORIGINAL, STYLIZED, viewer.controls, size=(300, 500)))
+    viewer.until_shown(compose(ORIGINAL, STYLIZED, viewer.controls, size=(300, 500)))
     screen = viewer.screen()
     assert not screen[:, :50].any() and not screen[:, -50:].any()  # (500 - 300 * 4/3) / 2 = 50
     # The bar is where the mouse is in the picture, not in the window.
-    viewer.controls.compare = 0.9
+    viewer.controls = replace(viewer.controls, compare=0.9)
     viewer.mouse(250, 150)
     viewer.display.xdotool("click", 1)
     until(lambda: viewer.controls.compare == pytest.approx(0.5, abs=1 / 400), doing=viewer.look)
@@ -175,7 +175,7 @@ def test_full_screen_and_back(viewer: Viewer) -> None:
     until(lambda: viewer.controls.full_screen, doing=viewer.look)
     viewer.until_resized(SCREEN)
     # Without the last columns, since the pointer has nowhere else to be. They are black.
-    expected = composed(ORIGINAL, STYLIZED, viewer.controls, size=SCREEN)[:, :-32]
+    expected = compose(ORIGINAL, STYLIZED, viewer.controls, size=SCREEN)[:, :-32]
     until(lambda: np.array_equal(viewer.screen()[:, :-32], expected), doing=viewer.look)
     viewer.press("Escape")
     viewer.until_resized(SIZE)
@@ -189,7 +189,7 @@ def test_the_close_button_quits_and_the_window_stays_closed(viewer: Viewer) -> N
     left, top, width, _ = cv2.getWindowImageRect(TITLE)
     viewer.display.xdotool("mousemove", left + width - 8, top - 10, "click", 1)
     until(lambda: viewer.controls.quit, doing=viewer.look)
-    viewer.controls.quit = False
+    viewer.controls = replace(viewer.controls, quit=False)
     viewer.look()
     assert viewer.controls.quit
     until(lambda: not viewer.display.xdotool("search", "--onlyvisible", "--name", TITLE))
@@ -199,7 +199,7 @@ def test_a_new_style_is_named_for_a_moment(viewer: Viewer) -> None:
     viewer.style_name, viewer.now = "Udnie", 100.0
     viewer.look()
     viewer.now += 0.5
-    viewer.until_shown(composed(ORIGINAL, STYLIZED, viewer.controls, caption="Udnie"))
+    viewer.until_shown(compose(ORIGINAL, STYLIZED, viewer.controls, caption="Udnie"))
     viewer.now += 5
     viewer.until_shown(STYLIZED)
 
@@ -210,11 +210,11 @@ def test_a_changed_value_is_told_for_a_moment(viewer: Viewer) -> None:
     until(lambda: viewer.controls.strength == 0.9, doing=viewer.look)
     viewer.look()
     viewer.now += 0.5
-    viewer.until_shown(composed(ORIGINAL, STYLIZED, viewer.controls, caption="strength 90%"))
+    viewer.until_shown(compose(ORIGINAL, STYLIZED, viewer.controls, caption="strength 90%"))
     viewer.now += 5
-    viewer.window.tell("saved")
+    viewer.window.show_message("saved")
     viewer.now += 0.5
-    viewer.until_shown(composed(ORIGINAL, STYLIZED, viewer.controls, caption="saved"))
+    viewer.until_shown(compose(ORIGINAL, STYLIZED, viewer.controls, caption="saved"))
 
 
 def test_closing_twice_does_nothing(viewer: Viewer) -> None:
@@ -228,9 +228,10 @@ def run_with(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """A process that shows a picture once."""
     code = (
         "import numpy as np; from impasto.realtime.live.controls import Controls;"
-        "from impasto.realtime.live.window import Window;"
-        "image = np.zeros((90, 160, 3), np.uint8); window = Window('x');"
-        "window.show(image, image, Controls(), style_name='dawn'); window.close(); print('shown')"
+        "from impasto.realtime.live.window import PreviewWindow;"
+        "image = np.zeros((90, 160, 3), np.uint8); window = PreviewWindow('x');"
+        "window.show(image, image, Controls(), style_name='dawn');"
+        "window.read_input(Controls()); window.close(); print('shown')"
     )
     hidden = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "QT_QPA_FONTDIR")
     env = {**{k: v for k, v in os.environ.items() if k not in hidden}, **env}
@@ -262,4 +263,4 @@ def test_without_a_display_it_says_what_to_do(env: dict[str, str]) -> None:
 def test_opencv_without_windows_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "currentUIFramework", lambda: "")
     with pytest.raises(SinkError, match="install opencv-python in its place, or use --no-window"):
-        Window(TITLE)
+        PreviewWindow(TITLE)
