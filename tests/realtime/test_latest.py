@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.realtime.threads import Detached, Latest
@@ -33,6 +33,7 @@ class Blocking:
         self.closed.set()
 
 
+@settings(deadline=None)  # threads wait for each other, longer on a busy machine
 @given(count=st.integers(0, 200), slow=st.sets(st.integers(0, 200)))
 def test_what_is_got_is_in_order_and_the_last_arrives(count: int, slow: set[int]) -> None:
     got, go_on = [], threading.Event()
@@ -140,6 +141,7 @@ def test_only_what_is_in_hand_is_kept_alive() -> None:
     assert len(alive) == 0
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 30))
 def test_detached_hands_over_every_item(count: int) -> None:
     reader: Detached[int] = Detached(lambda _: iter(range(count)))

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.realtime.cpu import computing_threads, cores
@@ -34,6 +34,7 @@ class Listed:
         self.items.append(item)
 
 
+@settings(deadline=None)  # threads wait for each other, longer on a busy machine
 @given(count=st.integers(0, 40), depth=st.integers(1, 9))
 def test_every_item_arrives_once_and_in_order(count: int, depth: int) -> None:
     sink = Listed()

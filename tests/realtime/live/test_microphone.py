@@ -133,7 +133,9 @@ def test_a_new_stream_has_no_silence_before_it(receiver: Receiver) -> None:
     samples, rate, zero = decoded_audio(data, "mpegts")
     data.seek(0)
     _, times = decoded(data, "mpegts")
-    assert len(samples) / rate < 1 and abs(zero - times[0]) < 0.1
+    # The silence would be a minute. The audio goes on until the stream is closed, which takes
+    # seconds on a busy machine.
+    assert len(samples) / rate < 30 and abs(zero - times[0]) < 0.1
 
 
 def test_a_file_that_cannot_hold_audio(tmp_path: Path) -> None:
