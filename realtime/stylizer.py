@@ -78,13 +78,13 @@ class Stylizer:
     ) -> None:
         self.engine, self.keep_color, self.steadiness = engine, keep_color, steadiness
         self.has_running_statistics = is_video and engine.has_running_statistics
-        self._hold: hold.Hold | None = None
+        self._hold: hold.PixelHold | None = None
         self._blend: blend.StillBlend | blend.FlowBlend | None = None
         if steadiness == "hold":  # OpenCV loads for nothing else here
             from impasto.realtime.temporal.blend import StillBlend
-            from impasto.realtime.temporal.hold import Hold
+            from impasto.realtime.temporal.hold import PixelHold
 
-            self._hold, self._blend = Hold(), StillBlend()
+            self._hold, self._blend = PixelHold(), StillBlend()
         elif steadiness != "off":
             self._blend = _flow_blend(steadiness, engine.device)
         has_state = self.has_running_statistics or steadiness != "off"

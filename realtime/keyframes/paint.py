@@ -25,7 +25,7 @@ from impasto.realtime.keyframes.selection import Keyframe, Shots
 from impasto.realtime.keyframes.tracking import SIDE, Track
 from impasto.realtime.memory import keep_freed_memory
 from impasto.realtime.pixels import as_picture, as_tensor
-from impasto.realtime.temporal.flow import enlarged, fetch, reduced
+from impasto.realtime.temporal.flow import downscale, resize_flow, warp
 
 # Of agreeing with the last keyframe of the shot (`Previous`), against the other losses.
 AGREEMENT_WEIGHT = 2500.0
@@ -136,7 +136,7 @@ def paint_keyframes(
             track = last = None
             origin = ""
         if track is not None:
-            track.follow(reduced(frame.image, SIDE))
+            track.follow(downscale(frame.image, SIDE))
         keyframe = wanted.pop(frame.pts, None)
         if keyframe is not None:
             origin = _digest(recipe, origin, frame.image)
@@ -156,7 +156,7 @@ def paint_keyframes(
                     "settings": asdict(settings),
                 }
                 folder.keep(keyframe, image, note)
-            last, track = image, Track(reduced(frame.image, SIDE))
+            last, track = image, Track(downscale(frame.image, SIDE))
             seconds = perf_counter() - began
             yield Painted(keyframe, folder.picture(keyframe), seconds, found is not None)
         if not wanted:
@@ -187,7 +187,7 @@ def _carried(content: Tensor, last: np.ndarray, track: Track) -> tuple[Tensor, P
     """What a painting begins with, and agrees with: the last one, as `track` has moved it."""
     flow, trust = track.registered()
     size = last.shape[:2]
-    warped = as_tensor(fetch(last, enlarged(flow, size), cv2.INTER_CUBIC))
+    warped = as_tensor(warp(last, resize_flow(flow, size), cv2.INTER_CUBIC))
     mask = torch.from_numpy(cv2.resize(trust, size[::-1]))[None, None]
     start = mask * warped + (1 - mask) * content
     return start, Previous(warped, mask, AGREEMENT_WEIGHT)

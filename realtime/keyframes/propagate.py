@@ -21,7 +21,7 @@ from impasto.realtime.frame import Frame
 from impasto.realtime.keyframes.color_transfer import UNCHANGED, Recoloring, recoloring
 from impasto.realtime.keyframes.tracking import SIDE, Track
 from impasto.realtime.pipeline import Stylize, batched
-from impasto.realtime.temporal.flow import enlarged, fetch, reduced
+from impasto.realtime.temporal.flow import downscale, resize_flow, warp
 
 _SOFT = 1.0  # px: how soft the masks of trust are, at the size of the flow
 _FINE = 1.0  # px: what is finer is what moving a painting, and averaging two, loses
@@ -95,7 +95,7 @@ class Carry:
         ours, theirs = tee(chain.from_iterable(batches))
         held: list[_Held] = []
         for frame, filled in zip(ours, self._fill(batched(theirs, 1)), strict=True):
-            small = reduced(frame.image, SIDE)
+            small = downscale(frame.image, SIDE)
             if frame.pts in self._cuts or (held and held[-1].small.shape != small.shape):
                 yield from self._release(held)
                 self._key = self._track = None
@@ -161,7 +161,7 @@ class Source:
 
 def _fetched(key: _Key, path: _Path, nearness: float) -> Source:
     height, width = key.image.shape[:2]
-    large = enlarged(path.to_key, (height, width))
+    large = resize_flow(path.to_key, (height, width))
 
     def soft(mask: np.ndarray) -> np.ndarray:
         return cv2.resize(cv2.GaussianBlur(mask, (0, 0), _SOFT), (width, height))
@@ -169,8 +169,8 @@ def _fetched(key: _Key, path: _Path, nearness: float) -> Source:
     # Lanczos: bilinear, and bicubic less so, soften what they move by parts of a pixel. In The
     # Starry Night bicubic lost 3 to 4 % more of the style.
     return Source(
-        fetch(key.image, large, cv2.INTER_LANCZOS4),
-        fetch(key.energy, large),
+        warp(key.image, large, cv2.INTER_LANCZOS4),
+        warp(key.energy, large),
         soft(np.maximum(path.trust, _WEAK * path.fitting)),
         soft(np.maximum(path.trust, path.fitting)),
         nearness,

@@ -21,7 +21,7 @@ from impasto.realtime.frame import Frame
 from impasto.realtime.keyframes.tracking import SIDE, Track
 from impasto.realtime.pipeline import Stylize, batched
 from impasto.realtime.pixels import as_picture, as_tensor
-from impasto.realtime.temporal.flow import enlarged, fetch, reduced
+from impasto.realtime.temporal.flow import downscale, resize_flow, warp
 
 STEPS = 4
 
@@ -47,7 +47,7 @@ def retouched(
         ours, theirs = tee(chain.from_iterable(batches))
         last: Added | None = None
         for original, carried in zip(ours, carrying(batched(theirs, 1)), strict=True):
-            small, begun = reduced(original.image, SIDE), as_tensor(carried.image)
+            small, begun = downscale(original.image, SIDE), as_tensor(carried.image)
             start = begun
             if last is not None and last.change.shape == carried.image.shape:
                 start = (begun + _tensor(last.moved_to(small))).clamp(0, 1)
@@ -75,7 +75,7 @@ class Added:
         track.follow(small)
         trust = cv2.resize(track.trust, (width, height))
         # Lanczos: bilinear loses 2 % of the style from frame to frame.
-        moved = fetch(self.change, enlarged(track.to_key, (height, width)), cv2.INTER_LANCZOS4)
+        moved = warp(self.change, resize_flow(track.to_key, (height, width)), cv2.INTER_LANCZOS4)
         return moved * trust[..., None]
 
 

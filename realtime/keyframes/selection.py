@@ -16,7 +16,7 @@ import av
 from impasto.models.errors import SourceError
 from impasto.realtime.files.containers import open_media, video_stream
 from impasto.realtime.frame import Frame
-from impasto.realtime.keyframes.tracking import Track, reduced
+from impasto.realtime.keyframes.tracking import Track, downscale
 from impasto.realtime.temporal.cuts import CutDetector
 
 Reason = Literal["begins", "cut", "view", "every", "at", "intra", "memory"]
@@ -146,7 +146,7 @@ class _Chooser:
         if number - self._last_number >= rule.most_apart:
             return "memory"
         if self._by_view and self._track is not None:
-            self._track.follow(reduced(frame.image, _SIDE))
+            self._track.follow(downscale(frame.image, _SIDE))
             changed = self._track.trust.mean() < _STILL_SEEN
             if changed and time - self._last_time >= _LEAST_SECONDS:
                 return "view"
@@ -158,7 +158,7 @@ class _Chooser:
         if self._rule.every is not None:
             self._next_time = time + self._rule.every
         if self._by_view:
-            self._track = Track(reduced(frame.image, _SIDE))
+            self._track = Track(downscale(frame.image, _SIDE))
 
 
 def _take_at(

@@ -12,8 +12,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from impasto.realtime.temporal.flow import alike, dis, fetch, grey, likeness, points_outside
-from impasto.realtime.temporal.flow import reduced as reduced  # for `shots`
+from impasto.realtime.temporal.flow import (
+    dis_estimator,
+    flow_confidence,
+    out_of_frame,
+    photometric_consistency,
+    to_gray,
+    warp,
+)
+from impasto.realtime.temporal.flow import downscale as downscale  # for `shots`
 
 SIDE = 288  # px: the short side that flow is estimated at
 _REGISTER_EVERY = 4  # frames
@@ -38,9 +45,9 @@ class Track:
     """
 
     def __init__(self, key: np.ndarray) -> None:
-        self._estimator = dis()
+        self._estimator = dis_estimator()
         self._key = self._newest = key
-        self._key_grey = self._grey = grey(key)
+        self._key_grey = self._grey = to_gray(key)
         self.to_key = np.zeros((*key.shape[:2], 2), np.float32)
         self.trust = np.ones(key.shape[:2], np.float32)
         self.fitting = self.trust
@@ -49,28 +56,28 @@ class Track:
 
     def follow(self, image: np.ndarray) -> None:
         """Take the next picture."""
-        before, self._newest, self._grey = self._grey, image, grey(image)
+        before, self._newest, self._grey = self._grey, image, to_gray(image)
         there, back = self._flow(before, self._grey), self._flow(self._grey, before)
         # What was trusted of the places these came from.
-        seen, was_fitting = fetch(self.trust, back), fetch(self.fitting, back)
-        self.to_key = back + fetch(self.to_key, back)
-        self._from_key = self._from_key + fetch(there, self._from_key)
+        seen, was_fitting = warp(self.trust, back), warp(self.fitting, back)
+        self.to_key = back + warp(self.to_key, back)
+        self._from_key = self._from_key + warp(there, self._from_key)
         self._followed += 1
         if self._followed % _REGISTER_EVERY == 0:
             self._draw_to_direct()
         torn = _stretched(self.to_key)
-        trust = likeness(self._key, image, self._from_key, self.to_key)
+        trust = flow_confidence(self._key, image, self._from_key, self.to_key)
         trust[torn] = 0
         self.trust = _recovered(trust, seen)
-        fitting = alike(self._key, image, self.to_key, _UNLIKE)
-        fitting[torn | points_outside(self.to_key)] = 0
+        fitting = photometric_consistency(self._key, image, self.to_key, _UNLIKE)
+        fitting[torn | out_of_frame(self.to_key)] = 0
         self.fitting = _recovered(fitting, was_fitting)
 
     def registered(self) -> tuple[np.ndarray, np.ndarray]:
         """The flow to the key and its trust, as `to_key` and `trust`, without drift."""
         to_key = self._flow(self._grey, self._key_grey, self.to_key)
         from_key = self._flow(self._key_grey, self._grey, self._from_key)
-        return to_key, likeness(self._key, self._newest, from_key, to_key)
+        return to_key, flow_confidence(self._key, self._newest, from_key, to_key)
 
     def _draw_to_direct(self) -> None:
         to_key, trust = self.registered()
@@ -90,7 +97,7 @@ class Track:
         error = direct - chained
         weight = trust * (np.abs(error).max(axis=2) < _FAR)
         if there:  # the same error, seen from the key, is the other way round
-            error, weight = -fetch(error, from_key), fetch(weight, from_key)
+            error, weight = -warp(error, from_key), warp(weight, from_key)
         spread = cv2.GaussianBlur(np.dstack([error * weight[..., None], weight]), (0, 0), _SMOOTH)
         return np.float32(_PULL) * spread[..., :2] / np.maximum(spread[..., 2:], 0.05)
 

@@ -1,4 +1,4 @@
-"""Against flicker: outputs blended with the ones before, along the motion."""
+"""Output blending: stylized frames blended with previous ones, along the motion of the input."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import cv2
 import numpy as np
 
 from impasto.realtime.temporal.flow import (
-    LEAST_SIDE,
-    Flows,
-    dis,
-    enlarged,
-    fetch,
-    fetch_at,
-    flows_by_dis,
-    grey,
-    grid,
-    likeness,
-    most,
-    reduced,
+    MIN_SIDE,
+    BidirectionalFlow,
+    bidirectional_dis,
+    channel_max,
+    dis_estimator,
+    downscale,
+    flow_confidence,
+    pixel_grid,
+    remap,
+    resize_flow,
     squared_gradient,
+    to_gray,
+    warp,
 )
 
 # StillBlend. E_warp and style loss relative to no blending, in VGG-19 and by a finer flow than ours
@@ -28,18 +28,18 @@ from impasto.realtime.temporal.flow import (
 #     in place only, share 0.8:              0.86 / 0.94 / 0.80, style 1.04 / 1.01 / 1.04
 #     flow at 288 px, finest scale 1:        0.54 / 0.51 / 0.48, style 1.07 / 1.07 / 0.97
 #     flow at 180 px, finest scale 0:        0.47 / 0.47 / 0.46, style 1.08 / 1.07 / 0.97
-#     and contrast of 9 px brought back, not 2: style 1.04 / 1.05 / 1.00
+#     and contrast of 9 px restored, not 2:  style 1.04 / 1.05 / 1.00
 #     as it is here:                         0.48 / 0.50 / 0.47, style 1.03 / 1.05 / 1.00
-# Where the flow folds (`_TORN`), threads of paint are left behind things that move fast; a limit of
-# 0.1 there costs 0.04 of E_warp more. A limit of 6 to 12 levels from what was painted costs 0.07.
-STILL_SHARE = 0.88  # of the frame before
-_SMALL_SIDE = 190  # px: the short side at which pictures are compared and motion is seen
-_MOST_PIXELS = 50_000  # of them, that motion is estimated on: bounds the time it takes
-_STIRS = 2  # levels, over 9x9 pixels: from here on a place may move
-_MARGIN = 12  # px, around what stirs
-_ALIKE, _UNLIKE = 12.0, 24.0  # levels, over 9x9 pixels: kept in full, and not at all
-_TORN = 0.3  # squared gradient of the flow: what folds or opens is not carried
-_BROAD = 9  # px: what is finer is brought back where blending loses it
+# Where the flow folds (`_MAX_FLOW_GRADIENT`), threads of paint are left behind fast objects; with a
+# limit of 0.1 E_warp is 0.04 higher. Limits of 6 to 12 levels from the reference cost 0.07.
+STILL_SHARE = 0.88  # of the previous frame
+_STILL_SIDE = 190  # px: the short side at which inputs are compared and flow is estimated
+_MAX_FLOW_PIXELS = 50_000  # that flow is estimated on, which bounds the time it takes
+_MOTION_LEVELS = 2  # change over 9x9 pixels from which motion is assumed
+_MOTION_MARGIN = 12  # px, around what changes
+_KEEP_BELOW, _DROP_ABOVE = 12.0, 24.0  # levels of change over 9x9 pixels: full share, and none
+_MAX_FLOW_GRADIENT = 0.3  # squared: where the flow folds or tears, nothing is blended
+_STILL_DETAIL = 9  # px: finer detail is restored where blending loses it
 
 # FlowBlend. E_warp and style loss relative to no blending, in VGG-19 and by a finer flow than ours,
 # for the Great Wave on a runner / a spinning dancer at 512x288, and how long a frame takes there:
@@ -47,108 +47,125 @@ _BROAD = 9  # px: what is finer is brought back where blending loses it
 #     share 0.8, flow at 288 px: 0.42 / 0.36, style 1.03 / 1.05
 #     share 0.8, flow at 216 px: 0.46 / 0.39, style 1.02 / 1.05, half the time at 1280x720
 #     the same by the preset "fast", at 288 px: 0.54 / 0.45, style 1.04 / 1.04
-# Without the contrast restored, style 1.15 / 1.25; above it was restored by one gain for all of the
+# Without the contrast restored, style 1.15 / 1.25; above it was restored by one gain for the whole
 # picture. With the Great Wave as trained since, share 0.8 at 216 px is
 #     by one gain:      0.48 / 0.42, style 1.08 / 1.04
 #     region by region: 0.49 / 0.43, style 1.05 / 1.01
 #     and share 0.85:   0.49 / 0.42, style 1.04 / 1.00
-SHARE = 0.85
-_FINE_SIGMA = 1.0  # px: what is finer is what averaging strokes loses
-_MOST_GAIN = 2.0
-_REGION = 16  # px
+FLOW_SHARE = 0.85  # of the previous frame
 _FLOW_SIDE = 216  # px: the short side at which flow is estimated
+_FLOW_DETAIL_SIGMA = 1.0  # px: averaging strokes loses finer detail
+
+_MAX_GAIN = 2.0  # of detail
+_GAIN_REGION = 16  # px
 
 
 class StillBlend:
-    """Blends each stylised frame with the one before, where the input shows the same.
+    """Blends each stylized frame with the previous one, for a camera that stands still.
 
-    blend(image, stylized), both (H, W, 3) uint8, gives (H, W, 3) uint8. For a camera that stands
-    still: motion is followed in the box around what stirs, and everything else stays in its place.
-    The flow is estimated one way only and on few pixels, so it is trusted where the pictures agree:
-    with the frame before, and, more coarsely, with the picture that was painted from. That one is
-    kept beside the painting, carried and blended by the same weights, so what changes too slowly to
-    be seen from frame to frame is renewed as well. What has changed is the new frame's at once.
+    blend(image, stylized), both (H, W, 3) uint8, returns (H, W, 3) uint8. Flow is estimated only
+    in the box around what changes, one way and on few pixels, so a forward-backward check is not
+    possible. Instead, the blend keeps a pixel where the input matches the previous input after
+    warping, and also matches the input of the blended result so far: that reference is warped and
+    blended with the same weights as the result, so that a change too slow to be seen from frame
+    to frame is followed as well. Where the input has changed, the new frame is shown at once.
 
-    A frame of another size begins anew.
+    A frame of another size resets the blend.
     """
 
     def __init__(self) -> None:
-        self._estimator = dis(finest_scale=0, refinements=2)
+        self._estimator = dis_estimator(finest_scale=0, refinements=2)
         self.reset()
 
     def reset(self) -> None:
-        """Forget the frames before: the next comes out as it went in."""
-        self._image: np.ndarray | None = None  # reduced
-        self._seen: np.ndarray | None = None  # the same size, float32
+        """Forget the previous frames: the next one is returned as it is."""
+        self._image: np.ndarray | None = None  # the previous input, downscaled
+        self._reference: np.ndarray | None = None  # the input of the result, float32, same size
         self._result: np.ndarray | None = None
 
     def __call__(self, image: np.ndarray, stylized: np.ndarray) -> np.ndarray:
-        before, seen, result = self._image, self._seen, self._result
-        after = self._image = reduced(image, _SMALL_SIDE)
-        now = self._seen = after.astype(np.float32)
+        before, reference, result = self._image, self._reference, self._result
+        after = self._image = downscale(image, _STILL_SIDE)
+        current = self._reference = after.astype(np.float32)
         self._result = stylized
-        if before is None or seen is None or before.shape != after.shape:
+        if before is None or reference is None or before.shape != after.shape:
             return stylized
         if result is None or result.shape != stylized.shape:
             return stylized
         torn = np.zeros(after.shape[:2], bool)
-        box = _stirring(before, after)
+        box = _moving_box(before, after)
         if box is not None:
             flow = self._flow(before[box], after[box])
-            torn[box] = squared_gradient(flow[..., 0]) + squared_gradient(flow[..., 1]) > _TORN
-            before, seen = (_carried(x, box, flow, cv2.INTER_LINEAR) for x in (before, seen))
-            box, flow = _at_size(box, flow, after.shape, result.shape)
-            result = _carried(result, box, flow, cv2.INTER_CUBIC)
-        change = most(cv2.blur(cv2.absdiff(before, after), (9, 9))).astype(np.float32)
-        drift = most(cv2.absdiff(cv2.blur(seen, (9, 9)), cv2.blur(now, (9, 9))))
-        unlike = (cv2.max(change, drift) - _ALIKE) * np.float32(1 / (_UNLIKE - _ALIKE))
-        kept = 1 - np.clip(unlike, 0, 1)
+            gradient = squared_gradient(flow[..., 0]) + squared_gradient(flow[..., 1])
+            torn[box] = gradient > _MAX_FLOW_GRADIENT
+            before, reference = (
+                _warp_box(x, box, flow, cv2.INTER_LINEAR) for x in (before, reference)
+            )
+            box, flow = _resize_box(box, flow, after.shape, result.shape)
+            result = _warp_box(result, box, flow, cv2.INTER_CUBIC)
+        kept = _unchanged(before, reference, after, current)
         kept[torn] = 0
         weight = STILL_SHARE * kept
-        self._seen = cv2.blendLinear(seen, now, weight, 1 - weight)
-        kept = cv2.resize(kept, stylized.shape[1::-1])
-        weight = STILL_SHARE * kept
-        blended = cv2.blendLinear(result, stylized, weight, 1 - weight)
-        self._result = _with_contrast_of(stylized, blended, without=_broad, where=kept)
+        self._reference = cv2.blendLinear(reference, current, weight, 1 - weight)
+        where = cv2.resize(kept, stylized.shape[1::-1])
+        share = STILL_SHARE * where
+        blended = cv2.blendLinear(result, stylized, share, 1 - share)
+        self._result = _restore_detail(stylized, blended, lowpass=_box_blur, where=where)
         return self._result
 
     def _flow(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """From the pixels of `after`, both (h, w, 3) uint8, to `before`: (h, w, 2) float32."""
+        """The flow from `after` to `before`, both (h, w, 3) uint8: (h, w, 2) float32."""
         height, width = after.shape[:2]
-        scale = min(1.0, (_MOST_PIXELS / (height * width)) ** 0.5)
-        size = (max(LEAST_SIDE, round(scale * width)), max(LEAST_SIDE, round(scale * height)))
-        first, second = grey(before), grey(after)
+        scale = min(1.0, (_MAX_FLOW_PIXELS / (height * width)) ** 0.5)
+        size = (max(MIN_SIDE, round(scale * width)), max(MIN_SIDE, round(scale * height)))
+        first, second = to_gray(before), to_gray(after)
         if size != (width, height):
             first, second = (
                 cv2.resize(x, size, None, 0, 0, cv2.INTER_AREA) for x in (first, second)
             )
-        return enlarged(self._estimator.calc(second, first, np.empty(0)), (height, width))
+        return resize_flow(self._estimator.calc(second, first, np.empty(0)), (height, width))
 
 
 Box = tuple[slice, slice]  # rows, columns
 
 
-def _stirring(before: np.ndarray, after: np.ndarray) -> Box | None:
-    """Around all that changes and is more than a speck, with a margin; None where nothing does."""
-    change = most(cv2.blur(cv2.absdiff(before, after), (9, 9)))
-    stirs = cv2.threshold(change, _STIRS - 1, 1, cv2.THRESH_BINARY)[1]
-    stirs = cv2.morphologyEx(stirs, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    stirs = cv2.dilate(stirs, np.ones((2 * _MARGIN + 1,) * 2, np.uint8))
-    left, top, width, height = cv2.boundingRect(stirs)
+def _moving_box(before: np.ndarray, after: np.ndarray) -> Box | None:
+    """The bounding box of what changes beyond single specks, with a margin; None if nothing does.
+
+    before, after: (h, w, 3) uint8.
+    """
+    change = channel_max(cv2.blur(cv2.absdiff(before, after), (9, 9)))
+    moving = cv2.threshold(change, _MOTION_LEVELS - 1, 1, cv2.THRESH_BINARY)[1]
+    moving = cv2.morphologyEx(moving, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    moving = cv2.dilate(moving, np.ones((2 * _MOTION_MARGIN + 1,) * 2, np.uint8))
+    left, top, width, height = cv2.boundingRect(moving)
     return (slice(top, top + height), slice(left, left + width)) if width else None
 
 
-def _carried(image: np.ndarray, box: Box, flow: np.ndarray, how: int) -> np.ndarray:
-    """A copy of the image, inside the box fetched along the flow, (h, w, 2) float32."""
-    carried = image.copy()
-    carried[box] = fetch_at(image, flow + grid(*image.shape[:2])[box], how)
-    return carried
+def _unchanged(
+    before: np.ndarray, reference: np.ndarray, after: np.ndarray, current: np.ndarray
+) -> np.ndarray:
+    """1 where `after` matches both the previous input and the reference, down to 0: (h, w) float32.
+
+    before, after: (h, w, 3) uint8. reference, current: the same, float32; current equals after.
+    """
+    change = channel_max(cv2.blur(cv2.absdiff(before, after), (9, 9))).astype(np.float32)
+    drift = channel_max(cv2.absdiff(cv2.blur(reference, (9, 9)), cv2.blur(current, (9, 9))))
+    excess = (cv2.max(change, drift) - _KEEP_BELOW) * np.float32(1 / (_DROP_ABOVE - _KEEP_BELOW))
+    return 1 - np.clip(excess, 0, 1)
 
 
-def _at_size(
+def _warp_box(image: np.ndarray, box: Box, flow: np.ndarray, interpolation: int) -> np.ndarray:
+    """A copy of `image`, warped inside the box by the box's flow, (h, w, 2) float32."""
+    warped = image.copy()
+    warped[box] = remap(image, flow + pixel_grid(*image.shape[:2])[box], interpolation)
+    return warped
+
+
+def _resize_box(
     box: Box, flow: np.ndarray, small: tuple[int, ...], large: tuple[int, ...]
 ) -> tuple[Box, np.ndarray]:
-    """Box and flow of a picture of one shape, for the same picture in another."""
+    """A box and its flow in a picture of shape `small`, for the same picture of shape `large`."""
     rows, columns = (
         slice(int(side.start * to / of), -int(-side.stop * to // of))
         for side, of, to in zip(box, small, large, strict=False)
@@ -158,82 +175,82 @@ def _at_size(
 
 
 class FlowBlend:
-    """Blends each stylised frame with the one before, carried along by the motion of the inputs.
+    """Blends each stylized frame with the previous one, warped by the optical flow of the inputs.
 
-    blend(image, stylized), both (H, W, 3) uint8, gives (H, W, 3) uint8: `share` of the previous
-    result, warped, wherever optical flow can be trusted and the input still shows what it showed
-    (`motion.likeness`); the new frame elsewhere. Averaging strokes that do not agree, and warping
-    again and again, would take the finest contrast away; it is brought back to what the new frame
-    has, which is also what keeps the softening from growing from frame to frame.
+    blend(image, stylized), both (H, W, 3) uint8, returns (H, W, 3) uint8: `share` of the previous
+    result, warped, where the flow passes the forward-backward check and the input is
+    photometrically consistent (`flow.flow_confidence`); the new frame elsewhere. Averaging strokes
+    that differ, and warping repeatedly, would remove the finest contrast; it is restored to that
+    of the new frame, which also keeps the softening from growing from frame to frame.
 
-    flows: gives the flow from one picture, (H, W, 3) uint8, to another, and back; None: DIS.
-    A frame of another size begins anew.
+    flows: estimates the forward and backward flow of two pictures; None: DIS.
+    A frame of another size resets the blend. Raises ValueError for a share outside [0, 1).
     """
 
-    def __init__(self, share: float = SHARE, flows: Flows | None = None) -> None:
+    def __init__(self, share: float = FLOW_SHARE, flows: BidirectionalFlow | None = None) -> None:
         if not 0 <= share < 1:
             raise ValueError(f"share is {share}; it goes from 0 (no blending) to below 1")
         self.share = share
-        self._flows = flows or flows_by_dis()
+        self._flows = flows or bidirectional_dis()
         self.reset()
 
     def reset(self) -> None:
-        """Forget the frames before: the next comes out as it went in."""
-        self._image: np.ndarray | None = None  # reduced
+        """Forget the previous frames: the next one is returned as it is."""
+        self._image: np.ndarray | None = None  # the previous input, downscaled
         self._result: np.ndarray | None = None
 
     def __call__(self, image: np.ndarray, stylized: np.ndarray) -> np.ndarray:
         before, result = self._image, self._result
-        after = self._image = reduced(image, _FLOW_SIDE)
+        after = self._image = downscale(image, _FLOW_SIDE)
         self._result = stylized
         if before is None or before.shape != after.shape:
             return stylized
         if result is None or result.shape != stylized.shape:
             return stylized
         forward, backward = self._flows(before, after)
-        weight: np.ndarray = self.share * likeness(before, after, forward, backward)
+        weight: np.ndarray = self.share * flow_confidence(before, after, forward, backward)
         height, width = stylized.shape[:2]
         if weight.shape != (height, width):
             weight = cv2.resize(weight, (width, height))
         # Bicubic: bilinear costs 8 % more of the style loss, as it softens.
-        carried = fetch(result, enlarged(backward, (height, width)), cv2.INTER_CUBIC)
-        blended = cv2.blendLinear(carried, stylized, weight, 1 - weight)
-        self._result = _with_contrast_of(stylized, blended, without=_smooth)
+        warped = warp(result, resize_flow(backward, (height, width)), cv2.INTER_CUBIC)
+        blended = cv2.blendLinear(warped, stylized, weight, 1 - weight)
+        self._result = _restore_detail(stylized, blended, lowpass=_gaussian_blur)
         return self._result
 
 
-def _with_contrast_of(
+def _restore_detail(
     sharp: np.ndarray,
     blended: np.ndarray,
     *,
-    without: Callable[[np.ndarray], np.ndarray],
+    lowpass: Callable[[np.ndarray], np.ndarray],
     where: np.ndarray | None = None,
 ) -> np.ndarray:
-    """`blended`, its detail amplified to what `sharp` has of it in the same region.
+    """`blended`, its detail amplified region by region to the strength it has in `sharp`.
 
-    without: a picture without what is called detail. where: (H, W) float32, the share of the
-    change that each place gets; None: all of it.
+    sharp, blended: (H, W, 3) uint8. lowpass: removes the detail. where: (H, W) float32, 0 to 1,
+    the share of the gain that each pixel gets; None: all of it.
     """
-    smooth, soft = without(sharp), without(blended)
-    gain = np.clip(_mean_size(sharp, smooth) / _mean_size(blended, soft), 1, _MOST_GAIN)
+    sharp_base, base = lowpass(sharp), lowpass(blended)
+    gain = np.clip(_mean_detail(sharp, sharp_base) / _mean_detail(blended, base), 1, _MAX_GAIN)
     height, width = sharp.shape[:2]
     gain = cv2.resize(gain, (width, height))
     if where is not None:
         gain = 1 + (gain - 1) * where
-    return cv2.blendLinear(blended, soft, gain, 1 - gain)  # soft + gain (blended - soft)
+    return cv2.blendLinear(blended, base, gain, 1 - gain)  # base + gain (blended - base)
 
 
-def _smooth(image: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur(image, (0, 0), _FINE_SIGMA)
+def _gaussian_blur(image: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(image, (0, 0), _FLOW_DETAIL_SIGMA)
 
 
-def _broad(image: np.ndarray) -> np.ndarray:
-    return cv2.blur(image, (_BROAD, _BROAD))  # a sixth of the time of a Gaussian as wide
+def _box_blur(image: np.ndarray) -> np.ndarray:
+    return cv2.blur(image, (_STILL_DETAIL, _STILL_DETAIL))  # a sixth of a Gaussian's time
 
 
-def _mean_size(image: np.ndarray, smooth: np.ndarray) -> np.ndarray:
-    """How much they differ on average, over regions of some 50 pixels, one every 16: float32."""
+def _mean_detail(image: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Mean of |image - base| over regions of some 50 pixels, one every 16: float32, at least 1."""
     height, width = image.shape[:2]
-    size = (max(1, width // _REGION), max(1, height // _REGION))
-    detail = cv2.resize(cv2.absdiff(image, smooth), size, None, 0, 0, cv2.INTER_AREA)
-    return cv2.blur(detail.sum(axis=2, dtype=np.float32), (3, 3)) + 1  # so that none is 0
+    size = (max(1, width // _GAIN_REGION), max(1, height // _GAIN_REGION))
+    detail = cv2.resize(cv2.absdiff(image, base), size, None, 0, 0, cv2.INTER_AREA)
+    return cv2.blur(detail.sum(axis=2, dtype=np.float32), (3, 3)) + 1  # never 0

@@ -1,4 +1,4 @@
-"""Scene cuts, by PySceneDetect, from a sample of each picture: cheap enough for every frame."""
+"""Scene cut detection with PySceneDetect, on a subsample of each frame."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class CutDetector:
-    """Says of one frame after the other whether it begins a scene.
+    """Decides for each frame of a video, in order, whether it begins a scene.
 
     Two of PySceneDetect's detectors have to agree: a histogram of luma in 16 bins, which motion
-    hardly changes but a step of exposure does, and a perceptual hash, which is the other way
-    round. Scores of 1,560 frames with 77 cuts, of eight real clips (hand-held, panning, 10 to 30
-    fps) and of pans over photographs: histogram 0.085 and more at cuts, 0.041 at most elsewhere;
+    hardly changes but a step of exposure does, and a perceptual hash, for which it is the other
+    way around. Scores of 1,560 frames with 77 cuts, of eight real clips (hand-held, panning, 10 to
+    30 fps) and of pans over photographs: histogram 0.085 and more at cuts, 0.041 at most elsewhere;
     hash 0.25 and more at cuts, up to 0.34 in fast pans.
     """
 
@@ -30,9 +30,10 @@ class CutDetector:
         self._frames = 0
 
     def __call__(self, frame: Frame) -> bool:
-        """Whether a scene begins with this frame, as one does with the first.
+        """Whether a scene begins with this frame; always true for the first.
 
-        The first is not kept waiting for PySceneDetect, which loads OpenCV, but looked at later.
+        The first frame does not wait for PySceneDetect, which loads OpenCV: the detectors see it
+        together with the second.
         """
         bgr = np.ascontiguousarray(rgb_of(_sample(frame), quick=True)[..., ::-1])
         if self._first is None:
@@ -40,10 +41,10 @@ class CutDetector:
             return True
         if not self._detectors:
             self._detectors = _detectors()
-            self._look(self._first)
-        return self._look(bgr)
+            self._process(self._first)
+        return self._process(bgr)
 
-    def _look(self, bgr: np.ndarray) -> bool:
+    def _process(self, bgr: np.ndarray) -> bool:
         from scenedetect import FrameTimecode
 
         time, self._frames = FrameTimecode(self._frames, 1.0), self._frames + 1
@@ -60,7 +61,7 @@ def _detectors() -> tuple[SceneDetector, ...]:
 
 
 def _sample(frame: Frame) -> Frame:
-    """Some 64x64 pixels of the picture, an even number each way."""
+    """Every n-th pixel of a frame, about 64x64; of yuv420p, an even number of rows and columns."""
     height, width = frame.size
     rows, columns = (max(1, side // 64) for side in (height, width))
     if frame.color is None:

@@ -1,8 +1,9 @@
-"""Optical flow between two pictures, on the CPU: estimated, followed, and where it can be trusted.
+"""Optical flow with OpenCV on the CPU: estimation (DIS), warping, and where a flow can be trusted.
 
-A flow is (H, W, 2) float32, in pixels: what its picture shows at (x, y), the other one shows at
-(x + u, y + v). `models.flow` does the same with tensors, and exactly: OpenCV fetches at 1/32 of a
-pixel.
+A flow is (H, W, 2) float32, in pixels: what its own picture shows at (x, y), the other picture
+shows at (x + u, y + v). `models.flow` has `warp` and `occlusion_mask` for tensors too, on any
+device and differentiable; these are faster on uint8 pictures, but OpenCV rounds coordinates to
+1/32 of a pixel.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,14 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-LEAST_SIDE = 32  # px: what DIS needs
-_CHANGED = 20.0  # levels that places may differ by after warping; from twice that none is alike
+MIN_SIDE = 32  # px: the least that DIS takes
+_MAX_CHANGE = 20.0  # levels between pictures after warping: 1 up to here, 0 from twice as much
 
-# From one picture, (H, W, 3) uint8, to another, and back.
-Flows = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+# flows(first, second), both (H, W, 3) uint8: the flow from first to second, and the way back.
+BidirectionalFlow = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def dis(*, finest_scale: int = 1, refinements: int = 3) -> cv2.DISOpticalFlow:
+def dis_estimator(*, finest_scale: int = 1, refinements: int = 3) -> cv2.DISOpticalFlow:
     """DIS (Kroeger et al., ECCV 2016): the preset "fast", finer and with less refinement."""
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     estimator.setFinestScale(finest_scale)
@@ -27,14 +28,14 @@ def dis(*, finest_scale: int = 1, refinements: int = 3) -> cv2.DISOpticalFlow:
     return estimator
 
 
-def flows_by_dis() -> Flows:
-    """Flow there and back by `dis`."""
-    estimator = dis()
+def bidirectional_dis() -> BidirectionalFlow:
+    """Forward and backward flow by `dis_estimator`."""
+    estimator = dis_estimator()
 
-    def flows(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        first, second = grey(before), grey(after)
-        nothing = np.empty(0)  # no flow to begin with
-        return estimator.calc(first, second, nothing), estimator.calc(second, first, nothing)
+    def flows(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        gray, next_gray = to_gray(first), to_gray(second)
+        initial = np.empty(0)  # no flow to begin with
+        return estimator.calc(gray, next_gray, initial), estimator.calc(next_gray, gray, initial)
 
     return flows
 
@@ -42,16 +43,16 @@ def flows_by_dis() -> Flows:
 # --- Sizes ------------------------------------------------------------------------------------
 
 
-def reduced(image: np.ndarray, side: int) -> np.ndarray:
-    """A picture with this short side, in px; never enlarged, but for DIS."""
+def downscale(image: np.ndarray, short_side: int) -> np.ndarray:
+    """A picture with this short side, in pixels; enlarged only up to the `MIN_SIDE` of DIS."""
     height, width = image.shape[:2]
-    scale = min(1.0, side / min(height, width))
-    size = (max(LEAST_SIDE, round(scale * width)), max(LEAST_SIDE, round(scale * height)))
+    scale = min(1.0, short_side / min(height, width))
+    size = (max(MIN_SIDE, round(scale * width)), max(MIN_SIDE, round(scale * height)))
     return image if size == (width, height) else cv2.resize(image, size, None, 0, 0, cv2.INTER_AREA)
 
 
-def enlarged(flow: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A flow in pixels of pictures of (height, width)."""
+def resize_flow(flow: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A flow resized to (height, width), its vectors scaled to pixels of that size."""
     height, width = size
     if flow.shape[:2] == (height, width):
         return flow
@@ -59,61 +60,75 @@ def enlarged(flow: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(flow * scale, (width, height))
 
 
-# --- Following it -----------------------------------------------------------------------------
+# --- Warping ----------------------------------------------------------------------------------
 
 
-def fetch(image: np.ndarray, flow: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """What each pixel's flow points at in `image`; its border is repeated."""
-    return fetch_at(image, flow + grid(*flow.shape[:2]), how)
+def warp(image: np.ndarray, flow: np.ndarray, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """Backward warp: the value of `image` that each pixel's flow points at.
+
+    image: (H, W) or (H, W, C), uint8 or float32; its border is repeated. flow: (h, w, 2).
+    Returns (h, w) or (h, w, C), the dtype of `image`.
+    """
+    return remap(image, flow + pixel_grid(*flow.shape[:2]), interpolation)
 
 
-def fetch_at(image: np.ndarray, places: np.ndarray, how: int) -> np.ndarray:
-    """What `image` has at these columns and rows, (H, W, 2) float32."""
+def remap(image: np.ndarray, coordinates: np.ndarray, interpolation: int) -> np.ndarray:
+    """The values of `image` at (column, row): (H, W, 2) float32; its border is repeated."""
     # None: both coordinates are in the first map. OpenCV takes it, its type hints do not.
-    return cv2.remap(image, places, None, how, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return cv2.remap(image, coordinates, None, interpolation, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
 
 
 @lru_cache(maxsize=4)
-def grid(height: int, width: int) -> np.ndarray:
-    """The column and row of each pixel: (H, W, 2) float32, not to be changed."""
+def pixel_grid(height: int, width: int) -> np.ndarray:
+    """The column and row of each pixel: (H, W, 2) float32. Cached: do not modify."""
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     return np.dstack([columns, rows])
 
 
-# --- Trusting it ------------------------------------------------------------------------------
+# --- Confidence -------------------------------------------------------------------------------
 
 
-def likeness(
+def flow_confidence(
     before: np.ndarray, after: np.ndarray, forward: np.ndarray, backward: np.ndarray
 ) -> np.ndarray:
-    """1 where a place shows what it showed before, 0 where it does not: (H, W) float32."""
-    found = alike(before, after, backward, _CHANGED)
-    found[untrusted(forward, backward)] = 0
-    return found
+    """Photometric consistency along `backward`, 0 where `occlusion_mask`: (H, W) float32, 0 to 1.
 
-
-def alike(before: np.ndarray, after: np.ndarray, flow: np.ndarray, levels: float) -> np.ndarray:
-    """1 where `after` looks like what its flow points at in `before`: (H, W) float32.
-
-    levels: that 5x5 pixels may differ by; from twice that it is 0.
+    before, after: (H, W, 3) uint8. forward: the flow from before to after; backward: the way back.
     """
-    change = most(cv2.blur(cv2.absdiff(fetch(before, flow), after), (5, 5)))
+    confidence = photometric_consistency(before, after, backward, _MAX_CHANGE)
+    confidence[occlusion_mask(forward, backward)] = 0
+    return confidence
+
+
+def photometric_consistency(
+    before: np.ndarray, after: np.ndarray, flow: np.ndarray, levels: float
+) -> np.ndarray:
+    """How well `before`, warped by `flow`, matches `after`: (H, W) float32, 0 to 1.
+
+    Compared by the mean difference over 5x5 pixels, in the channel that differs most: 1 up to
+    `levels` (of 255), 0 from twice as much.
+    """
+    change = channel_max(cv2.blur(cv2.absdiff(warp(before, flow), after), (5, 5)))
     return np.clip(2 - change * np.float32(1 / levels), 0, 1)
 
 
-def untrusted(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
-    """`models.flow.occlusion_mask`, on the pixels that `backward` starts from: (H, W) bool."""
-    u, v = cv2.split(backward)  # planes: arithmetic on pairs is many times slower
-    there_u, there_v = cv2.split(fetch(forward, backward))
+def occlusion_mask(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
+    """Where `backward` cannot be trusted, by the rule of `models.flow.occlusion_mask`.
+
+    The forward-backward check, motion boundaries, and what lies outside the frame. Returns
+    (H, W) bool, on the pixels that `backward` starts from.
+    """
+    u, v = cv2.split(backward)  # as planes: arithmetic on pairs is many times slower
+    forward_u, forward_v = cv2.split(warp(forward, backward))
     length = u * u + v * v
-    apart = (there_u + u) ** 2 + (there_v + v) ** 2
-    occluded = apart > 0.01 * (there_u * there_u + there_v * there_v + length) + 0.5
-    steep = squared_gradient(u) + squared_gradient(v) > 0.01 * length + 0.002
-    return occluded | steep | points_outside(backward)
+    error = (forward_u + u) ** 2 + (forward_v + v) ** 2
+    occluded = error > 0.01 * (forward_u * forward_u + forward_v * forward_v + length) + 0.5
+    boundary = squared_gradient(u) + squared_gradient(v) > 0.01 * length + 0.002
+    return occluded | boundary | out_of_frame(backward)
 
 
-def points_outside(flow: np.ndarray) -> np.ndarray:
-    """Where a flow leaves the picture: (H, W) bool."""
+def out_of_frame(flow: np.ndarray) -> np.ndarray:
+    """Where a flow points outside the frame: (H, W) bool."""
     height, width = flow.shape[:2]
     u, v = cv2.split(flow)
     x, y = u + np.arange(width, dtype=np.float32), v + np.arange(height, dtype=np.float32)[:, None]
@@ -122,17 +137,17 @@ def points_outside(flow: np.ndarray) -> np.ndarray:
 
 
 def squared_gradient(plane: np.ndarray) -> np.ndarray:
-    """Squared length of the gradient, by central differences, one-sided at the border."""
-    down, across = np.gradient(plane)
-    return down * down + across * across
+    """Squared length of the gradient of (H, W), by central differences, one-sided at the border."""
+    dy, dx = np.gradient(plane)
+    return dy * dy + dx * dx
 
 
-def most(image: np.ndarray) -> np.ndarray:
-    """The largest of the three channels: (H, W)."""
+def channel_max(image: np.ndarray) -> np.ndarray:
+    """The maximum over the three channels: (H, W, 3) to (H, W)."""
     red, green, blue = cv2.split(image)
     return cv2.max(cv2.max(red, green), blue)
 
 
-def grey(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB as (H, W) uint8."""
+def to_gray(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 RGB to (H, W) uint8 luma."""
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

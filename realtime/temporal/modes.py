@@ -1,7 +1,12 @@
-"""The kinds of steadiness there are; what they do is in steady.py."""
+"""The modes of temporal stabilization, as `--steadiness` and `Stylizer(steadiness=...)` take them.
+
+"hold" keeps pixels of the input (`hold`) and blends outputs in place, for a camera that stands
+still; "flow" blends outputs along the optical flow of the inputs (`blend`); "raft" does so with
+RAFT instead of DIS.
+"""
 
 from typing import Literal
 
 Steadiness = Literal["off", "hold", "flow", "raft"]
-# Those that are gone through; raft is `flow` by a network, which wants a GPU and a download.
+# Those the live window cycles through and evaluation compares: "raft" needs a GPU and a download.
 STEADINESS: tuple[Steadiness, ...] = ("off", "hold", "flow")

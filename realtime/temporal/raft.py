@@ -1,4 +1,4 @@
-"""Optical flow by RAFT (Teed and Deng, ECCV 2020, arXiv:2003.12039), as torchvision has it."""
+"""Optical flow with RAFT (Teed and Deng, ECCV 2020, arXiv:2003.12039), from torchvision."""
 
 import numpy as np
 import torch
@@ -9,18 +9,18 @@ from torchvision.models.optical_flow import RAFT, Raft_Small_Weights, raft_small
 from impasto.models.errors import WeightsError
 
 _STRIDE = 8
-_LEAST_SIDE = 128  # px: below it the coarsest of its correlations are empty
+_MIN_SIDE = 128  # px: below it the coarsest correlation volumes are empty
 
 
 class Raft:
-    """Flow from one picture to another and back, for `realtime.steady.FlowBlend`.
+    """Forward and backward flow between two pictures, for `blend.FlowBlend`.
 
-    raft(first, second), both (H, W, 3) uint8 RGB of one size, gives two (H, W, 2) float32, in
-    pixels: from the first to the second, and the way back; both in one batch.
+    raft(first, second), both (H, W, 3) uint8 RGB of one size, returns two (H, W, 2) float32, in
+    pixels: from the first to the second, and the way back, computed as one batch.
 
-    network: None takes torchvision's small one, whose weights it downloads once (4 MB) and checks
-    by their hash. Raises WeightsError where they cannot be had. device: "cpu" or "cuda"; on a CPU
-    it works, too slowly for anything but short clips.
+    network: None loads torchvision's small RAFT, whose weights it downloads once (4 MB) and checks
+    by their hash. device: "cpu" or "cuda"; a CPU is too slow for anything but short clips.
+    Raises WeightsError if the weights cannot be downloaded.
     """
 
     def __init__(self, network: RAFT | None = None, *, device: str = "cpu") -> None:
@@ -49,7 +49,7 @@ def _downloaded() -> RAFT:
 
 
 def _padded(pictures: Tensor) -> Tensor:
-    """To sides that RAFT takes, at the right and the bottom, by repeating the border."""
+    """Pad (N, C, H, W) at the right and bottom to sides that RAFT accepts, repeating the border."""
     height, width = pictures.shape[2:]
-    down, right = (max(_LEAST_SIDE, -(-s // _STRIDE) * _STRIDE) - s for s in (height, width))
+    down, right = (max(_MIN_SIDE, -(-s // _STRIDE) * _STRIDE) - s for s in (height, width))
     return F.pad(pictures, (0, right, 0, down), mode="replicate")

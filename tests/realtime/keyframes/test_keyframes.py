@@ -27,7 +27,7 @@ from impasto.realtime.keyframes.render import unpainted
 from impasto.realtime.keyframes.selection import Keyframe, Rule, Shots, find_shots
 from impasto.realtime.keyframes.tracking import Track, _stretched
 from impasto.realtime.pixels import as_tensor
-from impasto.realtime.temporal.flow import enlarged
+from impasto.realtime.temporal.flow import resize_flow
 from tests.media import SIZE, make_clip
 from tests.realtime.conftest import Impasto
 
@@ -139,7 +139,7 @@ class TestTrack:
 
     def test_enlarged_flow_counts_larger_pixels(self) -> None:
         flow = np.full((10, 20, 2), (1.0, 2.0), np.float32)
-        np.testing.assert_allclose(enlarged(flow, (30, 40)), np.full((30, 40, 2), (2.0, 6.0)))
+        np.testing.assert_allclose(resize_flow(flow, (30, 40)), np.full((30, 40, 2), (2.0, 6.0)))
 
 
 class TestRecoloring:

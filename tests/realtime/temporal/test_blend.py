@@ -9,15 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impasto.models import flow as tensor_flow
 from impasto.models.fast.norm_statistics import initial_statistics
-from impasto.models.flow import occlusion_mask, warp
 from impasto.realtime.engines.base import IdentityEngine
 from impasto.realtime.frame import Frame
 from impasto.realtime.pipeline import batched
 from impasto.realtime.stylizer import Stylizer
-from impasto.realtime.temporal.blend import SHARE, STILL_SHARE, FlowBlend, StillBlend
-from impasto.realtime.temporal.flow import fetch, untrusted
-from impasto.realtime.temporal.hold import Hold, noise_level
+from impasto.realtime.temporal.blend import FLOW_SHARE, STILL_SHARE, FlowBlend, StillBlend
+from impasto.realtime.temporal.flow import occlusion_mask, warp
+from impasto.realtime.temporal.hold import PixelHold, noise_level
 from tests.pictures import make_pictures
 
 HEIGHT, WIDTH = 120, 160
@@ -69,14 +69,14 @@ class TestNoiseLevel:
 class TestHold:
     @pytest.mark.parametrize("sigma", [0.5, 1, 2, 5, 10])
     def test_noise_on_a_scene_at_rest_is_gone(self, sigma: float) -> None:
-        hold, picture = Hold(), scene()
+        hold, picture = PixelHold(), scene()
         held = [hold(noisy(picture, sigma, seed)) for seed in range(8)]
         changed = [np.any(a != b, axis=2).mean() for a, b in zip(held[:-1], held[1:], strict=True)]
         assert max(changed) < 0.005  # all of it, but for a spot
         assert hold.noise == pytest.approx(np.hypot(sigma, 12**-0.5), rel=0.15, abs=0.1)
 
     def test_what_moves_leaves_no_trail(self) -> None:
-        hold, ground = Hold(), noisy(scene(), 0, 0)
+        hold, ground = PixelHold(), noisy(scene(), 0, 0)
         for number in range(10):
             clean = ground.copy()
             clean[40:60, 10 * number : 10 * number + 20] = (220, 40, 30)
@@ -91,7 +91,7 @@ class TestHold:
                 assert fresh[:, 10:].all()  # the new half of it: exact, and at once
 
     def test_a_slow_fade_is_followed(self) -> None:
-        hold, picture = Hold(), scene()
+        hold, picture = PixelHold(), scene()
         for step in range(40):
             faded = picture + 0.5 * step
             held = hold(noisy(faded, 1, step))
@@ -99,13 +99,13 @@ class TestHold:
         assert np.abs(cv2.blur(held - faded, (9, 9))).max() < 5
 
     def test_nothing_is_held_of_another_scene_or_size(self) -> None:
-        hold = Hold()
+        hold = PixelHold()
         for image in (texture(0), texture(1), texture(2, height=50, width=70), texture(3)):
             held = hold(image)
             assert held.shape == image.shape and rms(held.astype(float) - image) < 1
 
     def test_reset_forgets_the_picture(self) -> None:
-        hold, picture = Hold(), scene()
+        hold, picture = PixelHold(), scene()
         for seed in range(3):
             hold(noisy(picture, 3, seed))
         image = noisy(picture, 3, 9)
@@ -114,7 +114,7 @@ class TestHold:
         assert (hold(image) == image).all()
 
     def test_given_and_returned_pictures_are_left_alone(self) -> None:
-        hold, images = Hold(), [noisy(scene(), 3, seed) for seed in range(4)]
+        hold, images = PixelHold(), [noisy(scene(), 3, seed) for seed in range(4)]
         copies = [image.copy() for image in images]
         held = [hold(image) for image in images]
         first = held[0].copy()
@@ -219,25 +219,25 @@ def tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(array).permute(2, 0, 1)[None].float()
 
 
-class TestUntrusted:
+class TestFlow:
     @pytest.mark.parametrize("seed", range(4))
     def test_agrees_with_the_reference(self, seed: int) -> None:
         forward, backward = flow_of(60, 80, seed), -flow_of(60, 80, seed)
-        expected = occlusion_mask(tensor(forward), tensor(backward))[0, 0].numpy()
+        expected = tensor_flow.occlusion_mask(tensor(forward), tensor(backward))[0, 0].numpy()
         assert 0.05 < expected.mean() < 0.95
         # OpenCV rounds places to 1/32 of a pixel: only what lies on the verge may differ.
-        assert (untrusted(forward, backward) == expected).mean() > 0.99
+        assert (occlusion_mask(forward, backward) == expected).mean() > 0.99
 
     def test_a_shift_is_trusted_but_where_it_leaves_the_frame(self) -> None:
         forward = np.full((40, 50, 2), (3, 0), np.float32)
-        found = untrusted(forward, -forward)
+        found = occlusion_mask(forward, -forward)
         assert found[:, :3].all() and not found[:, 3:].any()
-        assert not untrusted(np.zeros_like(forward), np.zeros_like(forward)).any()
+        assert not occlusion_mask(np.zeros_like(forward), np.zeros_like(forward)).any()
 
     def test_fetches_as_the_reference_does(self) -> None:
         picture, flow = texture().astype(np.float32), flow_of(HEIGHT, WIDTH, 1)
-        expected = warp(tensor(picture), tensor(flow))[0].permute(1, 2, 0).numpy()
-        assert np.abs(fetch(picture, flow) - expected).max() < 1.5  # levels: 1/64 px, steep texture
+        expected = tensor_flow.warp(tensor(picture), tensor(flow))[0].permute(1, 2, 0).numpy()
+        assert np.abs(warp(picture, flow) - expected).max() < 1.5  # levels: 1/64 px, steep texture
 
 
 class Flickering:
@@ -293,7 +293,7 @@ class TestFlowBlend:
         blend, picture = FlowBlend(), texture()
         flat = np.full_like(picture, 100)
         blend(picture, flat)
-        assert np.abs(blend(picture, flat + 50) - (100 + 50 * (1 - SHARE))).max() <= 1
+        assert np.abs(blend(picture, flat + 50) - (100 + 50 * (1 - FLOW_SHARE))).max() <= 1
 
     def test_what_was_hidden_or_is_new_is_the_new_frame(self) -> None:
         ground, painted = texture(), texture(1)
@@ -322,7 +322,7 @@ class TestFlowBlend:
         image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
         for blend in (FlowBlend(), StillBlend()):
             assert all(blend(image, image).shape == image.shape for _ in range(2))
-        hold = Hold()
+        hold = PixelHold()
         assert all(hold(image).shape == image.shape for _ in range(2))
 
     @pytest.mark.parametrize("share", [-0.1, 1.0])
