@@ -1,4 +1,4 @@
-"""Interlaced frames to progressive ones."""
+"""Deinterlacing with FFmpeg's bwdif filter."""
 
 from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
@@ -9,28 +9,29 @@ from av.video.frame import VideoFrame
 
 
 def deinterlace(frames: Iterable[VideoFrame], time_base: Fraction) -> Generator[VideoFrame]:
-    """One progressive frame for each frame; those not marked as interlaced pass as they are.
+    """Yield one progressive frame for each frame; those not marked as interlaced are not changed.
 
-    FFmpeg's bwdif, which looks at the frame before and the one after; pts are kept.
+    bwdif reads the frames before and after each one, so a frame comes out one later; pts are kept.
+    time_base: of the frames' pts.
     """
     graph, shape = None, None
     for frame in frames:
         new_shape = (frame.width, frame.height, frame.format.name)
         if graph is not None and shape != new_shape:
-            yield from _flushed(graph, time_base)
+            yield from _flush(graph, time_base)
             graph = None
         if graph is None and not frame.interlaced_frame:
             yield frame
             continue
         if graph is None:
-            graph, shape = _bwdif(frame, time_base), new_shape
+            graph, shape = _bwdif_graph(frame, time_base), new_shape
         graph.vpush(frame)
-        yield from _pulled(graph, time_base)
+        yield from _pull(graph, time_base)
     if graph is not None:
-        yield from _flushed(graph, time_base)
+        yield from _flush(graph, time_base)
 
 
-def _bwdif(frame: VideoFrame, time_base: Fraction) -> av.filter.Graph:
+def _bwdif_graph(frame: VideoFrame, time_base: Fraction) -> av.filter.Graph:
     graph = av.filter.Graph()
     graph.link_nodes(
         graph.add_buffer(
@@ -42,18 +43,18 @@ def _bwdif(frame: VideoFrame, time_base: Fraction) -> av.filter.Graph:
     return graph
 
 
-def _pulled(graph: av.filter.Graph, time_base: Fraction) -> Iterator[VideoFrame]:
+def _pull(graph: av.filter.Graph, time_base: Fraction) -> Iterator[VideoFrame]:
     while True:
         try:
             frame = graph.vpull()
         except (av.error.BlockingIOError, av.error.EOFError):
             return
-        # The filter halves the time base, to have room for one frame a field.
-        assert frame.pts is not None and frame.time_base is not None  # it was pushed with both
+        # The filter halves the time base, to have room for one frame per field.
+        assert frame.pts is not None and frame.time_base is not None  # as when pushed
         frame.pts, frame.time_base = round(frame.pts * frame.time_base / time_base), time_base
         yield frame
 
 
-def _flushed(graph: av.filter.Graph, time_base: Fraction) -> Iterator[VideoFrame]:
+def _flush(graph: av.filter.Graph, time_base: Fraction) -> Iterator[VideoFrame]:
     graph.vpush(None)
-    yield from _pulled(graph, time_base)
+    yield from _pull(graph, time_base)

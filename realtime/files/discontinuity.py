@@ -1,4 +1,4 @@
-"""Recordings joined end to end: their clocks made one."""
+"""Timestamp discontinuities: recordings joined end to end, given one continuous clock."""
 
 from fractions import Fraction
 
@@ -6,51 +6,56 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-# Seconds by which the packets of one recording may come too early or too late. More of the latter
-# is a gap in most containers; those of broadcasts have no gaps, but clocks that jump.
-_EARLY, _LATE = 1, 10
+# Seconds by which the packets of one recording may be early or late. In most containers a later
+# packet means a gap; in those of broadcasts (MPEG-TS, MPEG-PS) it means that the clock has jumped.
+_MAX_EARLY, _MAX_LATE = 1, 10
 
 
 class TimestampUnwrapper:
-    """Moves the times of packets on, from where another recording begins.
+    """Shifts the time stamps of packets so that they continue over discontinuities.
 
-    It begins where decoding times jump. (Those of frames jump in a damaged stream as well, where
-    the decoder has lost its references.) Sound and subtitles move by as much as the picture does;
-    on their own only until it follows, for they are not in step to the packet.
+    A discontinuity is a jump of the decoding time stamps. (Presentation time stamps also jump in a
+    damaged stream, where the decoder has lost its references.) Audio and subtitles are shifted by
+    as much as the video; by their own jump only until the video's comes, as the packets of
+    different streams are not interleaved exactly.
+
+    `discontinuities` counts those of the video stream read so far.
     """
 
-    def __init__(self, container: InputContainer, picture: VideoStream) -> None:
-        self.discontinuities = 0  # as far as the picture has been read
+    def __init__(self, container: InputContainer, video: VideoStream) -> None:
+        self.discontinuities = 0
         self.is_broadcast = container.format.name in ("mpegts", "mpeg")
-        self._picture = picture.index
-        rate = picture.average_rate or picture.guessed_rate
+        self._video = video.index
+        rate = video.average_rate or video.guessed_rate
         self._step = 1 / rate if rate else Fraction(0)
-        self._offset = Fraction(0)  # of the picture, in seconds
-        self._offsets: dict[int, Fraction] = {}  # of each stream
-        self._due: dict[int, Fraction] = {}  # when its next packet should come
+        self._offset = Fraction(0)  # of the video, in seconds
+        self._offsets: dict[int, Fraction] = {}  # of each stream, in seconds
+        self._due: dict[
+            int, Fraction
+        ] = {}  # seconds at which each stream's next packet is expected
 
     def unwrap(self, packet: Packet) -> None:
-        """Move the times of a packet, in place."""
+        """Shift the time stamps of a packet, in place. Call it for every packet, in order."""
         if packet.dts is None or packet.time_base is None:
             return
         index, unit = packet.stream_index, packet.time_base
-        time, is_picture = packet.dts * unit, index == self._picture
+        time, is_video = packet.dts * unit, index == self._video
         due = self._due.get(index, time + self._offset)
         choices = (self._offset, self._offsets.get(index, self._offset), due - time)
-        offset = next(o for o in choices if self._fits(time + o - due, time + o, is_picture))
-        if is_picture and offset != self._offset:
+        offset = next(o for o in choices if self._fits(time + o - due, time + o, is_video))
+        if is_video and offset != self._offset:
             self.discontinuities, self._offset = self.discontinuities + 1, offset
         self._offsets[index] = offset
-        length = (packet.duration or 0) * unit or (self._step if is_picture else 0)
+        length = (packet.duration or 0) * unit or (self._step if is_video else 0)
         self._due[index] = time + offset + length
         if offset:
             packet.dts += round(offset / unit)
             packet.pts = None if packet.pts is None else packet.pts + round(offset / unit)
 
-    def _fits(self, late: Fraction, time: Fraction, is_picture: bool) -> bool:
-        if late < -_EARLY:
+    def _fits(self, late: Fraction, time: Fraction, is_video: bool) -> bool:
+        if late < -_MAX_EARLY:
             return False
-        if not self.is_broadcast or late <= _LATE:
+        if not self.is_broadcast or late <= _MAX_LATE:
             return True
-        # Sound and subtitles may pause for as long as they like, while the picture goes on.
-        return not is_picture and abs(time - self._due.get(self._picture, time)) <= _LATE
+        # Audio and subtitles may pause for any time, while the video goes on.
+        return not is_video and abs(time - self._due.get(self._video, time)) <= _MAX_LATE

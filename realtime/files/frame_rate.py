@@ -1,4 +1,4 @@
-"""Another frame rate: frames dropped or repeated by their time."""
+"""Frame rate conversion: frames dropped or repeated by their time stamps."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -15,15 +15,17 @@ def at_frame_rate(
     duration: Fraction | None = None,
     is_complete: Callable[[], bool] = lambda: True,
 ) -> Iterator[Frame]:
-    """Frames at an even rate, dropped or repeated by their time; the length does not change.
+    """Yield frames at a constant rate, dropped or repeated; the duration does not change.
 
     Times are rounded to the nearest tick of 1/frame_rate (halves up, so that 60 to 30 takes every
-    second frame), so that no frame comes more than half a tick early or late, and the whole is
-    within half a tick of its length. Of frames on one tick the last is shown. The last frame
-    lasts until start_time + duration (seconds; the first frame's time where start_time is None),
-    or, where duration is None, as long as the one before it. So it does where `is_complete`, asked
-    after the last frame, says that frames are missing: a damaged clip does not freeze until its
-    declared end. The time base becomes 1/frame_rate.
+    second frame), so no frame is more than half a tick early or late, and the duration is right to
+    half a tick. Of several frames on one tick the last is used. The time base becomes
+    1/frame_rate.
+
+    start_time, duration: seconds; the last frame is shown until start_time + duration. None: from
+    the first frame's time, and as long as the frame before it.
+    is_complete: called after the last frame; if it returns False, `duration` is ignored, so that a
+    damaged clip does not freeze until its declared end.
     """
     rate = Fraction(frame_rate)
     shown: Frame | None = None
@@ -46,18 +48,18 @@ def at_frame_rate(
     end_time = last_time + interval
     if duration is not None and is_complete():
         end_time = (first_time if start_time is None else start_time) + duration
-    # A clip shorter than half a tick is still one picture.
+    # A clip shorter than half a tick is still one frame.
     for tick in range(next_tick, max(_nearest(end_time * rate), first_tick + 1)):
         yield replace(shown, pts=tick, time_base=1 / rate)
 
 
 def info_at_frame_rate(info: StreamInfo, frame_rate: Fraction | int) -> StreamInfo:
-    """What `at_frame_rate` makes of a source's info."""
+    """The info of a stream after `at_frame_rate`."""
     rate = Fraction(frame_rate)
     count = None if info.duration is None else max(1, _nearest(info.duration * rate))
     return replace(info, time_base=1 / rate, frame_rate=rate, frame_count=count)
 
 
 def _nearest(ticks: Fraction) -> int:
-    """Rounded, halves always up; `round` sends them up and down by turns."""
+    """Rounded, halves up; `round` would send them to the even number."""
     return int((ticks + Fraction(1, 2)) // 1)

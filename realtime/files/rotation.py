@@ -1,37 +1,37 @@
-"""Turning pictures the way they are to be seen."""
+"""Rotation and mirroring: the display matrix of a frame, and applying it."""
 
 import av
 import numpy as np
 
-# The part (a, b, c, d) of a display matrix that turns, of any positive scale.
+# The entries (a, b, c, d) of a display matrix that rotate and mirror, at any positive scale.
 DisplayMatrix = tuple[int, int, int, int]
 NO_ROTATION: DisplayMatrix = (1, 0, 0, 1)
 
 
 def display_matrix(frame: av.VideoFrame) -> DisplayMatrix:
-    """How a decoded frame is to be turned for showing."""
+    """The display matrix of a decoded frame; `NO_ROTATION` if it has none."""
     try:
         data = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:
-        # PyAV fails on side data it has no name for, such as EXIF; mirrors are lost this way.
+        # PyAV fails on side data it has no name for, such as EXIF; mirroring is lost here.
         angle = np.deg2rad(frame.rotation)  # counter-clockwise
         cosine, sine = round(np.cos(angle)), round(np.sin(angle))
         return cosine, -sine, sine, cosine
     if data is None:
         return NO_ROTATION
-    numbers = np.frombuffer(data, np.int32)  # type: ignore[call-overload]  # stubs say object
+    numbers = np.frombuffer(data, np.int32)  # type: ignore[call-overload]  # typed as object
     a, b, _, c, d = numbers[:5].tolist()
     return a, b, c, d
 
 
 def apply_display_matrix(image: np.ndarray, matrix: DisplayMatrix) -> np.ndarray:
-    """A picture turned upright: pixel (x, y) goes to (a x + c y, b x + d y).
+    """An image turned upright: pixel (x, y) goes to (a x + c y, b x + d y).
 
-    Any of the eight quarter turns and mirrors; other angles are taken for the nearest.
-    image: (H, W, C) uint8. Returns the same or (W, H, C), contiguous.
+    Supports the eight combinations of quarter turns and mirroring; other angles are rounded to the
+    nearest of them. image: (H, W, C) uint8. Returns (H, W, C) or (W, H, C), contiguous.
     """
     a, b, c, d = matrix
-    # As one item a pixel, numpy turns a picture 3 times as fast.
+    # With one item per pixel, numpy is 3 times as fast.
     channels = image.shape[2]
     pixels = np.ascontiguousarray(image).view(np.dtype((np.void, channels)))[:, :, 0]
     if transposes(matrix):
@@ -43,6 +43,6 @@ def apply_display_matrix(image: np.ndarray, matrix: DisplayMatrix) -> np.ndarray
 
 
 def transposes(matrix: DisplayMatrix) -> bool:
-    """Whether a display matrix (a, b, c, d) makes height of width."""
+    """Whether a display matrix exchanges height and width."""
     a, b, c, d = matrix
     return abs(b) + abs(c) > abs(a) + abs(d)
