@@ -86,10 +86,10 @@ def export(
     if calibrate is not None and not int8:
         raise typer.BadParameter("--calibrate is for --int8: give both.")
     from impasto.models.styles import mixture_of
-    from impasto.realtime.atomic import written
+    from impasto.realtime.atomic import atomic_write
 
     mixture_of(style, strength=strength)  # an unknown style is told before anything heavy is loaded
-    with written(target, overwrite=overwrite) as partial:
+    with atomic_write(target, overwrite=overwrite) as partial:
         size = 360 if static is None else static[1:]
         pictures = None if calibrate is None else read_pictures(calibrate, size=size)
         from impasto.export import export_onnx

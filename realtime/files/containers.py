@@ -1,4 +1,4 @@
-"""Opening media files: a container and its picture stream, or one line that says why not."""
+"""Opening media files with FFmpeg: container, video stream, duration, and why one is refused."""
 
 import os
 from fractions import Fraction
@@ -14,8 +14,8 @@ from impasto.models.errors import EngineError, SourceError
 from impasto.realtime.files.nvdec import nvdec_device
 
 MAX_SIDE, MAX_PIXELS = 16384, 100_000_000
-# Demuxers that follow a file's text elsewhere, or wait for more of it; and those that make a
-# picture of any text.
+# Demuxers that open other files or addresses named in the file, or wait for more data; and those
+# that render any text as a picture.
 _NOT_MEDIA = {
     *("hls", "dash", "webm_dash_manifest", "imf", "concat", "sdp", "rtp", "rtsp", "sap"),
     *("avisynth", "vapoursynth", "tty", "bin", "xbin", "adf", "idf"),
@@ -26,16 +26,16 @@ _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 def open_media(
     path: str | Path, *, hwaccel: str | None = None, on_gpu: bool = False
 ) -> InputContainer:
-    """Open a file on disk with FFmpeg, and nothing but that file.
+    """Open a file on disk with FFmpeg, and no other file; the caller closes the container.
 
-    hwaccel: a kind of device to decode on, such as "cuda"; None decodes on the CPU. on_gpu: with
-    "cuda", frames stay there if that can be had; see `realtime.files.nvdec`.
-    The name is never read as a protocol, a pattern or an option, and a playlist in it may not
-    reach the network. Close what is returned. Raises SourceError, and EngineError for `hwaccel`.
+    hwaccel: FFmpeg's name of a device to decode on, such as "cuda"; None decodes on the CPU.
+    on_gpu: with "cuda", leave frames in GPU memory if possible; see `files.nvdec`.
+    The path is never read as a protocol, a pattern or an option, and playlists are refused.
+    Raises SourceError if the file cannot be read, and EngineError for `hwaccel`.
     """
     path = Path(path)
     if path.is_dir():
-        raise SourceError(f"expected a media file, {path} is a folder; name a file in it")
+        raise SourceError(f"expected a media file, {path} is a folder; give a file in it")
     if not path.exists():
         raise SourceError(f"{path} does not exist; check the name")
     if not path.is_file():
@@ -46,7 +46,7 @@ def open_media(
     if on_gpu and hwaccel == "cuda":
         try:
             device = nvdec_device()
-        except (RuntimeError, TypeError, AssertionError):  # the last: PyTorch is built for CPUs
+        except (RuntimeError, TypeError, AssertionError):  # the last: a PyTorch built for CPUs
             on_gpu = False
     try:
         return av.open(
@@ -69,40 +69,41 @@ def open_media(
 
 
 def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
-    """The picture stream to convert: the best, by FFmpeg's judgement, that is not a cover.
+    """The video stream to read: FFmpeg's best one, or the largest if that is a cover picture.
 
-    Raises SourceError where there is none, or none that can be decoded or held in memory.
+    path: for messages. Raises SourceError if there is none, or if it has no decoder or is too
+    large.
     """
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         kinds = sorted({f"{s.type}" for s in container.streams if s.type != "video"})
         only = " and ".join(kinds) or "nothing else"
-        raise SourceError(f"{path} has no video stream, only {only}; give a file with pictures")
+        raise SourceError(f"{path} has no video stream, only {only}; give a video file")
     best = container.streams.best("video")
     stream = next(
         (s for s in streams if best and s.index == best.index),
         max(streams, key=lambda s: s.width * s.height),
     )
     if stream.codec_context is None:
-        raise SourceError(f"{path}: FFmpeg here has no decoder for its video; convert it first")
+        raise SourceError(f"{path}: this FFmpeg has no decoder for its video; convert it first")
     height, width = stream.height, stream.width
     if not height or not width:
-        raise SourceError(f"{path} has pictures of {width}x{height}; it is damaged or incomplete")
-    check_image_size(height, width, f"{path} has pictures of")
+        raise SourceError(f"{path} has frames of {width}x{height}; it is damaged or incomplete")
+    check_image_size(height, width, f"{path} has frames of")
     return stream
 
 
 def check_image_size(height: int, width: int, what: str) -> None:
-    """Raise SourceError for a size that nothing here has memory for. what: is of this size."""
+    """Raise SourceError for a size beyond the limits. what: the start of the message."""
     if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
         raise SourceError(
             f"{what} {width}x{height}; "
-            f"at most {MAX_SIDE} a side and {MAX_PIXELS // 10**6} megapixels can be painted"
+            f"at most {MAX_SIDE} a side and {MAX_PIXELS // 10**6} megapixels are supported"
         )
 
 
 def duration_of(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Seconds the stream lasts, by the best the container knows; None if it does not."""
+    """Duration of the stream in seconds, or of the container; None if neither is known."""
     time_base = stream.time_base or Fraction(1)
     if stream.duration is not None:
         return stream.duration * time_base
@@ -113,7 +114,7 @@ def duration_of(container: InputContainer, stream: VideoStream) -> Fraction | No
 
 
 def tagged_duration(stream: VideoStream) -> Fraction | None:
-    """Seconds, from the DURATION tag that Matroska writers give each stream ("HH:MM:SS.n")."""
+    """Seconds, from the DURATION tag of a Matroska stream ("HH:MM:SS.n"); None without one."""
     try:
         hours, minutes, seconds = map(Fraction, stream.metadata.get("DURATION", "").split(":"))
     except ValueError:
@@ -124,7 +125,7 @@ def tagged_duration(stream: VideoStream) -> Fraction | None:
 def _device(kind: str) -> HWAccel:
     if kind not in hwdevices_available():
         known = ", ".join(hwdevices_available()) or "none"
-        raise EngineError(f"cannot decode on {kind!r}; this FFmpeg knows: {known}")
+        raise EngineError(f"cannot decode on {kind!r}; this FFmpeg supports: {known}")
     return HWAccel(kind, allow_software_fallback=False)
 
 
@@ -133,7 +134,7 @@ def _reason(error: Exception) -> str:
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
-    """FFmpeg says "invalid data" to letters and to half a film; the first bytes tell which."""
+    """The reason for the user: FFmpeg's "invalid data" may be any file, or half of a video."""
     if isinstance(error, av.error.ArgumentError):  # "format not on the whitelist"
         return "it is text, a playlist or a script, not a media file"
     if not isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):

@@ -1,4 +1,4 @@
-"""From packets to frames: every frame once and in order, past whatever is broken between."""
+"""Decoding a video stream: every frame once and in order, skipping what is damaged."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -18,16 +18,16 @@ _SKIPPED_BYTES = 128  # between two Matroska blocks; headers take 7 to 40
 class Decoder:
     """The frames of a stream with first_pts <= pts < end_pts; iterate once.
 
-    Where the picture stands still at first_pts, the frame on show then comes first, with that pts.
+    If a longer-lasting frame is on show at first_pts, it comes first, with that pts.
 
-    `notes` grows by a line for each thing a user should know. `has_discontinuity`: another
-    recording follows in the same stream, whose length the container does not give.
+    `notes` has a line for each thing the user should know. `has_discontinuity`: another recording
+    follows in the same stream, whose duration the container does not give.
 
-    `lost` counts frames that should have come and did not. Where the container says how many
-    there are (MP4, MOV, AVI, GIF) and the stream is read whole, it is exact at the end. Elsewhere
-    it is an estimate: packets the decoder refused, or, where the stream is damaged and was at an
-    even rate, the frames that fit into the gaps of the time stamps; for Matroska also those
-    missing up to the stream's own duration.
+    `missing_frames` counts frames that could not be decoded. If the container stores the number of
+    frames (MP4, MOV, AVI, GIF) and the stream is read to its end, it is exact at the end.
+    Otherwise it is an estimate: the packets that the decoder refused, or, if a damaged stream has
+    a constant frame rate, the frames that fit into the gaps between time stamps; for Matroska also
+    those missing before the stream's own duration.
     """
 
     def __init__(
@@ -51,43 +51,43 @@ class Decoder:
         self._frames = 0
         self._damaged = False
         self._refused = 0
-        self._missing = 0  # by the gaps in time
-        self._even_rate = True
-        self._uncounted: int | None = None  # by the container's own count, at the end
+        self._skipped = 0  # by the gaps between time stamps
+        self._constant_rate = True
+        self._not_counted: int | None = None  # by the container's number of frames, at the end
 
     @property
     def missing_frames(self) -> int:
-        """Frames lost so far; see the class."""
-        if self._uncounted is not None:
-            return self._uncounted
-        return max(self._refused, self._missing)
+        """Frames that could not be decoded so far; see the class."""
+        if self._not_counted is not None:
+            return self._not_counted
+        return max(self._refused, self._skipped)
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        whole = self._first_pts is None and self._end_pts is None
+        untrimmed = self._first_pts is None and self._end_pts is None
         begin = 0 if self._first_pts is None else self._first_pts
         before: VideoFrame | None = None
         for frame in self._from_first():
-            pts = self._in_order(frame)
+            pts = self._increasing_pts(frame)
             if pts is None:
                 continue
             if self._first_pts is not None and pts < begin:
                 before, frame.pts = frame, pts
                 continue
-            if before is not None and pts - begin > self._step:  # it begins in a still picture
-                yield self._timed(before, begin)
+            if before is not None and pts - begin > self._step:  # it lasts into the range
+                yield self._emit(before, begin)
             before = None
             if self._end_pts is not None and pts >= self._end_pts:
                 return
-            yield self._timed(frame, pts)
+            yield self._emit(frame, pts)
         if before is not None and (before.pts or 0) + self._length(before) > begin:
-            yield self._timed(before, begin)
+            yield self._emit(before, begin)
         if self._frames and self._end_pts is None:
             self._count_tail()
-        if whole and self._stream.frames:
-            self._uncounted = max(0, self._expected() - self._frames)
+        if untrimmed and self._stream.frames:
+            self._not_counted = max(0, self._expected() - self._frames)
 
-    def _timed(self, frame: VideoFrame, pts: int) -> VideoFrame:
-        """A frame that is to be had, with its time."""
+    def _emit(self, frame: VideoFrame, pts: int) -> VideoFrame:
+        """Count a frame and set its time stamp."""
         self._watch_rate(pts)
         self._last_pts, self._frames = pts, self._frames + 1
         frame.pts, frame.time_base = pts, self._time_base
@@ -100,8 +100,8 @@ class Decoder:
     def _from_first(self) -> Iterator[VideoFrame]:
         """All frames from `first_pts` on, and some before it.
 
-        Seeking finds an intra frame by decode time, not always one early enough: when the first
-        frame comes out late, try further back, at last from the beginning.
+        Seeking finds an intra frame by its decoding time, which may be too late: if the first
+        frame is after `first_pts`, seek further back, at last to the beginning.
         """
         if self._first_pts is None:
             yield from self._decoded()
@@ -122,10 +122,10 @@ class Decoder:
                 yield first
                 yield from frames
                 return
-        yield from self._decoded()  # a format that cannot seek is still at its beginning
+        yield from self._decoded()  # a format without seeking is still at its beginning
 
     def _decoded(self) -> Iterator[VideoFrame]:
-        came = False
+        has_frames = False
         for packet in self._packets():
             try:
                 frames = self._stream.decode(packet)
@@ -133,10 +133,10 @@ class Decoder:
                 return
             except av.FFmpegError:
                 self._damaged = True
-                # Before the first frame it is a recording that began between intra frames.
-                self._refused += came and packet.size > 0 and self._is_wanted(packet)
+                # Before the first frame, the recording began between intra frames.
+                self._refused += has_frames and packet.size > 0 and self._is_wanted(packet)
                 continue
-            came = came or bool(frames)
+            has_frames = has_frames or bool(frames)
             yield from frames
 
     def _is_wanted(self, packet: Packet) -> bool:
@@ -144,8 +144,8 @@ class Decoder:
         return pts is None or ((first is None or first <= pts) and (end is None or pts < end))
 
     def _packets(self) -> Iterator[Packet]:
-        """The stream's packets; the last is empty and makes the decoder give what it holds."""
-        # Matroska skips damage without a word; only the positions of all blocks show it.
+        """The stream's packets; the last is empty and flushes the decoder."""
+        # The Matroska demuxer skips damage silently; the gaps between all blocks show it.
         streams = tuple(self._container.streams) if self._is_matroska else (self._stream,)
         position, timestamps = None, TimestampUnwrapper(self._container, self._stream)
         try:
@@ -169,8 +169,8 @@ class Decoder:
             flush.stream = self._stream
             yield flush
 
-    def _in_order(self, frame: VideoFrame) -> int | None:
-        """The frame's pts, repaired where it does not come after the last; None to drop it."""
+    def _increasing_pts(self, frame: VideoFrame) -> int | None:
+        """The frame's pts, repaired if it does not increase; None to drop the frame."""
         step = max(1, round(self._step))
         if frame.pts is None:
             self._note("frames without time stamps: spaced by the frame rate")
@@ -180,7 +180,7 @@ class Decoder:
         if self._last_pts is None or frame.pts > self._last_pts:
             return frame.pts
         if self._damaged:
-            return None  # a decoder that lost its references gives some frames late
+            return None  # after a loss of references some frames come late
         self._note("time stamps that do not increase: moved to just after the frame before")
         return self._last_pts + 1
 
@@ -190,26 +190,26 @@ class Decoder:
         ticks = pts - self._last_pts
         if abs(ticks - self._step) <= 1:
             return
-        if self._damaged and self._even_rate and ticks > 1.5 * self._step:
-            self._missing += round(ticks / self._step) - 1
+        if self._damaged and self._constant_rate and ticks > 1.5 * self._step:
+            self._skipped += round(ticks / self._step) - 1
         else:
-            self._even_rate = False
+            self._constant_rate = False
 
     def _count_tail(self) -> None:
-        """What Matroska's own duration of the stream says is missing after all frames."""
+        """Count the frames missing between the last one and Matroska's duration of the stream."""
         end = tagged_duration(self._stream)
         if end is not None:
-            self._missing += max(0, round((end / self._time_base - self._end) / self._step))
+            self._skipped += max(0, round((end / self._time_base - self._end) / self._step))
 
     def _expected(self) -> int:
-        """Frames in the container's index, less those an edit list or an empty chunk hides."""
+        """Number of frames by the container's index, without those hidden by an edit list."""
         entries, total = self._stream.index_entries, self._stream.frames
         shown = sum(not entry.is_discard and entry.size > 0 for entry in entries)
         if "mov" in self._container.format.name:
             return shown
         if "avi" in self._container.format.name and entries:
-            # An empty chunk says "as before". It is counted, takes a tick, and is in the index
-            # with a size of zero, or not at all.
+            # An empty chunk repeats the last frame. It is counted and takes a tick, but is in the
+            # index with a size of zero, or not at all.
             return total - (entries[-1].timestamp + 1 - shown)
         return total
 

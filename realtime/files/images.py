@@ -1,4 +1,4 @@
-"""Image files, read and written: one picture, or all of a folder."""
+"""Image files: reading (with EXIF rotation and alpha), listing folders, encoding and writing."""
 
 import io
 import re
@@ -22,7 +22,7 @@ from impasto.realtime.files.rotation import (
 from impasto.realtime.frame import ColorTags
 from impasto.realtime.pixels import BT601, fitted_size, to_rgb, to_video_frame
 
-_WHITE = 255  # transparent pictures are laid on paper
+_WHITE = 255  # the background of transparent pictures
 _MAX_BYTES = 1 << 30
 # EXIF orientations 1 to 8.
 _ORIENTATIONS: tuple[DisplayMatrix, ...] = (
@@ -31,7 +31,7 @@ _ORIENTATIONS: tuple[DisplayMatrix, ...] = (
 )
 
 _JPEG = ColorTags(matrix=BT601, full_range=True)  # as JFIF defines it
-_JPEG_OPTIONS = {"flags": "+qscale", "global_quality": str(2 * 118)}  # what others call 95
+_JPEG_OPTIONS = {"flags": "+qscale", "global_quality": str(2 * 118)}  # about libjpeg's 95
 _LZW = {"compression_algo": "lzw"}
 # Encoder, pixel format, options.
 _ENCODERS = {
@@ -50,15 +50,15 @@ IMAGE_SUFFIXES = tuple(_ENCODERS)  # lower case; each can be read and written
 def read_image(
     path: str | Path, *, size: int | tuple[int, int] | None = None, alpha: bool = False
 ) -> np.ndarray:
-    """A PNG, JPEG, WebP, BMP or TIFF file as (H, W, 3) uint8 RGB, upright.
+    """Read a PNG, JPEG, WebP, BMP or TIFF file as (H, W, 3) uint8 RGB, upright.
 
-    EXIF orientation is applied, transparency laid over white, 16 bits are rounded to 8. The kind
-    is told by the content, not the name. size: see `pixels.fitted_size`.
-    alpha: a picture with transparency comes as (H, W, 4), straight alpha, instead; the colour of
-    pixels that cannot be seen at all is white. Raises SourceError.
+    The format is detected from the content, not the name. EXIF orientation is applied, transparency
+    is composited over white, 16 bits are rounded to 8. size: see `pixels.fitted_size`.
+    alpha: return pictures with transparency as (H, W, 4) instead, with straight alpha; fully
+    transparent pixels are white. Raises SourceError.
     """
     path = Path(path)
-    data = _bytes_of(path)
+    data = _read_bytes(path)
     try:
         with av.open(io.BytesIO(data), "r") as container:
             stream = container.streams.video[0]
@@ -68,7 +68,7 @@ def read_image(
             image = to_rgb(frame, background=None if alpha else _WHITE)
             image = apply_display_matrix(image, matrix)
             if image.shape[2] == 4:
-                image = _with_paper(image)
+                image = _white_where_transparent(image)
             if size is None:
                 return image
             channels = "rgb24" if image.shape[2] == 3 else "rgba"
@@ -77,30 +77,30 @@ def read_image(
             check_image_size(*fitted, f"{path} would become")
             return to_rgb(upright, size=fitted, background=None)
     except (av.FFmpegError, IndexError, StopIteration) as error:
-        raise SourceError(f"cannot read {path}: it is not a picture, or it is damaged") from error
+        raise SourceError(f"cannot read {path}: it is not an image, or it is damaged") from error
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The pictures in a folder, "frame10" after "frame9". Raises SourceError if there are none."""
+    """The image files in a folder, "frame10" after "frame9". Raises SourceError if it has none."""
     try:
-        found = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        paths = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
     except OSError as error:
         raise SourceError(f"cannot read {folder}: {error.strerror}") from error
-    if not found:
-        raise SourceError(f"no pictures in {folder}; expected {' '.join(IMAGE_SUFFIXES)}")
-    return sorted(found, key=_with_numbers)
+    if not paths:
+        raise SourceError(f"no images in {folder}; expected {' '.join(IMAGE_SUFFIXES)}")
+    return sorted(paths, key=_natural_order)
 
 
 def image_files(paths: Iterable[Path]) -> list[Path]:
-    """The files that are named, and all those in the folders that are. Raises SourceError."""
+    """The given files, with each folder replaced by its image files. Raises SourceError."""
     return [file for path in paths for file in (images_in(path) if path.is_dir() else [path])]
 
 
 def read_same_size(paths: Iterable[Path], *, size: int | None = None) -> Iterator[np.ndarray]:
-    """Pictures of one size, as `read_image` reads them.
+    """Yield images of one size, (H, W, 3) uint8 RGB, as `read_image` reads them.
 
-    size: the short side of the first, whose size all others are brought to; None: they have it
-    already. Raises SourceError, at the picture that cannot be read or is of another size.
+    size: the short side of the first, to whose size all others are scaled; None: all must have the
+    size of the first. Raises SourceError at a file that cannot be read or has another size.
     """
     shape: tuple[int, int] | None = None
     for path in paths:
@@ -108,40 +108,40 @@ def read_same_size(paths: Iterable[Path], *, size: int | None = None) -> Iterato
         shape = shape or (image.shape[0], image.shape[1])
         if image.shape[:2] != shape:
             raise SourceError(
-                f"expected pictures of {shape[1]}x{shape[0]} like the first, {path} is "
-                f"{image.shape[1]}x{image.shape[0]}; ask for one size"
+                f"expected images of {shape[1]}x{shape[0]} like the first, {path} is "
+                f"{image.shape[1]}x{image.shape[0]}; set a size to scale them to"
             )
         yield image
 
 
-def _with_paper(rgba: np.ndarray) -> np.ndarray:
-    """White where nothing is to be seen, whatever is stored there; (H, W, 3) if all is opaque."""
+def _white_where_transparent(rgba: np.ndarray) -> np.ndarray:
+    """Make fully transparent pixels white; returns (H, W, 3) if all pixels are opaque."""
     if rgba[..., 3].min() == 255:
         return np.ascontiguousarray(rgba[..., :3])
     return np.where(rgba[..., 3:] == 0, np.array((_WHITE, _WHITE, _WHITE, 0), np.uint8), rgba)
 
 
-def _bytes_of(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         if path.is_file() and path.stat().st_size > _MAX_BYTES:
-            raise SourceError(f"{path} is too large for a picture: over 1 GiB")
+            raise SourceError(f"{path} is too large for an image: over 1 GiB")
         return path.read_bytes()
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _with_numbers(path: Path) -> list[str | int]:
-    """Text and numbers by turns."""
+def _natural_order(path: Path) -> list[str | int]:
+    """A sort key by which numbers in a name are compared as numbers: text and numbers in turn."""
     parts = re.split(r"([0-9]+)", path.name)
     return [int(part) if k % 2 else part for k, part in enumerate(parts)]
 
 
 def _exif_matrix(jpeg: bytes) -> DisplayMatrix | None:
-    """The orientation in a JPEG's EXIF block (JEITA CP-3451), which PyAV does not tell in full."""
-    found = jpeg.find(b"Exif\0\0", 0, 1 << 16)
-    if found < 0 or not jpeg.startswith(b"\xff\xd8"):
+    """The orientation in a JPEG's EXIF block (JEITA CP-3451); PyAV reports only the rotation."""
+    start = jpeg.find(b"Exif\0\0", 0, 1 << 16)
+    if start < 0 or not jpeg.startswith(b"\xff\xd8"):
         return None
-    block = jpeg[found + 6 : found + (1 << 16)]
+    block = jpeg[start + 6 : start + (1 << 16)]
 
     def number(at: int, size: int) -> int:
         return int.from_bytes(block[at : at + size], "little" if block[:2] == b"II" else "big")
@@ -155,21 +155,21 @@ def _exif_matrix(jpeg: bytes) -> DisplayMatrix | None:
 
 
 def supports_alpha(path: Path) -> bool:
-    """Whether a picture of this name may have transparency."""
+    """Whether the image format of this file name supports transparency."""
     return path.suffix.lower() in _WITH_ALPHA
 
 
 def encode_image(image: np.ndarray, extension: str) -> bytes:
-    """A picture as the bytes of a .png, .jpg, .webp, .tif or .bmp file.
+    """Encode an image as the bytes of a .png, .jpg, .webp, .tif or .bmp file.
 
-    image: (H, W, 3) uint8 RGB, or (H, W, 4) with straight alpha where the kind `supports_alpha`.
-    Raises SinkError for another extension.
+    image: (H, W, 3) uint8 RGB, or (H, W, 4) with straight alpha if the format `supports_alpha`.
+    Raises SinkError for another extension, or a size the format does not support.
     """
     try:
         encoder, pixel_format, options = _ENCODERS[extension.lower()]
     except KeyError:
         raise SinkError(
-            f"cannot write pictures as {extension!r}: use {', '.join(_ENCODERS)}"
+            f"cannot write images as {extension!r}: use {', '.join(_ENCODERS)}"
         ) from None
     if image.shape[2] == 4:
         pixel_format = _WITH_ALPHA[extension.lower()]
@@ -190,9 +190,9 @@ def encode_image(image: np.ndarray, extension: str) -> bytes:
 
 
 def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = False) -> None:
-    """Write a picture to a file that appears only when complete.
+    """Write an image to a file, which appears only when complete.
 
-    image: as for `encode_image`; the extension chooses the kind. Raises SinkError.
+    image: as for `encode_image`; the extension chooses the format. Raises SinkError.
     """
     path = Path(path)
     write_file(path, encode_image(image, path.suffix), overwrite=overwrite)

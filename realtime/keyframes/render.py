@@ -17,7 +17,7 @@ from impasto.models.errors import SinkError
 from impasto.models.gatys.optimize import Settings, StyleImage, settings_of
 from impasto.models.loss_network import load_loss_network
 from impasto.models.styles import known_styles, load_style
-from impasto.realtime.atomic import check_target, written
+from impasto.realtime.atomic import atomic_write, check_target
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.engines.torch_engine import resolve_device
 from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions, encoding_for
@@ -345,7 +345,7 @@ def teach_style(
     from impasto.models.training.finetune import teach
     from impasto.models.training.train import save_network
 
-    with written(target, overwrite=overwrite) as partial:
+    with atomic_write(target, overwrite=overwrite) as partial:
         pairs = [
             (as_tensor(image), as_tensor(read_image(folder.picture(keyframe))))
             for keyframe, image in pictures_of(film, shots.keyframes)

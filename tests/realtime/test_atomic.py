@@ -1,37 +1,37 @@
-"""A file has its name when it is complete, and not before; a taken name is left alone."""
+"""A file gets its name when it is complete; an existing file is not replaced."""
 
 from pathlib import Path
 
 import pytest
 
 from impasto.models.errors import SinkError
-from impasto.realtime.atomic import check_target, partial_path, write_file, written
+from impasto.realtime.atomic import atomic_write, check_target, partial_path, write_file
 
 
 def test_a_file_gets_its_name_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with written(path) as partial:
-        partial.write_text("whole")
+    with atomic_write(path) as partial:
+        partial.write_text("complete")
         assert partial == tmp_path / "a.partial.txt" and not path.exists()
-    assert path.read_text() == "whole" and not partial.exists()
+    assert path.read_text() == "complete" and not partial.exists()
 
 
-def test_nothing_is_left_of_a_block_that_raises(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), written(tmp_path / "a.txt") as partial:
+def test_an_error_removes_the_partial_file(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a.txt") as partial:
         partial.write_text("half")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_made_is_kept_where_the_name_was_taken_meanwhile(tmp_path: Path) -> None:
+def test_the_partial_file_is_kept_if_the_name_was_taken_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with pytest.raises(SinkError, match="yours is"), written(path) as partial:
+    with pytest.raises(SinkError, match="kept as"), atomic_write(path) as partial:
         partial.write_text("ours")
         path.write_text("theirs")
     assert (path.read_text(), partial_path(path).read_text()) == ("theirs", "ours")
 
 
-def test_a_taken_name_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_an_existing_name_is_refused_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_file(path, b"old")
     for refused in (

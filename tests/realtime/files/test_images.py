@@ -119,8 +119,8 @@ class TestReadPicture:
         for path, match in [
             (tmp_path / "none.png", "No such file"),
             (tmp_path, "directory"),
-            (text_file(tmp_path / "letter.png"), "not a picture"),
-            (cut, "not a picture"),
+            (text_file(tmp_path / "letter.png"), "not an image"),
+            (cut, "not an image"),
         ]:
             with pytest.raises(SourceError, match=match):
                 read_image(path)
@@ -130,7 +130,7 @@ class TestReadPicture:
         data = bytearray(path.read_bytes())
         data[16:24] = struct.pack(">II", 60000, 60000)
         path.write_bytes(data)
-        with pytest.raises(SourceError, match="60000x60000|not a picture"):
+        with pytest.raises(SourceError, match="60000x60000|not an image"):
             read_image(path)
 
 
@@ -164,7 +164,7 @@ class TestFolders:
         assert {image.shape for image in images} == {(32, 42, 3)}
 
     def test_a_folder_without_pictures(self, tmp_path):
-        with pytest.raises(SourceError, match="no pictures in"):
+        with pytest.raises(SourceError, match="no images in"):
             images_in(tmp_path)
         with pytest.raises(SourceError, match="cannot read"):
             images_in(tmp_path / "none")

@@ -179,7 +179,7 @@ class TestBadInput:
     def test_targets_that_cannot_be(self, files, tmp_path: Path, impasto: Impasto) -> None:
         given = files["content"], files["wave"]
         self.run(impasto, *given, tmp_path / "no" / "out.png", told="no folder")
-        self.run(impasto, *given, tmp_path / "out.txt", told="cannot write pictures")
+        self.run(impasto, *given, tmp_path / "out.txt", told="cannot write images")
         before = files["scream"].read_bytes()
         self.run(impasto, *given, files["scream"], told="exists")
         curves = ("--curves", files["scream"])
