@@ -49,7 +49,8 @@ class Target:
             ) from error
         except OSError as error:
             raise SinkError(
-                f"cannot rename to {self.path}: {error.strerror}; the output is kept as {self.partial}"
+                f"cannot rename to {self.path}: {error.strerror}; "
+                f"the output is kept as {self.partial}"
             ) from error
 
     def discard(self) -> None:
