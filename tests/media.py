@@ -4,18 +4,33 @@ Every picture carries its number as eight black or white squares, so that a test
 frame it got back, whatever a codec, a rotation or a resize did to it on the way.
 """
 
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import pytest
 
-from impasto.realtime.frame import ColorTags
+from impasto.realtime.files.codecs import CODECS, CONTAINERS, EncoderOptions
+from impasto.realtime.files.video_reader import VideoReader
+from impasto.realtime.files.video_writer import VideoWriter
+from impasto.realtime.frame import ColorTags, Frame, StreamInfo
 from impasto.realtime.pixels import to_video_frame
 
 SIZE = (48, 64)  # (height, width)
+RATE = Fraction(25)
+B_FRAMES = {"options": {"preset": "veryfast", "bf": "3", "refs": "4"}}  # for `make_clip`
+UNEVEN_MS = [0, 40, 100, 130, 300, 301, 302, 500, 600, 700, 800, 1500]  # time stamps of 12 frames
+SOFTWARE_CODECS = [
+    (ext, codec)
+    for ext, container in CONTAINERS.items()
+    for codec in container.codecs
+    if not CODECS[codec].hardware
+]
 _CODECS = {".webm": "libvpx-vp9", ".avi": "mpeg4", ".gif": "gif", ".ts": "mpeg2video"}
 _SUBTITLES = {".mkv": "subrip", ".mp4": "mov_text", ".mov": "mov_text", ".webm": "webvtt"}
 _ASS_HEADER = (
@@ -126,6 +141,79 @@ def make_clip(
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
     return path
+
+
+# --- Reading and writing them with the product, and with PyAV alone -----------------------------
+
+
+def read_video(path: Path | str, **options: Any) -> tuple[list[Frame], VideoReader]:
+    """All frames of a `VideoReader`, and the reader, at its end."""
+    with VideoReader(path, **options) as source:
+        return list(source), source
+
+
+def stored_pts(path: Path) -> list[int]:
+    """Every pts of the video stream of a file, sorted, from its packets: nothing is decoded."""
+    with av.open(str(path)) as container:
+        return sorted(p.pts for p in container.demux(video=0) if p.pts is not None)
+
+
+def info_of(
+    size: tuple[int, int] = SIZE, time_base: Fraction = 1 / RATE, **more: Any
+) -> StreamInfo:
+    """The info of the stream that `frames_of` makes."""
+    return StreamInfo(*size, time_base=time_base, **{"frame_rate": RATE, **more})
+
+
+def frames_of(
+    count: int = 8,
+    size: tuple[int, int] = SIZE,
+    time_base: Fraction = 1 / RATE,
+    pts: list[int] | None = None,
+) -> Iterator[Frame]:
+    """Numbered frames; pts: their time stamps, else 0, 1, 2 ..."""
+    for index in range(count):
+        yield Frame(numbered_picture(index, size), pts[index] if pts else index, time_base)
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[Frame],
+    info: StreamInfo,
+    *,
+    overwrite: bool = False,
+    **options: Any,
+) -> VideoWriter:
+    """Write frames with a `VideoWriter`; options: of `EncoderOptions`. Returns it, closed."""
+    encoder = EncoderOptions(**options)
+    with VideoWriter(path, info, encoder=encoder, overwrite=overwrite) as sink:
+        for frame in frames:
+            sink.write(frame)
+    return sink
+
+
+def decoded(path: Path) -> tuple[list[np.ndarray], list[Fraction], Fraction]:
+    """Pictures, their times, and the duration, in seconds, by PyAV alone."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base is not None
+        frames = list(container.decode(stream))
+        times = [(frame.pts or 0) * stream.time_base for frame in frames]
+        duration = Fraction(container.duration or 0, av.time_base)
+    return [frame.to_ndarray(format="rgb24") for frame in frames], times, duration
+
+
+def open_files(path: Path) -> list[str]:
+    """Files at `path`, or in this folder, that this process has open; skips where unknown."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("open files are listed in /proc, on Linux")
+    links = [os.path.join("/proc/self/fd", n) for n in os.listdir("/proc/self/fd")]
+    targets = [os.readlink(link) for link in links if os.path.islink(link)]
+    real = os.path.realpath(path)
+    return [target for target in targets if target == real or target.startswith(real + os.sep)]
+
+
+# --- Broken ones --------------------------------------------------------------------------------
 
 
 def make_audio_only(path: Path, *, seconds: float = 0.5) -> Path:

@@ -1,4 +1,4 @@
-"""Where frames go: a video file, with all that belongs to them."""
+"""Video file encoding: frames with their time stamps, color tags and pixel shape."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import replace
 from errno import EDQUOT, ENOSPC
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import av
 import av.filter
@@ -22,7 +22,6 @@ from impasto.realtime.files.codecs import (
     EncoderOptions,
     encoding_for,
 )
-from impasto.realtime.files.remux import StreamCopier
 from impasto.realtime.frame import ColorTags, Frame, StreamInfo
 from impasto.realtime.pixels import (
     UNSPECIFIED,
@@ -35,25 +34,46 @@ from impasto.realtime.pixels import (
 _HDR_TRANSFERS = (16, 18)  # PQ and HLG
 
 
-class VideoWriter:
-    """Writes frames to a video file, with their times, colours and pixel shape.
+class ExtraStreams(Protocol):
+    """Audio, subtitles and others, written to a file in step with its video stream."""
 
-        with VideoWriter("painted.mp4", source.info) as sink:
+    def attach(self, output: Any, video: Any, first: Fraction, *, muxer: str) -> Fraction:
+        """Add streams and tags to a PyAV container, before its header is written.
+
+        video: its video stream. first: the time of the first frame, in seconds of the source's
+        clock. Returns the time, on that clock, that is zero in the file.
+        """
+        ...
+
+    def copy_until(self, time: Fraction) -> None:
+        """Write what lies before `time`, in seconds of the source's clock."""
+        ...
+
+    def finish(self, time: Fraction | None = None) -> None:
+        """Write the rest, or what lies before `time`."""
+        ...
+
+
+class VideoWriter:
+    """Writes frames to a video file, with their time stamps, color tags and pixel shape.
+
+        with VideoWriter("stylized.mp4", source.info) as sink:
             for frame in frames:
                 sink.write(frame)
 
-    The file appears under its name when the block is left normally. Until then it is
-    NAME.partial.EXT beside it, which an error removes and Ctrl-C (KeyboardInterrupt) leaves there,
-    finished and playable. Frames may be written from another thread than the one that opens and
-    closes.
+    The file gets its name when the block is left normally. Until then it is NAME.partial.EXT in
+    the same folder. An error removes it; KeyboardInterrupt leaves it there, complete up to the
+    last frame and playable. Frames may be written from another thread than the one that opens and
+    closes the writer.
 
-    info: size (of every frame), time base, frame rate, duration, pixel shape and colour.
-    encoder: codec, quality, speed and bit depth. extra_streams: audio, subtitles and all else that
-    goes into the file.
-    index_first: an MP4 shall start playing while it is still being loaded, for which the whole file
-    is written once more on closing, with Python's lock held.
-    `notes` grows by one line for each thing that a user should be told.
-    Raises SinkError, before any frame is taken, for what cannot be had, and says what can.
+    info: size of every frame, time base, frame rate, duration, pixel shape and color tags.
+    encoder: codec, quality, speed and bit depth. extra_streams: audio and others, see
+    `ExtraStreams`.
+    index_first: of an MP4, which then plays before it is downloaded completely. It costs writing
+    the file a second time on closing, with Python's lock held.
+    `notes` has a line for each thing the user should know.
+    Raises SinkError for an unsupported combination or a path that cannot be written, before the
+    first frame.
     """
 
     def __init__(
@@ -62,20 +82,20 @@ class VideoWriter:
         info: StreamInfo,
         *,
         encoder: EncoderOptions = DEFAULT_ENCODER,
-        extra_streams: StreamCopier | None = None,
+        extra_streams: ExtraStreams | None = None,
         overwrite: bool = False,
         index_first: bool = True,
     ) -> None:
         self.path = Path(path)
         self.notes: list[str] = []
         # When the last frame ends, in seconds of the source's clock. By default, the duration of
-        # `info` after the first frame; set it to None when the source ended before its time.
+        # `info` after the first frame; set it to None if the source ended early.
         self.ends_at: Fraction | None = None
         self._info = info
         self._extra_streams = extra_streams
         self._index_first = index_first
         self._encoding = encoding_for(self.path, (info.height, info.width), encoder)
-        self._color = _told(info.color, CODECS[self._encoding.codec])
+        self._color = _stored_color(info.color, CODECS[self._encoding.codec])
         self._rate = info.frame_rate or Fraction(30)
         self._time_base = self._encoding.container.time_base or info.time_base
         if self._encoding.container.constant_rate:
@@ -87,7 +107,7 @@ class VideoWriter:
         self._durations: dict[int, int] = {}  # by pts, of the frames that are in the encoder
         self._first_dts: int | None = None
         self._closed = False
-        self._note_what_is_lost(encoder.bit_depth)
+        self._note_limits(encoder.bit_depth)
         self._target = Target(self.path, overwrite=overwrite)
         self._container: Any = None
         self._stream: Any = None
@@ -127,12 +147,12 @@ class VideoWriter:
         self._closed = True
         try:
             if self._held is None:
-                raise SinkError(f"no frame came, so there is no {self.path.name}")
+                raise SinkError(f"the source has no frames, so {self.path.name} is not written")
             with self._errors():
                 self._finish()
         except KeyboardInterrupt:
             with suppress(av.FFmpegError, OSError):
-                self._container.close()  # so that what is there can be played
+                self._container.close()  # so that the file is playable
             raise
         except BaseException:
             self._discard()
@@ -157,26 +177,27 @@ class VideoWriter:
             else:
                 self._discard()
 
-    def _note_what_is_lost(self, bit_depth: int) -> None:
+    def _note_limits(self, bit_depth: int) -> None:
+        """Note what the file cannot store."""
         info, name = self._info, self.path.name
         self.notes += self._encoding.notes
         if info.sample_aspect_ratio != 1 and not self._encoding.sample_aspect_ratio:
             self.notes.append(
-                f"{name} cannot say that its pixels are {info.sample_aspect_ratio} wide, "
+                f"{name} cannot store the sample aspect ratio {info.sample_aspect_ratio}, "
                 "so the picture will look squeezed: use .mp4"
             )
         if info.color.transfer in _HDR_TRANSFERS and self._color.transfer == UNSPECIFIED:
-            self.notes.append(f"{name} cannot say that its colours are HDR: use .mp4 or .mkv")
+            self.notes.append(f"{name} cannot store HDR color tags: use .mp4 or .mkv")
         elif info.color.transfer in _HDR_TRANSFERS and bit_depth == 8:
-            self.notes.append("an HDR picture in 8 bits shows bands: ask for a bit depth of 10")
+            self.notes.append("HDR in 8 bits shows banding: use a bit depth of 10")
 
     def _open(self, first: Fraction) -> None:
         encoding, info = self._encoding, self._info
         if encoding.encoder == "libsvtav1":
-            os.environ.setdefault("SVT_LOG", "0")  # it prints to the terminal by itself
+            os.environ.setdefault("SVT_LOG", "0")  # or it prints to the terminal
         index_first = self._is_mp4 and self._index_first
         self._container = av.open(
-            f"file:{self._target.partial}",  # or a colon in the name would be read as a protocol
+            f"file:{self._target.partial}",  # without it, a colon would end a protocol
             "w",
             format=encoding.container.muxer,
             container_options={"movflags": "+faststart"} if index_first else {},
@@ -197,7 +218,7 @@ class VideoWriter:
             context.colorspace = self._color.matrix
             context.color_range = 2 if self._color.full_range else 1
         if encoding.codec.startswith("hevc") and self._is_mp4:
-            context.codec_tag = "hvc1"  # Apple's players take no other
+            context.codec_tag = "hvc1"  # Apple's players accept no other
         self._stream, self._first = stream, first
         if self.ends_at is None and info.duration is not None:
             self.ends_at = first + info.duration
@@ -212,24 +233,24 @@ class VideoWriter:
         return self._encoding.container.muxer in ("mp4", "mov")
 
     def _pts(self, time: Fraction) -> int:
-        """A time of the source in the file's units; later than the last, whatever came."""
+        """A source time in units of the file; at least one more than the last frame's."""
         exact = (time - self._origin) / self._time_base
         pts = self._pts_at(time)
         if self._held is not None:
             pts = max(pts, self._held[1] + 1)
         if abs(pts - exact) * self._time_base > Fraction(1, 1000):
-            note = f"{self.path.suffix} counts time in steps of {self._time_base} s: times rounded"
+            note = f"{self.path.suffix} stores times in steps of {self._time_base} s: times rounded"
             if note not in self.notes:
                 self.notes.append(note)
         return pts
 
-    def _encode(self, painted: Frame, pts: int, duration: int) -> None:
+    def _encode(self, stylized: Frame, pts: int, duration: int) -> None:
         if self._encoding.codec == "gif":
-            frame = _paletted(rgb_of(painted))
-        elif painted.color is not None and self.takes_planes(painted.color):
-            frame = planar_video_frame(painted.image, painted.color)
+            frame = _paletted(rgb_of(stylized))
+        elif stylized.color is not None and self.takes_planes(stylized.color):
+            frame = planar_video_frame(stylized.image, stylized.color)
         else:
-            frame = to_video_frame(rgb_of(painted), self._encoding.pixel_format, self._color)
+            frame = to_video_frame(rgb_of(stylized), self._encoding.pixel_format, self._color)
         frame.pts, frame.duration, frame.time_base = pts, duration, self._time_base
         self._durations[pts] = duration
         for packet in self._stream.encode(frame):
@@ -252,8 +273,8 @@ class VideoWriter:
         self._encode(last, pts, end - pts)
         packets = self._stream.encode(None)
         if self._is_mp4 and packets:
-            # MP4 adds up the steps of the decoding times, which B-frames of uneven length leave
-            # short of the end; the last step makes up for it.
+            # MP4 stores the differences of decoding times, whose sum ends too early with B-frames
+            # of uneven duration; the last difference makes up for it.
             first_dts = packets[0].dts if self._first_dts is None else self._first_dts
             left = end - self._pts_at(self._first) - (packets[-1].dts - first_dts)
             self._durations[packets[-1].pts] = max(1, left)
@@ -269,7 +290,7 @@ class VideoWriter:
         return round((time - self._origin) / self._time_base)
 
     def _last_duration(self) -> int:
-        """What is left for the last frame, in ticks; where that is not known, 1 / frame rate."""
+        """Duration of the last frame in ticks: until `ends_at`, or 1 / frame rate."""
         left = Fraction(0) if self.ends_at is None else self.ends_at - self._last
         return max(1, round((left if left > 0 else 1 / self._rate) / self._time_base))
 
@@ -281,7 +302,7 @@ class VideoWriter:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Whatever FFmpeg says about writing, as a SinkError."""
+        """Turn FFmpeg's and the system's errors into SinkError."""
         try:
             yield
         except SinkError:
@@ -289,7 +310,7 @@ class VideoWriter:
         except (av.FFmpegError, OSError) as error:
             number = getattr(error, "errno", None)
             if number in (ENOSPC, EDQUOT):
-                what = "the disk is full: make room, or write elsewhere"
+                what = "the disk is full: free some space, or write elsewhere"
             elif self._container is not None and not self._stream.codec_context.is_open:
                 hardware = CODECS[self._encoding.codec].hardware
                 reason = f"{error.strerror}; try another --codec"
@@ -302,17 +323,17 @@ class VideoWriter:
             raise SinkError(f"cannot write {self.path}: {what}") from error
 
 
-def _told(color: ColorTags, codec: Codec) -> ColorTags:
-    """As much of `color` as the codec tells a decoder: the pictures are coded by that."""
+def _stored_color(color: ColorTags, codec: Codec) -> ColorTags:
+    """The part of `color` that the codec stores; frames are encoded with it, as players assume it."""
     if not codec.color_tags:
         return ColorTags()
     return replace(color, full_range=color.full_range and codec.full_range)
 
 
 def _paletted(image: np.ndarray) -> av.VideoFrame:
-    """A picture in its own best 255 colours, one more being left for "as before".
+    """An RGB image as pal8, with a palette of its own: 255 colors, and one for "unchanged".
 
-    Ordered dither: error diffusion would boil from frame to frame, and GIF would store all of it.
+    Ordered dither: error diffusion would flicker from frame to frame, and GIF would store that.
     """
     height, width = image.shape[:2]
     graph = av.filter.Graph()
@@ -320,7 +341,7 @@ def _paletted(image: np.ndarray) -> av.VideoFrame:
         width=width, height=height, format=av.VideoFormat("rgb24"), time_base=Fraction(1, 100)
     )
     split, use = graph.add("split"), graph.add("paletteuse", "dither=bayer:bayer_scale=4")
-    # Every n-th pixel is enough to choose colours by: twice as fast in all, and as good (38.5 dB).
+    # Every n-th pixel is enough to choose a palette: twice as fast in all, and as good (38.5 dB).
     n = max(1, min(height, width) // 90)
     few = graph.add("scale", f"w=iw/{n}:h=ih/{n}:flags=neighbor")
     palette, sink = graph.add("palettegen"), graph.add("buffersink")

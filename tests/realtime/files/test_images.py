@@ -2,18 +2,21 @@
 
 import struct
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from impasto.models.errors import SourceError
+from impasto.models.errors import SinkError, SourceError
 from impasto.realtime.files.images import (
+    IMAGE_SUFFIXES,
     encode_image,
     image_files,
     images_in,
     read_image,
     read_same_size,
+    write_image,
 )
 from tests.media import number_of, numbered_picture, text_file, truncated
 
@@ -56,7 +59,7 @@ def with_orientation(path, orientation, order):
     return path
 
 
-class TestReadPicture:
+class TestReadImage:
     @pytest.mark.parametrize(
         # JPEG rounds 64 coefficients of a block by 1 or more each; WebP halves the chroma too.
         ("name", "tolerance"),
@@ -104,11 +107,11 @@ class TestReadPicture:
         assert back[40, 5].astype(int).sum() < back[40, 60].astype(int).sum()  # brighter rightward
 
     @pytest.mark.parametrize(("size", "expected"), [(24, (24, 32)), ((30, 50), (30, 50))])
-    def test_resized(self, tmp_path, size, expected):
+    def test_resized_after_rotation(self, tmp_path, size, expected):
         image = read_image(save(tmp_path / "a.png", numbered_picture(9)), size=size)
         assert image.shape == (*expected, 3) and number_of(image) == 9
 
-    def test_a_name_is_only_a_name(self, tmp_path, monkeypatch):
+    def test_a_path_is_never_a_protocol_or_pattern(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         for name in ("%d.png", "-x.png", "http:x.png"):
             save(tmp_path / "a.png", numbered_picture(3)).rename(tmp_path / name)
@@ -168,3 +171,30 @@ class TestFolders:
             images_in(tmp_path)
         with pytest.raises(SourceError, match="cannot read"):
             images_in(tmp_path / "none")
+
+
+class TestWriteImage:
+    @pytest.mark.parametrize("ext", IMAGE_SUFFIXES)
+    @pytest.mark.parametrize("size", [(48, 64), (33, 47)])
+    def test_every_format_is_read_back(
+        self, ext: str, size: tuple[int, int], tmp_path: Path
+    ) -> None:
+        image = numbered_picture(77, size)
+        write_image(tmp_path / f"a{ext}", image)
+        with av.open(str(tmp_path / f"a{ext}")) as container:
+            got = next(container.decode(video=0)).to_ndarray(format="rgb24")
+        assert got.shape == image.shape and number_of(got) == 77
+        error = np.abs(got.astype(int) - image).mean()
+        assert error == 0 if ext == ".png" else error < 4  # of 255
+
+    def test_unknown_extension(self, tmp_path: Path) -> None:
+        with pytest.raises(SinkError, match=r"use \.png"):
+            write_image(tmp_path / "a.xyz", numbered_picture(0))
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_existing_file_is_refused(self, tmp_path: Path) -> None:
+        write_image(tmp_path / "a.png", numbered_picture(0))
+        with pytest.raises(SinkError, match="exists"):
+            write_image(tmp_path / "a.png", numbered_picture(1))
+        write_image(tmp_path / "a.png", numbered_picture(1), overwrite=True)
+        assert (tmp_path / "a.png").read_bytes() == encode_image(numbered_picture(1), ".png")
