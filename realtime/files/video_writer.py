@@ -324,7 +324,7 @@ class VideoWriter:
 
 
 def _stored_color(color: ColorTags, codec: Codec) -> ColorTags:
-    """The part of `color` that the codec stores; frames are encoded with it, as players assume it."""
+    """The part of `color` that the codec stores, which frames are encoded with."""
     if not codec.color_tags:
         return ColorTags()
     return replace(color, full_range=color.full_range and codec.full_range)
