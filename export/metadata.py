@@ -58,7 +58,7 @@ def sign(
     entries = {
         **about,
         "input": f"frames: {given}",
-        "output": f"stylised: {made}",
+        "output": f"stylized: {made}",
         "precision": precision,
         _MARK: ours,
     }

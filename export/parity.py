@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from impasto.export.scenes import render
-from impasto.export.spec import FRAMES, STYLISED, WEIGHTS, Layout, Precision, Shape
+from impasto.export.spec import FRAMES, WEIGHTS, Layout, Precision, Shape
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, ParityError
 from impasto.models.fast.uint8_io import EightBit
@@ -145,10 +145,10 @@ def _both(
     height, width = frames.shape[1:3]
     more = {} if weights is None else {WEIGHTS: weights}
     if layout == "nhwc-uint8":
-        (got,) = session.run([STYLISED], {FRAMES: frames, **more})
+        (got,) = session.run(None, {FRAMES: frames, **more})
         expected = EightBit(network)(torch.from_numpy(_enlarged(frames, network))).numpy()
         return expected[:, :height, :width].astype(np.float32), got.astype(np.float32)
-    (got,) = session.run([STYLISED], {FRAMES: to_floats(frames), **more})
+    (got,) = session.run(None, {FRAMES: to_floats(frames), **more})
     expected = network(torch.from_numpy(to_floats(_enlarged(frames, network)))).numpy()
     pair = [255 * x[..., :height, :width].clip(0, 1).transpose(0, 2, 3, 1) for x in (expected, got)]
     return pair[0], pair[1]

@@ -3,7 +3,8 @@
 import re
 from typing import Literal
 
-FRAMES, STYLISED, WEIGHTS = "frames", "stylised", "weights"
+# Files of version 0.1 spell the output `stylised`: readers take the first output by its position.
+FRAMES, STYLIZED, WEIGHTS = "frames", "stylized", "weights"
 
 Layout = Literal["nhwc-uint8", "nchw-float"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -12,7 +13,7 @@ Shape = tuple[int, int, int]  # batch, height, width
 # Where the norms have their statistics from: each picture itself; the inputs `mean` and `variance`
 # (C,); or these moved towards those of the one picture by `weight` (a number from 0 to 1), layer by
 # layer as in impasto.models.fast.norm_folding, and put out again.
-NormStatistics = Literal["own", "carried", "renewed"]
+NormMode = Literal["instance", "frozen", "running"]
 
 # The default loads in ONNX Runtime 1.12 (2022) and TensorRT 8.6, and a newer one gains nothing. The
 # oldest is what 8-bit weights with a scale for each channel need; the newest is what was tested.

@@ -25,7 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import fx, nn
 
 from impasto.export.graphs.subpixel import GivingPlaces, ReadingPlaces, in_places
-from impasto.export.spec import FRAMES, OPSET, STYLISED, WEIGHTS, Layout, NormStatistics, Shape
+from impasto.export.spec import FRAMES, OPSET, STYLIZED, WEIGHTS, Layout, NormMode, Shape
 from impasto.models.errors import EngineError
 from impasto.models.layers import reflect_pad
 from impasto.models.transform_net import TransformNet
@@ -50,7 +50,7 @@ class Mixture:
 
 def build_model(
     network: nn.Module | Mixture,
-    statistics: NormStatistics = "own",
+    norm_mode: NormMode = "instance",
     *,
     layout: Layout = "nhwc-uint8",
     static: Shape | None = None,
@@ -59,7 +59,7 @@ def build_model(
 ) -> onnx.ModelProto:
     """The graph, checked.
 
-    network: a TransformNet or ClassicNet, float32. Input `frames` and output `stylised` are
+    network: a TransformNet or ClassicNet, float32. Input `frames` and output `stylized` are
     (N, H, W, 3) uint8 RGB, or with "nchw-float" (N, 3, H, W) float32 in [0, 1]. N, H and W are
     free, H and W at least 16, unless `static` fixes all three: then no shape is computed at run
     time. half: float16 inside, but for the picture's own statistics and its last scaling.
@@ -71,7 +71,7 @@ def build_model(
     plain = networks[0]
     scaled = layout == "nhwc-uint8" and isinstance(plain, TransformNet)
     module = traced(in_levels(plain) if isinstance(plain, TransformNet) and scaled else plain)
-    builder = FileBuilder(module, statistics, layout, static, opset, half, in_levels=scaled)
+    builder = FileBuilder(module, norm_mode, layout, static, opset, half, in_levels=scaled)
     if isinstance(network, Mixture):
         builder.mix(replace(network, styles=networks[:-1], trunk=networks[-1]))
     return finished(builder)
@@ -118,7 +118,7 @@ class GraphBuilder(fx.Interpreter):
     def __init__(
         self,
         module: fx.GraphModule,
-        statistics: NormStatistics,
+        norm_mode: NormMode,
         layout: Layout,
         static: Shape | None,
         opset: int,
@@ -126,7 +126,7 @@ class GraphBuilder(fx.Interpreter):
     ) -> None:
         super().__init__(module)
         self.extra_traceback = False  # an error's would take 20 s, to load what looks for its place
-        self.statistics, self.layout, self.static = statistics, layout, static
+        self.norm_mode, self.layout, self.static = norm_mode, layout, static
         self.opset, self.half = opset, half
         self.nodes: list[onnx.NodeProto] = []
         self.known: dict[object, str] = {}  # nodes and constants, so that none is there twice
@@ -186,12 +186,12 @@ class GraphBuilder(fx.Interpreter):
     def output(self, target: Any, args: Any, kwargs: Any) -> None:
         picture = self._single(args[0])
         if self.layout == "nchw-float":
-            self.nodes[-1].output[0] = STYLISED
+            self.nodes[-1].output[0] = STYLIZED
             assert self.nodes[-1].name == picture, "the last node gives the picture"
             return
         levels = self._add("Clip", self._arithmetic("Mul", picture, 255.0), *self._floats(0, 255))
         rounded = self._add("Cast", self._add("Round", levels), to=TensorProto.UINT8)
-        self._add("Transpose", rounded, perm=[0, 2, 3, 1], name=STYLISED)
+        self._add("Transpose", rounded, perm=[0, 2, 3, 1], name=STYLIZED)
 
     # Nodes, weights and the model around them.
 
@@ -262,12 +262,12 @@ class GraphBuilder(fx.Interpreter):
             self.mixed[name] = self._add("Reshape", part, self._integers(*value.shape))
 
     def model(self) -> onnx.ModelProto:
-        inputs, outputs = [self._picture_info(FRAMES)], [self._picture_info(STYLISED)]
+        inputs, outputs = [self._picture_info(FRAMES)], [self._picture_info(STYLIZED)]
         if self.styles:
             inputs.append(_numbers_info(WEIGHTS, [self.styles]))
-        if self.statistics != "own":
+        if self.norm_mode != "instance":
             inputs += [_numbers_info(name, [self.channels]) for name in (MEAN, VARIANCE)]
-        if self.statistics == "renewed":
+        if self.norm_mode == "running":
             inputs.append(_numbers_info(WEIGHT, []))
             outputs += [_numbers_info(name, [self.channels]) for name in (NEW_MEAN, NEW_VARIANCE)]
             means, variances = zip(*self.renewed, strict=True)
@@ -384,13 +384,13 @@ class GraphBuilder(fx.Interpreter):
         half = x in self.halves
         weight = self._parameter(f"{target}.weight", half=half)
         bias = self._parameter(f"{target}.bias", half=half)
-        if self.statistics == "own":
+        if self.norm_mode == "instance":
             return self._add("InstanceNormalization", x, weight, bias, epsilon=norm.eps)
         mean, variance = self._statistics_for(x, norm.num_features)
         return self._add("BatchNormalization", x, weight, bias, mean, variance, epsilon=norm.eps)
 
     def _variance_and_mean(self, x: str) -> tuple[str, str]:
-        if self.statistics == "own":
+        if self.norm_mode == "instance":
             mean, variance = self._measure(x)
             return variance, mean
         mean, variance = self._statistics_for(x, 3)
@@ -402,7 +402,7 @@ class GraphBuilder(fx.Interpreter):
         begin, self.channels = self.channels, self.channels + channels
         limits = self._integers(begin), self._integers(self.channels)
         given = [self._add("Slice", name, *limits) for name in (MEAN, VARIANCE)]
-        if self.statistics == "renewed":
+        if self.norm_mode == "running":
             axes = self._integers(0, 2, 3)
             here = [self._add("Squeeze", name, axes) for name in self._measure(self._single(x))]
             changes = [self._add("Sub", new, old) for new, old in zip(here, given, strict=True)]

@@ -15,26 +15,26 @@ from torch import fx
 
 from impasto.export.graphs.builder import GraphBuilder, finished, traced
 from impasto.export.graphs.rgb_to_yuv import CHROMA, LUMA, from_rgb
-from impasto.export.spec import FRAMES, OPSET, STYLISED, NormStatistics
+from impasto.export.spec import FRAMES, OPSET, STYLIZED, NormMode
 from impasto.models.architectures import MARGIN
 from impasto.models.transform_net import TransformNet
 
 
 def build_byte_model(
-    network: TransformNet, statistics: NormStatistics, *, planes: bool = False
+    network: TransformNet, norm_mode: NormMode, *, yuv420: bool = False
 ) -> onnx.ModelProto:
     """As `build_model`: uint8 in and out, any size.
 
-    planes: what comes out is a codec's, (N, 3 H / 2, W), H and W even; see fast.yuv420. Colours
-    are those of BT.709, limited range; `from_rgb` has the weights for others.
+    yuv420: the output is planar yuv420p, (N, 3 H / 2, W) with H and W even, as in
+    models.fast.yuv420: BT.709, limited range; `from_rgb` has the weights for other color spaces.
     """
-    return finished(_ByteBuilder(traced(network), statistics, planes))
+    return finished(_ByteBuilder(traced(network), norm_mode, yuv420))
 
 
 class _ByteBuilder(GraphBuilder):
-    def __init__(self, module: fx.GraphModule, statistics: NormStatistics, planes: bool) -> None:
-        super().__init__(module, statistics, "nhwc-uint8", None, OPSET, False)
-        self.planes = planes
+    def __init__(self, module: fx.GraphModule, norm_mode: NormMode, yuv420: bool) -> None:
+        super().__init__(module, norm_mode, "nhwc-uint8", None, OPSET, False)
+        self.yuv420 = yuv420
         self.functions[F.pixel_shuffle] = self._shuffle_later
         self._unshuffled: set[str] = set()  # values with four pixels' channels at each place
         self._crop: tuple[Any, Any] | None = None
@@ -74,12 +74,12 @@ class _ByteBuilder(GraphBuilder):
 
     def output(self, target: Any, args: Any, kwargs: Any) -> None:
         assert args[0] in self._unshuffled and self._crop is not None
-        if self.planes:
+        if self.yuv420:
             self._give_planes(args[0])
             return
         pixels = self._shuffled(self._levels(self._arithmetic("Mul", args[0], 255.0)))
         cropped = super()._getitem(pixels, self._crop)
-        self._add("Transpose", cropped, perm=[0, 2, 3, 1], name=STYLISED)
+        self._add("Transpose", cropped, perm=[0, 2, 3, 1], name=STYLIZED)
 
     def _levels(self, x: str) -> str:
         clipped = self._add("Clip", x, *self._floats(0, 255))
@@ -103,10 +103,10 @@ class _ByteBuilder(GraphBuilder):
             for names in ((f"{part}.weight", f"{part}.bias") for part in (LUMA, CHROMA))
         )
         parts = [self._add("Reshape", part, rows) for part in (self._shuffled(luma), chroma)]
-        self._add("Concat", *parts, axis=1, name=STYLISED)
+        self._add("Concat", *parts, axis=1, name=STYLIZED)
 
     def _picture_info(self, name: str) -> onnx.ValueInfoProto:
-        if self.planes and name == STYLISED:
+        if self.yuv420 and name == STYLIZED:
             sides = ["n", "rows", "width"]
             return helper.make_tensor_value_info(name, TensorProto.UINT8, sides)
         return super()._picture_info(name)

@@ -18,28 +18,28 @@ from torch import nn
 
 from impasto.export.graphs.builder import MEAN, VARIANCE, GraphBuilder, finished, traced
 from impasto.export.graphs.rgb_to_yuv import BLACK, CHROMA, FROM_RGB, LUMA, TO_RGB, both_ways
-from impasto.export.spec import FRAMES, OPSET, STYLISED, NormStatistics
+from impasto.export.spec import FRAMES, OPSET, STYLIZED, NormMode
 from impasto.models.architectures import MARGIN, STRIDE
 from impasto.models.transform_net import TransformNet
 
 
 def build_gpu_model(
     network: TransformNet,
-    statistics: NormStatistics,
+    norm_mode: NormMode,
     *,
-    planes: bool = False,
+    yuv420: bool = False,
     half: bool = False,
     fold: bool = True,
 ) -> onnx.ModelProto:
-    """As `build_model`, statistics "carried" or "renewed": uint8 in and out, any size.
+    """As `build_model`, "frozen" or "running": uint8 in and out, any size.
 
-    planes: what goes in and comes out is a codec's, (N, 3 H / 2, W), H and W even; see
-    models.fast.yuv420. Colours are those of BT.709, limited range; `both_ways` has the weights for
-    others. half: float16 inside, but for the statistics. fold: False leaves carried norms apart, as
-    a scale and a shift, for TensorRT, which folds by itself and wants weights that are constants.
+    yuv420: input and output are planar yuv420p, (N, 3 H / 2, W) with H and W even, as in
+    models.fast.yuv420: BT.709, limited range; `both_ways` has the weights for other color spaces.
+    half: float16 inside, except for the statistics. fold: False keeps frozen norms separate, as a
+    scale and a shift, for TensorRT, which does its own folding and needs constant weights.
     """
-    assert statistics != "own", "these are for video"
-    return finished(_GpuBuilder(network, statistics, planes, half, fold))
+    assert norm_mode != "instance", "these are for video"
+    return finished(_GpuBuilder(network, norm_mode, yuv420, half, fold))
 
 
 class _GpuBuilder(GraphBuilder):
@@ -48,14 +48,14 @@ class _GpuBuilder(GraphBuilder):
     def __init__(
         self,
         network: TransformNet,
-        statistics: NormStatistics,
-        planes: bool,
+        norm_mode: NormMode,
+        yuv420: bool,
         half: bool,
         fold: bool,
     ) -> None:
-        super().__init__(traced(network.body), statistics, "nhwc-uint8", None, OPSET, half)
+        super().__init__(traced(network.body), norm_mode, "nhwc-uint8", None, OPSET, half)
         self.state = network.state_dict()
-        self.planes, self.fold = planes, fold
+        self.yuv420, self.fold = yuv420, fold
         self.dtype = TensorProto.FLOAT16 if half else TensorProto.FLOAT
         self.functions[F.pixel_shuffle] = lambda x, n: x  # it comes last, after rounding
         modules = list(network.body.named_modules())
@@ -67,7 +67,7 @@ class _GpuBuilder(GraphBuilder):
             for (conv, _), (norm, module) in zip(convs[:-1], norms, strict=True)
         ]
         self.maps: dict[str, tuple[str, str]] = {}  # scale and shift (C,) after each convolution
-        if planes:
+        if yuv420:
             for name, value in both_ways(matrix=1, full_range=False).items():
                 self.weights[name] = numpy_helper.from_array(value, name)
 
@@ -77,9 +77,9 @@ class _GpuBuilder(GraphBuilder):
         pixels = self._add("Cast", FRAMES, to=self.dtype)
         if self.half:
             self.halves.add(pixels)
-        picture = self._channels(pixels) if self.planes else self._transposed(pixels, 0, 3, 1, 2)
+        picture = self._channels(pixels) if self.yuv420 else self._transposed(pixels, 0, 3, 1, 2)
         picture = self._reflect_pad(picture, STRIDE, MARGIN)
-        if self.statistics == "carried":
+        if self.norm_mode == "frozen":
             self.mean, variance = (
                 self._add("Slice", name, self._integers(0), self._integers(3))
                 for name in (MEAN, VARIANCE)
@@ -89,7 +89,7 @@ class _GpuBuilder(GraphBuilder):
             self.mean, variance = self._statistics_for(self._rgb(picture), 3)
         self.deviation = self._add("Sqrt", self._add("Add", variance, *self._floats(1e-5)))
         middle = self._add("Mul", self.mean, *self._floats(255))
-        if self.planes:
+        if self.yuv420:
             middle = self._add("Add", self._add("MatMul", FROM_RGB, middle), BLACK)
         middle = self._shaped(middle, 1, 3, 1, 1)
         return self._add("Sub", picture, self._halved(middle) if self.half else middle)
@@ -111,7 +111,7 @@ class _GpuBuilder(GraphBuilder):
     def _rgb(self, picture: str) -> str:
         """The colours to be measured, float32, 0 to 1."""
         pixels = self._single(picture)
-        if self.planes:
+        if self.yuv420:
             pixels = self._add("Sub", pixels, self._shaped(BLACK, 1, 3, 1, 1))
             pixels = self._add("Conv", pixels, self._shaped(TO_RGB, 3, 3, 1, 1))
         return self._add("Mul", pixels, *self._floats(1 / 255))
@@ -166,7 +166,7 @@ class _GpuBuilder(GraphBuilder):
         return y
 
     def _norm(self, norm: nn.InstanceNorm2d, target: str, x: str) -> str:
-        if self.statistics == "carried":
+        if self.norm_mode == "frozen":
             return x
         mean, variance = self._statistics_for(x, norm.num_features)
         weights = (self._parameter(f"body.{target}.{kind}") for kind in ("weight", "bias"))
@@ -177,7 +177,7 @@ class _GpuBuilder(GraphBuilder):
         """Of the first layer, for a picture in the frames' own numbers, its mean taken off."""
         levels = self._add("Mul", self.deviation, *self._floats(255))
         weight = self._add("Div", weight, self._shaped(levels, 1, 3, 1, 1))
-        if not self.planes:
+        if not self.yuv420:
             return weight
         pixels = self._shaped(weight, outputs, 3, -1)
         recoded = self._add("MatMul", self._transposed(TO_RGB, 1, 0), pixels)
@@ -194,7 +194,7 @@ class _GpuBuilder(GraphBuilder):
         )
         weight = self._add("Mul", weight, self._shaped(gain, 12, 1, 1, 1))
         bias = self._add("Add", self._add("Mul", bias, gain), offset)
-        if not self.planes:
+        if not self.yuv420:
             return tuple(self._add("Mul", x, *self._floats(255)) for x in (weight, bias))  # type: ignore[return-value]
         recode, zero = (
             self._add("Concat", *(f"{part}.{kind}" for part in (LUMA, CHROMA)), axis=0)
@@ -212,14 +212,14 @@ class _GpuBuilder(GraphBuilder):
             self._constant(np.array(x, np.float16 if self.half else np.float32)) for x in (0, 255)
         )
         levels = self._add("Round", self._add("Clip", args[0], *limits))
-        if self.planes:
+        if self.yuv420:
             self._give_planes(levels)
             return
         pixels = self._add("DepthToSpace", levels, blocksize=2, mode="CRD")
         pixels = self._add(
             "Cast", self._cropped(pixels, MARGIN, self._size()), to=TensorProto.UINT8
         )
-        self._add("Transpose", pixels, perm=[0, 2, 3, 1], name=STYLISED)
+        self._add("Transpose", pixels, perm=[0, 2, 3, 1], name=STYLIZED)
 
     def _give_planes(self, places: str) -> None:
         half = self._add("Div", self._size(), self._integers(2))
@@ -232,7 +232,7 @@ class _GpuBuilder(GraphBuilder):
         rows = self._add("Concat", self._integers(0, -1), self._side(2), axis=0)
         parts = [self._add("Reshape", part, rows) for part in (luma, chroma)]
         planes = self._add("Concat", *parts, axis=1)
-        self.nodes.append(helper.make_node("Cast", [planes], [STYLISED], to=TensorProto.UINT8))
+        self.nodes.append(helper.make_node("Cast", [planes], [STYLIZED], to=TensorProto.UINT8))
 
     # Small things.
 
@@ -268,7 +268,7 @@ class _GpuBuilder(GraphBuilder):
         return self._add("Slice", self._add("Shape", FRAMES), *limits)
 
     def _size(self) -> str:
-        if not self.planes:
+        if not self.yuv420:
             return super()._size()
         rows = self._add(
             "Div", self._add("Mul", self._side(1), self._integers(2)), self._integers(3)
@@ -276,6 +276,6 @@ class _GpuBuilder(GraphBuilder):
         return self._add("Concat", rows, self._side(2), axis=0)
 
     def _picture_info(self, name: str) -> onnx.ValueInfoProto:
-        if not self.planes:
+        if not self.yuv420:
             return super()._picture_info(name)
         return helper.make_tensor_value_info(name, TensorProto.UINT8, ["n", "rows", "width"])

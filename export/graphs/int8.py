@@ -42,7 +42,7 @@ class Range(NamedTuple):
 
 @lru_cache(maxsize=4)  # one style has several engines
 def checked_ranges(own: bytes) -> dict[str, Range]:
-    """Those of a byte graph of our network with statistics "own", from RGB to RGB.
+    """Those of a byte graph of our network with statistics "instance", from RGB to RGB.
 
     Raises EngineError where 8 bits paint another picture: below 30 dB, as for exported files.
     """
@@ -65,7 +65,7 @@ def checked_ranges(own: bytes) -> dict[str, Range]:
 def measure(model: onnx.ModelProto) -> dict[str, Range]:
     """What convolutions read that are to be in 8 bits, by the names of their weights.
 
-    model: a byte graph of our network with statistics "own", from RGB to RGB.
+    model: a byte graph of our network with statistics "instance", from RGB to RGB.
     """
     read = {node.input[1]: node.input[0] for node in _convolutions(model.graph)}
     telling = onnx.ModelProto()

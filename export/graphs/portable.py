@@ -13,7 +13,7 @@ from torch import nn
 
 from impasto.export.graphs.builder import GraphBuilder
 from impasto.export.graphs.subpixel import BORDER, PARTS, GivingPlaces, ReadingPlaces
-from impasto.export.spec import FRAMES, STYLISED
+from impasto.export.spec import FRAMES, STYLIZED
 from impasto.models.transform_net import TransformNet
 
 
@@ -47,7 +47,7 @@ class FileBuilder(GraphBuilder):
     @property
     def white(self) -> float:
         """What the network reads for white: it may be any number where it is standardised."""
-        return 255.0 if self.in_levels and self.statistics == "own" else 1.0
+        return 255.0 if self.in_levels and self.norm_mode == "instance" else 1.0
 
     def placeholder(self, target: Any, args: Any, kwargs: Any) -> str:
         if self.white == 1:
@@ -64,7 +64,7 @@ class FileBuilder(GraphBuilder):
             picture = self._arithmetic("Add", self._arithmetic("Mul", picture, 255.0), 0.5)
         clipped = self._add("Clip", picture, *self._floats(0, 255))
         cut_off = self._add("Cast", clipped, to=TensorProto.UINT8)
-        self._add("Transpose", cut_off, perm=[0, 2, 3, 1], name=STYLISED)
+        self._add("Transpose", cut_off, perm=[0, 2, 3, 1], name=STYLIZED)
 
     # The picture standardised: one node, where it was mean, difference and quotient.
 
@@ -73,7 +73,7 @@ class FileBuilder(GraphBuilder):
 
         Of rows first, and then of these: WASM adds up a whole picture with an error that shows.
         """
-        if self.statistics != "own":
+        if self.norm_mode != "instance":
             return super()._variance_and_mean(x)
         mean, squares = (self._mean(self._mean(y, 3), 2) for y in (x, self._add("Mul", x, x)))
         if self.white != 1:

@@ -4,9 +4,9 @@ import numpy as np
 
 from impasto.models.colors import ycc_to_rgb
 
-LUMA, CHROMA = "planes.luma", "planes.chroma"  # 1x1 convolutions in impasto.export.graphs.cpu
+LUMA, CHROMA = "yuv420.luma", "yuv420.chroma"  # 1x1 convolutions in impasto.export.graphs.cpu
 # rgb = TO_RGB @ (ycc - BLACK), and back, in 0..255; in impasto.export.graphs.gpu
-TO_RGB, FROM_RGB, BLACK = "planes.to_rgb", "planes.from_rgb", "planes.black"
+TO_RGB, FROM_RGB, BLACK = "yuv420.to_rgb", "yuv420.from_rgb", "yuv420.black"
 
 
 def from_rgb(matrix: int, full_range: bool) -> dict[str, np.ndarray]:

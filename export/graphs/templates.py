@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
-from impasto.export.spec import NormStatistics
+from impasto.export.spec import NormMode
 from impasto.models.architectures import FORMS
 from impasto.models.styles import Weights
 
@@ -24,33 +24,33 @@ class Kind(NamedTuple):
     """What tells one graph from another."""
 
     form: str
-    statistics: NormStatistics
-    planes: bool = False  # come out; and go in, on a GPU
+    norm_mode: NormMode
+    yuv420: bool = False  # as output; on a GPU as input too
     gpu: str = ""  # "fp32" or "fp16": made for one
 
 
-_KINDS: tuple[NormStatistics, ...] = ("own", "carried", "renewed")
+_NORM_MODES: tuple[NormMode, ...] = ("instance", "frozen", "running")
 KINDS = tuple(
-    Kind(form, statistics, planes, gpu)
-    for form, statistics, planes, gpu in product(FORMS, _KINDS, (False, True), ("", "fp32", "fp16"))
-    if not gpu or statistics != "own"
+    Kind(form, mode, yuv420, gpu)
+    for form, mode, yuv420, gpu in product(FORMS, _NORM_MODES, (False, True), ("", "fp32", "fp16"))
+    if not gpu or mode != "instance"
 )
 
 
 def filled(
     weights: Weights,
-    statistics: NormStatistics,
+    norm_mode: NormMode,
     *,
-    planes: dict[str, np.ndarray] | None = None,
+    yuv420: dict[str, np.ndarray] | None = None,
     gpu: str = "",
 ) -> bytes:
     """The graph of a network with these weights: what `build_byte_model` makes of the network.
 
-    planes: the weights that `from_rgb` gives, where planes are to come out. gpu: "fp32" or "fp16"
-    for what `build_gpu_model` makes of it; planes are then those of `from_rgb.both_ways`.
+    yuv420: for yuv420p output, the weights that `rgb_to_yuv.from_rgb` gives. gpu: "fp32" or "fp16"
+    for the graph of `build_gpu_model`; yuv420 is then what `rgb_to_yuv.both_ways` gives.
     """
-    model = onnx.load(path_of(Kind(weights.form, statistics, planes is not None, gpu)))
-    return fill(model, weights.arrays | (planes or {}))
+    model = onnx.load(path_of(Kind(weights.form, norm_mode, yuv420 is not None, gpu)))
+    return fill(model, weights.arrays | (yuv420 or {}))
 
 
 def fill(model: onnx.ModelProto, arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -69,9 +69,9 @@ def template(kind: Kind) -> onnx.ModelProto:
 
     network, half = TransformNet(kind.form).eval(), kind.gpu == "fp16"
     if kind.gpu:
-        model = build_gpu_model(network, kind.statistics, planes=kind.planes, half=half)
+        model = build_gpu_model(network, kind.norm_mode, yuv420=kind.yuv420, half=half)
     else:
-        model = build_byte_model(network, kind.statistics, planes=kind.planes)
+        model = build_byte_model(network, kind.norm_mode, yuv420=kind.yuv420)
     names = set(network.state_dict())
     for tensor in model.graph.initializer:
         if tensor.name in names:
@@ -81,7 +81,7 @@ def template(kind: Kind) -> onnx.ModelProto:
 
 def path_of(kind: Kind) -> Path:
     """Where a template is."""
-    parts = [kind.form, kind.statistics, *["planes"] * kind.planes, *[kind.gpu] * bool(kind.gpu)]
+    parts = [kind.form, kind.norm_mode, *["yuv420"] * kind.yuv420, *[kind.gpu] * bool(kind.gpu)]
     return GRAPHS / f"{'.'.join(parts)}.onnx"
 
 

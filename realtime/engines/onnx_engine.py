@@ -17,7 +17,7 @@ from impasto.realtime.pixels import planar_video_frame, to_rgb
 if TYPE_CHECKING:
     from torch import nn
 
-    from impasto.export.spec import NormStatistics as NormMode
+    from impasto.export.spec import NormMode
 
 
 class OnnxEngine(Engine):
@@ -40,7 +40,7 @@ class OnnxEngine(Engine):
         self.replace(network)
         self.has_running_statistics = self.reads_planes = isinstance(self.network, Weights)
         if self.has_running_statistics:
-            (channels,) = self._session("renewed").get_inputs()[1].shape
+            (channels,) = self._session("running").get_inputs()[1].shape
             self._initial_statistics = initial_statistics(channels)
 
     def replace(self, network: nn.Module | Weights) -> None:
@@ -51,7 +51,7 @@ class OnnxEngine(Engine):
         return OnnxEngine(self.network, color=color)
 
     def _session(self, kind: NormMode) -> Any:
-        """Made when first needed: a film does without "own", a picture without the others."""
+        """Made when first needed: a film does without "instance", a picture without the others."""
         if kind not in self._sessions:
             self._sessions[kind] = _opened(graph_of(self.network, kind, self.color))
         return self._sessions[kind]
@@ -62,16 +62,16 @@ class OnnxEngine(Engine):
         return self._session(kind).run(None, inputs)
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
-        return self._run("own", frames)[0]
+        return self._run("instance", frames)[0]
 
     def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
-        return self._run("carried", frames, **statistics._asdict())[0]
+        return self._run("frozen", frames, **statistics._asdict())[0]
 
     def _stylize_running(
         self, frame: np.ndarray, statistics: NormStatistics, momentum: float
     ) -> tuple[np.ndarray, NormStatistics]:
         given = {"weight": np.float32(momentum), **statistics._asdict()}
-        stylized, *renewed = self._run("renewed", frame, **given)
+        stylized, *renewed = self._run("running", frame, **given)
         return stylized, NormStatistics(*renewed)
 
 
@@ -116,7 +116,7 @@ def graph_of(
     if isinstance(network, Weights):
         from impasto.export.graphs.templates import filled
 
-        return filled(network, statistics, planes=planes)
+        return filled(network, statistics, yuv420=planes)
     from impasto.export.graphs.builder import build_model
 
     return build_model(network, statistics).SerializeToString()

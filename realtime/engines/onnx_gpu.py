@@ -25,7 +25,7 @@ from impasto.realtime.frame import ColorTags
 if TYPE_CHECKING:
     from torch import nn
 
-    from impasto.export.spec import NormStatistics as NormMode
+    from impasto.export.spec import NormMode
 
 PRECISIONS = ("fp16", "fp32")  # the fastest first
 PROVIDERS = {
@@ -91,15 +91,15 @@ class OnnxGpuEngine(Engine):
         )
 
     def on_device(self, frames: np.ndarray, statistics: NormStatistics) -> Callable[[], None]:
-        bound = self._bound_for("carried", frames.shape)
+        bound = self._bound_for("frozen", frames.shape)
         bound.put(frames=frames, **statistics._asdict())
         return bound.run
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
-        return self._paint("own", frames)
+        return self._paint("instance", frames)
 
     def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
-        return self._paint("carried", frames, **statistics._asdict())
+        return self._paint("frozen", frames, **statistics._asdict())
 
     def _stylize_running(
         self, frame: np.ndarray, statistics: NormStatistics, momentum: float
@@ -108,7 +108,7 @@ class OnnxGpuEngine(Engine):
 
         def paint(frame: np.ndarray) -> np.ndarray:
             given = {"frames": frame, "weight": np.float32(momentum), **statistics._asdict()}
-            painted, *renewed[:] = self._run("renewed", given)
+            painted, *renewed[:] = self._run("running", given)
             return painted
 
         return self._split(frame, paint), NormStatistics(*renewed)
@@ -196,7 +196,7 @@ class OnnxGpuEngine(Engine):
     def _graph(self, kind: NormMode) -> bytes:
         half = self.precision == "fp16"
         network = self.network
-        if kind == "own":  # single pictures, and networks that are not ours: PyTorch builds these
+        if kind == "instance":  # single pictures, other networks than ours: built by PyTorch
             from impasto.export.graphs.builder import build_model
 
             network = network_of(network) if isinstance(network, Weights) else network
@@ -207,11 +207,11 @@ class OnnxGpuEngine(Engine):
 
         colors = both_ways(self.color.matrix, self.color.full_range) if self.color else {}
         if self.provider != "tensorrt":
-            return filled(network, kind, planes=colors or None, gpu=self.precision)
+            return filled(network, kind, yuv420=colors or None, gpu=self.precision)
         from impasto.export.graphs.gpu import build_gpu_model
 
         model = build_gpu_model(
-            network_of(network), kind, planes=bool(colors), half=half, fold=False
+            network_of(network), kind, yuv420=bool(colors), half=half, fold=False
         )
         return fill(model, colors)
 
@@ -233,7 +233,7 @@ class Bound:
         self._set: dict[str, Any] = {}  # what was last put in, of what seldom changes
 
         def tensor(about: Any) -> Any:
-            sides = shape if about.name in ("frames", "stylised") else about.shape
+            sides = shape if about.name in ("frames", "stylized") else about.shape
             value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
                 list(sides), _TYPES[about.type], device
             )

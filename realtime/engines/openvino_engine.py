@@ -10,7 +10,7 @@ import openvino
 
 from impasto.export.graphs import openvino as openvino_graph
 from impasto.export.graphs import packing
-from impasto.export.spec import NormStatistics as NormMode
+from impasto.export.spec import NormMode
 from impasto.models import architectures
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _HINTS = {"bf16": "bf16", "fp32": "f32"}
-_KINDS: tuple[NormMode, ...] = ("own", "carried", "renewed")
+_KINDS: tuple[NormMode, ...] = ("instance", "frozen", "running")
 _SHAPES_KEPT = 4  # graphs are compiled for one size of frame
 _sharing = threading.local()  # whether a thread has all of the cores, or shares them
 
@@ -76,24 +76,24 @@ class OpenVinoEngine(Engine):
         _sharing.streams = 2  # of this thread, whatever engine it calls
 
     def warm_up(self, height: int, width: int) -> None:
-        for kind in ("carried", "renewed") if self.has_running_statistics else ("own",):
+        for kind in ("frozen", "running") if self.has_running_statistics else ("instance",):
             self._request(kind, self._graphs.shape(height, width))
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         if not self.has_running_statistics:
-            return np.concatenate([self._run("own", frame)[0] for frame in frames])
+            return np.concatenate([self._run("instance", frame)[0] for frame in frames])
         return super()._stylize_instance(frames)
 
     def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         """Frame by frame: on a CPU several at once take as long as one after the other."""
-        painted = [self._run("carried", frame, **statistics._asdict())[0] for frame in frames]
+        painted = [self._run("frozen", frame, **statistics._asdict())[0] for frame in frames]
         return painted[0] if len(painted) == 1 else np.concatenate(painted)
 
     def _stylize_running(
         self, frame: np.ndarray, statistics: NormStatistics, momentum: float
     ) -> tuple[np.ndarray, NormStatistics]:
         given = {"weight": np.float32(momentum), **statistics._asdict()}
-        stylized, *renewed = self._run("renewed", frame[0], **given)
+        stylized, *renewed = self._run("running", frame[0], **given)
         return stylized, NormStatistics(*renewed)
 
     def _run(self, kind: NormMode, frame: np.ndarray, **given: Any) -> list[np.ndarray]:
@@ -173,20 +173,20 @@ class _ByteGraphs:
         self, core: Any, network: nn.Module | Weights, color: ColorTags | None, int8: bool
     ) -> None:
         ours = isinstance(network, Weights)
-        kinds: list[NormMode] = ["carried", "renewed"] if ours else ["own"]
+        kinds: list[NormMode] = ["frozen", "running"] if ours else ["instance"]
         graphs = {kind: graph_of(network, kind, color) for kind in kinds}
         if int8 and not ours:
             raise EngineError("int8 is for our own networks here; use --precision auto")
         if int8:
             from impasto.export.graphs.int8 import checked_ranges, in_eight_bits
 
-            ranges = checked_ranges(graph_of(network, "own"))
+            ranges = checked_ranges(graph_of(network, "instance"))
             graphs = {kind: in_eight_bits(graph, ranges) for kind, graph in graphs.items()}
         self._models = {kind: core.read_model(graph) for kind, graph in graphs.items()}
         if ours:
             for model in self._models.values():
                 openvino_graph.enlarge_by_transposed(model)
-        self.norms = self._models["renewed"].input("mean").shape[0] if ours else 0
+        self.norms = self._models["running"].input("mean").shape[0] if ours else 0
 
     def model(self, kind: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         model = self._models[kind].clone()
@@ -215,7 +215,7 @@ class _PackedGraphs:
 
     def model(self, kind: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         color = None if self._color is None else (self._color.matrix, self._color.full_range)
-        return openvino_graph.build(self._weights, shape, color, renews=kind == "renewed")
+        return openvino_graph.build(self._weights, shape, color, renews=kind == "running")
 
     def shape(self, height: int, width: int) -> tuple[int, ...]:
         return packing.shape_of(height, width)

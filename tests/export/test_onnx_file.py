@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from impasto.export import export_onnx, onnx_file
+from impasto.export import check_parity, export_onnx, onnx_file
 from impasto.export.graphs.builder import build_model
 from impasto.export.metadata import read_about
 from impasto.export.spec import parse_static
@@ -26,18 +26,28 @@ def test_a_style_with_all_that_is_known_of_it(tmp_path):
     assert [found.shape for found in seen] == [s for s in SMALL for _ in range(2)]
     about = read_about(path)
     assert about["inputs"] == {"frames": "uint8 n x height x width x 3"}
-    assert about["outputs"] == {"stylised": "uint8 n x height x width x 3"}
+    assert about["outputs"] == {"stylized": "uint8 n x height x width x 3"}
     metadata = about["metadata"]
     assert metadata["style"] == "great_wave" and metadata["strength"] == "0.7"
     assert metadata["painting"] == "The Great Wave off Kanagawa"
     assert metadata["artist"] == "Katsushika Hokusai" and metadata["year"] == "1831"
     assert metadata["licence"] == "public domain" and "CC BY 4.0" in metadata["credits"]
     assert metadata["input"] == "frames: (N, H, W, 3) uint8 RGB, 0 to 255"
-    assert metadata["output"].startswith("stylised: (N, H, W, 3) uint8 RGB")
+    assert metadata["output"].startswith("stylized: (N, H, W, 3) uint8 RGB")
     assert json.loads(metadata["recipe"])["great_wave"]["steps"] > 0
     model = onnx.load(path)
     assert model.producer_name == "impasto" and model.producer_version == metadata["impasto"]
     assert [p.name for p in tmp_path.iterdir()] == ["wave.onnx"]  # self-contained
+
+
+def test_files_with_the_output_of_earlier_versions_are_read(tmp_path):
+    """It was spelled `stylised`."""
+    path = export_onnx("udnie", tmp_path / "old.onnx", shapes=SMALL[:1])
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = model.graph.output[0].name = "stylised"
+    onnx.save(model, path)
+    assert read_about(path)["outputs"] == {"stylised": "uint8 n x height x width x 3"}
+    assert list(check_parity(load_style("udnie"), path.read_bytes(), shapes=SMALL[:1]))
 
 
 def test_a_network_of_ones_own(tmp_path):
@@ -95,7 +105,7 @@ def test_half_precision_of_floats(tmp_path):
         "udnie", tmp_path / "half.onnx", precision="fp16", layout="nchw-float", shapes=SMALL
     )
     about = read_about(path)
-    assert about["outputs"] == {"stylised": "float32 n x 3 x height x width"}
+    assert about["outputs"] == {"stylized": "float32 n x 3 x height x width"}
     assert about["metadata"]["precision"] == "fp16"
 
 

@@ -39,9 +39,9 @@ def test_pytorch_and_onnx_runtime_agree(name):
         (shape, kind) for shape in SMALL for kind in ("rendered", "random")
     ]
     assert max(f.max for f in found) <= 1
-    ((frames,), (stylised,)) = model.graph.input, model.graph.output
-    assert (frames.name, stylised.name) == ("frames", "stylised")
-    for info in (frames, stylised):
+    ((frames,), (stylized,)) = model.graph.input, model.graph.output
+    assert (frames.name, stylized.name) == ("frames", "stylized")
+    for info in (frames, stylized):
         assert info.type.tensor_type.elem_type == onnx.TensorProto.UINT8
         sizes = [d.dim_param or d.dim_value for d in info.type.tensor_type.shape.dim]
         assert sizes == ["n", "height", "width", 3]
@@ -52,7 +52,7 @@ def test_pytorch_and_onnx_runtime_agree(name):
 def test_any_size_agrees(agreeing, batch, height, width):
     network, session = agreeing
     frames = make_pictures(batch, height, width)
-    (got,) = session.run(["stylised"], {"frames": frames})
+    (got,) = session.run(["stylized"], {"frames": frames})
     # By another way than the check's own: the engines' rule, row after row by hand.
     rows = [min(i, height - 1) for i in range(max(height, 32))]
     columns = [min(i, width - 1) for i in range(max(width, 32))]
@@ -119,11 +119,11 @@ def test_carried_statistics_are_inputs():
     network = make("fast")
     frames = make_pictures(2, 61, 83)
     statistics = measure(network, torch.from_numpy(frames[:1]))
-    (stylised,) = run(network, "carried", frames, statistics)
+    (stylized,) = run(network, "frozen", frames, statistics)
     folded = FoldedNetwork(network, torch.float32)
     folded.fold(statistics)
     expected = folded(torch.from_numpy(frames)).numpy()
-    assert np.abs(expected.astype(int) - stylised).max() <= 1  # rounding on the other side
+    assert np.abs(expected.astype(int) - stylized).max() <= 1  # rounding on the other side
 
 
 @torch.inference_mode()
@@ -132,12 +132,12 @@ def test_renewed_statistics_are_outputs(weight):
     network = make("fast")
     frames = make_pictures(1, 61, 83)
     statistics = measure(network, torch.from_numpy(make_pictures(1, 40, 40, seed=3)))
-    stylised, mean, variance = run(
-        network, "renewed", frames, statistics, weight=np.array(weight, np.float32)
+    stylized, mean, variance = run(
+        network, "running", frames, statistics, weight=np.array(weight, np.float32)
     )
     renewing = RenewingNetwork(network, torch.float32)
     expected, renewed = renewing(torch.from_numpy(frames), statistics, weight)
-    assert np.abs(expected.numpy().astype(int) - stylised).max() <= 1  # as above
+    assert np.abs(expected.numpy().astype(int) - stylized).max() <= 1  # as above
     np.testing.assert_allclose(mean, renewed.mean, atol=1e-3)
     np.testing.assert_allclose(variance, renewed.variance, atol=1e-3, rtol=1e-3)
 

@@ -186,16 +186,17 @@ def test_an_export_of_one_size_gets_that_size(browser, page, style, tmp_path):
 
 
 def test_several_styles_are_mixed(browser, page, tmp_path):
+    # The output is named as in files of earlier versions.
     pictures = helper.make_tensor_value_info("frames", TensorProto.UINT8, ["n", "h", "w", 3])
     weights = helper.make_tensor_value_info("weights", TensorProto.FLOAT, [2])
-    painted = helper.make_tensor_value_info("painted", TensorProto.UINT8, ["n", "h", "w", 3])
+    stylized = helper.make_tensor_value_info("stylised", TensorProto.UINT8, ["n", "h", "w", 3])
     nodes = [
         helper.make_node("ReduceSum", ["weights"], ["sum"], keepdims=0),
         helper.make_node("Cast", ["frames"], ["levels"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["levels", "sum"], ["dimmed"]),
-        helper.make_node("Cast", ["dimmed"], ["painted"], to=TensorProto.UINT8),
+        helper.make_node("Cast", ["dimmed"], ["stylised"], to=TensorProto.UINT8),
     ]
-    graph = helper.make_graph(nodes, "mixture", [weights, pictures], [painted])
+    graph = helper.make_graph(nodes, "mixture", [weights, pictures], [stylized])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(model, {"styles": '["red_sea", "<b>"]', "painting": "Two"})
     onnx.save(model, tmp_path / "two.onnx")

@@ -152,7 +152,7 @@ def test_weights_are_shares(network):
 
     def mixed(*weights: float) -> np.ndarray:
         given = {"frames": frames, "weights": np.array(weights, np.float32)}
-        return mixing.run(["stylised"], given)[0].astype(int)
+        return mixing.run(["stylized"], given)[0].astype(int)
 
     def alone(style: str, strength: float = 1.0) -> np.ndarray:
         model = build_model(load_style(style, strength=strength)).SerializeToString()

@@ -43,7 +43,7 @@ def start(model: onnx.ModelProto, weight: float = 1.0) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def statistics(network) -> dict[str, np.ndarray]:
     """Of some picture."""
-    model = build_byte_model(network, "renewed")
+    model = build_byte_model(network, "running")
     _, mean, variance = run(model, frames=make_pictures(1, 48, 64), **start(model))
     return {"mean": mean, "variance": variance}
 
@@ -54,9 +54,9 @@ def statistics(network) -> dict[str, np.ndarray]:
 def test_carried_as_on_a_cpu(network, statistics, half, fold, size):
     frames = make_pictures(3, *size)
     (ours,) = run(
-        build_gpu_model(network, "carried", half=half, fold=fold), frames=frames, **statistics
+        build_gpu_model(network, "frozen", half=half, fold=fold), frames=frames, **statistics
     )
-    (expected,) = run(build_byte_model(network, "carried"), frames=frames, **statistics)
+    (expected,) = run(build_byte_model(network, "frozen"), frames=frames, **statistics)
     # Sums in another order; float16 keeps eleven bits.
     off = np.abs(ours.astype(int) - expected)
     assert (off <= 1).all() if not half else (off <= 2).mean() > 0.999
@@ -66,10 +66,10 @@ def test_carried_as_on_a_cpu(network, statistics, half, fold, size):
 @pytest.mark.parametrize("size", SIZES)
 def test_renewed_as_on_a_cpu(network, statistics, half, size):
     frame = make_pictures(1, *size)
-    ours = build_gpu_model(network, "renewed", half=half)
+    ours = build_gpu_model(network, "running", half=half)
     given = start(ours, 0.3) | statistics
     painted, *renewed = run(ours, frames=frame, **given)
-    expected, *others = run(build_byte_model(network, "renewed"), frames=frame, **given)
+    expected, *others = run(build_byte_model(network, "running"), frames=frame, **given)
     off = np.abs(painted.astype(int) - expected)
     assert (off <= 1).all() if not half else (off <= 2).mean() > 0.999
     for new, other in zip(renewed, others, strict=True):
@@ -89,13 +89,13 @@ def test_planes_as_in_pytorch(network, matrix, full_range):
     carried = planar.stylize(frames, moments)
     colors = both_ways(matrix, full_range)
     models = {}
-    for kind in ("carried", "renewed"):
-        models[kind] = build_gpu_model(network, kind, planes=True)
+    for kind in ("frozen", "running"):
+        models[kind] = build_gpu_model(network, kind, yuv420=True)
         for tensor in models[kind].graph.initializer:
             if tensor.name in colors:
                 tensor.raw_data = colors[tensor.name].tobytes()
-    painted, mean, variance = run(models["renewed"], frames=frames[:1], **start(models["renewed"]))
-    (ours,) = run(models["carried"], frames=frames, mean=mean, variance=variance)
+    painted, mean, variance = run(models["running"], frames=frames[:1], **start(models["running"]))
+    (ours,) = run(models["frozen"], frames=frames, mean=mean, variance=variance)
     assert ours.shape == frames.shape and painted.shape == frames[:1].shape
     assert np.abs(ours[:1].astype(int) - painted).max() <= 1
     inside = (slice(None), slice(24, 72), slice(24, 104))  # luma
@@ -107,17 +107,17 @@ def test_planes_as_in_pytorch(network, matrix, full_range):
 def test_the_way_there_and_back():
     colors = both_ways(6, False)
     recoding = Recoding.of(6, False)
-    back = colors["planes.from_rgb"] @ colors["planes.to_rgb"]
+    back = colors["yuv420.from_rgb"] @ colors["yuv420.to_rgb"]
     assert np.allclose(back, np.eye(3), atol=1e-6)
-    assert np.array_equal(colors["planes.to_rgb"], recoding.to_rgb.numpy())
-    assert np.array_equal(colors["planes.black"], recoding.zero.numpy())
+    assert np.array_equal(colors["yuv420.to_rgb"], recoding.to_rgb.numpy())
+    assert np.array_equal(colors["yuv420.black"], recoding.zero.numpy())
 
 
 @pytest.mark.parametrize("planes", [False, True])
-@pytest.mark.parametrize("kind", ["carried", "renewed"])
+@pytest.mark.parametrize("kind", ["frozen", "running"])
 def test_nothing_in_half_precision_would_go_back_to_the_cpu(network, kind, planes):
     """ONNX Runtime has BatchNormalization on CUDA in one type throughout, Pad in no bytes."""
-    model = build_gpu_model(network, kind, planes=planes, half=True)
+    model = build_gpu_model(network, kind, yuv420=planes, half=True)
     model = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     types = {v.name: v.type.tensor_type.elem_type for v in model.graph.value_info}
     types |= {v.name: v.type.tensor_type.elem_type for v in model.graph.input}

@@ -22,7 +22,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def ranges(weights):
-    return checked_ranges(filled(weights, "own"))
+    return checked_ranges(filled(weights, "instance"))
 
 
 def run(model: bytes, **inputs: np.ndarray) -> list[np.ndarray]:
@@ -48,12 +48,12 @@ def test_zero_is_a_byte(values, byte_of_zero):
 def test_every_convolution_but_the_first_is_in_bytes(weights, ranges):
     for planes in (None, from_rgb(matrix=1, full_range=False)):
         graph = onnx.load_from_string(
-            in_eight_bits(filled(weights, "carried", planes=planes), ranges)
+            in_eight_bits(filled(weights, "frozen", yuv420=planes), ranges)
         ).graph
         makers = {name: node for node in graph.node for name in node.output}
         kinds = {weight.name: weight for weight in graph.initializer}
         first, *others = (
-            n for n in graph.node if n.op_type == "Conv" and not n.input[1].startswith("planes")
+            n for n in graph.node if n.op_type == "Conv" and not n.input[1].startswith("yuv420")
         )
         assert len(others) == 14
         assert first.input[1] in kinds and makers[first.input[0]].op_type == "Div"
@@ -79,20 +79,20 @@ def test_it_paints_nearly_the_same(weights, ranges, size):
         assert psnr(found[0][0], found[1][0]) > 35
         return found
 
-    both("own")
-    model = onnx.load_from_string(filled(weights, "carried"))
+    both("instance")
+    model = onnx.load_from_string(filled(weights, "frozen"))
     start = np.zeros(model.graph.input[1].type.tensor_type.shape.dim[0].dim_value, np.float32)
     (_, mean, variance), (_, *renewed) = both(
-        "renewed", mean=start, variance=start + 1, weight=np.array(1, np.float32)
+        "running", mean=start, variance=start + 1, weight=np.array(1, np.float32)
     )
     deviation = np.sqrt(variance)
     assert np.abs((renewed[0] - mean) / deviation).max() < 0.2
     assert np.abs(np.sqrt(renewed[1]) / deviation - 1).max() < 0.2
-    both("carried", mean=mean, variance=variance)
+    both("frozen", mean=mean, variance=variance)
 
 
 def test_measured_ranges_are_those_of_the_network(weights, ranges):
-    assert ranges == measure(onnx.load_from_string(filled(weights, "own")))
+    assert ranges == measure(onnx.load_from_string(filled(weights, "instance")))
     assert len(ranges) == 14
     assert all(low <= 0 < high for low, high in ranges.values())
     assert ranges["body.out.conv.weight"].low == 0  # behind a rectifier
@@ -100,7 +100,8 @@ def test_measured_ranges_are_those_of_the_network(weights, ranges):
 
 
 def test_a_style_that_8_bits_spoil_is_refused(weights, monkeypatch):
-    clipped = dict.fromkeys(measure(onnx.load_from_string(filled(weights, "own"))), Range(0, 0.1))
+    graph = filled(weights, "instance")
+    clipped = dict.fromkeys(measure(onnx.load_from_string(graph)), Range(0, 0.1))
     monkeypatch.setattr(int8, "measure", lambda model: clipped)
     with pytest.raises(EngineError, match=r"comes to \d+\.\d dB of itself.* --precision auto"):
-        checked_ranges.__wrapped__(filled(weights, "own"))
+        checked_ranges.__wrapped__(graph)

@@ -103,13 +103,13 @@ def test_planes_are_the_pixels_of_the_network(size, color):
     assert np.abs(got - chroma.transpose(2, 0, 1).clip(0, 255)).max() <= 0.51
 
 
-@pytest.mark.parametrize("statistics", ["own", "carried", "renewed"])
+@pytest.mark.parametrize("statistics", ["instance", "frozen", "running"])
 def test_graphs_of_bytes_enlarge_without_an_enlarged_picture(statistics):
     model = openvino.Core().read_model(graph_of(WEIGHTS, statistics))
     frames = make_pictures(1, 40, 56)
-    given = {} if statistics == "own" else {"mean": np.zeros(NORMS), "variance": np.ones(NORMS)}
-    given |= {"weight": 0.5} if statistics == "renewed" else {}
-    given = {name: np.asarray(value, np.float32) for name, value in given.items()}
+    inputs = {node.get_any_name() for node in model.inputs}
+    given = {"mean": np.zeros(NORMS), "variance": np.ones(NORMS), "weight": 0.5}
+    given = {name: np.asarray(given[name], np.float32) for name in inputs - {"frames"}}
 
     def painted() -> np.ndarray:
         compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

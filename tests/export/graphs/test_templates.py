@@ -37,12 +37,12 @@ def test_filled_is_built(kind):
     weights = load_weights("great_wave:0.5+starry_night:0.5", strength=0.8)
     color = {"matrix": 1, "full_range": False}
     colors = (both_ways(**color) if gpu else from_rgb(**color)) if planes else None
-    ours = onnx.load_from_string(filled(weights, statistics, planes=colors, gpu=gpu))
+    ours = onnx.load_from_string(filled(weights, statistics, yuv420=colors, gpu=gpu))
     network = network_of(weights)
     if gpu:
-        built = build_gpu_model(network, statistics, planes=planes, half=gpu == "fp16")
+        built = build_gpu_model(network, statistics, yuv420=planes, half=gpu == "fp16")
     else:
-        built = build_byte_model(network, statistics, planes=planes)
+        built = build_byte_model(network, statistics, yuv420=planes)
     assert ours.graph.node == built.graph.node
     for mine, theirs in zip(ours.graph.initializer, built.graph.initializer, strict=True):
         assert mine.name == theirs.name
@@ -54,7 +54,7 @@ def test_bytes_are_moved_as_numbers_would_be(size):
     """The graph for engines gives to the last bit what the exported one does."""
     weights, frames = load_weights("great_wave"), make_pictures(2, *size)
     exported = build_model(network_of(weights)).SerializeToString()
-    difference = run(filled(weights, "own"), frames).astype(int) - run(exported, frames)
+    difference = run(filled(weights, "instance"), frames).astype(int) - run(exported, frames)
     assert np.abs(difference).max() <= 1 and (difference != 0).mean() < 1e-3
 
 
@@ -63,7 +63,7 @@ def test_bytes_are_moved_as_numbers_would_be(size):
 @pytest.mark.parametrize("size", [(40, 50), (90, 32)])
 def test_planes_are_those_of_the_rgb_picture(matrix, full_range, size):
     weights, frames = load_weights("starry_night"), make_pictures(2, *size)
-    planes = run(filled(weights, "own", planes=from_rgb(matrix, full_range)), frames)
+    planes = run(filled(weights, "instance", yuv420=from_rgb(matrix, full_range)), frames)
     height, width = size
     assert planes.shape == (2, height * 3 // 2, width)
     recoding = Recoding.of(matrix, full_range)

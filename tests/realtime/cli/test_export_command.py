@@ -22,7 +22,7 @@ def test_writes_what_it_has_checked(tmp_path: Path, library: Path, impasto: Impa
     assert "32x24" in ran.out and "dB" in ran.out and f"{out}: " in ran.out
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
     frames = make_pictures(1, 24, 32)
-    assert session.run(["stylised"], {"frames": frames})[0].shape == frames.shape
+    assert session.run(["stylized"], {"frames": frames})[0].shape == frames.shape
     shown = impasto("export", "--show", out)
     assert shown.code == 0 and "The dawn" in shown.out and "uint8 1 x 24 x 32 x 3" in shown.out
     again = impasto("export", "dawn", out, *TINY)
@@ -59,7 +59,7 @@ def test_weights_as_an_input(tmp_path: Path, library: Path, impasto: Impasto) ->
     assert impasto("export", "dawn+dusk", out, "--interactive", "--fp16", *TINY).code == 0
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
     given = {"frames": make_pictures(1, 24, 32), "weights": np.array([0.2, 0.7], np.float32)}
-    assert session.run(["stylised"], given)[0].dtype == np.uint8
+    assert session.run(["stylized"], given)[0].dtype == np.uint8
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_only_so_many_shapes_are_kept(network):
 
 def test_a_session_has_nothing_left_to_compute_of_sizes(engine, tmp_path):
     model = onnx_gpu.open_session(
-        engine._graph("carried"),
+        engine._graph("frozen"),
         [("CPUExecutionProvider", {})],
         {"n": 2, "height": 48, "width": 64},
     )
@@ -185,7 +185,7 @@ def test_tensorrt_keeps_an_engine_for_each_style_and_shape(network, monkeypatch)
     for style, sides in ((network, shape), (other_style, shape), (network, (2, *shape[1:]))):
         engine = OnnxGpuEngine(style, provider="cpu")
         monkeypatch.setattr(engine, "provider", "tensorrt")
-        (name, options), (other, _) = engine._provider_options(engine._graph("carried"), sides)
+        (name, options), (other, _) = engine._provider_options(engine._graph("frozen"), sides)
         assert (name, other) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
         folders.append(options["trt_engine_cache_path"])
         assert Path(folders[-1]).is_dir()
