@@ -1,4 +1,4 @@
-"""PyTorch against ONNX Runtime: does an exported graph compute what its network does?"""
+"""Compares an exported graph in ONNX Runtime with its network in PyTorch."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -11,47 +11,47 @@ import torch
 from torch import nn
 
 from impasto.export.scenes import render
-from impasto.export.spec import FRAMES, WEIGHTS, Layout, Precision, Shape
+from impasto.export.spec import FRAMES, WEIGHTS, GraphPrecision, GraphShape, TensorLayout
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, ParityError
 from impasto.models.fast.uint8_io import EightBit
 from impasto.models.transform_net import TransformNet
 
-# Three sizes, since one that was baked into the graph would pass alone: a usual one, one that
-# nothing divides, and the smallest, which lies below what reflection needs. One batch and several.
-SHAPES: tuple[Shape, ...] = tuple(
+# Three sizes, since a graph with one size baked in would pass at that size: a usual one, one that
+# nothing divides, and the minimum, which is smaller than reflection padding needs. Two batch sizes.
+SHAPES: tuple[GraphShape, ...] = tuple(
     (batch, *size) for size in ((360, 640), (61, 83), (16, 16)) for batch in (1, 3)
 )
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a graph is from its network, in grey levels, on frames of one kind and shape."""
+    """How much a graph differs from its network, in levels of 0..255, on frames of one shape."""
 
     frames: str  # "rendered" or "random"
-    shape: Shape
+    shape: GraphShape
     max: float
     mean: float
-    psnr: float  # dB; infinite where nothing differs
-    within_two: float  # share of the pixels with no channel off by more than two levels
+    psnr: float  # dB; infinite if nothing differs
+    within_two: float  # share of pixels with no channel off by more than two levels
 
     def figures(self) -> dict[str, Any]:
-        """For JSON, which knows no infinity: a PSNR of None is one."""
+        """All fields for JSON, which has no infinity: an infinite PSNR is None."""
         psnr = self.psnr if math.isfinite(self.psnr) else None
         return {**vars(self), "psnr": psnr}
 
-    def fault(self, precision: Precision) -> str | None:
-        """What is beyond the limit of this precision, or None.
+    def fault(self, precision: GraphPrecision) -> str | None:
+        """A message if the difference exceeds the limit of this precision, else None.
 
-        fp32: sums in another order differ by some 1e-5, which rounding can turn into one level and
-        no more. fp16: two levels, save for one pixel in a thousand. int8: 30 dB.
+        fp32: sums in another order differ by about 1e-5, which rounding can turn into one level.
+        fp16: two levels, except for one pixel in a thousand. int8: 30 dB.
         """
         if precision == "fp32" and self.max > 1.001:
-            return f"differs by {self.max:.1f} grey levels, where 1 is allowed"
+            return f"differs by {self.max:.1f} gray levels, where 1 is allowed"
         if precision == "fp16" and self.within_two < 0.999:
-            return f"has {1 - self.within_two:.2%} of pixels off by more than 2 grey levels"
+            return f"has {1 - self.within_two:.2%} of pixels off by more than 2 gray levels"
         if precision == "int8" and self.psnr < 30:
-            return f"comes to {self.psnr:.1f} dB, where 30 are asked for"
+            return f"reaches {self.psnr:.1f} dB, where 30 are required"
         return None
 
 
@@ -59,29 +59,32 @@ def check_parity(
     network: nn.Module,
     model: bytes,
     *,
-    precision: Precision = "fp32",
-    layout: Layout = "nhwc-uint8",
-    shapes: Iterable[Shape] = SHAPES,
+    precision: GraphPrecision = "fp32",
+    layout: TensorLayout = "nhwc-uint8",
+    shapes: Iterable[GraphShape] = SHAPES,
     weights: np.ndarray | None = None,
 ) -> Iterator[Difference]:
-    """Compare `network` with the serialised graph `model`, shape by shape.
+    """Compare `network` with the serialized graph `model`, shape by shape.
 
-    network: float32, on the CPU. weights: the graph's second input, where it mixes styles.
-    Raises ParityError at the first difference that `precision` does not allow, and EngineError
-    when ONNX Runtime cannot run the graph.
+    network: float32, on the CPU. weights: the graph's second input, if it mixes styles.
+    Raises ParityError at the first difference beyond the limit of `precision`, and EngineError if
+    ONNX Runtime cannot run the graph.
     """
     session = open_session(model)
     for shape in shapes:
         for kind, frames in _frames(shape).items():
-            found = _difference(kind, shape, *_both(network, session, frames, layout, weights))
-            if fault := found.fault(precision):
+            pair = _both(network, session, frames, layout, weights)
+            difference = _difference(kind, shape, *pair)
+            if fault := difference.fault(precision):
                 size = "x".join(map(str, shape))
                 raise ParityError(f"the {precision} graph {fault}, on {kind} frames of {size}")
-            yield found
+            yield difference
 
 
-def rows_of(differences: Iterable[Difference]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """A table of them: its columns, and its rows."""
+def difference_table(
+    differences: Iterable[Difference],
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The columns and rows of a table of differences."""
     columns: tuple[str, ...] = ("batch", "size", "frames", "max", "mean", "PSNR", "within 2 levels")
     rows: list[tuple[str, ...]] = [
         (
@@ -101,8 +104,8 @@ def rows_of(differences: Iterable[Difference]) -> tuple[tuple[str, ...], list[tu
 def open_session(model: bytes) -> Any:
     """An ONNX Runtime session on the CPU. Raises EngineError."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # a missing GPU is no news here, and errors are raised
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # PyTorch's turn next
+    options.log_severity_level = 4  # not about a missing GPU; errors are raised
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # PyTorch runs next
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own classes have no base of their own
@@ -111,7 +114,7 @@ def open_session(model: bytes) -> Any:
         ) from None
 
 
-def _frames(shape: Shape) -> dict[str, np.ndarray]:
+def _frames(shape: GraphShape) -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     return {
         "rendered": render(*shape),
@@ -119,8 +122,8 @@ def _frames(shape: Shape) -> dict[str, np.ndarray]:
     }
 
 
-def _difference(kind: str, shape: Shape, expected: np.ndarray, got: np.ndarray) -> Difference:
-    """Of pictures (N, H, W, 3) in float grey levels."""
+def _difference(kind: str, shape: GraphShape, expected: np.ndarray, got: np.ndarray) -> Difference:
+    """Compare pictures, (N, H, W, 3) float, 0 to 255."""
     off = np.abs(expected - got)
     power = float(np.square(off).mean())
     return Difference(
@@ -138,10 +141,10 @@ def _both(
     network: nn.Module,
     session: Any,
     frames: np.ndarray,
-    layout: Layout,
+    layout: TensorLayout,
     weights: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What PyTorch and ONNX Runtime make of uint8 frames: (N, H, W, 3), float grey levels."""
+    """The results of PyTorch and ONNX Runtime for uint8 frames: (N, H, W, 3) float, 0 to 255."""
     height, width = frames.shape[1:3]
     more = {} if weights is None else {WEIGHTS: weights}
     if layout == "nhwc-uint8":
@@ -160,7 +163,7 @@ def to_floats(frames: np.ndarray) -> np.ndarray:
 
 
 def _enlarged(frames: np.ndarray, network: nn.Module) -> np.ndarray:
-    """With the last row and column repeated up to what reflection needs, as engines do it."""
+    """Repeat the last row and column up to the size that reflection needs, as engines do."""
     assert isinstance(network, TransformNet | ClassicNet)
     smallest = network.MARGIN + network.STRIDE
     lack = [max(0, smallest - side) for side in frames.shape[1:3]]

@@ -1,4 +1,4 @@
-"""Convolutions in 8 bits: a float graph in QDQ form, its ranges measured on pictures."""
+"""Quantizes the convolutions of an exported graph to int8, in QDQ form."""
 
 import copy
 import logging
@@ -17,20 +17,20 @@ from impasto.export.spec import FRAMES
 def quantize(
     model: onnx.ModelProto, frames: Iterable[np.ndarray], *, symmetric: bool = False
 ) -> onnx.ModelProto:
-    """`model` with 8-bit weights, a scale for each channel, and 8-bit inputs of its convolutions.
+    """`model` with int8 weights, a scale for each channel, and int8 inputs of its convolutions.
 
-    frames: what the graph's input takes, some dozen, like the pictures to come. symmetric: no zero
-        points, as TensorRT wants it; without, the CPU takes three quarters of the time.
-    Instance norms stay in float, between convolutions in 8 bits: folded into the weights they
-    would have the statistics of the calibration for every picture. So it reaches 34 to 42 dB on
-    rendered and random frames (the styles of the package; 30 are asked for). The first and
-    last convolutions stay in float too, which is 1 dB.
+    frames: a dozen typical inputs of the graph, to measure ranges. symmetric: no zero points, as
+        TensorRT requires; with zero points a CPU takes three quarters of the time.
+    Instance norms stay in float between int8 convolutions: folded into the weights they would
+    apply the statistics of the calibration to every picture. This reaches 34 to 42 dB on rendered
+    and random frames (the styles of the package; 30 are required). The first and last convolutions
+    stay in float, which gains 1 dB.
     """
     ends = [node.name for node in model.graph.node if node.op_type == "Conv"]
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "int8.onnx"
         quantize_static(
-            copy.deepcopy(model),  # it is changed on the way
+            copy.deepcopy(model),  # quantize_static changes it
             path,
             _Reader(frames),
             quant_format=QuantFormat.QDQ,
@@ -57,7 +57,7 @@ class _Reader(CalibrationDataReader):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without its advice to simplify the graph first, which ours does not need."""
+    """Silence ONNX Runtime's advice to simplify the graph first, which does not apply here."""
     before = logging.root.manager.disable
     logging.disable(max(before, logging.WARNING))
     try:

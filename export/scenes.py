@@ -1,4 +1,4 @@
-"""Rendered pictures, for checks and for calibration where no others are given."""
+"""Renders random scenes, for parity checks and as the default pictures for calibration."""
 
 import numpy as np
 
@@ -6,8 +6,8 @@ import numpy as np
 def render(count: int, height: int, width: int, *, seed: int = 0) -> np.ndarray:
     """(count, height, width, 3) uint8 RGB: light from above, shapes with edges, texture, noise.
 
-    What photographs have and waves or noise alone have not: large even areas beside fine detail,
-    and colours that belong together. Each picture is of another scene.
+    They have what photographs have and waves or noise alone do not: large even areas beside fine
+    detail, and colors that go together. Each picture shows a different scene.
     """
     random = np.random.default_rng(seed)
     return np.stack([_scene(random, height, width) for _ in range(count)])
@@ -26,7 +26,7 @@ def _scene(random: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _shape(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A disc, or a bar at some angle."""
+    """The mask of a disc, or of a bar at some angle."""
     across, down = random.uniform(0, x.max() + 0.01), random.uniform(0, y.max() + 0.01)
     size, angle = random.uniform(0.03, 0.35), random.uniform(0, np.pi)
     if random.integers(2):
@@ -37,6 +37,6 @@ def _shape(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndar
 
 
 def _texture(random: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Waves of some length and direction, -1 to 1."""
+    """Waves of random length and direction, -1 to 1."""
     angle, length = random.uniform(0, np.pi), random.uniform(0.01, 0.2)
     return np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / length)

@@ -1,15 +1,15 @@
-"""A style network as an ONNX graph: pictures in, pictures of the same size out, any size.
+"""Builds ONNX graphs node by node from the torch.fx trace of a network.
 
-Built node by node from the network's trace. Scaling, padding (small pictures too), cropping and
-rounding are part of it, so the file is usable from any language without knowing any of them.
+Scaling, padding (of small pictures too), cropping and rounding are part of the graph, so a file is
+usable from any language without knowledge of the network.
 
 PyTorch's own exporter (torch.onnx.export, dynamo=True) was tried again with torch 2.15. It agrees
-at all sizes now, where an earlier one proved from its example that they are multiples of 8, and its
-graph runs as fast (62 ms against 69 at 640x360 on one busy core; it does not pad small pictures).
-But it takes more than a hundred times as long to make; has 111 nodes, eight of them Reshapes around
-instance norms, where node for node there are 81; names the output's axes by a formula of 60
-letters, since it cannot see that they are the input's; and refuses named dimensions with limits. So
-this stays.
+at all sizes now, where an earlier one inferred from its example that they are multiples of 8, and
+its graph runs as fast (62 ms against 69 at 640x360 on one busy core; it does not pad small
+pictures). But it takes more than a hundred times as long; writes 111 nodes, eight of them Reshapes
+around instance norms, where this module writes 81; names the output's axes by a formula of 60
+characters, since it cannot see that they equal the input's; and rejects named dimensions with
+limits.
 """
 
 import operator
@@ -24,11 +24,10 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import fx, nn
 
-from impasto.export.graphs.subpixel import GivingPlaces, ReadingPlaces, in_places
-from impasto.export.spec import FRAMES, OPSET, STYLIZED, WEIGHTS, Layout, NormMode, Shape
+from impasto.export.graphs.subpixel import ConvOnSubpixels, FoldedUpsampleConv
+from impasto.export.spec import FRAMES, STYLIZED, WEIGHTS, GraphShape, NormMode, TensorLayout
 from impasto.models.errors import EngineError
 from impasto.models.layers import reflect_pad
-from impasto.models.transform_net import TransformNet
 
 MEAN, VARIANCE, WEIGHT = "mean", "variance", "weight"
 NEW_MEAN, NEW_VARIANCE = "new_mean", "new_variance"
@@ -36,11 +35,11 @@ NEW_MEAN, NEW_VARIANCE = "new_mean", "new_variance"
 
 @dataclass(frozen=True)
 class Mixture:
-    """Networks of one form to be mixed while the graph runs, by its input `weights` (styles,).
+    """Networks of one architecture, mixed at run time by the graph's input `weights` (styles,).
 
-    Each weight is a style's share, from 0; what they lack to 1 is the trunk's, which gives the
-    picture back, and more than 1 in all is scaled to 1. So equal weights are an equal blend, and
-    smaller ones a weaker style. strength: the styles' share where the weights come to 1.
+    Each weight is a style's share, from 0. What they lack to 1 goes to `trunk`, the network that
+    returns its input; a sum above 1 is scaled to 1. So equal weights are an equal blend, and
+    smaller ones a weaker style. strength: the styles' share where the weights sum to 1.
     """
 
     styles: Sequence[nn.Module]
@@ -48,42 +47,13 @@ class Mixture:
     strength: float = 1.0
 
 
-def build_model(
-    network: nn.Module | Mixture,
-    norm_mode: NormMode = "instance",
-    *,
-    layout: Layout = "nhwc-uint8",
-    static: Shape | None = None,
-    opset: int = OPSET,
-    half: bool = False,
-) -> onnx.ModelProto:
-    """The graph, checked.
-
-    network: a TransformNet or ClassicNet, float32. Input `frames` and output `stylized` are
-    (N, H, W, 3) uint8 RGB, or with "nchw-float" (N, 3, H, W) float32 in [0, 1]. N, H and W are
-    free, H and W at least 16, unless `static` fixes all three: then no shape is computed at run
-    time. half: float16 inside, but for the picture's own statistics and its last scaling.
-    """
-    from impasto.export.graphs.portable import FileBuilder, in_levels  # which stands on this module
-
-    networks = [*network.styles, network.trunk] if isinstance(network, Mixture) else [network]
-    networks = [in_places(one) for one in networks]
-    plain = networks[0]
-    scaled = layout == "nhwc-uint8" and isinstance(plain, TransformNet)
-    module = traced(in_levels(plain) if isinstance(plain, TransformNet) and scaled else plain)
-    builder = FileBuilder(module, norm_mode, layout, static, opset, half, in_levels=scaled)
-    if isinstance(network, Mixture):
-        builder.mix(replace(network, styles=networks[:-1], trunk=networks[-1]))
-    return finished(builder)
-
-
-def traced(network: nn.Module) -> fx.GraphModule:
-    """What a `GraphBuilder` runs."""
+def trace(network: nn.Module) -> fx.GraphModule:
+    """The network as a `GraphBuilder` runs it."""
     return fx.GraphModule(network, _Tracer().trace(network))
 
 
-def finished(builder: "GraphBuilder") -> onnx.ModelProto:
-    """Run a builder: the graph, checked."""
+def run_builder(builder: "GraphBuilder") -> onnx.ModelProto:
+    """The graph that a builder writes, checked by onnx."""
     builder.run("images")
     model = builder.model()
     onnx.checker.check_model(model, full_check=True)
@@ -95,8 +65,8 @@ class _Tracer(fx.Tracer):
         super().__init__(autowrap_functions=(reflect_pad,))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        of_places = isinstance(m, GivingPlaces | ReadingPlaces)
-        return of_places or super().is_leaf_module(m, module_qualified_name)
+        rewritten = isinstance(m, FoldedUpsampleConv | ConvOnSubpixels)
+        return rewritten or super().is_leaf_module(m, module_qualified_name)
 
 
 @dataclass(frozen=True)
@@ -113,29 +83,31 @@ class _Side:
 
 
 class GraphBuilder(fx.Interpreter):
-    """Runs a trace on names: every operation adds its ONNX nodes and returns the result's name."""
+    """Interprets a trace on names: each operation adds ONNX nodes and returns its result's name."""
 
     def __init__(
         self,
         module: fx.GraphModule,
         norm_mode: NormMode,
-        layout: Layout,
-        static: Shape | None,
+        layout: TensorLayout,
+        static: GraphShape | None,
         opset: int,
         half: bool,
     ) -> None:
         super().__init__(module)
-        self.extra_traceback = False  # an error's would take 20 s, to load what looks for its place
+        self.extra_traceback = False  # imports modules for 20 s to locate an error in the trace
         self.norm_mode, self.layout, self.static = norm_mode, layout, static
         self.opset, self.half = opset, half
         self.nodes: list[onnx.NodeProto] = []
-        self.known: dict[object, str] = {}  # nodes and constants, so that none is there twice
-        self.halves: set[str] = set()  # names of values in float16; the other pictures are float32
-        self.weights: dict[str, onnx.TensorProto] = {}
-        self.mixed: dict[str, str] = {}  # parameters that are computed, by their own names
-        self.styles = 0  # of a mixture
-        self.renewed: list[tuple[str, str]] = []  # names of mean and variance, (C,)
-        self.channels = 0  # of all the norms so far
+        self.cache: dict[object, str] = {}  # names of nodes and constants, so that none is repeated
+        self.halves: set[str] = set()  # names of values in float16; other pictures are float32
+        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.mixed: dict[
+            str, str
+        ] = {}  # names of computed parameters, by the parameters' own names
+        self.styles = 0  # number of styles of a mixture
+        self.new_statistics: list[tuple[str, str]] = []  # names of mean and variance, (C,)
+        self.channels = 0  # of all norms so far
         self.functions: dict[Callable, Callable] = {
             getattr: lambda value, name: self._sides(),  # .shape[-2:] of the pictures
             operator.getitem: self._getitem,
@@ -151,7 +123,7 @@ class GraphBuilder(fx.Interpreter):
             reflect_pad: self._reflect_pad,
         }
 
-    # What the interpreter asks for, one method a kind of node.
+    # fx.Interpreter calls one method for each kind of trace node.
 
     def placeholder(self, target: Any, args: Any, kwargs: Any) -> str:
         if self.layout == "nchw-float":
@@ -165,12 +137,12 @@ class GraphBuilder(fx.Interpreter):
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         if target not in self.functions:
-            raise EngineError(f"no ONNX form is known for {target}; add it to export/onnx_graph.py")
+            raise EngineError(f"{target} cannot be exported: add it to export/graphs/builder.py")
         return self.functions[target](*args, **kwargs)
 
     def call_method(self, target: Any, args: Any, kwargs: Any) -> str:
         if target != "sqrt":
-            raise EngineError(f"no ONNX form is known for .{target}(); add it to onnx_graph.py")
+            raise EngineError(f".{target}() cannot be exported: add it to export/graphs/builder.py")
         return self._add("Sqrt", *args)
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> str:
@@ -181,37 +153,37 @@ class GraphBuilder(fx.Interpreter):
             return self._norm(module, target, args[0])
         if isinstance(module, nn.ReLU):
             return self._add("Relu", args[0])
-        raise EngineError(f"no ONNX form is known for {module}; add it to export/onnx_graph.py")
+        raise EngineError(f"{module} cannot be exported: add it to export/graphs/builder.py")
 
     def output(self, target: Any, args: Any, kwargs: Any) -> None:
-        picture = self._single(args[0])
+        picture = self._to_float(args[0])
         if self.layout == "nchw-float":
             self.nodes[-1].output[0] = STYLIZED
-            assert self.nodes[-1].name == picture, "the last node gives the picture"
+            assert self.nodes[-1].name == picture, "the last node returns the picture"
             return
         levels = self._add("Clip", self._arithmetic("Mul", picture, 255.0), *self._floats(0, 255))
         rounded = self._add("Cast", self._add("Round", levels), to=TensorProto.UINT8)
         self._add("Transpose", rounded, perm=[0, 2, 3, 1], name=STYLIZED)
 
-    # Nodes, weights and the model around them.
+    # Nodes, initializers and the model.
 
     def _add(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         key = (kind, inputs, repr(attributes))
-        if name is None and key in self.known:
-            return self.known[key]
+        if name is None and key in self.cache:
+            return self.cache[key]
         name = name or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
-        self.known[key] = name
+        self.cache[key] = name
         if kind != "Cast" and inputs[0] in self.halves:
             self.halves.add(name)
         return name
 
     def _constant(self, value: np.ndarray) -> str:
         key = (str(value.dtype), value.shape, value.tobytes())
-        if key not in self.known:
-            name = self.known[key] = f"constant_{len(self.known)}"
-            self.weights[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
-        return self.known[key]
+        if key not in self.cache:
+            name = self.cache[key] = f"constant_{len(self.cache)}"
+            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return self.cache[key]
 
     def _floats(self, *values: float) -> list[str]:
         return [self._constant(np.array(value, np.float32)) for value in values]
@@ -220,29 +192,29 @@ class GraphBuilder(fx.Interpreter):
         return self._constant(np.array(values, np.int64))
 
     def _parameter(self, target: str, *, half: bool = False) -> str:
-        """The name of a parameter of the network, in float16 where asked."""
+        """The name of a parameter of the network; half: in float16."""
         if target in self.mixed:
-            return self._halved(self.mixed[target]) if half else self.mixed[target]
-        if target not in self.weights:
+            return self._to_half(self.mixed[target]) if half else self.mixed[target]
+        if target not in self.initializers:
             array = self.fetch_attr(target).detach().cpu().float().numpy()
             array = array.astype(np.float16) if half else array
-            self.weights[target] = numpy_helper.from_array(np.ascontiguousarray(array), target)
+            self.initializers[target] = numpy_helper.from_array(np.ascontiguousarray(array), target)
         return target
 
-    def _halved(self, name: str) -> str:
+    def _to_half(self, name: str) -> str:
         if name in self.halves:
             return name
         name = self._add("Cast", name, to=TensorProto.FLOAT16)
         self.halves.add(name)
         return name
 
-    def _single(self, name: str) -> str:
+    def _to_float(self, name: str) -> str:
         return self._add("Cast", name, to=TensorProto.FLOAT) if name in self.halves else name
 
     def mix(self, mixture: Mixture) -> None:
-        """Every parameter as the sum of those of all networks, times the shares in `weights`.
+        """Compute every parameter as the sum of all networks' weighted by the input `weights`.
 
-        One product of the shares (1, styles + 1) with all parameters (styles + 1, P), taken apart.
+        One product of the shares (1, styles + 1) with all parameters (styles + 1, P), then split.
         """
         states = [network.state_dict() for network in (*mixture.styles, mixture.trunk)]
         stacked = torch.stack([torch.cat([v.flatten() for v in s.values()]) for s in states])
@@ -270,10 +242,10 @@ class GraphBuilder(fx.Interpreter):
         if self.norm_mode == "running":
             inputs.append(_numbers_info(WEIGHT, []))
             outputs += [_numbers_info(name, [self.channels]) for name in (NEW_MEAN, NEW_VARIANCE)]
-            means, variances = zip(*self.renewed, strict=True)
+            means, variances = zip(*self.new_statistics, strict=True)
             self._add("Concat", *means, axis=0, name=NEW_MEAN)
             self._add("Concat", *variances, axis=0, name=NEW_VARIANCE)
-        weights = list(self.weights.values())
+        weights = list(self.initializers.values())
         graph = helper.make_graph(self.nodes, "impasto", inputs, outputs, weights)
         opset = [helper.make_opsetid("", self.opset)]
         oldest = helper.find_min_ir_version_for(opset)
@@ -287,19 +259,19 @@ class GraphBuilder(fx.Interpreter):
             return _numbers_info(name, [n, 3, height, width])
         return helper.make_tensor_value_info(name, TensorProto.UINT8, [n, height, width, 3])
 
-    # Sizes: numbers where they are fixed, else computed from the shape of `frames`.
+    # Sizes: numbers if they are fixed, else computed from the shape of `frames`.
 
     def _sides(self) -> tuple[int | _Side, int | _Side]:
         return self.static[1:] if self.static else (_Side(axis=0), _Side(axis=1))
 
     def _size(self) -> str:
-        """Height and width of the pictures, (2,) int64."""
+        """The name of the pictures' height and width, (2,) int64."""
         first = 2 if self.layout == "nchw-float" else 1
         shape = self._add("Shape", FRAMES)
         return self._add("Slice", shape, self._integers(first), self._integers(first + 2))
 
     def _reflect_pad(self, x: str, stride: int, margin: int) -> str:
-        """The last row and column repeated up to margin + stride, as engines do; then mirrored."""
+        """Repeat the last row and column up to margin + stride, as engines do; then reflect."""
         smallest = margin + stride
         begins = [0, 0, margin, margin]
         if self.static:
@@ -314,7 +286,7 @@ class GraphBuilder(fx.Interpreter):
         lacking = self._add("Sub", large, size)
         pads = self._add("Concat", self._integers(0, 0, 0, 0, 0, 0), lacking, axis=0)
         x = self._add("Pad", x, pads, mode="edge")
-        # -(large + 2 * margin) % stride; the rest has the divisor's sign, as in Python
+        # -(large + 2 * margin) % stride; the remainder has the divisor's sign, as in Python
         spare = self._add("Sub", self._integers(-2 * margin % stride), large)
         spare = self._add("Mod", spare, self._integers(stride))
         after = self._add("Add", spare, self._integers(margin))
@@ -331,9 +303,11 @@ class GraphBuilder(fx.Interpreter):
         return self._add("Slice", value, starts, last, self._integers(2, 3))
 
     def _limits(self, bottom: int | _Side, right: int | _Side) -> str:
-        """Where rows and columns end, (2,) int64."""
+        """The name of the row and column where a slice ends, (2,) int64."""
         if isinstance(bottom, _Side) and isinstance(right, _Side):
-            assert (bottom.axis, right.axis) == (0, 1), "rows end by height, columns by width"
+            assert (bottom.axis, right.axis) == (0, 1), (
+                "rows end relative to height, columns to width"
+            )
             size, more = self._size(), (bottom.more, right.more)
             return self._add("Add", size, self._integers(*more)) if any(more) else size
         assert isinstance(bottom, int) and isinstance(right, int), "both fixed, or neither"
@@ -343,11 +317,11 @@ class GraphBuilder(fx.Interpreter):
 
     def _arithmetic(self, kind: str, a: Any, b: Any) -> Any:
         if not isinstance(a, str) and not isinstance(b, str):  # sizes
-            assert kind == "Add", "sizes are only added to"
+            assert kind == "Add", "sizes can only be added to"
             return a + b
         names = [x if isinstance(x, str) else self._floats(x)[0] for x in (a, b)]
         if not all(name in self.halves for name in names):
-            names = [self._single(name) for name in names]
+            names = [self._to_float(name) for name in names]
         return self._add(kind, *names)
 
     def _interpolate(self, x: str, *, scale_factor: float, mode: str, **_: Any) -> str:
@@ -361,7 +335,7 @@ class GraphBuilder(fx.Interpreter):
         )
 
     def _convolution(self, conv: nn.Conv2d | nn.ConvTranspose2d, target: str, x: str) -> str:
-        inputs = [self._halved(x) if self.half else x]
+        inputs = [self._to_half(x) if self.half else x]
         inputs.append(self._parameter(f"{target}.weight", half=self.half))
         if conv.bias is not None:
             inputs.append(self._parameter(f"{target}.bias", half=self.half))
@@ -378,7 +352,7 @@ class GraphBuilder(fx.Interpreter):
             )
         return self._add("Conv", *inputs, **attributes)
 
-    # Norms, and where their statistics come from.
+    # Norms and their statistics.
 
     def _norm(self, norm: nn.InstanceNorm2d, target: str, x: str) -> str:
         half = x in self.halves
@@ -398,21 +372,21 @@ class GraphBuilder(fx.Interpreter):
         return self._add("Reshape", variance, shape), self._add("Reshape", mean, shape)
 
     def _statistics_for(self, x: str, channels: int) -> tuple[str, str]:
-        """The next `channels` of the inputs `mean` and `variance`, (C,); renewed where asked."""
+        """The next `channels` of the inputs `mean` and `variance`, (C,); updated if "running"."""
         begin, self.channels = self.channels, self.channels + channels
         limits = self._integers(begin), self._integers(self.channels)
         given = [self._add("Slice", name, *limits) for name in (MEAN, VARIANCE)]
         if self.norm_mode == "running":
             axes = self._integers(0, 2, 3)
-            here = [self._add("Squeeze", name, axes) for name in self._measure(self._single(x))]
+            here = [self._add("Squeeze", name, axes) for name in self._measure(self._to_float(x))]
             changes = [self._add("Sub", new, old) for new, old in zip(here, given, strict=True)]
             steps = [self._add("Mul", change, WEIGHT) for change in changes]
             given = [self._add("Add", old, step) for old, step in zip(given, steps, strict=True)]
-            self.renewed.append((given[0], given[1]))
+            self.new_statistics.append((given[0], given[1]))
         return given[0], given[1]
 
     def _measure(self, x: str) -> tuple[str, str]:
-        """Mean and variance of each picture's channels, (N, C, 1, 1)."""
+        """Mean and variance of each channel of each picture, (N, C, 1, 1)."""
         mean = self._mean(x)
         rest = self._add("Sub", x, mean)
         return mean, self._mean(self._add("Mul", rest, rest))

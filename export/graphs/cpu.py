@@ -1,9 +1,9 @@
-"""The graph of our network for engines on a CPU: what only moves pixels moves them as bytes.
+"""The graph of a style network for CPU engines: pixels are padded and shuffled as bytes.
 
-The same sums as in export.graphs.builder. But the picture is padded before it is cast, and
+It computes the same as export.graphs.portable. But the picture is padded before it is cast, and
 the pixel shuffle comes last, after rounding, where it moves a quarter of the bytes; the shuffle
-alone was 5 of 14 ms for 640x360 in OpenVINO. Exported files do without: GPUs and phones compute
-with numbers only, and bytes would send them back to the CPU.
+alone was 5 of 14 ms for 640x360 in OpenVINO. Exported files do not do so: GPUs and phones have few
+operators for bytes and would fall back to the CPU.
 """
 
 from typing import Any
@@ -13,30 +13,30 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import fx
 
-from impasto.export.graphs.builder import GraphBuilder, finished, traced
-from impasto.export.graphs.rgb_to_yuv import CHROMA, LUMA, from_rgb
+from impasto.export.graphs.builder import GraphBuilder, run_builder, trace
+from impasto.export.graphs.rgb_to_yuv import CHROMA, LUMA, yuv420_weights
 from impasto.export.spec import FRAMES, OPSET, STYLIZED, NormMode
 from impasto.models.architectures import MARGIN
 from impasto.models.transform_net import TransformNet
 
 
-def build_byte_model(
+def build_cpu_model(
     network: TransformNet, norm_mode: NormMode, *, yuv420: bool = False
 ) -> onnx.ModelProto:
-    """As `build_model`: uint8 in and out, any size.
+    """A graph with uint8 RGB input (N, H, W, 3) and uint8 output, for any size.
 
     yuv420: the output is planar yuv420p, (N, 3 H / 2, W) with H and W even, as in
-    models.fast.yuv420: BT.709, limited range; `from_rgb` has the weights for other color spaces.
+    models.fast.yuv420: BT.709, limited range; see `yuv420_weights` for other color spaces.
     """
-    return finished(_ByteBuilder(traced(network), norm_mode, yuv420))
+    return run_builder(_CpuBuilder(trace(network), norm_mode, yuv420))
 
 
-class _ByteBuilder(GraphBuilder):
+class _CpuBuilder(GraphBuilder):
     def __init__(self, module: fx.GraphModule, norm_mode: NormMode, yuv420: bool) -> None:
         super().__init__(module, norm_mode, "nhwc-uint8", None, OPSET, False)
         self.yuv420 = yuv420
         self.functions[F.pixel_shuffle] = self._shuffle_later
-        self._unshuffled: set[str] = set()  # values with four pixels' channels at each place
+        self._unshuffled: set[str] = set()  # values before the pixel shuffle: (N, 12, H, W)
         self._crop: tuple[Any, Any] | None = None
 
     def placeholder(self, target: Any, args: Any, kwargs: Any) -> str:
@@ -47,7 +47,7 @@ class _ByteBuilder(GraphBuilder):
         return self._arithmetic("Mul", pixels, 1 / 255)
 
     def _shuffle_later(self, x: str, n: int) -> str:
-        assert n == 2, "four pixels a place"
+        assert n == 2, "2x2 subpixels"
         self._unshuffled.add(x)
         return x
 
@@ -59,7 +59,7 @@ class _ByteBuilder(GraphBuilder):
         return name
 
     def _fourfold(self, x: Any) -> Any:
-        """A number for each colour, (N, 3, 1, 1), as one for each colour's four pixels."""
+        """(N, 3, 1, 1) to (N, 12, 1, 1): each color's value for its four subpixels."""
         if not isinstance(x, str):
             return x
         wide = self._add("Reshape", x, self._integers(-1, 3, 1, 1))
@@ -75,7 +75,7 @@ class _ByteBuilder(GraphBuilder):
     def output(self, target: Any, args: Any, kwargs: Any) -> None:
         assert args[0] in self._unshuffled and self._crop is not None
         if self.yuv420:
-            self._give_planes(args[0])
+            self._output_yuv420(args[0])
             return
         pixels = self._shuffled(self._levels(self._arithmetic("Mul", args[0], 255.0)))
         cropped = super()._getitem(pixels, self._crop)
@@ -85,13 +85,15 @@ class _ByteBuilder(GraphBuilder):
         clipped = self._add("Clip", x, *self._floats(0, 255))
         return self._add("Cast", self._add("Round", clipped), to=TensorProto.UINT8)
 
-    def _shuffled(self, places: str) -> str:
-        return self._add("DepthToSpace", places, blocksize=2, mode="CRD")
+    def _shuffled(self, x: str) -> str:
+        return self._add("DepthToSpace", x, blocksize=2, mode="CRD")
 
-    def _give_planes(self, x: str) -> None:
-        """From the pixels of places, cropped by whole places, to planes."""
-        for name, value in from_rgb(matrix=1, full_range=False).items():
-            self.weights[name] = numpy_helper.from_array(value, name)
+    def _output_yuv420(self, x: str) -> None:
+        """From unshuffled RGB, cropped before the shuffle, to planes."""
+        names = [(f"{part}.weight", f"{part}.bias") for part in (LUMA, CHROMA)]
+        weights = yuv420_weights(matrix=1, full_range=False)
+        for name in (name for pair in names for name in pair):
+            self.initializers[name] = numpy_helper.from_array(weights[name], name)
         margin = MARGIN // 2
         ends = self._add("Div", self._size(), self._integers(2))
         ends = self._add("Add", ends, self._integers(margin))
@@ -99,8 +101,7 @@ class _ByteBuilder(GraphBuilder):
         width = self._add("Slice", self._size(), self._integers(1), self._integers(2))
         rows = self._add("Concat", self._integers(0, -1), width, axis=0)
         luma, chroma = (
-            self._add("Slice", self._levels(self._add("Conv", x, *names)), *crop)
-            for names in ((f"{part}.weight", f"{part}.bias") for part in (LUMA, CHROMA))
+            self._add("Slice", self._levels(self._add("Conv", x, *pair)), *crop) for pair in names
         )
         parts = [self._add("Reshape", part, rows) for part in (self._shuffled(luma), chroma)]
         self._add("Concat", *parts, axis=1, name=STYLIZED)

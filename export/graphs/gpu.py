@@ -1,11 +1,11 @@
-"""The graph of our network for engines on a GPU: few passes over memory, norms folded as it runs.
+"""The graph of a style network for GPU engines: few passes over memory, norms folded at run time.
 
-The same sums as in graphs.builder, with carried statistics. On a GPU a norm of its own is one
-more pass over every layer, and ONNX Runtime has none in float16 that takes statistics in float32.
-Here mean and variance are folded into the weights of the convolutions, by a handful of nodes on
-small tensors, each time the graph runs; so are the standardising of the picture and its last
-scaling, and for planes both matrices of colour. The picture is float16 from its bytes on where
-`half` is asked for: it holds 0 to 255 exactly.
+It computes the same as export.graphs.portable with frozen or running statistics. On a GPU a norm is
+one more pass over every layer, and ONNX Runtime has none in float16 that takes statistics in
+float32. Here mean and variance are folded into the weights of the convolutions by a few nodes on
+small tensors, each time the graph runs; so are the standardization of the picture, its last scaling
+and, for yuv420, both color matrices. With `half` the picture is float16 from its bytes on: float16
+represents 0 to 255 exactly.
 """
 
 from typing import Any
@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from impasto.export.graphs.builder import MEAN, VARIANCE, GraphBuilder, finished, traced
-from impasto.export.graphs.rgb_to_yuv import BLACK, CHROMA, FROM_RGB, LUMA, TO_RGB, both_ways
+from impasto.export.graphs.builder import MEAN, VARIANCE, GraphBuilder, run_builder, trace
+from impasto.export.graphs.rgb_to_yuv import BLACK, CHROMA, FROM_RGB, LUMA, TO_RGB, yuv420_weights
 from impasto.export.spec import FRAMES, OPSET, STYLIZED, NormMode
 from impasto.models.architectures import MARGIN, STRIDE
 from impasto.models.transform_net import TransformNet
@@ -31,19 +31,19 @@ def build_gpu_model(
     half: bool = False,
     fold: bool = True,
 ) -> onnx.ModelProto:
-    """As `build_model`, "frozen" or "running": uint8 in and out, any size.
+    """A graph with uint8 RGB input and output, (N, H, W, 3), any size; "frozen" or "running".
 
     yuv420: input and output are planar yuv420p, (N, 3 H / 2, W) with H and W even, as in
-    models.fast.yuv420: BT.709, limited range; `both_ways` has the weights for other color spaces.
+    models.fast.yuv420: BT.709, limited range; see `yuv420_weights` for other color spaces.
     half: float16 inside, except for the statistics. fold: False keeps frozen norms separate, as a
     scale and a shift, for TensorRT, which does its own folding and needs constant weights.
     """
-    assert norm_mode != "instance", "these are for video"
-    return finished(_GpuBuilder(network, norm_mode, yuv420, half, fold))
+    assert norm_mode != "instance", "these graphs are for video"
+    return run_builder(_GpuBuilder(network, norm_mode, yuv420, half, fold))
 
 
 class _GpuBuilder(GraphBuilder):
-    """Runs the trace of the network's body; what comes before and after it is written out here."""
+    """Runs the trace of the network's body; its own methods write what comes before and after."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class _GpuBuilder(GraphBuilder):
         half: bool,
         fold: bool,
     ) -> None:
-        super().__init__(traced(network.body), norm_mode, "nhwc-uint8", None, OPSET, half)
+        super().__init__(trace(network.body), norm_mode, "nhwc-uint8", None, OPSET, half)
         self.state = network.state_dict()
         self.yuv420, self.fold = yuv420, fold
         self.dtype = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-        self.functions[F.pixel_shuffle] = lambda x, n: x  # it comes last, after rounding
+        self.functions[F.pixel_shuffle] = lambda x, n: x  # done last, after rounding
         modules = list(network.body.named_modules())
         convs = [(name, m) for name, m in modules if isinstance(m, nn.Conv2d)]
         norms = [(name, m) for name, m in modules if isinstance(m, nn.InstanceNorm2d)]
@@ -68,10 +68,10 @@ class _GpuBuilder(GraphBuilder):
         ]
         self.maps: dict[str, tuple[str, str]] = {}  # scale and shift (C,) after each convolution
         if yuv420:
-            for name, value in both_ways(matrix=1, full_range=False).items():
-                self.weights[name] = numpy_helper.from_array(value, name)
+            for name, value in yuv420_weights(matrix=1, full_range=False).items():
+                self.initializers[name] = numpy_helper.from_array(value, name)
 
-    # Into the body.
+    # Before the body.
 
     def placeholder(self, target: Any, args: Any, kwargs: Any) -> str:
         pixels = self._add("Cast", FRAMES, to=self.dtype)
@@ -92,10 +92,10 @@ class _GpuBuilder(GraphBuilder):
         if self.yuv420:
             middle = self._add("Add", self._add("MatMul", FROM_RGB, middle), BLACK)
         middle = self._shaped(middle, 1, 3, 1, 1)
-        return self._add("Sub", picture, self._halved(middle) if self.half else middle)
+        return self._add("Sub", picture, self._to_half(middle) if self.half else middle)
 
     def _channels(self, pixels: str) -> str:
-        """Planes as pictures of three channels, (N, 3, H, W), chroma repeated."""
+        """Planar yuv420 to (N, 3, H, W), with chroma repeated."""
         size, rows = self._size(), self._side(1)
         height = self._add("Slice", size, self._integers(0), self._integers(1))
         half = self._add("Div", size, self._integers(2))
@@ -109,8 +109,8 @@ class _GpuBuilder(GraphBuilder):
         return self._add("Concat", luma, chroma, axis=1)
 
     def _rgb(self, picture: str) -> str:
-        """The colours to be measured, float32, 0 to 1."""
-        pixels = self._single(picture)
+        """RGB for the statistics, float32, 0 to 1."""
+        pixels = self._to_float(picture)
         if self.yuv420:
             pixels = self._add("Sub", pixels, self._shaped(BLACK, 1, 3, 1, 1))
             pixels = self._add("Conv", pixels, self._shaped(TO_RGB, 3, 3, 1, 1))
@@ -119,7 +119,7 @@ class _GpuBuilder(GraphBuilder):
     # Convolutions and norms.
 
     def _map_norms(self) -> None:
-        """Scale and shift of every norm, all of them at once: a GPU starts few kernels for it."""
+        """Compute scale and shift of all norms at once, so that the GPU starts few kernels."""
         names = [(f"body.{conv}", f"body.{norm}") for conv, norm, _ in self.normed]
         sizes = [module.num_features for *_, module in self.normed]
         self.channels = 3 + sum(sizes)
@@ -147,9 +147,9 @@ class _GpuBuilder(GraphBuilder):
         weight, bias = (self._parameter(f"body.{target}.{kind}") for kind in ("weight", "bias"))
         scale, shift = self.maps.get(target, (None, None))
         if target == self.first:
-            weight = self._standardising(weight, conv.out_channels)
+            weight = self._fold_standardization(weight, conv.out_channels)
         if target == self.last:
-            weight, bias = self._recoloring(weight, bias, conv.in_channels)
+            weight, bias = self._fold_recoloring(weight, bias, conv.in_channels)
         if scale and shift and self.fold:
             weight = self._add("Mul", weight, self._shaped(scale, -1, 1, 1, 1))
             bias = shift
@@ -170,11 +170,11 @@ class _GpuBuilder(GraphBuilder):
             return x
         mean, variance = self._statistics_for(x, norm.num_features)
         weights = (self._parameter(f"body.{target}.{kind}") for kind in ("weight", "bias"))
-        values = (self._single(x), *weights, mean, variance)
+        values = (self._to_float(x), *weights, mean, variance)
         return self._inside(self._add("BatchNormalization", *values, epsilon=norm.eps))
 
-    def _standardising(self, weight: str, outputs: int) -> str:
-        """Of the first layer, for a picture in the frames' own numbers, its mean taken off."""
+    def _fold_standardization(self, weight: str, outputs: int) -> str:
+        """The first weight, for a picture in the units of `frames` minus its mean."""
         levels = self._add("Mul", self.deviation, *self._floats(255))
         weight = self._add("Div", weight, self._shaped(levels, 1, 3, 1, 1))
         if not self.yuv420:
@@ -183,8 +183,8 @@ class _GpuBuilder(GraphBuilder):
         recoded = self._add("MatMul", self._transposed(TO_RGB, 1, 0), pixels)
         return self._shaped(recoded, outputs, 3, 7, 7)
 
-    def _recoloring(self, weight: str, bias: str, inputs: int) -> tuple[str, str]:
-        """Of the last layer, so that it gives levels of 2x2 pixels: (12,) RGB, or (6,) planes."""
+    def _fold_recoloring(self, weight: str, bias: str, inputs: int) -> tuple[str, str]:
+        """The last weight and bias, to output levels of 2x2 pixels: 12 for RGB, 6 for yuv420."""
         gain, offset = (
             self._fourfold(self._add("Add", own, self._add("Mul", kept, measured)))
             for own, kept, measured in (
@@ -205,7 +205,7 @@ class _GpuBuilder(GraphBuilder):
         bias = self._add("Add", self._add("MatMul", recode, bias), zero)
         return self._shaped(weight, 6, inputs, 3, 3), bias
 
-    # Out of the body.
+    # After the body.
 
     def output(self, target: Any, args: Any, kwargs: Any) -> None:
         limits = (
@@ -213,7 +213,7 @@ class _GpuBuilder(GraphBuilder):
         )
         levels = self._add("Round", self._add("Clip", args[0], *limits))
         if self.yuv420:
-            self._give_planes(levels)
+            self._output_yuv420(levels)
             return
         pixels = self._add("DepthToSpace", levels, blocksize=2, mode="CRD")
         pixels = self._add(
@@ -221,11 +221,11 @@ class _GpuBuilder(GraphBuilder):
         )
         self._add("Transpose", pixels, perm=[0, 2, 3, 1], name=STYLIZED)
 
-    def _give_planes(self, places: str) -> None:
+    def _output_yuv420(self, levels: str) -> None:
         half = self._add("Div", self._size(), self._integers(2))
-        places = self._cropped(places, MARGIN // 2, half)
+        levels = self._cropped(levels, MARGIN // 2, half)
         luma, chroma = (
-            self._add("Slice", places, self._integers(a), self._integers(b), self._integers(1))
+            self._add("Slice", levels, self._integers(a), self._integers(b), self._integers(1))
             for a, b in ((0, 4), (4, 6))
         )
         luma = self._add("DepthToSpace", luma, blocksize=2, mode="CRD")
@@ -234,23 +234,23 @@ class _GpuBuilder(GraphBuilder):
         planes = self._add("Concat", *parts, axis=1)
         self.nodes.append(helper.make_node("Cast", [planes], [STYLIZED], to=TensorProto.UINT8))
 
-    # Small things.
+    # Helpers.
 
     def _parameter(self, target: str, *, half: bool = False) -> str:
-        """By its name in the network's state, float32; `half` is not used here."""
-        if target not in self.weights:
+        """The name of a parameter, float32, by its key in the state dict; `half` has no effect."""
+        if target not in self.initializers:
             array = np.ascontiguousarray(self.state[target].detach().cpu().float().numpy())
-            self.weights[target] = numpy_helper.from_array(array, target)
+            self.initializers[target] = numpy_helper.from_array(array, target)
         return target
 
     def _inside(self, name: str) -> str:
-        return self._halved(name) if self.half else name
+        return self._to_half(name) if self.half else name
 
     def _flat(self, *targets: str) -> tuple[str, ...]:
         return tuple(self._shaped(self._parameter(target), 3) for target in targets)
 
     def _fourfold(self, x: str) -> str:
-        """A number for each colour, (3,), as one for each of its four pixels, (12,)."""
+        """(3,) to (12,): each color's value for its four subpixels."""
         return self._shaped(self._add("Expand", self._shaped(x, 3, 1), self._integers(3, 4)), 12)
 
     def _shaped(self, x: str, *shape: int) -> str:

@@ -1,29 +1,29 @@
-"""Pixels that go together, for a processor's matrix units (AMX): pictures, and weights to match.
+"""Groups pixels into channels for a processor's matrix units (AMX): frames, and weights to match.
 
-Such a unit multiplies 32 channels by 16 at a time, and what has fewer leaves it idle: pictures, and
-the last two layers, at half the size. So four pixels in a row are read as 12 channels, which is how
-they lie in memory; and the last two layers work at 1/4 of the size, where 2x2 places are 64
-channels, and 4x4 pixels 48: the same sums, and some zeros.
+Such a unit multiplies 32 channels by 16 at a time; layers with fewer channels, the first one and
+the last two, leave part of it idle. So the first layer reads four pixels of a row as 12 channels,
+which is how they lie in memory; and the last two work at 1/4 of the size, where 2x2 subpixels are
+64 channels and blocks of 4x4 pixels 48: the same sums, and some multiplications by zero.
 """
 
 import numpy as np
 
 from impasto.models.architectures import MARGIN, STRIDE
-from impasto.models.colors import ycc_to_rgb
+from impasto.models.fast.subpixel_conv import conv_on_subpixels, fold_upsample_into_conv
 
-BLOCK = 4  # px a side: 16 pixels are the channels of one place
+BLOCK = 4  # px a side: its 16 pixels are the channels of one position
 
-# --- Pictures, before and after ---------------------------------------------------------------
+# --- Frames, before and after the graph -------------------------------------------------------
 
 
-def shape_of(height: int, width: int) -> tuple[int, int, int]:
-    """(1, h, 3 w): what graphs read for pictures of this size, 32 at least each way."""
+def padded_shape(height: int, width: int) -> tuple[int, int, int]:
+    """(1, h, 3 w), the shape that a graph reads for frames of this size, at least 32x32."""
     rows, columns = (side + 2 * MARGIN + -side % STRIDE for side in (height, width))
     return 1, rows, 3 * columns
 
 
-def pad(picture: np.ndarray, out: np.ndarray) -> None:
-    """Fill `out`, (1, h, 3 w) uint8, with (H, W, 3) uint8 and its mirror images around."""
+def reflect_pad(picture: np.ndarray, out: np.ndarray) -> None:
+    """Write a picture, (H, W, 3) uint8, with reflected margins into `out`, (1, h, 3 w) uint8."""
     (height, width), margin = picture.shape[:2], MARGIN
     result = out.reshape(out.shape[1], -1, 3)
     below, right = (result.shape[axis] - picture.shape[axis] - margin for axis in (0, 1))
@@ -35,20 +35,20 @@ def pad(picture: np.ndarray, out: np.ndarray) -> None:
     result[margin + height :] = rows[-2 : -2 - below : -1]
 
 
-def pixels_of(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(1, h, w, 48) uint8, (row, column, colour) of a block's pixels, to (height, width, 3)."""
-    inner = _inner(blocks, height, width)
+def unpack_rgb(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(1, h, w, 48) uint8, (row, column, color) of each block, to (height, width, 3)."""
+    inner = _crop(blocks, height, width)
     rows, columns = inner.shape[:2]
     pixels = inner.reshape(rows, columns, BLOCK, 3 * BLOCK).swapaxes(1, 2)
     return pixels.reshape(BLOCK * rows, BLOCK * columns, 3)[:height, :width]
 
 
-def planes_of(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(1, h, w, 24) uint8, 16 of luma, 4 of Cb, 4 of Cr, to planes: (3 height / 2, width).
+def unpack_yuv420(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(1, h, w, 24) uint8, 16 of luma, 4 of Cb, 4 of Cr, to planar yuv420: (3 height / 2, width).
 
-    Rows of a block go as one number, which is five times as fast as byte by byte.
+    A row of a block is moved as one 32-bit number, which is five times as fast as byte by byte.
     """
-    inner = _inner(blocks, height, width)
+    inner = _crop(blocks, height, width)
     rows, columns = inner.shape[:2]
     fours = inner.view(np.uint32)[..., :4].swapaxes(1, 2)
     luma = np.ascontiguousarray(fours).view(np.uint8).reshape(4 * rows, 4 * columns)
@@ -58,8 +58,8 @@ def planes_of(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.concatenate([luma[:height, :width], chroma.reshape(height // 2, width)])
 
 
-def _inner(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Without the margin, as whole blocks."""
+def _crop(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Without the margin, but in complete blocks."""
     margin = MARGIN // BLOCK
     return blocks[0, margin : margin + -(-height // BLOCK), margin : margin + -(-width // BLOCK)]
 
@@ -67,69 +67,46 @@ def _inner(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
 # --- Weights ----------------------------------------------------------------------------------
 
 
-def reading_four(weight: np.ndarray) -> np.ndarray:
-    """A 7x7 convolution of stride 4 that reads RGB, as one of four pixels at each place.
+def space_to_depth_conv(weight: np.ndarray) -> np.ndarray:
+    """A 7x7 convolution of RGB with stride 4, as one that reads four pixels of a row as channels.
 
-    (O, 3, 7, 7) to (O, 12, 7, 2): rows as they were, strides (4, 1), and from one place before.
+    (O, 3, 7, 7) to (O, 12, 7, 2), with strides (4, 1) and one more position before.
     """
     outputs = len(weight)
     wide = np.zeros((outputs, 3, 7, 8), np.float32)
-    wide[..., 1:] = weight  # three pixels before the one in the middle: one of four is not reached
+    wide[..., 1:] = weight  # it starts three pixels before its center, and a position has four
     wide = wide.reshape(outputs, 3, 7, 2, BLOCK)
     return wide.transpose(0, 4, 1, 2, 3).reshape(outputs, 3 * BLOCK, 7, 2)
 
 
-def transposed(weight: np.ndarray) -> np.ndarray:
-    """A 3x3 convolution of a picture enlarged twice by repeating it, as a transposed one, before.
-
-    (O, I, 3, 3) to (I, O, 4, 4), for a stride of 2 and a padding of 1: 4 products in place of 9.
-    """
-    rows = np.array([[0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]], np.float32)
-    return np.einsum("oiab,ak,bl->iokl", weight, rows, rows, optimize=True)
-
-
-def giving_places(weight: np.ndarray) -> np.ndarray:
-    """A 3x3 convolution of a picture enlarged twice by repeating it, before it is enlarged.
+def subpixels_from_upsample_conv(weight: np.ndarray) -> np.ndarray:
+    """Nearest-neighbor upsampling and a 3x3 convolution, as a 3x3 convolution before upsampling.
 
     (O, I, 3, 3) to (4 O, I, 3, 3), channels (row, column, O).
     """
-    outputs, inputs = weight.shape[:2]
-    result = np.zeros((2, 2, outputs, inputs, 3, 3), np.float32)
-    for row, column, i, j in np.ndindex(2, 2, 3, 3):
-        y, x = (row + i - 1) // 2, (column + j - 1) // 2  # the place, before, that is seen there
-        result[row, column, :, :, y + 1, x + 1] += weight[:, :, i, j]
-    return result.reshape(4 * outputs, inputs, 3, 3)
+    kernels = _in_3x3(fold_upsample_into_conv(weight))
+    return kernels.reshape(-1, *kernels.shape[3:])
 
 
-def giving_blocks(weight: np.ndarray) -> np.ndarray:
-    """A 3x3 convolution and pixel shuffle at 1/2, as a convolution of its 2x2 places at 1/4.
+def blocks_from_shuffle_conv(weight: np.ndarray) -> np.ndarray:
+    """A 3x3 convolution and pixel shuffle at 1/2 of the size, as a convolution of subpixels at 1/4.
 
-    (12, I, 3, 3), channels (colour, row, column), to (48, 4 I, 3, 3), channels (row, column,
-    colour) of 4x4 pixels, read as `giving_places` gives them.
+    (12, I, 3, 3), channels (color, row, column), to (48, 4 I, 3, 3): it reads what
+    `subpixels_from_upsample_conv` gives and returns (row, column, color) of blocks of 4x4 pixels.
     """
     inputs = weight.shape[1]
-    pixels = weight.reshape(3, 2, 2, inputs, 3, 3).transpose(1, 2, 0, 3, 4, 5)
-    result = np.zeros((2, 2, 2, 2, 3, 2, 2, inputs, 3, 3), np.float32)
-    for row, column, i, j in np.ndindex(2, 2, 3, 3):
-        (y, below), (x, right) = divmod(row + i - 1, 2), divmod(column + j - 1, 2)
-        result[row, :, column, :, :, below, right, :, y + 1, x + 1] = pixels[..., i, j]
-    return result.reshape(48, 4 * inputs, 3, 3)
+    kernels = _in_3x3(conv_on_subpixels(weight)).reshape(2, 2, 3, 2, 2, inputs, 2, 2, 3, 3)
+    return kernels.transpose(0, 3, 1, 4, 2, 6, 7, 5, 8, 9).reshape(48, 4 * inputs, 3, 3)
+
+
+def _in_3x3(kernels: np.ndarray) -> np.ndarray:
+    """(2, 2, ..., 2, 2) of subpixels, as in `subpixel_conv`, to (2, 2, ..., 3, 3)."""
+    result = np.zeros((*kernels.shape[:-2], 3, 3), np.float32)
+    for p, q in np.ndindex(2, 2):
+        result[p, q, ..., p : p + 2, q : q + 2] = kernels[p, q]
+    return result
 
 
 def block_bias(bias: np.ndarray) -> np.ndarray:
-    """(12,), (colour, row, column) of 2x2 pixels, to (48,), (row, column, colour) of 4x4."""
+    """(12,), (color, row, column) of 2x2 pixels, to (48,), (row, column, color) of 4x4."""
     return np.tile(bias.reshape(3, 2, 2).transpose(1, 2, 0), (2, 2, 1)).ravel()
-
-
-def planes_matrix(matrix: int, full_range: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(24, 48) and (24,): levels of planes = matrix @ levels of RGB + these, for 4x4 pixels.
-
-    matrix: of ITU-T H.273.
-    """
-    to_rgb, black = ycc_to_rgb(matrix, full_range)
-    luma, *chroma = np.linalg.inv(to_rgb.astype(float))
-    each = np.eye(16)
-    four = each.reshape(16, 2, 2, 2, 2).mean((2, 4)).reshape(16, 4).T  # pixels of one sample
-    parts = [(each, luma), *((four, row) for row in chroma)]
-    recode = np.concatenate([np.einsum("sp,c->spc", a, row).reshape(-1, 48) for a, row in parts])
-    return recode.astype(np.float32), np.repeat(black, (16, 4, 4)).astype(np.float32)

@@ -1,32 +1,45 @@
-"""The weights with which a graph gives, or reads, a video codec's planes in place of RGB."""
+"""RGB to yuv420p, and back, as weights of a graph."""
 
 import numpy as np
 
 from impasto.models.colors import ycc_to_rgb
 
 LUMA, CHROMA = "yuv420.luma", "yuv420.chroma"  # 1x1 convolutions in impasto.export.graphs.cpu
-# rgb = TO_RGB @ (ycc - BLACK), and back, in 0..255; in impasto.export.graphs.gpu
+# rgb = TO_RGB @ (ycc - BLACK), and the inverse, in 0..255; in impasto.export.graphs.gpu
 TO_RGB, FROM_RGB, BLACK = "yuv420.to_rgb", "yuv420.from_rgb", "yuv420.black"
 
 
-def from_rgb(matrix: int, full_range: bool) -> dict[str, np.ndarray]:
-    """The weights, by name, that make planes of these colours (ITU-T H.273) of 2x2 RGB pixels.
+def yuv420_matrix(matrix: int, full_range: bool, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """A block of side x side RGB pixels to yuv420: levels = matrix @ pixels + offset, in 0..255.
 
-    A pixel shuffle's channels, (colour, row, column), to four of luma and the mean chroma.
+    matrix, full_range: the color space, by ITU-T H.273. side: even. Returns (M, side**2, 3) and
+    (M,) float64, M = 3 side**2 / 2: luma of each pixel, then Cb and then Cr of each 2x2 pixels,
+    the mean of theirs.
     """
     to_rgb, black = ycc_to_rgb(matrix, full_range)
-    inverse = np.linalg.inv(to_rgb.astype(float))
-    luma = np.einsum("c,pq->pcq", inverse[0], np.eye(4)).reshape(4, 12)
-    chroma = np.repeat(inverse[1:] / 4, 4, axis=1)
-    found = {}
-    for part, weight, bias in ((LUMA, luma, black[:1].repeat(4)), (CHROMA, chroma, black[1:])):
-        found[f"{part}.weight"] = (255 * weight)[..., None, None].astype(np.float32)
-        found[f"{part}.bias"] = bias.astype(np.float32)
-    return found
+    from_rgb = np.linalg.inv(to_rgb.astype(float))
+    pixels, half = np.eye(side**2), side // 2
+    means = pixels.reshape(-1, half, 2, half, 2).mean((2, 4)).reshape(-1, half**2).T
+    parts = (pixels, means, means)
+    result = [np.einsum("sp,c->spc", part, row) for part, row in zip(parts, from_rgb, strict=True)]
+    return np.concatenate(result), np.repeat(black, [len(part) for part in parts])
 
 
-def both_ways(matrix: int, full_range: bool) -> dict[str, np.ndarray]:
-    """The weights, by name, of a graph that reads planes of these colours too."""
+def yuv420_weights(matrix: int, full_range: bool) -> dict[str, np.ndarray]:
+    """All weights, by name, with which graphs read or write yuv420 of this color space.
+
+    LUMA and CHROMA take the 12 channels that a pixel shuffle reads: color, row, column.
+    """
     to_rgb, black = ycc_to_rgb(matrix, full_range)
-    back = np.linalg.inv(to_rgb.astype(float)).astype(np.float32)
-    return from_rgb(matrix, full_range) | {TO_RGB: to_rgb, FROM_RGB: back, BLACK: black}
+    recode, offset = yuv420_matrix(matrix, full_range, 2)
+    recode = 255 * recode.swapaxes(1, 2).reshape(6, 12, 1, 1)
+    weights = {
+        f"{LUMA}.weight": recode[:4],
+        f"{LUMA}.bias": offset[:4],
+        f"{CHROMA}.weight": recode[4:],
+        f"{CHROMA}.bias": offset[4:],
+        TO_RGB: to_rgb,
+        FROM_RGB: np.linalg.inv(to_rgb.astype(float)),
+        BLACK: black,
+    }
+    return {name: value.astype(np.float32) for name, value in weights.items()}

@@ -1,102 +1,86 @@
-"""Our network's way up with its pixels left where they are: convolutions of places.
+"""Rewrites a network so that no feature map is enlarged or shuffled before the last layer.
 
-A place is 2x2 pixels of a picture twice as large, (N, C, 2 H, 2 W). Kept as (N, C, 4 H, W), or as
-(N, 4 C, H, W), which is the same in memory, its pixels stand in four parts, row p and column q of
-each place in part 2 p + q. Norms and ReLU do not mind, and convolutions can be written for it: so
-nothing is shuffled before the next layer, and a pixel repeated by 2x2 is read once.
-
-Row p of place i reads, by row a of a 3x3 kernel, row p + a - 1 counted from the place's first: of
-places i - 1 + p or i + p, whatever a is. So kernels are 2x2 here, and padded by a place on all
-sides, what (p, q) is stands at (i + p, j + q).
+The 2x2 subpixels of each position stay apart, as (N, C, 4 H, W) or as (N, 4 C, H, W), which is the
+same in memory: subpixel row p and column q are part 2 p + q. Norms and ReLU work on any layout, and
+convolutions are rewritten for it (see impasto.models.fast.subpixel_conv), so nothing is shuffled
+between layers and an upsampled pixel is read once. Kernels cover 2x2 positions and are padded by
+one position on all sides, so the result of subpixel (p, q) is at (i + p, j + q).
 """
 
 import copy
-from collections.abc import Iterator
 from itertools import product
 
+import numpy as np
 import torch
 from torch import nn
 
+from impasto.models.fast import subpixel_conv
 from impasto.models.layers import ShuffleConv, UpsampleConv
 
 PARTS = [*product(range(2), repeat=2)]  # row and column of each
-BORDER = 2  # px on all sides, more than the picture, which `reading_places` gives
+BORDER = 2  # px on all sides, by which the picture of `conv_on_subpixels` is larger
 
 
-class GivingPlaces(nn.Module):
-    """Stands for an `UpsampleConv`. `conv` is what `giving_places` says, of so many `channels`."""
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
-        self.conv, self.channels = giving_places(conv), conv.out_channels
-
-
-class ReadingPlaces(nn.Module):
-    """Stands for a `ShuffleConv`. `conv` is what `reading_places` says."""
+class FoldedUpsampleConv(nn.Module):
+    """Replaces an `UpsampleConv`; `conv` is the result of `fold_upsample_into_conv`."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.conv = reading_places(conv)
+        self.conv, self.channels = fold_upsample_into_conv(conv), conv.out_channels
 
 
-def in_places(network: nn.Module) -> nn.Module:
-    """A copy with these in their stead: not to be called, but to be written as a graph."""
+class ConvOnSubpixels(nn.Module):
+    """Replaces a `ShuffleConv`; `conv` is the result of `conv_on_subpixels`."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv_on_subpixels(conv)
+
+
+def rewrite_on_subpixels(network: nn.Module) -> nn.Module:
+    """A copy with the classes above in place of theirs: for writing a graph, not for calling."""
     network = copy.deepcopy(network)
     for parent in [*network.modules()]:
         for name, module in parent.named_children():
             if isinstance(module, UpsampleConv):
-                setattr(parent, name, GivingPlaces(module.conv))
+                setattr(parent, name, FoldedUpsampleConv(module.conv))
             elif isinstance(module, ShuffleConv):
-                setattr(parent, name, ReadingPlaces(module.conv))
+                setattr(parent, name, ConvOnSubpixels(module.conv))
     return network
 
 
-@torch.no_grad()
-def giving_places(conv: nn.Conv2d) -> nn.Conv2d:
-    """What reads a picture as `conv` does once each pixel is repeated 2x2.
+def fold_upsample_into_conv(conv: nn.Conv2d) -> nn.Conv2d:
+    """A 2x2 convolution equal to nearest-neighbor upsampling by 2 followed by `conv`, 3x3.
 
-    (N, I, H, W) to (N, 4 O, H + 1, W + 1): the parts one after the other, O channels each, that of
-    row p and column q in the H rows from p on, and the W columns from q on.
+    (N, I, H, W) to (N, 4 O, H + 1, W + 1): the four parts in order, O channels each; part (p, q)
+    is in H rows starting at p and W columns starting at q.
     """
-    outputs, inputs = _sizes(conv)
-    weight = conv.weight.new_zeros(2, 2, outputs, inputs, 2, 2)
-    for (p, a, i, _), (q, b, j, _) in product(_reads(), repeat=2):
-        weight[p, q, :, :, i, j] += conv.weight[..., a, b]
+    weight = torch.from_numpy(subpixel_conv.fold_upsample_into_conv(_weight(conv)))
     return _convolution(weight.flatten(0, 2), _bias(conv).repeat(4))
 
 
-@torch.no_grad()
-def reading_places(conv: nn.Conv2d) -> nn.Conv2d:
-    """What, shuffled by four, gives `conv` of the pixels, shuffled by two.
+def conv_on_subpixels(conv: nn.Conv2d) -> nn.Conv2d:
+    """A 2x2 convolution of subpixels equal to `conv`, 3x3, followed by a pixel shuffle by 2.
 
-    (N, 4 I, H, W), a channel's four parts one after the other, to (N, 4 O, H + 1, W + 1): after the
-    shuffle (N, O / 4, 4 H + 4, 4 W + 4), the picture inside a border.
+    (N, 4 I, H, W), four parts for each channel, to (N, 4 O, H + 1, W + 1). A pixel shuffle by 4
+    makes of it (N, O / 4, 4 H + 4, 4 W + 4): the picture inside a border.
     """
-    outputs, inputs = _sizes(conv)
-    kernels = conv.weight.unflatten(0, (-1, 2, 2))
-    weight = conv.weight.new_zeros(outputs // 4, 2, 2, 2, 2, inputs, 2, 2, 2, 2)
-    for (p, a, i, row), (q, b, j, column) in product(_reads(), repeat=2):
-        # Row 1 of a place is given a place lower, and so above row 0 of the next.
-        weight[:, 1 - p, :, 1 - q, :, :, row, column, i, j] += kernels[..., a, b]
+    weight = torch.from_numpy(subpixel_conv.conv_on_subpixels(_weight(conv)))
+    # Part 1 is written one position lower, which is above part 0 of the next: hence the flip.
+    weight = weight.flip(0, 1).unflatten(2, (-1, 2, 2))
+    weight = weight.permute(2, 0, 3, 1, 4, 5, 6, 7, 8, 9)
     bias = _bias(conv).unflatten(0, (-1, 1, 2, 1, 2)).expand(-1, 2, -1, 2, -1)
     return _convolution(weight.flatten(5, 7).flatten(0, 4), bias.flatten())
 
 
-def _reads() -> Iterator[tuple[int, int, int, int]]:
-    """Row of a place, row of a 3x3 kernel; which of two places it reads, and which row of that."""
-    for p, a in product(range(2), range(3)):
-        read = p + a - 1
-        yield p, a, read // 2 + 1 - p, read % 2
-
-
-def _sizes(conv: nn.Conv2d) -> tuple[int, int]:
+def _weight(conv: nn.Conv2d) -> np.ndarray:
     assert (conv.kernel_size, conv.stride, conv.padding) == ((3, 3), (1, 1), (1, 1))
-    return conv.out_channels, conv.in_channels
+    return conv.weight.detach().cpu().numpy()
 
 
 def _bias(conv: nn.Conv2d) -> torch.Tensor:
     assert conv.bias is not None
-    return conv.bias
+    return conv.bias.detach().cpu()
 
 
 def _convolution(weight: torch.Tensor, bias: torch.Tensor) -> nn.Conv2d:

@@ -1,8 +1,8 @@
-"""Graphs of our network without its weights, so that it can run where PyTorch is not loaded.
+"""Prebuilt graphs of style networks without their weights, for engines that do not load PyTorch.
 
     python -m impasto.export.graphs.templates
 
-writes them anew into graphs/, from export.graphs.cpu and gpu_graph; a test says when that is due.
+writes them to prebuilt/, by export.graphs.cpu and export.graphs.gpu; a test fails if that is due.
 """
 
 from collections.abc import Mapping
@@ -20,58 +20,58 @@ from impasto.models.styles import Weights
 GRAPHS = Path(__file__).parent / "prebuilt"
 
 
-class Kind(NamedTuple):
-    """What tells one graph from another."""
+class GraphVariant(NamedTuple):
+    """One of the prebuilt graphs."""
 
     form: str
     norm_mode: NormMode
     yuv420: bool = False  # as output; on a GPU as input too
-    gpu: str = ""  # "fp32" or "fp16": made for one
+    gpu: str = ""  # "fp32" or "fp16": for GPUs
 
 
 _NORM_MODES: tuple[NormMode, ...] = ("instance", "frozen", "running")
-KINDS = tuple(
-    Kind(form, mode, yuv420, gpu)
+VARIANTS = tuple(
+    GraphVariant(form, mode, yuv420, gpu)
     for form, mode, yuv420, gpu in product(FORMS, _NORM_MODES, (False, True), ("", "fp32", "fp16"))
     if not gpu or mode != "instance"
 )
 
 
-def filled(
+def fill_template(
     weights: Weights,
     norm_mode: NormMode,
     *,
     yuv420: dict[str, np.ndarray] | None = None,
     gpu: str = "",
 ) -> bytes:
-    """The graph of a network with these weights: what `build_byte_model` makes of the network.
+    """The serialized graph of a network with these weights, as `build_cpu_model` builds it.
 
-    yuv420: for yuv420p output, the weights that `rgb_to_yuv.from_rgb` gives. gpu: "fp32" or "fp16"
-    for the graph of `build_gpu_model`; yuv420 is then what `rgb_to_yuv.both_ways` gives.
+    yuv420: `rgb_to_yuv.yuv420_weights` of a color space, for yuv420p output; None: RGB. gpu: "fp32"
+    or "fp16" for the graph of `build_gpu_model`, with which yuv420 is the input's format, too.
     """
-    model = onnx.load(path_of(Kind(weights.form, norm_mode, yuv420 is not None, gpu)))
-    return fill(model, weights.arrays | (yuv420 or {}))
+    model = onnx.load(template_path(GraphVariant(weights.form, norm_mode, yuv420 is not None, gpu)))
+    return set_weights(model, weights.arrays | (yuv420 or {}))
 
 
-def fill(model: onnx.ModelProto, arrays: Mapping[str, np.ndarray]) -> bytes:
-    """A graph with these for its weights of the same names."""
+def set_weights(model: onnx.ModelProto, arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Set the initializers that are among `arrays`, by name; returns the serialized graph."""
     for tensor in model.graph.initializer:
         if tensor.name in arrays:
             tensor.raw_data = np.ascontiguousarray(arrays[tensor.name], np.float32).tobytes()
     return model.SerializeToString()
 
 
-def template(kind: Kind) -> onnx.ModelProto:
-    """The graph of a form, its weights left out."""
-    from impasto.export.graphs.cpu import build_byte_model
+def build_template(variant: GraphVariant) -> onnx.ModelProto:
+    """The graph of an architecture without the weights."""
+    from impasto.export.graphs.cpu import build_cpu_model
     from impasto.export.graphs.gpu import build_gpu_model
     from impasto.models.transform_net import TransformNet
 
-    network, half = TransformNet(kind.form).eval(), kind.gpu == "fp16"
-    if kind.gpu:
-        model = build_gpu_model(network, kind.norm_mode, yuv420=kind.yuv420, half=half)
+    network, half = TransformNet(variant.form).eval(), variant.gpu == "fp16"
+    if variant.gpu:
+        model = build_gpu_model(network, variant.norm_mode, yuv420=variant.yuv420, half=half)
     else:
-        model = build_byte_model(network, kind.norm_mode, yuv420=kind.yuv420)
+        model = build_cpu_model(network, variant.norm_mode, yuv420=variant.yuv420)
     names = set(network.state_dict())
     for tensor in model.graph.initializer:
         if tensor.name in names:
@@ -79,18 +79,19 @@ def template(kind: Kind) -> onnx.ModelProto:
     return model
 
 
-def path_of(kind: Kind) -> Path:
-    """Where a template is."""
-    parts = [kind.form, kind.norm_mode, *["yuv420"] * kind.yuv420, *[kind.gpu] * bool(kind.gpu)]
-    return GRAPHS / f"{'.'.join(parts)}.onnx"
+def template_path(variant: GraphVariant) -> Path:
+    """The file of a template."""
+    output = "yuv420" if variant.yuv420 else ""
+    parts = [variant.form, variant.norm_mode, output, variant.gpu, "onnx"]
+    return GRAPHS / ".".join(part for part in parts if part)
 
 
-def write() -> None:
-    """Write all of them."""
+def write_templates() -> None:
+    """Write all prebuilt graphs."""
     GRAPHS.mkdir(exist_ok=True)
-    for kind in KINDS:
-        path_of(kind).write_bytes(template(kind).SerializeToString())
+    for variant in VARIANTS:
+        template_path(variant).write_bytes(build_template(variant).SerializeToString())
 
 
 if __name__ == "__main__":
-    write()
+    write_templates()

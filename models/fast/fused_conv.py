@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from impasto.models.fast.subpixel_conv import fold_upsample_into_transposed_conv
+
 
 class FusedConv(nn.Module):
     """A convolution and what follows it up to the next one, in this order:
@@ -45,7 +47,8 @@ class FusedConv(nn.Module):
         if self.shuffle:
             weight, bias = _pixels_first(weight), _pixels_first(bias)
         if self.upsample:
-            weight = _transposed(weight)
+            transposed = fold_upsample_into_transposed_conv(weight.cpu().numpy())
+            weight = torch.from_numpy(transposed).to(weight.device)
         self.plain_weight, self.plain_bias = weight, bias
 
     def fold(
@@ -167,14 +170,3 @@ def _pixels_first(x: Tensor) -> Tensor:
     where F.pixel_shuffle takes 0.7.
     """
     return x.unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1)
-
-
-def _transposed(weight: Tensor) -> Tensor:
-    """A 3x3 convolution of a picture repeated 2x2, as a transposed one of the picture itself.
-
-    (O, I, 3, 3) to (I, O, 4, 4), for a stride of 2 and a padding of 1. Of three neighbouring pixels
-    two are always the same one, and their weights add: 4 products in place of 9. Pixel i gives rows
-    2i - 1 to 2i + 2: the kernel's last row adds to the first two of them, its first to the last.
-    """
-    rows = weight.new_tensor([[0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]])
-    return torch.einsum("oiab,ak,bl->iokl", weight, rows, rows)

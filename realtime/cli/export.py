@@ -68,9 +68,9 @@ def export(
 ) -> None:
     """Write a style as ONNX, for other programs; checked against PyTorch before it is there."""
     if show is not None:
-        from impasto.export.metadata import read_about
+        from impasto.export.metadata import read_metadata
 
-        about = read_about(show)
+        about = read_metadata(show)
         if json:
             show_json(about)
         else:
@@ -93,7 +93,7 @@ def export(
         size = 360 if static is None else static[1:]
         pictures = None if calibrate is None else read_pictures(calibrate, size=size)
         from impasto.export import export_onnx
-        from impasto.export.parity import rows_of
+        from impasto.export.parity import difference_table
 
         differences: list[Any] = []
         export_onnx(
@@ -111,7 +111,7 @@ def export(
     if json:
         show_json({"file": target, "checks": [found.figures() for found in differences]})
         return
-    show_table(*rows_of(differences))
+    show_table(*difference_table(differences))
     say(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch as above")
 
 

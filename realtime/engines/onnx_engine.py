@@ -110,13 +110,13 @@ def graph_of(
     network: nn.Module | Weights, statistics: NormMode, color: ColorTags | None = None
 ) -> bytes:
     """The ONNX graph of what `as_weights` gives, from RGB to RGB, or to planes of these colours."""
-    from impasto.export.graphs.rgb_to_yuv import from_rgb
+    from impasto.export.graphs.rgb_to_yuv import yuv420_weights
 
-    planes = None if color is None else from_rgb(color.matrix, color.full_range)
+    planes = None if color is None else yuv420_weights(color.matrix, color.full_range)
     if isinstance(network, Weights):
-        from impasto.export.graphs.templates import filled
+        from impasto.export.graphs.templates import fill_template
 
-        return filled(network, statistics, yuv420=planes)
-    from impasto.export.graphs.builder import build_model
+        return fill_template(network, statistics, yuv420=planes)
+    from impasto.export.graphs.portable import build_portable_model
 
-    return build_model(network, statistics).SerializeToString()
+    return build_portable_model(network, statistics).SerializeToString()

@@ -197,23 +197,23 @@ class OnnxGpuEngine(Engine):
         half = self.precision == "fp16"
         network = self.network
         if kind == "instance":  # single pictures, other networks than ours: built by PyTorch
-            from impasto.export.graphs.builder import build_model
+            from impasto.export.graphs.portable import build_portable_model
 
             network = network_of(network) if isinstance(network, Weights) else network
-            return build_model(network, kind, half=half).SerializeToString()
+            return build_portable_model(network, kind, half=half).SerializeToString()
         assert isinstance(network, Weights)
-        from impasto.export.graphs.rgb_to_yuv import both_ways
-        from impasto.export.graphs.templates import fill, filled
+        from impasto.export.graphs.rgb_to_yuv import yuv420_weights
+        from impasto.export.graphs.templates import fill_template, set_weights
 
-        colors = both_ways(self.color.matrix, self.color.full_range) if self.color else {}
+        colors = yuv420_weights(self.color.matrix, self.color.full_range) if self.color else {}
         if self.provider != "tensorrt":
-            return filled(network, kind, yuv420=colors or None, gpu=self.precision)
+            return fill_template(network, kind, yuv420=colors or None, gpu=self.precision)
         from impasto.export.graphs.gpu import build_gpu_model
 
         model = build_gpu_model(
             network_of(network), kind, yuv420=bool(colors), half=half, fold=False
         )
-        return fill(model, colors)
+        return set_weights(model, colors)
 
     def _channels(self) -> int:
         """How many are normed: of the picture, and of each layer."""

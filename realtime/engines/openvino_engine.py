@@ -178,14 +178,14 @@ class _ByteGraphs:
         if int8 and not ours:
             raise EngineError("int8 is for our own networks here; use --precision auto")
         if int8:
-            from impasto.export.graphs.int8 import checked_ranges, in_eight_bits
+            from impasto.export.graphs.int8 import calibrate, quantize_convolutions
 
-            ranges = checked_ranges(graph_of(network, "instance"))
-            graphs = {kind: in_eight_bits(graph, ranges) for kind, graph in graphs.items()}
+            ranges = calibrate(graph_of(network, "instance"))
+            graphs = {kind: quantize_convolutions(graph, ranges) for kind, graph in graphs.items()}
         self._models = {kind: core.read_model(graph) for kind, graph in graphs.items()}
         if ours:
             for model in self._models.values():
-                openvino_graph.enlarge_by_transposed(model)
+                openvino_graph.fold_upsampling(model)
         self.norms = self._models["running"].input("mean").shape[0] if ours else 0
 
     def model(self, kind: NormMode, shape: tuple[int, ...]) -> openvino.Model:
@@ -211,22 +211,22 @@ class _PackedGraphs:
 
     def __init__(self, weights: Weights, color: ColorTags | None) -> None:
         self._weights, self._color = weights, color
-        self.norms = openvino_graph.norms_of(weights)
+        self.norms = openvino_graph.count_normed_channels(weights)
 
     def model(self, kind: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         color = None if self._color is None else (self._color.matrix, self._color.full_range)
-        return openvino_graph.build(self._weights, shape, color, renews=kind == "running")
+        return openvino_graph.build_openvino_model(self._weights, shape, color, kind)
 
     def shape(self, height: int, width: int) -> tuple[int, ...]:
-        return packing.shape_of(height, width)
+        return packing.padded_shape(height, width)
 
     def read(self, picture: np.ndarray, out: np.ndarray) -> None:
-        packing.pad(picture, out)
+        packing.reflect_pad(picture, out)
 
     def give(self, painted: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         if self._color is None:
-            return packing.pixels_of(painted, *shape[:2])
-        return packing.planes_of(painted, shape[0] * 2 // 3, shape[1])
+            return packing.unpack_rgb(painted, *shape[:2])
+        return packing.unpack_yuv420(painted, shape[0] * 2 // 3, shape[1])
 
 
 def _native(core: Any, wanted: str) -> str:

@@ -1,4 +1,4 @@
-"""A file is written when it is whole and right, and says what it is."""
+"""Exported files: metadata, options, and that only checked graphs are written."""
 
 import json
 
@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 from impasto.export import check_parity, export_onnx, onnx_file
-from impasto.export.graphs.builder import build_model
-from impasto.export.metadata import read_about
+from impasto.export.graphs.portable import build_portable_model
+from impasto.export.metadata import read_metadata
 from impasto.export.spec import parse_static
 from impasto.models import load_style
 from impasto.models.errors import ParityError, SinkError, SourceError, WeightsError
@@ -24,7 +24,7 @@ def test_a_style_with_all_that_is_known_of_it(tmp_path):
         "great_wave", tmp_path / "wave.onnx", strength=0.7, shapes=SMALL, on_difference=seen.append
     )
     assert [found.shape for found in seen] == [s for s in SMALL for _ in range(2)]
-    about = read_about(path)
+    about = read_metadata(path)
     assert about["inputs"] == {"frames": "uint8 n x height x width x 3"}
     assert about["outputs"] == {"stylized": "uint8 n x height x width x 3"}
     metadata = about["metadata"]
@@ -46,14 +46,14 @@ def test_files_with_the_output_of_earlier_versions_are_read(tmp_path):
     model = onnx.load(path)
     model.graph.node[-1].output[0] = model.graph.output[0].name = "stylised"
     onnx.save(model, path)
-    assert read_about(path)["outputs"] == {"stylised": "uint8 n x height x width x 3"}
+    assert read_metadata(path)["outputs"] == {"stylised": "uint8 n x height x width x 3"}
     assert list(check_parity(load_style("udnie"), path.read_bytes(), shapes=SMALL[:1]))
 
 
 def test_a_network_of_ones_own(tmp_path):
     network = TransformNet("fast").eval()
     path = export_onnx(network, tmp_path / "own.onnx", shapes=SMALL)
-    assert "style" not in read_about(path)["metadata"]
+    assert "style" not in read_metadata(path)["metadata"]
 
 
 def test_interactive(tmp_path):
@@ -67,7 +67,7 @@ def test_interactive(tmp_path):
         on_difference=seen.append,
     )
     assert len(seen) == 6  # the blend, one style alone, half of the blend
-    about = read_about(path)
+    about = read_metadata(path)
     assert about["inputs"]["weights"] == "float32 2"
     assert json.loads(about["metadata"]["styles"]) == ["great_wave", "udnie"]
     assert about["metadata"]["artist"] == "Katsushika Hokusai + Francis Picabia"
@@ -84,7 +84,7 @@ def test_eight_bits_hold_30_db(tmp_path):
         shapes=SMALL,
         on_difference=seen.append,
     )
-    assert 30 <= min(found.psnr for found in seen) < 60  # beyond 60 nothing was quantised
+    assert 30 <= min(found.psnr for found in seen) < 60  # above 60 nothing was quantized
     assert path.stat().st_size < 600_000  # a quarter of float32, and what stays so
 
 
@@ -97,14 +97,14 @@ def test_eight_bits_of_a_fixed_shape_and_floats(tmp_path):
         layout="nchw-float",
         opset=13,
     )
-    assert read_about(path)["inputs"] == {"frames": "float32 2 x 3 x 32 x 40"}
+    assert read_metadata(path)["inputs"] == {"frames": "float32 2 x 3 x 32 x 40"}
 
 
 def test_half_precision_of_floats(tmp_path):
     path = export_onnx(
         "udnie", tmp_path / "half.onnx", precision="fp16", layout="nchw-float", shapes=SMALL
     )
-    about = read_about(path)
+    about = read_metadata(path)
     assert about["outputs"] == {"stylized": "float32 n x 3 x height x width"}
     assert about["metadata"]["precision"] == "fp16"
 
@@ -115,7 +115,9 @@ def test_what_is_wrong_is_not_written(existing, tmp_path, monkeypatch):
     if existing:
         path.write_bytes(existing)
     other = load_style("udnie")
-    monkeypatch.setattr(onnx_file, "build_model", lambda _, **o: build_model(other, **o))
+    monkeypatch.setattr(
+        onnx_file, "build_portable_model", lambda _, **o: build_portable_model(other, **o)
+    )
     with pytest.raises(ParityError):
         export_onnx("great_wave", path, shapes=SMALL)
     assert path.read_bytes() == existing if existing else not path.exists()
@@ -163,7 +165,7 @@ def test_only_our_files_are_shown(content, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(SourceError, match="what.onnx"):
-        read_about(path)
+        read_metadata(path)
 
 
 def test_files_of_others_are_not_shown(tmp_path):
@@ -173,7 +175,7 @@ def test_files_of_others_are_not_shown(tmp_path):
     graph = onnx.helper.make_graph([node], "g", [value], [value])
     onnx.save(onnx.helper.make_model(graph), path)
     with pytest.raises(SourceError, match="not written by impasto export"):
-        read_about(path)
+        read_metadata(path)
 
 
 def test_rendered_frames_are_pictures():
@@ -182,4 +184,4 @@ def test_rendered_frames_are_pictures():
     one, again = render(2, 30, 50, seed=1), render(2, 30, 50, seed=1)
     assert one.shape == (2, 30, 50, 3) and one.dtype == np.uint8
     assert np.array_equal(one, again) and not np.array_equal(one[0], one[1])
-    assert one.std() > 20  # levels: not one grey
+    assert one.std() > 20  # not a single gray

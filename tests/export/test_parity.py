@@ -1,4 +1,4 @@
-"""The exported graph computes what the network does, at any size, and says where it does not."""
+"""The exported graph computes the same as the network, at any size; differences are reported."""
 
 import math
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from impasto.export import check_parity
-from impasto.export.graphs.builder import build_model
+from impasto.export.graphs.portable import build_portable_model
 from impasto.export.parity import Difference, open_session
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, ParityError
@@ -33,7 +33,7 @@ def make(name: str) -> nn.Module:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_pytorch_and_onnx_runtime_agree(name):
     network = make(name)
-    model = build_model(network)
+    model = build_portable_model(network)
     found = list(check_parity(network, model.SerializeToString(), shapes=SMALL))
     assert [(f.shape, f.frames) for f in found] == [
         (shape, kind) for shape in SMALL for kind in ("rendered", "random")
@@ -65,13 +65,13 @@ def test_any_size_agrees(agreeing, batch, height, width):
 @pytest.fixture(scope="module")
 def agreeing():
     network = make("fast")
-    return network, open_session(build_model(network).SerializeToString())
+    return network, open_session(build_portable_model(network).SerializeToString())
 
 
 def test_another_network_is_found_out():
-    model = build_model(make("fast")).SerializeToString()
+    model = build_portable_model(make("fast")).SerializeToString()
     torch.manual_seed(1)
-    with pytest.raises(ParityError, match=r"grey levels, .* on rendered frames of 1x64x96"):
+    with pytest.raises(ParityError, match=r"gray levels, .* on rendered frames of 1x64x96"):
         list(check_parity(TransformNet("fast").eval(), model, shapes=SMALL))
 
 
@@ -102,7 +102,7 @@ def test_figures_are_those_of_numpy():
         def forward(self, images):
             return images * 1.0
 
-    model = build_model(Same("fast")).SerializeToString()
+    model = build_portable_model(Same("fast")).SerializeToString()
     (found, _) = check_parity(Brighter("fast"), model, precision="int8", shapes=((1, 16, 16),))
     assert found.max == 3 and 2.5 < found.mean <= 3 and found.within_two < 0.2
     # All pixels but the saturated ones are off by three: 10 log10(255^2 / 9), or a little more.
@@ -143,7 +143,7 @@ def test_renewed_statistics_are_outputs(weight):
 
 
 def run(network, kind, frames, statistics, **more) -> list[np.ndarray]:
-    session = open_session(build_model(network, kind).SerializeToString())
+    session = open_session(build_portable_model(network, kind).SerializeToString())
     mean, variance = (x.numpy() for x in statistics)
     return session.run(None, {"frames": frames, "mean": mean, "variance": variance, **more})
 
@@ -154,4 +154,4 @@ def test_an_unknown_operation_is_named():
             return torch.erf(x)
 
     with pytest.raises(EngineError, match="erf"):
-        build_model(Odd())
+        build_portable_model(Odd())

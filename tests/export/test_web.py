@@ -18,7 +18,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from impasto.export.graphs.builder import build_model
+from impasto.export.graphs.portable import build_portable_model
 from impasto.models.transform_net import TransformNet
 from tests.export.web_browser import CAMERA, PAGE, PATIENCE, Browser, install_runtime, serve
 from tests.media import make_clip, number_of, text_file
@@ -33,7 +33,7 @@ TOLERANCE = 2
 def style(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("style") / "some_waves.onnx"
-    onnx.save(build_model(TransformNet("fast").eval()), path)
+    onnx.save(build_portable_model(TransformNet("fast").eval()), path)
     return path
 
 

@@ -1,4 +1,4 @@
-"""What is in a graph, and what is not: operators, fixed shapes, precisions."""
+"""Operators, shapes and precisions of the graphs of exported files."""
 
 import numpy as np
 import onnx
@@ -7,7 +7,8 @@ import torch
 from onnx import TensorProto, numpy_helper
 from torch import nn
 
-from impasto.export.graphs.builder import Mixture, build_model
+from impasto.export.graphs.builder import Mixture
+from impasto.export.graphs.portable import build_portable_model
 from impasto.export.parity import check_parity, open_session
 from impasto.export.quantize import quantize
 from impasto.export.spec import NEWEST_OPSET, OLDEST_OPSET
@@ -27,7 +28,7 @@ PICTURE = {
 }
 SIZES = {"Shape", "Slice", "Max", "Sub", "Add", "Mod", "Concat"}
 MIXING = {"ReduceSum", "Max", "Div", "Sub", "Concat", "MatMul", "Split", "Reshape"}
-WAY_UP = {"Concat", "Reshape"}
+DECODER = {"Concat", "Reshape"}
 EIGHT_BIT = {"QuantizeLinear", "DequantizeLinear"}
 
 
@@ -42,25 +43,25 @@ def operators(model: onnx.ModelProto) -> set[str]:
 
 
 def test_operators(network):
-    assert operators(build_model(network)) == PICTURE | WAY_UP | SIZES
-    assert operators(build_model(network, half=True)) == PICTURE | WAY_UP | SIZES
-    assert operators(build_model(network, static=(1, 64, 96))) == PICTURE | WAY_UP
+    assert operators(build_portable_model(network)) == PICTURE | DECODER | SIZES
+    assert operators(build_portable_model(network, half=True)) == PICTURE | DECODER | SIZES
+    assert operators(build_portable_model(network, static=(1, 64, 96))) == PICTURE | DECODER
     mixture = Mixture([network], network)
-    assert operators(build_model(mixture, static=(1, 64, 96))) == PICTURE | MIXING
-    bare = build_model(network, static=(1, 64, 96), layout="nchw-float")
-    assert operators(bare) == (PICTURE | WAY_UP) - {"Cast", "Transpose", "Clip"}
+    assert operators(build_portable_model(mixture, static=(1, 64, 96))) == PICTURE | MIXING
+    bare = build_portable_model(network, static=(1, 64, 96), layout="nchw-float")
+    assert operators(bare) == (PICTURE | DECODER) - {"Cast", "Transpose", "Clip"}
 
 
 def test_eight_bit_operators(network):
-    plain = build_model(network, static=(1, 32, 48))
+    plain = build_portable_model(network, static=(1, 32, 48))
     model = quantize(plain, [make_pictures(1, 32, 48)], symmetric=True)
-    assert {n.op_type for n in model.graph.node} == PICTURE | WAY_UP | EIGHT_BIT
+    assert {n.op_type for n in model.graph.node} == PICTURE | DECODER | EIGHT_BIT
     kinds = {w.name: w.data_type for w in model.graph.initializer}
     convolutions = [n for n in model.graph.node if n.op_type == "Conv"]
     made_by = {name: node for node in model.graph.node for name in node.output}
-    in_eight_bits = [c for c in convolutions if c.input[1] in made_by]
-    assert len(in_eight_bits) == len(convolutions) - 2  # but the first and the last
-    for convolution in in_eight_bits:
+    in_int8 = [c for c in convolutions if c.input[1] in made_by]
+    assert len(in_int8) == len(convolutions) - 2  # all but the first and the last
+    for convolution in in_int8:
         weight = made_by[convolution.input[1]]
         assert weight.op_type == "DequantizeLinear"
         assert kinds[weight.input[0]] == TensorProto.INT8
@@ -70,7 +71,7 @@ def test_eight_bit_operators(network):
 
 @pytest.mark.parametrize("static", [None, (1, 64, 96), (2, 16, 20)])
 def test_nothing_is_left_to_fold(network, static):
-    graph = build_model(network, static=static).graph
+    graph = build_portable_model(network, static=static).graph
     constants = {weight.name for weight in graph.initializer} | {""}
     for node in graph.node:
         assert not set(node.input) <= constants, f"{node.name} is of constants alone"
@@ -82,7 +83,8 @@ def test_nothing_is_left_to_fold(network, static):
 
 def test_a_fixed_shape_needs_no_padding_to_the_smallest_size(network):
     def pads(static):
-        return [n for n in build_model(network, static=static).graph.node if n.op_type == "Pad"]
+        nodes = build_portable_model(network, static=static).graph.node
+        return [node for node in nodes if node.op_type == "Pad"]
 
     assert len(pads((1, 32, 32))) == 1 and len(pads((1, 31, 32))) == 2
 
@@ -90,7 +92,7 @@ def test_a_fixed_shape_needs_no_padding_to_the_smallest_size(network):
 @pytest.mark.parametrize("static", [(1, 40, 72), (3, 17, 33)])
 @pytest.mark.parametrize("layout", ["nhwc-uint8", "nchw-float"])
 def test_a_fixed_shape_agrees(network, static, layout):
-    model = build_model(network, static=static, layout=layout)
+    model = build_portable_model(network, static=static, layout=layout)
     shape = [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim]
     n, height, width = static
     assert shape == ([n, height, width, 3] if layout == "nhwc-uint8" else [n, 3, height, width])
@@ -101,13 +103,13 @@ def test_a_fixed_shape_agrees(network, static, layout):
 
 @pytest.mark.parametrize("opset", [OLDEST_OPSET, 18, NEWEST_OPSET])
 def test_opsets(network, opset):
-    model = build_model(network, opset=opset)
+    model = build_portable_model(network, opset=opset)
     assert model.opset_import[0].version == opset
     assert list(check_parity(network, model.SerializeToString(), shapes=[(1, 32, 40)]))
 
 
 def test_half_precision_is_half(network):
-    model = build_model(network, half=True)
+    model = build_portable_model(network, half=True)
     kinds = {w.name: w.data_type for w in model.graph.initializer}
     inside = [i for n in model.graph.node if n.op_type == "Conv" for i in n.input[1:]]
     assert inside and {kinds[name] for name in inside} == {TensorProto.FLOAT16}
@@ -121,11 +123,11 @@ def test_half_precision_is_half(network):
 
 
 @torch.no_grad()
-def test_what_is_enlarged_may_go_to_any_layer():
-    """Norms and ReLU leave places as they are; convolutions that do not read them get pixels."""
+def test_an_upsampling_may_be_followed_by_any_layer():
+    """Norms and ReLU work on subpixels; convolutions that were not rewritten read pixels."""
     network = TransformNet("fast").eval()
     network.body.out = nn.Sequential(UpsampleConv(16, 8), nn.Conv2d(8, 3, 3, padding=1))
-    data = build_model(network).SerializeToString()
+    data = build_portable_model(network).SerializeToString()
     for found in check_parity(network, data, shapes=[(2, 40, 56)]):
         assert found.max <= 1
 
@@ -136,7 +138,7 @@ def test_even_pictures_have_no_variance_to_lose(network, level):
 
     Loose, for a style paints an even picture out of the rounding errors, which its norms enlarge.
     """
-    data = build_model(network).SerializeToString()
+    data = build_portable_model(network).SerializeToString()
     frames = np.full((1, 700, 900, 3), level, np.uint8)
     with torch.inference_mode():
         expected = EightBit(network)(torch.from_numpy(frames)).numpy().astype(int)
@@ -147,7 +149,8 @@ def test_even_pictures_have_no_variance_to_lose(network, level):
 def test_weights_are_shares(network):
     """More than 1 in all is scaled to 1; what they lack is the trunk's."""
     other, trunk = load_style("udnie"), load_network(trunk_file("fast"))
-    mixing = open_session(build_model(Mixture([network, other], trunk)).SerializeToString())
+    mixture = Mixture([network, other], trunk)
+    mixing = open_session(build_portable_model(mixture).SerializeToString())
     frames = make_pictures(1, 40, 40)
 
     def mixed(*weights: float) -> np.ndarray:
@@ -155,7 +158,7 @@ def test_weights_are_shares(network):
         return mixing.run(["stylized"], given)[0].astype(int)
 
     def alone(style: str, strength: float = 1.0) -> np.ndarray:
-        model = build_model(load_style(style, strength=strength)).SerializeToString()
+        model = build_portable_model(load_style(style, strength=strength)).SerializeToString()
         return open_session(model).run(None, {"frames": frames})[0].astype(int)
 
     for got, expected in (

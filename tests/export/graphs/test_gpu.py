@@ -1,4 +1,4 @@
-"""The graph for GPUs computes what the graph for CPUs does; that can be seen on a CPU."""
+"""The graph for GPUs computes the same as the graph for CPUs, compared on a CPU."""
 
 import numpy as np
 import onnx
@@ -7,9 +7,9 @@ import pytest
 import torch
 from onnx import TensorProto, shape_inference
 
-from impasto.export.graphs.cpu import build_byte_model
+from impasto.export.graphs.cpu import build_cpu_model
 from impasto.export.graphs.gpu import build_gpu_model
-from impasto.export.graphs.rgb_to_yuv import both_ways
+from impasto.export.graphs.rgb_to_yuv import yuv420_weights
 from impasto.models.fast.yuv420 import Recoding
 from impasto.models.styles import load_style
 from impasto.models.transform_net import TransformNet
@@ -43,7 +43,7 @@ def start(model: onnx.ModelProto, weight: float = 1.0) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def statistics(network) -> dict[str, np.ndarray]:
     """Of some picture."""
-    model = build_byte_model(network, "running")
+    model = build_cpu_model(network, "running")
     _, mean, variance = run(model, frames=make_pictures(1, 48, 64), **start(model))
     return {"mean": mean, "variance": variance}
 
@@ -51,12 +51,12 @@ def statistics(network) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("fold", [False, True])
 @pytest.mark.parametrize("size", SIZES)
-def test_carried_as_on_a_cpu(network, statistics, half, fold, size):
+def test_frozen_statistics_as_on_a_cpu(network, statistics, half, fold, size):
     frames = make_pictures(3, *size)
     (ours,) = run(
         build_gpu_model(network, "frozen", half=half, fold=fold), frames=frames, **statistics
     )
-    (expected,) = run(build_byte_model(network, "frozen"), frames=frames, **statistics)
+    (expected,) = run(build_cpu_model(network, "frozen"), frames=frames, **statistics)
     # Sums in another order; float16 keeps eleven bits.
     off = np.abs(ours.astype(int) - expected)
     assert (off <= 1).all() if not half else (off <= 2).mean() > 0.999
@@ -64,12 +64,12 @@ def test_carried_as_on_a_cpu(network, statistics, half, fold, size):
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("size", SIZES)
-def test_renewed_as_on_a_cpu(network, statistics, half, size):
+def test_running_statistics_as_on_a_cpu(network, statistics, half, size):
     frame = make_pictures(1, *size)
     ours = build_gpu_model(network, "running", half=half)
     given = start(ours, 0.3) | statistics
     painted, *renewed = run(ours, frames=frame, **given)
-    expected, *others = run(build_byte_model(network, "running"), frames=frame, **given)
+    expected, *others = run(build_cpu_model(network, "running"), frames=frame, **given)
     off = np.abs(painted.astype(int) - expected)
     assert (off <= 1).all() if not half else (off <= 2).mean() > 0.999
     for new, other in zip(renewed, others, strict=True):
@@ -78,16 +78,16 @@ def test_renewed_as_on_a_cpu(network, statistics, half, size):
 
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", [1, 6])
-def test_planes_as_in_pytorch(network, matrix, full_range):
-    """But at the border, where they see other mirrors."""
+def test_yuv420_as_in_pytorch(network, matrix, full_range):
+    """Except at the border, which is reflected differently."""
     random = np.random.default_rng(0)
-    smooth = make_pictures(2, 144, 128)[..., 0]  # planes of any picture are planes
+    smooth = make_pictures(2, 144, 128)[..., 0]  # any numbers are valid planes
     frames = np.clip(smooth.astype(int) // 2 + 64 + random.integers(0, 2, smooth.shape), 0, 255)
     frames = frames.astype(np.uint8)
     planar = TorchEngine(network).for_yuv420(ColorTags(matrix=matrix, full_range=full_range))
-    expected, moments = planar.update(frames[:1], None, 1.0)
-    carried = planar.stylize(frames, moments)
-    colors = both_ways(matrix, full_range)
+    expected, statistics = planar.update(frames[:1], None, 1.0)
+    frozen = planar.stylize(frames, statistics)
+    colors = yuv420_weights(matrix, full_range)
     models = {}
     for kind in ("frozen", "running"):
         models[kind] = build_gpu_model(network, kind, yuv420=True)
@@ -99,13 +99,13 @@ def test_planes_as_in_pytorch(network, matrix, full_range):
     assert ours.shape == frames.shape and painted.shape == frames[:1].shape
     assert np.abs(ours[:1].astype(int) - painted).max() <= 1
     inside = (slice(None), slice(24, 72), slice(24, 104))  # luma
-    for mine, theirs in ((painted, expected), (ours, carried)):
+    for mine, theirs in ((painted, expected), (ours, frozen)):
         error = mine[inside].astype(float) - theirs[inside]
         assert 10 * np.log10(255**2 / np.square(error).mean()) > 40
 
 
-def test_the_way_there_and_back():
-    colors = both_ways(6, False)
+def test_color_matrices_are_inverse():
+    colors = yuv420_weights(6, False)
     recoding = Recoding.of(6, False)
     back = colors["yuv420.from_rgb"] @ colors["yuv420.to_rgb"]
     assert np.allclose(back, np.eye(3), atol=1e-6)
@@ -113,11 +113,11 @@ def test_the_way_there_and_back():
     assert np.array_equal(colors["yuv420.black"], recoding.zero.numpy())
 
 
-@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("yuv420", [False, True])
 @pytest.mark.parametrize("kind", ["frozen", "running"])
-def test_nothing_in_half_precision_would_go_back_to_the_cpu(network, kind, planes):
+def test_float16_graphs_have_no_node_that_would_run_on_the_cpu(network, kind, yuv420):
     """ONNX Runtime has BatchNormalization on CUDA in one type throughout, Pad in no bytes."""
-    model = build_gpu_model(network, kind, yuv420=planes, half=True)
+    model = build_gpu_model(network, kind, yuv420=yuv420, half=True)
     model = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     types = {v.name: v.type.tensor_type.elem_type for v in model.graph.value_info}
     types |= {v.name: v.type.tensor_type.elem_type for v in model.graph.input}

@@ -1,4 +1,4 @@
-"""Convolutions in 8 bits: what is in the graph, how near it paints, and when it is refused."""
+"""int8 convolutions: what is in the graph, how much it differs, and when it is rejected."""
 
 import numpy as np
 import onnx
@@ -7,9 +7,14 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from impasto.export.graphs import int8
-from impasto.export.graphs.int8 import Range, checked_ranges, in_eight_bits, measure
-from impasto.export.graphs.rgb_to_yuv import from_rgb
-from impasto.export.graphs.templates import filled
+from impasto.export.graphs.int8 import (
+    ActivationRange,
+    calibrate,
+    measure_ranges,
+    quantize_convolutions,
+)
+from impasto.export.graphs.rgb_to_yuv import yuv420_weights
+from impasto.export.graphs.templates import fill_template
 from impasto.models.errors import EngineError
 from impasto.models.styles import load_weights
 from tests.pictures import make_pictures
@@ -22,7 +27,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def ranges(weights):
-    return checked_ranges(filled(weights, "instance"))
+    return calibrate(fill_template(weights, "instance"))
 
 
 def run(model: bytes, **inputs: np.ndarray) -> list[np.ndarray]:
@@ -35,20 +40,21 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    ("values", "byte_of_zero"),
-    [(Range(0, 2), 0), (Range(-1, 3), 64), (Range(-3, 0), 255), (Range(0, 0), 0)],
+    ("limits", "zero_point"),
+    [((0, 2), 0), ((-1, 3), 64), ((-3, 0), 255), ((0, 0), 0)],
 )
-def test_zero_is_a_byte(values, byte_of_zero):
-    """Or else what convolutions pad with would be something."""
-    assert values.zero == byte_of_zero and values.scale > 0
-    largest = (255 - byte_of_zero) * values.scale
+def test_the_zero_point_is_exact(limits, zero_point):
+    """Convolutions pad with zeros."""
+    values = ActivationRange(*limits)
+    assert values.zero == zero_point and values.scale > 0
+    largest = (255 - zero_point) * values.scale
     assert largest == pytest.approx(values.high, abs=0.01)
 
 
-def test_every_convolution_but_the_first_is_in_bytes(weights, ranges):
-    for planes in (None, from_rgb(matrix=1, full_range=False)):
+def test_every_convolution_but_the_first_is_int8(weights, ranges):
+    for colors in (None, yuv420_weights(matrix=1, full_range=False)):
         graph = onnx.load_from_string(
-            in_eight_bits(filled(weights, "frozen", yuv420=planes), ranges)
+            quantize_convolutions(fill_template(weights, "frozen", yuv420=colors), ranges)
         ).graph
         makers = {name: node for node in graph.node for name in node.output}
         kinds = {weight.name: weight for weight in graph.initializer}
@@ -68,19 +74,19 @@ def test_every_convolution_but_the_first_is_in_bytes(weights, ranges):
 
 
 @pytest.mark.parametrize("size", [(61, 83), (16, 16)])
-def test_it_paints_nearly_the_same(weights, ranges, size):
-    """With statistics of the picture, given ones, and renewed ones; they too nearly the same."""
+def test_the_picture_is_nearly_the_same(weights, ranges, size):
+    """In every norm mode; the running statistics are nearly the same, too."""
     frames = make_pictures(1, *size)
 
     def both(kind: str, **inputs: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        plain = filled(weights, kind)
+        plain = fill_template(weights, kind)
         given = {"frames": frames, **inputs}
-        found = run(plain, **given), run(in_eight_bits(plain, ranges), **given)
+        found = run(plain, **given), run(quantize_convolutions(plain, ranges), **given)
         assert psnr(found[0][0], found[1][0]) > 35
         return found
 
     both("instance")
-    model = onnx.load_from_string(filled(weights, "frozen"))
+    model = onnx.load_from_string(fill_template(weights, "frozen"))
     start = np.zeros(model.graph.input[1].type.tensor_type.shape.dim[0].dim_value, np.float32)
     (_, mean, variance), (_, *renewed) = both(
         "running", mean=start, variance=start + 1, weight=np.array(1, np.float32)
@@ -92,16 +98,16 @@ def test_it_paints_nearly_the_same(weights, ranges, size):
 
 
 def test_measured_ranges_are_those_of_the_network(weights, ranges):
-    assert ranges == measure(onnx.load_from_string(filled(weights, "instance")))
+    assert ranges == measure_ranges(onnx.load_from_string(fill_template(weights, "instance")))
     assert len(ranges) == 14
     assert all(low <= 0 < high for low, high in ranges.values())
-    assert ranges["body.out.conv.weight"].low == 0  # behind a rectifier
+    assert ranges["body.out.conv.weight"].low == 0  # after ReLU
     assert ranges["body.blocks.2.conv1.weight"].low < 0  # a sum of residuals
 
 
-def test_a_style_that_8_bits_spoil_is_refused(weights, monkeypatch):
-    graph = filled(weights, "instance")
-    clipped = dict.fromkeys(measure(onnx.load_from_string(graph)), Range(0, 0.1))
-    monkeypatch.setattr(int8, "measure", lambda model: clipped)
-    with pytest.raises(EngineError, match=r"comes to \d+\.\d dB of itself.* --precision auto"):
-        checked_ranges.__wrapped__(graph)
+def test_a_style_that_int8_changes_too_much_is_rejected(weights, monkeypatch):
+    graph = fill_template(weights, "instance")
+    clipped = dict.fromkeys(measure_ranges(onnx.load_from_string(graph)), ActivationRange(0, 0.1))
+    monkeypatch.setattr(int8, "measure_ranges", lambda model: clipped)
+    with pytest.raises(EngineError, match=r"too much: \d+\.\d dB.* --precision auto"):
+        calibrate.__wrapped__(graph)

@@ -1,4 +1,4 @@
-"""OpenVINO's own graph in float32, on any processor: the same sums as the network it is made of."""
+"""The OpenVINO graph in float32 computes the same as the network it is built from."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,8 @@ openvino = pytest.importorskip("openvino")
 from impasto.export.graphs import openvino as graphs  # noqa: E402  (it needs OpenVINO)
 
 
-def make_network() -> TransformNet:
+@pytest.fixture(scope="module")
+def network() -> TransformNet:
     torch.manual_seed(0)
     network = TransformNet(next(iter(FORMS))).eval()
     with torch.no_grad():  # as after training: no bias is 0, no gain 1
@@ -29,30 +30,38 @@ def make_network() -> TransformNet:
     return network
 
 
-NETWORK = make_network()
-WEIGHTS = weights_of(NETWORK)
-NORMS = graphs.norms_of(WEIGHTS)
+class Graphs:
+    """The OpenVINO graphs of a network."""
+
+    def __init__(self, network: TransformNet) -> None:
+        self.weights = weights_of(network)
+        self.channels = graphs.count_normed_channels(self.weights)
+
+    def run(
+        self, picture: np.ndarray, color: ColorTags | None = None, **given: np.ndarray
+    ) -> list[np.ndarray]:
+        """The outputs for a picture (H, W, 3); with `weight` among the inputs: running."""
+        frames = np.empty(packing.padded_shape(*picture.shape[:2]), np.uint8)
+        packing.reflect_pad(picture, frames)
+        space = color and (color.matrix, color.full_range)
+        mode = "running" if "weight" in given else "frozen"
+        model = graphs.build_openvino_model(self.weights, frames.shape, space, mode)
+        compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return list(compiled({"frames": frames, **given}).values())
+
+    def run_alone(self, picture: np.ndarray, color: ColorTags | None = None) -> list[np.ndarray]:
+        """Blocks, means and variances, by the picture's own statistics."""
+        zeros = np.zeros(self.channels, np.float32)
+        return self.run(picture, color, mean=zeros, variance=zeros + 1, weight=np.float32(1))
 
 
-def run(picture: np.ndarray, color: ColorTags | None = None, **given) -> list[np.ndarray]:
-    """With `weight` among the given: renewing."""
-    frames = np.empty(packing.shape_of(*picture.shape[:2]), np.uint8)
-    packing.pad(picture, frames)
-    model = graphs.build(
-        WEIGHTS, frames.shape, color and (color.matrix, color.full_range), renews="weight" in given
-    )
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return list(compiled({"frames": frames, **given}).values())
-
-
-def alone(picture: np.ndarray, color: ColorTags | None = None) -> list[np.ndarray]:
-    """By the picture's own statistics: blocks, means, variances."""
-    nothing = np.zeros(NORMS, np.float32)
-    return run(picture, color, mean=nothing, variance=nothing + 1, weight=np.float32(1))
+@pytest.fixture(scope="module")
+def packed(network) -> Graphs:
+    return Graphs(network)
 
 
 @torch.inference_mode()
-def painted_by(network: torch.nn.Module, picture: np.ndarray) -> np.ndarray:
+def stylized_by(network: torch.nn.Module, picture: np.ndarray) -> np.ndarray:
     """(H, W, 3) float, 0 to 255."""
     images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     return (network(images)[0].clamp(0, 1) * 255).permute(1, 2, 0).numpy()
@@ -60,40 +69,42 @@ def painted_by(network: torch.nn.Module, picture: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=8, deadline=None)
 @given(height=st.integers(32, 61), width=st.integers(32, 61))
-def test_any_size_is_what_the_network_paints(height, width):
+def test_any_size_is_what_the_network_returns(network, packed, height, width):
     (picture,) = make_pictures(1, height, width)
-    blocks, *_ = alone(picture)
-    painted = packing.pixels_of(blocks, height, width)
+    blocks, *_ = packed.run_alone(picture)
+    painted = packing.unpack_rgb(blocks, height, width)
     assert painted.shape == picture.shape and painted.dtype == np.uint8
-    assert np.abs(painted - painted_by(NETWORK, picture)).max() <= 0.51
+    assert np.abs(painted - stylized_by(network, picture)).max() <= 0.51
 
 
-def test_statistics_are_those_of_onnx_runtime_and_move_by_their_share():
+def test_statistics_are_those_of_onnx_runtime(network, packed):
     first, second = make_pictures(2, 48, 64)
-    other = OnnxEngine(NETWORK)
+    other = OnnxEngine(network)
     _, own = other.update(first[None], None, 1.0)
     (expected,), moved = other.update(second[None], own, 0.3)
-    _, mean, variance = alone(first)
+    _, mean, variance = packed.run_alone(first)
     assert np.allclose(mean, own.mean, atol=1e-4)
     assert np.allclose(variance, own.variance, rtol=1e-3)
-    blocks, mean, variance = run(second, mean=mean, variance=variance, weight=np.float32(0.3))
+    blocks, mean, variance = packed.run(
+        second, mean=mean, variance=variance, weight=np.float32(0.3)
+    )
     assert np.allclose(mean, moved.mean, atol=1e-4)
     assert np.allclose(variance, moved.variance, rtol=1e-3)
-    (carried,) = run(second, mean=mean, variance=variance)
+    (carried,) = packed.run(second, mean=mean, variance=variance)
     for painted in (blocks, carried):
-        assert np.abs(packing.pixels_of(painted, 48, 64).astype(int) - expected).max() <= 1
+        assert np.abs(packing.unpack_rgb(painted, 48, 64).astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(48, 64), (46, 58)])
 @pytest.mark.parametrize("color", [ColorTags(matrix=1), ColorTags(matrix=6, full_range=True)])
-def test_planes_are_the_pixels_of_the_network(size, color):
+def test_yuv420_is_that_of_the_network(network, packed, size, color):
     height, width = size
     (picture,) = make_pictures(1, height, width)
-    planes = packing.planes_of(alone(picture, color)[0], height, width)
+    planes = packing.unpack_yuv420(packed.run_alone(picture, color)[0], height, width)
     to_rgb, black = ycc_to_rgb(color.matrix, color.full_range)
     with torch.inference_mode():
         images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-        levels = 255 * NETWORK(images)[0].permute(1, 2, 0).numpy()  # not clipped before
+        levels = 255 * network(images)[0].permute(1, 2, 0).numpy()  # not clipped before
     ycc = levels @ np.linalg.inv(to_rgb.astype(float)).T + black
     luma = ycc[..., 0]
     chroma = ycc[..., 1:].reshape(height // 2, 2, width // 2, 2, 2).mean((1, 3))
@@ -103,12 +114,12 @@ def test_planes_are_the_pixels_of_the_network(size, color):
     assert np.abs(got - chroma.transpose(2, 0, 1).clip(0, 255)).max() <= 0.51
 
 
-@pytest.mark.parametrize("statistics", ["instance", "frozen", "running"])
-def test_graphs_of_bytes_enlarge_without_an_enlarged_picture(statistics):
-    model = openvino.Core().read_model(graph_of(WEIGHTS, statistics))
+@pytest.mark.parametrize("norm_mode", ["instance", "frozen", "running"])
+def test_upsampling_is_folded_into_transposed_convolutions(packed, norm_mode):
+    model = openvino.Core().read_model(graph_of(packed.weights, norm_mode))
     frames = make_pictures(1, 40, 56)
     inputs = {node.get_any_name() for node in model.inputs}
-    given = {"mean": np.zeros(NORMS), "variance": np.ones(NORMS), "weight": 0.5}
+    given = {"mean": np.zeros(packed.channels), "variance": np.ones(packed.channels), "weight": 0.5}
     given = {name: np.asarray(given[name], np.float32) for name in inputs - {"frames"}}
 
     def painted() -> np.ndarray:
@@ -116,17 +127,17 @@ def test_graphs_of_bytes_enlarge_without_an_enlarged_picture(statistics):
         return next(iter(compiled({"frames": frames, **given}).values()))
 
     expected = painted().astype(int)
-    graphs.enlarge_by_transposed(model)
+    graphs.fold_upsampling(model)
     kinds = [node.get_type_name() for node in model.get_ops()]
     assert "Interpolate" not in kinds and kinds.count("ConvolutionBackpropData") == 2
     assert np.abs(painted() - expected).max() <= 1
 
 
 @given(height=st.integers(32, 60), width=st.integers(32, 60))
-def test_pictures_are_mirrored_to_whole_strides(height, width):
+def test_pictures_are_padded_by_reflection(height, width):
     (picture,) = make_pictures(1, height, width)
     below, right = (24 + -(side + 48) % 8 for side in (height, width))
     expected = np.pad(picture, ((24, below), (24, right), (0, 0)), mode="reflect")
-    frames = np.empty(packing.shape_of(height, width), np.uint8)
-    packing.pad(picture, frames)
+    frames = np.empty(packing.padded_shape(height, width), np.uint8)
+    packing.reflect_pad(picture, frames)
     assert np.array_equal(frames[0], expected.reshape(len(expected), -1))

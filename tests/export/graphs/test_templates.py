@@ -1,4 +1,4 @@
-"""A template filled with weights is the graph that is built from the network."""
+"""Prebuilt graphs, filled with weights, are those that are built from the network."""
 
 import numpy as np
 import onnx
@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from impasto.export.graphs.builder import build_model
-from impasto.export.graphs.cpu import build_byte_model
+from impasto.export.graphs.cpu import build_cpu_model
 from impasto.export.graphs.gpu import build_gpu_model
-from impasto.export.graphs.rgb_to_yuv import both_ways, from_rgb
-from impasto.export.graphs.templates import KINDS, filled, path_of, template
+from impasto.export.graphs.portable import build_portable_model
+from impasto.export.graphs.rgb_to_yuv import yuv420_weights
+from impasto.export.graphs.templates import VARIANTS, build_template, fill_template, template_path
 from impasto.models.architectures import FORMS, shapes
 from impasto.models.fast.yuv420 import Recoding
 from impasto.models.styles import load_weights, network_of
@@ -24,25 +24,24 @@ def run(model: bytes, frames: np.ndarray) -> np.ndarray:
     return session.run(None, {"frames": frames})[0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_files_are_as_the_builder_writes_them(kind):
-    assert onnx.load(path_of(kind)) == template(kind), (
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_files_are_as_the_builder_writes_them(variant):
+    assert onnx.load(template_path(variant)) == build_template(variant), (
         "run python -m impasto.export.graphs.templates"
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_filled_is_built(kind):
-    form, statistics, planes, gpu = kind
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_filled_template_is_the_built_graph(variant):
+    form, norm_mode, yuv420, gpu = variant
     weights = load_weights("great_wave:0.5+starry_night:0.5", strength=0.8)
-    color = {"matrix": 1, "full_range": False}
-    colors = (both_ways(**color) if gpu else from_rgb(**color)) if planes else None
-    ours = onnx.load_from_string(filled(weights, statistics, yuv420=colors, gpu=gpu))
+    colors = yuv420_weights(matrix=1, full_range=False) if yuv420 else None
+    ours = onnx.load_from_string(fill_template(weights, norm_mode, yuv420=colors, gpu=gpu))
     network = network_of(weights)
     if gpu:
-        built = build_gpu_model(network, statistics, yuv420=planes, half=gpu == "fp16")
+        built = build_gpu_model(network, norm_mode, yuv420=yuv420, half=gpu == "fp16")
     else:
-        built = build_byte_model(network, statistics, yuv420=planes)
+        built = build_cpu_model(network, norm_mode, yuv420=yuv420)
     assert ours.graph.node == built.graph.node
     for mine, theirs in zip(ours.graph.initializer, built.graph.initializer, strict=True):
         assert mine.name == theirs.name
@@ -50,20 +49,22 @@ def test_filled_is_built(kind):
 
 
 @pytest.mark.parametrize("size", [(40, 50), (61, 83), (16, 17), (90, 32)])
-def test_bytes_are_moved_as_numbers_would_be(size):
-    """The graph for engines gives to the last bit what the exported one does."""
+def test_moving_bytes_changes_nothing(size):
+    """The graph for CPU engines returns what the exported one does, to the last bit."""
     weights, frames = load_weights("great_wave"), make_pictures(2, *size)
-    exported = build_model(network_of(weights)).SerializeToString()
-    difference = run(filled(weights, "instance"), frames).astype(int) - run(exported, frames)
+    exported = build_portable_model(network_of(weights)).SerializeToString()
+    difference = run(fill_template(weights, "instance"), frames).astype(int) - run(exported, frames)
     assert np.abs(difference).max() <= 1 and (difference != 0).mean() < 1e-3
 
 
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", [1, 6, 9])
 @pytest.mark.parametrize("size", [(40, 50), (90, 32)])
-def test_planes_are_those_of_the_rgb_picture(matrix, full_range, size):
+def test_yuv420_is_that_of_the_rgb_picture(matrix, full_range, size):
     weights, frames = load_weights("starry_night"), make_pictures(2, *size)
-    planes = run(filled(weights, "instance", yuv420=from_rgb(matrix, full_range)), frames)
+    planes = run(
+        fill_template(weights, "instance", yuv420=yuv420_weights(matrix, full_range)), frames
+    )
     height, width = size
     assert planes.shape == (2, height * 3 // 2, width)
     recoding = Recoding.of(matrix, full_range)
@@ -78,6 +79,6 @@ def test_planes_are_those_of_the_rgb_picture(matrix, full_range, size):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_contract_of_a_style_file_is_the_network(form):
+def test_the_shapes_of_a_style_file_are_those_of_the_network(form):
     state = TransformNet(form).state_dict()
     assert {name: tuple(value.shape) for name, value in state.items()} == shapes(form)
