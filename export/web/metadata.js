@@ -1,8 +1,8 @@
-// What a file says about itself, which onnxruntime-web does not hand on: a dozen lines of protobuf.
+// Reads the metadata of an ONNX file, which onnxruntime-web does not provide: a small protobuf parser.
 
 const METADATA_PROPS = 14; // of ModelProto in onnx.proto; its entries are { 1: key, 2: value }
 
-// { painting: "...", artist: "...", ... }; {} where the bytes are none of ONNX.
+// { painting: "...", artist: "...", ... }; {} if the bytes are not an ONNX file.
 export function metadataOf(bytes) {
   const text = new TextDecoder();
   const entries = fields(bytes).filter(([number]) => number === METADATA_PROPS);
@@ -14,29 +14,29 @@ export function metadataOf(bytes) {
   );
 }
 
-// [number, bytes] of every field that has a length; the rest is skipped.
+// [number, bytes] of every length-delimited field; other fields are skipped.
 function fields(bytes) {
-  const found = [];
-  let at = 0;
+  const result = [];
+  let position = 0;
   const varint = () => {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
-      const byte = bytes[at++];
+      const byte = bytes[position++];
       value += (byte & 127) * scale;
-      if (!(byte & 128)) return value; // also at the end, where it is undefined
+      if (!(byte & 128)) return value; // also at the end, where byte is undefined
     }
   };
-  while (at < bytes.length) {
+  while (position < bytes.length) {
     const tag = varint();
     const kind = tag & 7;
     if (kind === 0) varint();
-    else if (kind === 1) at += 8;
-    else if (kind === 5) at += 4;
-    else if (kind !== 2) return []; // no protobuf
+    else if (kind === 1) position += 8;
+    else if (kind === 5) position += 4;
+    else if (kind !== 2) return []; // not protobuf
     else {
       const length = varint();
-      found.push([tag >>> 3, bytes.subarray(at, (at += length))]);
+      result.push([tag >>> 3, bytes.subarray(position, (position += length))]);
     }
   }
-  return found;
+  return result;
 }

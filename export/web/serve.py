@@ -1,4 +1,4 @@
-"""Serves this folder, and one style, to browsers on this machine: python3 serve.py STYLE.onnx"""
+"""Serves this page and a style to browsers on this machine: python3 serve.py STYLE.onnx"""
 
 import argparse
 import sys
@@ -14,10 +14,10 @@ RUNTIME = FOLDER / "node_modules" / "onnxruntime-web" / "dist"
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """The folder, and the style beside it, with what browsers want before they share memory."""
+    """Serves the folder and the style, with the headers that browsers require for shared memory."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
-        ".js": "text/javascript",  # some systems say text/plain, and then no module is run
+        ".js": "text/javascript",  # text/plain on some systems, with which modules do not load
         ".mjs": "text/javascript",
         ".wasm": "application/wasm",
         ".onnx": "application/octet-stream",
@@ -36,21 +36,21 @@ class Handler(SimpleHTTPRequestHandler):
         # Cross-origin isolation: without it WASM has one thread only.
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
-        self.send_header("Cache-Control", "no-cache")  # ask whether it has changed
+        self.send_header("Cache-Control", "no-cache")  # revalidate
         super().end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing of what went well; errors are seen in the browser."""
+        """Log nothing: the browser shows errors."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Serve the page to browsers on this machine.")
     parser.add_argument("style", nargs="?", type=Path, help="a file that `impasto export` wrote")
-    parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
+    parser.add_argument("--port", type=int, default=8000, help="0: any free port")
     arguments = parser.parse_args()
     style = arguments.style
     if style and not style.is_file():
-        parser.error(f"there is no file {style}: write one with `impasto export`")
+        parser.error(f"no such file: {style}; write one with `impasto export`")
     if not RUNTIME.is_dir():
         print(f"onnxruntime-web is missing: run `npm install` in {FOLDER}", file=sys.stderr)
         return 1

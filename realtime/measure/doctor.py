@@ -23,7 +23,6 @@ PACKAGES = (
     "opencv-python",
     "safetensors",
     "onnx",
-    "onnxscript",
     "openvino",
 )
 _OPTIONAL = {"openvino"}

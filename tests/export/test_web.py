@@ -1,4 +1,4 @@
-"""The web page paints as ONNX Runtime does, live, and says what is wrong."""
+"""The web page stylizes live, as ONNX Runtime does, and reports errors."""
 
 import errno
 import re
@@ -24,8 +24,8 @@ from tests.export.web_browser import CAMERA, PAGE, PATIENCE, Browser, install_ru
 from tests.media import make_clip, number_of, text_file
 from tests.pictures import make_pictures
 
-# Of one level: WASM adds floats up in another order, which rounding can turn into one. Two: where
-# the statistics of a picture differ by that much in its deepest layers.
+# In levels. One: WASM adds floats in another order, which rounding can turn into one. Two: the
+# statistics of a picture can differ by that much in its deepest layers.
 TOLERANCE = 2
 
 
@@ -53,16 +53,16 @@ def url(page, style):
         yield address
 
 
-# Counts the pictures that a page has handed to its worker and not got back.
+# Counts the pictures that a page has sent to its worker and not received back.
 COUNT_WAITING = """
     window.most = window.waiting = 0;
     window.Worker = class extends Worker {
         constructor(...inputs) {
             super(...inputs);
-            this.addEventListener("message", ({ data }) => data.painted && waiting--);
+            this.addEventListener("message", ({ data }) => data.stylized && waiting--);
         }
         postMessage(message, ...more) {
-            if (message.paint) most = Math.max(most, ++waiting);
+            if (message.stylize) most = Math.max(most, ++waiting);
             super.postMessage(message, ...more);
         }
     };
@@ -80,14 +80,14 @@ def browser():
 
 @pytest.fixture
 def ready(browser, url) -> Browser:
-    """On a page that is fresh."""
+    """A browser on a newly opened page."""
     browser.open_ready(url)
     return browser
 
 
 @pytest.fixture
 def visited(browser, url) -> Browser:
-    """On a page that may have been used, for tests that do not mind."""
+    """A browser on a page that other tests may have used."""
     if browser.driver.current_url != url:
         browser.open_ready(url)
     return browser
@@ -95,51 +95,51 @@ def visited(browser, url) -> Browser:
 
 def expected(style: Path, picture: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(str(style), providers=["CPUExecutionProvider"])
-    (painted,) = session.run(None, {session.get_inputs()[0].name: picture[None]})
-    return painted[0]
+    (stylized,) = session.run(None, {session.get_inputs()[0].name: picture[None]})
+    return stylized[0]
 
 
 def assert_alike(got: np.ndarray, wanted: np.ndarray) -> None:
     assert got.shape == wanted.shape
-    assert np.ptp(wanted) > 50  # something is painted
+    assert np.ptp(wanted) > 50  # not a blank
     assert np.abs(got.astype(int) - wanted).max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("size", [(48, 64), (61, 83)])
-def test_it_paints_as_onnx_runtime_does(visited, style, size):
+def test_pictures_are_those_of_onnx_runtime(visited, style, size):
     (picture,) = make_pictures(1, *size)
-    assert_alike(visited.paint(picture), expected(style, picture))
+    assert_alike(visited.stylize(picture), expected(style, picture))
 
 
-def test_it_says_what_paints(visited):
+def test_the_backend_is_shown(visited):
     assert visited.text("style").lower() == "some waves"
     threads = visited.driver.execute_script("return Math.min(navigator.hardwareConcurrency, 8)")
     assert visited.text("backend") == f"WASM, {threads} thread" + "s" * (threads > 1)
-    assert visited.wait_for_message("note").endswith("so the processor paints.")
+    assert visited.wait_for_message("note").endswith("so it runs on the CPU.")
 
 
-def test_a_slow_machine_begins_with_a_small_picture(ready, style):
+def test_a_slow_machine_starts_with_a_small_picture(ready, style):
     threads = ready.driver.execute_script("return Math.min(navigator.hardwareConcurrency, 8)")
     assert ready.driver.execute_script("return size.value") == ("256" if threads <= 4 else "360")
     ready.driver.execute_script("size.value = 480; size.dispatchEvent(new Event('change'))")
     ready.driver.execute_script("message.textContent = ''")
     ready.choose("model", style)
     ready.wait_for_message("note")
-    assert ready.driver.execute_script("return size.value") == "480"  # the visitor's own choice
+    assert ready.driver.execute_script("return size.value") == "480"  # the user's own choice
 
 
-def test_the_camera_is_painted_live(ready, style):
+def test_the_camera_is_stylized_live(ready, style):
     ready.driver.execute_script("size.value = 256")
     ready.click("camera")
     pictures = []
     for _ in range(3):
-        ready.until("document.body.classList.contains('painted')")
+        ready.until("document.body.classList.contains('stylized')")
         pictures.append(ready.canvases())
-        ready.driver.execute_script("shown = painted.toDataURL()")
-        ready.until("painted.toDataURL() !== shown")
+        ready.driver.execute_script("shown = stylized.toDataURL()")
+        ready.until("stylized.toDataURL() !== shown")
     for before, after in pictures:
         assert before.shape[0] == 256
-        assert np.ptp(before) > 50  # the camera's own picture is no blank
+        assert np.ptp(before) > 50  # the camera's own picture is not a blank
         assert_alike(after, expected(style, before))
     assert " fps · " in ready.text("figures")
     assert ready.driver.execute_script("return most") == 1  # none queued behind it
@@ -150,16 +150,16 @@ def test_the_camera_is_painted_live(ready, style):
     last = ready.canvases()[1]
     ready.click("camera")  # and it starts again
     ready.until("figures.value && document.body.classList.contains('running')")
-    ready.driver.execute_script("shown = painted.toDataURL()")
-    ready.until("painted.toDataURL() !== shown")
+    ready.driver.execute_script("shown = stylized.toDataURL()")
+    ready.until("stylized.toDataURL() !== shown")
     assert not np.array_equal(ready.canvases()[1], last)
 
 
-def test_a_film_is_painted_as_it_plays(ready, style, tmp_path):
-    ready.choose("film", make_clip(tmp_path / "film.webm", frames=50))
+def test_a_video_file_is_stylized_while_it_plays(ready, style, tmp_path):
+    ready.choose("file", make_clip(tmp_path / "film.webm", frames=50))
     numbers = set()
     for _ in range(2):
-        ready.until("document.body.classList.contains('painted')")
+        ready.until("document.body.classList.contains('stylized')")
         before, after = ready.canvases()
         assert before.shape == (48, 64, 3)  # never made larger
         assert_alike(after, expected(style, before))
@@ -179,7 +179,7 @@ def test_an_export_of_one_size_gets_that_size(browser, page, style, tmp_path):
     with serve(page, tmp_path / "small.onnx") as address:
         browser.open_ready(address)
         browser.click("camera")
-        browser.until("document.body.classList.contains('painted')")
+        browser.until("document.body.classList.contains('stylized')")
         before, after = browser.canvases()
     assert before.shape == (48, 80, 3)
     assert_alike(after, expected(style, before))
@@ -204,16 +204,16 @@ def test_several_styles_are_mixed(browser, page, tmp_path):
     with serve(page, tmp_path / "two.onnx") as address:
         browser.open_ready(address)
         assert browser.text("mix").lower().split("\n") == ["red sea", "<b>"]
-        assert np.array_equal(browser.paint(picture), picture)  # the first has weight 1
+        assert np.array_equal(browser.stylize(picture), picture)  # the first has weight 1
         browser.driver.execute_script("""
             const range = mix.querySelector("input");
             range.value = 0.5;
             range.dispatchEvent(new Event("input"));
         """)
-        assert np.array_equal(browser.paint(picture), picture // 2)
+        assert np.array_equal(browser.stylize(picture), picture // 2)
 
 
-def test_the_label_tells_the_painting(browser, page, tmp_path):
+def test_the_label_shows_the_painting(browser, page, tmp_path):
     path = other_model(tmp_path / "blue.onnx", TensorProto.UINT8, ["n", "h", "w", 3])
     model = onnx.load(path)
     about = {"painting": "Waves, “blue”", "artist": "A. Painter", "recipe": "x" * 1000}
@@ -247,27 +247,27 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_wrong_file_is_named_and_changes_nothing(visited, style, tmp_path, wrong):
+def test_a_wrong_file_is_reported_and_changes_nothing(visited, style, tmp_path, wrong):
     path = shutil.copy(style, tmp_path / f"{wrong}.onnx")
     WRONG[wrong](path)
     visited.choose("model", path)
-    visited.until(f"message.textContent.startsWith('Cannot paint with {wrong}.onnx: ')")
+    visited.until(f"message.textContent.startsWith('Cannot open {wrong}.onnx: ')")
     message = visited.wait_for_message()
     if wrong in ("not ONNX", "empty", "cut off"):
         assert "not an ONNX file" in message
     else:
         assert "impasto export" in message
     (picture,) = make_pictures(1, 48, 64)
-    assert_alike(visited.paint(picture), expected(style, picture))
+    assert_alike(visited.stylize(picture), expected(style, picture))
 
 
-def test_a_style_that_is_not_there(browser, url):
+def test_a_missing_style(browser, url):
     browser.open(url.split("?")[0] + "?model=none.onnx")
     assert browser.wait_for_message() == "Cannot fetch none.onnx: the server answers 404."
 
 
-def test_a_film_that_is_none(visited, tmp_path):
-    visited.choose("film", text_file(tmp_path / "film.mp4"))
+def test_a_file_that_is_not_a_video(visited, tmp_path):
+    visited.choose("file", text_file(tmp_path / "film.mp4"))
     visited.until("message.className === 'error' && message.textContent.includes('film.mp4')")
     assert "This browser cannot play film.mp4" in visited.text("message")
 
@@ -287,7 +287,7 @@ def test_a_machine_without_a_camera(url):
         browser = Browser(stack, f"{CAMERA[0]}=device-count=0", CAMERA[1])
         browser.open_ready(url)
         browser.click("camera")
-        assert "There is no camera" in browser.wait_for_message()
+        assert "No camera found" in browser.wait_for_message()
 
 
 def test_a_server_without_isolation_leaves_one_thread(browser, page, style):
@@ -321,27 +321,27 @@ def test_what_is_served(url):
             assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is nobody's address")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no address 127.0.0.2")
 def test_only_this_machine_is_served(url):
     with socket.socket() as other:
         assert other.connect_ex(("127.0.0.2", urlsplit(url).port)) == errno.ECONNREFUSED
 
 
 def run_serve(folder: Path, *arguments: object) -> tuple[int, str]:
-    """Exit code, and what it says on stderr."""
+    """Exit code and the last line on stderr."""
     command = [sys.executable, str(folder / "serve.py"), *map(str, arguments)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     return ran.returncode, ran.stderr.splitlines()[-1]
 
 
-def test_the_server_says_what_is_missing(page, url, tmp_path):
-    code, says = run_serve(page, tmp_path / "none.onnx")
+def test_the_server_reports_what_is_missing(page, url, tmp_path):
+    code, message = run_serve(page, tmp_path / "none.onnx")
     assert code == 2
-    assert "there is no file" in says
-    code, says = run_serve(page, "--port", urlsplit(url).port)
+    assert "no such file" in message
+    code, message = run_serve(page, "--port", urlsplit(url).port)
     assert code == 1
-    assert "try another --port" in says
+    assert "try another --port" in message
     shutil.copy(PAGE / "serve.py", tmp_path)
-    code, says = run_serve(tmp_path)
+    code, message = run_serve(tmp_path)
     assert code == 1
-    assert "npm install" in says
+    assert "npm install" in message

@@ -1,4 +1,4 @@
-"""Chromium without a window, on the page that its own command serves."""
+"""Headless Chromium on the page that serve.py serves."""
 
 import base64
 import hashlib
@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 PAGE = Path(__file__).parents[2] / "export" / "web"
-PATIENCE = 60  # s, within which everything has happened even on a busy machine
+PATIENCE = 60  # s, enough for everything even on a busy machine
 NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONN", "ETIMEDOUT", "ENETUNREACH", "network")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 
 def install_runtime() -> Path:
-    """node_modules with onnxruntime-web, from npm once for each package.json. Skips without it."""
+    """node_modules with onnxruntime-web, installed once per package.json. Skips without npm."""
     if not shutil.which("npm"):
         pytest.skip("npm is not installed: apt-get install nodejs npm")
     package = (PAGE / "package.json").read_bytes()
@@ -46,7 +46,7 @@ def install_runtime() -> Path:
 
 @contextmanager
 def serve(page: Path, *arguments: object) -> Iterator[str]:
-    """The address that serve.py prints, while it serves."""
+    """Run serve.py; yields the address that it prints."""
     command = [sys.executable, str(page / "serve.py"), "--port", "0", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -57,7 +57,7 @@ def serve(page: Path, *arguments: object) -> Iterator[str]:
 
 
 class Browser:
-    """One Chromium, and what a visitor or a script can do in it."""
+    """Chromium, with the actions of a user and of a script."""
 
     def __init__(self, stack: ExitStack, *flags: str) -> None:
         from selenium import webdriver
@@ -78,7 +78,7 @@ class Browser:
         self.driver.get(url)
 
     def open_ready(self, url: str) -> None:
-        """Until the style in the address is open."""
+        """Open an address and wait until its style is open."""
         self.open(url)
         self.until("document.body.classList.contains('ready')")
 
@@ -89,11 +89,11 @@ class Browser:
         self.driver.find_element("id", name).click()
 
     def choose(self, name: str, path: Path) -> None:
-        """A file, for one of the buttons that ask for one."""
+        """Choose a file for one of the file buttons."""
         self.driver.find_element("id", name).send_keys(str(path))
 
     def until(self, condition: str) -> None:
-        """Wait for a condition in JavaScript; fail with the page's message where it stays false."""
+        """Wait for a condition in JavaScript; fail with the page's message if it stays false."""
         from selenium.common.exceptions import TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
@@ -101,29 +101,31 @@ class Browser:
         try:
             wait.until(lambda driver: driver.execute_script(f"return {condition}"))
         except TimeoutException:
-            pytest.fail(f"{condition} did not come true; the page says: {self.text('message')!r}")
+            pytest.fail(f"{condition} stayed false; the page's message: {self.text('message')!r}")
 
     def wait_for_message(self, kind: str = "error") -> str:
         self.until(f"message.className === '{kind}' && message.textContent")
         return self.text("message")
 
-    def paint(self, picture: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, painted by the page's own function for other scripts."""
+    def stylize(self, picture: np.ndarray) -> np.ndarray:
+        """Stylize (H, W, 3) uint8 RGB by the page's function for other scripts."""
         height, width = picture.shape[:2]
         opaque = np.full((height, width, 1), 255, np.uint8)
         pixels = np.concatenate([picture, opaque], axis=2).ravel().tolist()
         script = """
             const [pixels, width, done] = arguments;
             const picture = new ImageData(Uint8ClampedArray.from(pixels), width);
-            impasto.paint(picture).then(({ data }) => done([...data]), (error) => done(`${error}`));
+            impasto
+                .stylize(picture)
+                .then(({ data }) => done([...data]), (error) => done(`${error}`));
         """
-        painted = self.driver.execute_async_script(script, pixels, width)
-        assert isinstance(painted, list), painted
-        return np.array(painted, np.uint8).reshape(height, width, 4)[..., :3]
+        stylized = self.driver.execute_async_script(script, pixels, width)
+        assert isinstance(stylized, list), stylized
+        return np.array(stylized, np.uint8).reshape(height, width, 4)[..., :3]
 
     def canvases(self) -> tuple[np.ndarray, np.ndarray]:
-        """The picture that is shown now, before and after, each (H, W, 3) uint8 RGB."""
-        script = "return [original, painted].map((canvas) => canvas.toDataURL())"  # PNG
+        """The current picture, original and stylized, each (H, W, 3) uint8 RGB."""
+        script = "return [original, stylized].map((canvas) => canvas.toDataURL())"  # PNG
         before, after = map(_decode, self.driver.execute_script(script))
         return before, after
 

@@ -1,6 +1,6 @@
-"""How fast the web page paints here: python -m tests.export.web_speed STYLE.onnx [SIZE ...]
+"""Measures the web page: python -m tests.export.web_speed STYLE.onnx [SIZE ...]
 
-Chromium without a window, with its fake camera, on WASM. Prints a line for each short side in px.
+Headless Chromium with its fake camera, on WASM. Prints a line for each size, the short side in px.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> None:
             browser.open_ready(f"{url}&backend=wasm")
             browser.driver.execute_script(f"size.value = {size}")
             browser.click("camera")
-            browser.until("document.body.classList.contains('painted')")
+            browser.until("document.body.classList.contains('stylized')")
             sleep(_SETTLING + _SECONDS)
             print(browser.text("backend"), browser.text("figures"), flush=True)
 

@@ -1,22 +1,22 @@
 // Runs an exported file on onnxruntime-web: a worker, so that the page never waits for it.
 //
 // Takes  { id, open: ArrayBuffer, backend }   answers  { id, backend, threads, note, size, styles }
-//        { id, paint: picture, weights }      answers  { id, original, painted, ms }
-// or, where it failed, { id, error }. A picture to paint is an ImageBitmap or ImageData, those in
-// answers are ImageData; weights are those of a file with several styles, one number for each.
+//        { id, stylize: picture, weights }    answers  { id, original, stylized, ms }
+// or, on failure, { id, error }. A picture to stylize is an ImageBitmap or ImageData, those in
+// answers are ImageData; weights: one number for each style of a file with several.
 
 const RUNTIME = new URL("node_modules/onnxruntime-web/dist/", import.meta.url).href;
-const TRIAL = [48, 64]; // height and width of the picture that every new file is tried on
+const TRIAL = [48, 64]; // height and width of the picture with which every new file is tried
 
 let session; // the file that is open
-let ort; // and the runtime it runs on
-let work = Promise.resolve(); // one thing after another
+let ort; // the runtime of the session
+let work = Promise.resolve(); // one request after another
 
 onmessage = ({ data }) => {
   work = work.then(async () => {
     try {
-      const answer = await (data.open ? open(data.open, data.backend) : paint(data.paint, data.weights));
-      const pictures = [answer.original, answer.painted].filter(Boolean);
+      const answer = await (data.open ? open(data.open, data.backend) : stylize(data.stylize, data.weights));
+      const pictures = [answer.original, answer.stylized].filter(Boolean);
       postMessage({ id: data.id, ...answer }, pictures.map((picture) => picture.data.buffer));
     } catch (error) {
       postMessage({ id: data.id, error: oneLine(error) });
@@ -24,28 +24,28 @@ onmessage = ({ data }) => {
   });
 };
 
-// On WebGPU, or else on WASM with a note that says why. The file before stays open if this fails.
+// On WebGPU, or else on WASM with a note that says why. If this fails, the previous file stays open.
 async function open(bytes, backend) {
   let note = "";
   if (backend !== "wasm") {
-    let trouble = await whyNoWebgpu();
+    let reason = await whyNoWebgpu();
     try {
-      if (!trouble) return await openOn("webgpu", bytes);
+      if (!reason) return await openOn("webgpu", bytes);
     } catch (error) {
       if (error instanceof WrongFile) throw error;
-      trouble = `WebGPU could not run this file (${oneLine(error)})`;
+      reason = `WebGPU could not run this file (${oneLine(error)})`;
     }
-    note = `${trouble}, so the processor paints.`;
+    note = `${reason}, so it runs on the CPU.`;
   }
   const opened = await openOn("wasm", bytes);
-  if (!crossOriginIsolated) note += " It has one thread only: serve the page with serve.py.";
+  if (!crossOriginIsolated) note += " It uses one thread only: serve the page with serve.py for more.";
   return { ...opened, note };
 }
 
 async function whyNoWebgpu() {
   if (!navigator.gpu) return "This browser has no WebGPU";
   const adapter = await navigator.gpu.requestAdapter().catch(() => null);
-  return adapter ? "" : "WebGPU finds no graphics card here";
+  return adapter ? "" : "WebGPU found no GPU";
 }
 
 async function openOn(backend, bytes) {
@@ -55,7 +55,7 @@ async function openOn(backend, bytes) {
   runtime.env.wasm.wasmPaths = RUNTIME;
   runtime.env.wasm.numThreads = crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, 8) : 1;
   const opened = await create(runtime, backend, bytes);
-  const { size, styles } = whatItTakes(opened);
+  const { size, styles } = inputsOf(opened);
   const [height, width] = size ?? TRIAL;
   const weights = new Array(styles).fill(1 / styles);
   await run(runtime, opened, new Uint8Array(3 * height * width), height, width, weights);
@@ -68,7 +68,7 @@ async function create(runtime, backend, bytes) {
   try {
     return await runtime.InferenceSession.create(new Uint8Array(bytes), {
       executionProviders: [backend],
-      logSeverityLevel: 3, // errors; that shapes are counted on the processor is no news
+      logSeverityLevel: 3, // errors only: shape operators always run on the CPU
     });
   } catch (error) {
     if (/protobuf|INVALID_GRAPH|INVALID_ARGUMENT/i.test(error.message)) throw new WrongFile("it is not an ONNX file");
@@ -78,8 +78,8 @@ async function create(runtime, backend, bytes) {
 
 class WrongFile extends Error {}
 
-// { size: (height, width), or null where it takes any; styles: how many weights it takes }
-function whatItTakes({ inputMetadata: inputs, outputMetadata: outputs }) {
+// { size: [height, width], or null for any size; styles: the number of weights } of a session.
+function inputsOf({ inputMetadata: inputs, outputMetadata: outputs }) {
   const isPicture = ({ type, shape }) =>
     type === "uint8" && shape.length === 4 && shape[3] === 3 && !(shape[0] > 1);
   const [pictures, others] = [inputs.filter(isPicture), inputs.filter((one) => !isPicture(one))];
@@ -90,8 +90,8 @@ function whatItTakes({ inputMetadata: inputs, outputMetadata: outputs }) {
   ) {
     const list = (all) => all.map(({ type, shape }) => `${type} (${shape?.join(", ")})`).join(" and ");
     throw new WrongFile(
-      `it takes ${list(inputs)} and gives ${list(outputs)}, not uint8 (n, height, width, 3) both; ` +
-        "write one with `impasto export`",
+      `its inputs are ${list(inputs)} and its outputs ${list(outputs)}, where uint8 (n, height, width, 3) ` +
+        "is required for both; write one with `impasto export`",
     );
   }
   const [, height, width] = pictures[0].shape;
@@ -99,17 +99,17 @@ function whatItTakes({ inputMetadata: inputs, outputMetadata: outputs }) {
   return { size: fixed ? [height, width] : null, styles: others[0]?.shape[0] ?? 0 };
 }
 
-async function paint(picture, weights) {
+async function stylize(picture, weights) {
   if (!session) throw new Error("no style is open");
   const original = picture instanceof ImageData ? picture : pixelsOf(picture);
   const { width, height } = original;
   const began = performance.now();
   const rgb = await run(ort, session, rgbOf(original.data), height, width, weights);
   const ms = performance.now() - began;
-  return { original, painted: new ImageData(rgbaOf(rgb), width, height), ms };
+  return { original, stylized: new ImageData(rgbaOf(rgb), width, height), ms };
 }
 
-// (height, width, 3) RGB bytes, painted.
+// Stylizes (height, width, 3) RGB bytes. The output's name is not used: it differs between versions.
 async function run(runtime, opened, rgb, height, width, weights) {
   const feeds = {};
   for (const { name, type } of opened.inputMetadata) {
