@@ -95,7 +95,7 @@ BAD: dict[str, tuple[str, int, str]] = {
     "no target": ("dawn", 2, "--show FILE"),
     "nothing": ("", 2, "--show FILE"),
     "showing what is not there": ("--show OUT/gone.onnx", 1, "gone.onnx cannot be read"),
-    "showing what is none": ("--show OUT/taken.onnx", 1, "is no ONNX file"),
+    "showing what is none": ("--show OUT/taken.onnx", 1, "is not an ONNX file"),
 }
 
 
