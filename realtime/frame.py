@@ -1,15 +1,18 @@
-"""A picture and its time, and what is known of the stream it belongs to."""
+"""A video frame with its time, and the properties of the stream it belongs to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
+
+PixelFormat = Literal["rgb24", "yuv420p"]  # by FFmpeg's names
 
 
 @dataclass(frozen=True, slots=True)
 class ColorTags:
-    """How a file's YUV numbers mean colours: code points of ITU-T H.273; 2 is unspecified."""
+    """The color space of a video's Y'CbCr: code points of ITU-T H.273; 2 is unspecified."""
 
     primaries: int = 2
     transfer: int = 2
@@ -21,30 +24,42 @@ class ColorTags:
 class Frame:
     """One picture, and when to show it.
 
-    The picture is RGB, or, where `color` says what its numbers mean, the planes of a codec: Y'CbCr
-    4:2:0, luma above and both planes of chroma, one after the other, below (see fast.yuv420).
-    Planes may lie on a GPU, as a torch.Tensor, for who has asked for that; see `on_host`.
+    image, by pixel_format: "rgb24" is (H, W, 3) uint8. "yuv420p" is (3 H / 2, W) uint8, H and W
+    even: H rows of luma, then the planes Cb and Cr, each of (H / 2, W / 2) in H / 4 rows (I420);
+    `color` has their matrix and range. On a GPU it is a torch.Tensor: see `on_host`.
+    Raises ValueError for another shape.
     """
 
-    image: np.ndarray  # (H, W, 3) uint8, RGB; or (3 H / 2, W) uint8, planes
+    image: np.ndarray
     pts: int  # presentation time, in time_base units
     time_base: Fraction  # seconds per unit
-    color: ColorTags | None = None  # of planes; the matrix is always a known one
+    pixel_format: PixelFormat = "rgb24"
+    color: ColorTags | None = None  # of yuv420p; its matrix is never unspecified
+
+    def __post_init__(self) -> None:
+        shape = self.image.shape
+        if self.pixel_format == "rgb24":
+            fits = len(shape) == 3 and shape[2] == 3
+        else:
+            fits = len(shape) == 2 and shape[0] % 3 == shape[1] % 2 == 0 and self.color is not None
+        if not fits:
+            expected = "(H, W, 3)" if self.pixel_format == "rgb24" else "(3 H / 2, W) and color"
+            raise ValueError(f"a frame of {self.pixel_format} is {expected}, got {tuple(shape)}")
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         rows, width = self.image.shape[:2]
-        return (rows if self.color is None else rows * 2 // 3), width
+        return (rows if self.pixel_format == "rgb24" else rows * 2 // 3), width
 
 
 def on_host(image: np.ndarray) -> np.ndarray:
-    """A picture as an array; one that lies on a GPU is copied."""
+    """A picture as an array of NumPy; one on a GPU is copied."""
     return image if isinstance(image, np.ndarray) else image.cpu().numpy()
 
 
 def stacked(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of one shape as one batch, to be read only; on the GPU if all of them are there."""
+    """Pictures of one shape as one batch, read only; on the GPU if all of them are."""
     if any(isinstance(image, np.ndarray) for image in images):
         first, *others = (on_host(image) for image in images)
         return np.stack([first, *others]) if others else first[None]  # one is not copied

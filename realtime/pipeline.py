@@ -4,14 +4,36 @@ A live session, where frames may be dropped, has a loop of its own: `live.loop`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from impasto.realtime.frame import Frame
+from impasto.realtime.frame import Frame, PixelFormat
 
 T_contra = TypeVar("T_contra", contravariant=True)
 
 Stylize = Callable[[Iterator[list[Frame]]], Iterable[Frame]]
+
+
+@dataclass(frozen=True, slots=True)
+class StylizerFormats:
+    """What a stylizer declares, as its attribute `formats`; the defaults hold for one without.
+
+    output: pixel formats that it can give. It gives rgb24, or yuv420p if called with the keyword
+    `yuv420`, the ColorTags of the frames wanted.
+    input_devices: where its frames may be: with "cuda", their images may be tensors on the GPU.
+    lossy_chroma_ok: details of the frames' color are lost in it anyway, so that a decoder may
+    repeat chroma samples, which is quicker than to interpolate them.
+    """
+
+    output: frozenset[PixelFormat] = frozenset({"rgb24"})
+    input_devices: frozenset[str] = frozenset({"cpu"})
+    lossy_chroma_ok: bool = False
+
+
+def formats_of(stylizer: Stylize) -> StylizerFormats:
+    """What a stylizer declares; a plain function takes and gives rgb24 on the host."""
+    return getattr(stylizer, "formats", StylizerFormats())
 
 
 class Sink(Protocol[T_contra]):

@@ -5,7 +5,6 @@ is FFmpeg's swscale throughout; what is decided here is the matrix, the range, w
 sited and how it is interpolated, because swscale's own defaults are faster and wrong.
 """
 
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -49,10 +48,10 @@ _SAME_SIZE = (
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
-# What swscale turns into packed RGB by vector code of its own, if nothing finer is asked for.
+# What swscale converts to packed RGB by vector code of its own, if nothing finer is asked for; and
+# what it converts to such by vector code.
 _QUICK = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"}
-_I420 = {"yuv420p", "yuvj420p"}
-_PLANES = _I420 | {"nv12", "nv21"}
+_SEMI_PLANAR = {"nv12", "nv21"}
 _RESIZE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _LUMA = (np.float32(0.2126), np.float32(0.7152), np.float32(0.0722))  # BT.709
 _TINY, _HALF = np.float32(1e-3), np.float32(0.5)
@@ -142,11 +141,13 @@ def to_rgb(
     transparency, it is laid over `background` (0 black to 255 white). Keep one `scaler` for a
     stream: it saves the set-up, and its threads.
     quick: repeat chroma and cut fractions off where that is faster: 0.4 ms of one core at 1280x720
-    instead of 2.5, for 8-bit 4:2:0 and 4:2:2 in planes; a photo comes out at 40 dB, not 45.
+    instead of 2.5, for 8-bit 4:2:0 and 4:2:2; a photo comes out at 40 dB, not 45.
 
     Returns (H, W, 3) uint8, contiguous; where `background` is None, a frame with transparency gives
     (H, W, 4), straight alpha. Raises av.FFmpegError for formats swscale cannot read.
     """
+    if quick and (planar := _resized_planar(frame, size, scaler)) is not None:
+        frame, size, scaler = planar, None, None
     pixel_format = frame.sw_format or frame.format
     alpha = _has_alpha(pixel_format)
     height, width = size or (frame.height, frame.width)
@@ -174,58 +175,45 @@ def to_rgb(
     return image
 
 
-def planes_color(frame: av.VideoFrame) -> ColorTags | None:
-    """How the planes of a decoded frame mean colours; None where `to_planes` would lose something.
+def _resized_planar(
+    frame: av.VideoFrame, size: tuple[int, int] | None, scaler: VideoReformatter | None
+) -> av.VideoFrame | None:
+    """A frame resized before it becomes RGB, in planes, whose RGB is quick; None if it is already.
 
-    Which it does for all but 8-bit 4:2:0 of even sides. The matrix is always a known one.
+    None too for formats without a quick way to RGB. In planes there is half as much to resize.
     """
-    pixel_format = frame.sw_format or frame.format
-    if pixel_format.name not in _PLANES or frame.height % 2 or frame.width % 2:
+    name = (frame.sw_format or frame.format).name
+    same_size = size is None or size == (frame.height, frame.width)
+    if name not in _SEMI_PLANAR and (same_size or name not in _QUICK):
         return None
-    return replace(color_of(frame), matrix=matrix_for(frame.colorspace, frame.height))
-
-
-def to_planes(
-    frame: av.VideoFrame,
-    color: ColorTags,
-    *,
-    size: tuple[int, int] | None = None,
-    scaler: VideoReformatter | None = None,
-) -> np.ndarray:
-    """A decoded frame as planes with the matrix and range of `color`, resized to `size`.
-
-    size: (height, width), both even. Returns (3 H / 2, W) uint8: see `Frame`.
-    """
-    pixel_format = frame.sw_format or frame.format
     height, width = size or (frame.height, frame.width)
     matrix = matrix_for(frame.colorspace, frame.height)
-    full_range = _is_full_range(frame, pixel_format)
-    is_so = pixel_format.name in _I420 and (height, width) == (frame.height, frame.width)
-    if not (is_so and (matrix, full_range) == (color.matrix, color.full_range)):
-        frame = (scaler or VideoReformatter()).reformat(
-            frame,
-            width=width,
-            height=height,
-            format="yuv420p",
-            src_colorspace=_SWSCALE_MATRIX[matrix].value,
-            dst_colorspace=_SWSCALE_MATRIX[color.matrix].value,
-            src_color_range=_FULL if full_range else _LIMITED,
-            dst_color_range=_FULL if color.full_range else _LIMITED,
-            interpolation=_RESIZE,
-        )
-    return frame.to_ndarray()
+    color_range = _FULL if _is_full_range(frame, frame.sw_format or frame.format) else _LIMITED
+    planar = (scaler or VideoReformatter()).reformat(
+        frame,
+        width=width,
+        height=height,
+        format="yuv420p" if name in _SEMI_PLANAR else name,
+        src_colorspace=_SWSCALE_MATRIX[matrix].value,
+        dst_colorspace=_SWSCALE_MATRIX[matrix].value,
+        src_color_range=color_range,
+        dst_color_range=color_range,
+        interpolation=_RESIZE,
+    )
+    planar.colorspace, planar.color_range = matrix, color_range
+    return planar
 
 
-def rgb_of(frame: Frame, *, quick: bool = False) -> np.ndarray:
-    """The picture of a frame, RGB or planes, as (H, W, 3) uint8 RGB. quick: see `to_rgb`."""
+def rgb_of(frame: Frame) -> np.ndarray:
+    """The picture of a frame, of any pixel format, as (H, W, 3) uint8 RGB."""
     if frame.color is None:
         return frame.image
-    return to_rgb(planar_video_frame(frame.image, frame.color), quick=quick)
+    return to_rgb(yuv420p_video_frame(frame.image, frame.color))
 
 
-def planar_video_frame(planes: np.ndarray, color: ColorTags) -> av.VideoFrame:
-    """Planes (see `Frame`) as a frame for an encoder, tagged with their colours; without a pts."""
-    frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+def yuv420p_video_frame(image: np.ndarray, color: ColorTags) -> av.VideoFrame:
+    """An image of yuv420p (see `Frame`) as a frame for an encoder, with its tags; without a pts."""
+    frame = av.VideoFrame.from_ndarray(image, format="yuv420p")
     frame.colorspace = color.matrix
     frame.color_range = _FULL if color.full_range else _LIMITED
     frame.color_primaries, frame.color_trc = color.primaries, color.transfer

@@ -15,7 +15,8 @@ from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.frame import ColorTags, Frame, on_host, stacked
-from impasto.realtime.pixels import rgb_of, with_color_of
+from impasto.realtime.pipeline import StylizerFormats
+from impasto.realtime.pixels import with_color_of
 from impasto.realtime.temporal.cuts import CutDetector
 from impasto.realtime.temporal.modes import Steadiness
 from impasto.realtime.threads import side_by_side
@@ -65,8 +66,6 @@ class Stylizer:
     level: frames are computed apart, but sums may run in another order.
     """
 
-    paints = True  # what comes out is a painting: details of the frames' colours are lost in it
-
     def __init__(
         self,
         engine: Engine,
@@ -89,15 +88,13 @@ class Stylizer:
             self._blend = _flow_blend(steadiness, engine.device)
         has_state = self.has_running_statistics or steadiness != "off"
         self._starts_scene = CutDetector() if has_state else None
-        # Whether frames may come as planes; they go out as they came. Others are made RGB first.
-        self.takes_planes = (
-            self.has_running_statistics
-            and engine.reads_planes
-            and not keep_color
-            and steadiness == "off"
+        gives_yuv420 = self.has_running_statistics and not keep_color and steadiness == "off"
+        self.formats = StylizerFormats(
+            output=engine.output_formats if gives_yuv420 else frozenset({"rgb24"}),
+            input_devices=engine.input_devices if gives_yuv420 else frozenset({"cpu"}),
+            lossy_chroma_ok=True,
         )
-        self.takes_gpu = self.takes_planes and engine.reads_gpu  # planes may come on the GPU
-        self._planar: dict[ColorTags, Engine] = {}
+        self._yuv420_engine: Engine | None = None
         self._run = self._run_in_turn
         if ahead and self.has_running_statistics and engine.concurrency > 1:
             self._run = self._run_in_parallel
@@ -105,7 +102,15 @@ class Stylizer:
         self._shape: tuple[int, ...] = ()
         self._age = 0  # frames stylized with the current statistics
 
-    def __call__(self, batches: Iterable[list[Frame]]) -> Iterator[Frame]:
+    def __call__(
+        self, batches: Iterable[list[Frame]], *, yuv420: ColorTags | None = None
+    ) -> Iterator[Frame]:
+        """Stylize batches of rgb24 frames.
+
+        yuv420: give yuv420p frames of this color, where `formats` has them; frames smaller than the
+        network's minimum stay rgb24.
+        """
+        self._set_output(yuv420)
         groups = (group for batch in batches for group in self._groups(batch))
         for group, images in self._run(groups):
             if self._blend and group.starts_scene:
@@ -115,13 +120,22 @@ class Stylizer:
                     stylized = self._blend(frame.image, stylized)
                 if self.keep_color:
                     stylized = with_color_of(stylized, frame.image)
-                yield replace(frame, image=stylized)
+                if stylized.ndim == 2:
+                    yield replace(frame, image=stylized, pixel_format="yuv420p", color=yuv420)
+                else:
+                    yield replace(frame, image=stylized)
+
+    def _set_output(self, yuv420: ColorTags | None) -> None:
+        if yuv420 is None:
+            self._yuv420_engine = None
+        elif self._yuv420_engine is None or self._yuv420_engine.color != yuv420:
+            self._yuv420_engine = self.engine.for_yuv420(yuv420)
 
     def _groups(self, batch: list[Frame]) -> Iterator[_Group]:
         """The batch in groups; a frame at which statistics are updated is a group of its own."""
         frames: list[Frame] = []
         starts_scene = False  # of `frames`
-        for frame in map(self._readable, batch):
+        for frame in map(self._on_readable_device, batch):
             is_cut = self._starts_scene is not None and self._starts_scene(frame)
             is_new = is_cut or frame.image.shape != self._shape
             updates = self.has_running_statistics and (is_new or self._age == UPDATE_INTERVAL)
@@ -142,17 +156,11 @@ class Stylizer:
         if frames:
             yield _Group(frames, starts_scene=starts_scene)
 
-    def _readable(self, frame: Frame) -> Frame:
-        """The frame itself, or as RGB where planes cannot be read."""
-        if not self.takes_gpu or min(frame.size) < self.engine.min_size:
-            frame = replace(frame, image=on_host(frame.image))
-        if frame.color is None:
+    def _on_readable_device(self, frame: Frame) -> Frame:
+        is_small = min(frame.size) < self.engine.min_size  # it will be padded, on the host
+        if "cuda" in self.formats.input_devices and not is_small:
             return frame
-        if not self.takes_planes or min(frame.size) < self.engine.min_size:
-            return replace(frame, image=rgb_of(frame), color=None)
-        if frame.color not in self._planar:  # here, where there are all of the cores
-            self._planar[frame.color] = self.engine.for_yuv420(frame.color)
-        return frame
+        return replace(frame, image=on_host(frame.image))
 
     def _run_in_turn(self, groups: Iterator[_Group]) -> Iterator[tuple[_Group, np.ndarray]]:
         for group in groups:
@@ -195,8 +203,10 @@ class Stylizer:
 
     def _stylize(self, group: _Group, statistics: NormStatistics | None) -> _Result:
         images = stacked([frame.image for frame in group.frames])
-        color = group.frames[0].color
-        engine = self.engine if color is None else self._planar[color]
+        engine = self.engine
+        is_large = min(images.shape[1:3]) >= engine.min_size
+        if self._yuv420_engine and is_large:
+            engine = self._yuv420_engine
         if group.updates:
             before = None if group.starts_scene else statistics
             return engine.update(images, before, MOMENTUM)
@@ -225,8 +235,6 @@ class LazyStylizer:
     is_video, keep_color, steadiness: see `Stylizer`.
     """
 
-    paints = True  # see `Stylizer`
-
     def __init__(
         self,
         options: EngineOptions,
@@ -244,18 +252,25 @@ class LazyStylizer:
         self._size: tuple[int, int] | None = None  # that `_engine` was opened for
 
     @property
-    def takes_planes(self) -> bool:
-        """Whether frames had better come as planes: see `Stylizer`."""
-        return self.is_video and not self.keep_color and self.steadiness == "off"
+    def formats(self) -> StylizerFormats:
+        """What the engine is expected to take and give, before it is opened."""
+        if not self.is_video or self.keep_color or self.steadiness != "off":
+            return StylizerFormats(lossy_chroma_ok=True)
+        may_use_gpu = (
+            self.options.engine in ("auto", "torch")
+            and self.options.device != "cpu"
+            and cuda_devices() > 0
+        )
+        return StylizerFormats(
+            output=frozenset({"rgb24", "yuv420p"}),
+            input_devices=frozenset({"cpu", "cuda"} if may_use_gpu else {"cpu"}),
+            lossy_chroma_ok=True,
+        )
 
-    @property
-    def takes_gpu(self) -> bool:
-        """Whether planes had better stay on the GPU that decoded them."""
-        able = self.options.engine in ("auto", "torch") and self.options.device != "cpu"
-        return self.takes_planes and able and cuda_devices() > 0
-
-    def __call__(self, batches: Iterator[list[Frame]]) -> Iterator[Frame]:
-        """Stylize one clip. Raises WeightsError and EngineError."""
+    def __call__(
+        self, batches: Iterator[list[Frame]], *, yuv420: ColorTags | None = None
+    ) -> Iterator[Frame]:
+        """Stylize one clip: see `Stylizer`. Raises WeightsError and EngineError."""
         first = next(batches, None)
         if first is None:
             return
@@ -265,14 +280,16 @@ class LazyStylizer:
             is_video=self.is_video,
             steadiness=self.steadiness,
         )
-        yield from stylizer(chain([first], batches))
+        if "yuv420p" not in stylizer.formats.output:
+            yuv420 = None
+        yield from stylizer(chain([first], batches), yuv420=yuv420)
 
     def notes(self) -> list[str]:
         """What the engine has to report since the last call, a line each."""
         if self._engine is None:
             return []
         notes = [*self._engine.notes]
-        self._engine.notes.clear()  # in place: engines for planes have the same list
+        self._engine.notes.clear()  # in place: the engine for yuv420p has the same list
         return notes
 
     def stylize_image(self, image: np.ndarray) -> np.ndarray:

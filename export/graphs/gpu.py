@@ -4,7 +4,7 @@ It computes the same as export.graphs.portable with frozen or running statistics
 one more pass over every layer, and ONNX Runtime has none in float16 that takes statistics in
 float32. Here mean and variance are folded into the weights of the convolutions by a few nodes on
 small tensors, each time the graph runs; so are the standardization of the picture, its last scaling
-and, for yuv420, both color matrices. With `half` the picture is float16 from its bytes on: float16
+and, for yuv420, the color matrix. With `half` the picture is float16 from its bytes on: float16
 represents 0 to 255 exactly.
 """
 
@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from impasto.export.graphs.builder import MEAN, VARIANCE, GraphBuilder, run_builder, trace
-from impasto.export.graphs.rgb_to_yuv import BLACK, CHROMA, FROM_RGB, LUMA, TO_RGB, yuv420_weights
+from impasto.export.graphs.rgb_to_yuv import CHROMA, LUMA, yuv420_weights
 from impasto.export.spec import FRAMES, OPSET, STYLIZED, NormMode
 from impasto.models.architectures import MARGIN, STRIDE
 from impasto.models.transform_net import TransformNet
@@ -33,7 +33,7 @@ def build_gpu_model(
 ) -> onnx.ModelProto:
     """A graph with uint8 RGB input and output, (N, H, W, 3), any size; "frozen" or "running".
 
-    yuv420: input and output are planar yuv420p, (N, 3 H / 2, W) with H and W even, as in
+    yuv420: the output is planar yuv420p, (N, 3 H / 2, W) with H and W even, as in
     models.fast.yuv420: BT.709, limited range; see `yuv420_weights` for other color spaces.
     half: float16 inside, except for the statistics. fold: False keeps frozen norms separate, as a
     scale and a shift, for TensorRT, which does its own folding and needs constant weights.
@@ -77,8 +77,7 @@ class _GpuBuilder(GraphBuilder):
         pixels = self._add("Cast", FRAMES, to=self.dtype)
         if self.half:
             self.halves.add(pixels)
-        picture = self._channels(pixels) if self.yuv420 else self._transposed(pixels, 0, 3, 1, 2)
-        picture = self._reflect_pad(picture, STRIDE, MARGIN)
+        picture = self._reflect_pad(self._transposed(pixels, 0, 3, 1, 2), STRIDE, MARGIN)
         if self.norm_mode == "frozen":
             self.mean, variance = (
                 self._add("Slice", name, self._integers(0), self._integers(3))
@@ -86,35 +85,12 @@ class _GpuBuilder(GraphBuilder):
             )
             self._map_norms()
         else:
-            self.mean, variance = self._statistics_for(self._rgb(picture), 3)
+            levels = self._add("Mul", self._to_float(picture), *self._floats(1 / 255))
+            self.mean, variance = self._statistics_for(levels, 3)
         self.deviation = self._add("Sqrt", self._add("Add", variance, *self._floats(1e-5)))
         middle = self._add("Mul", self.mean, *self._floats(255))
-        if self.yuv420:
-            middle = self._add("Add", self._add("MatMul", FROM_RGB, middle), BLACK)
         middle = self._shaped(middle, 1, 3, 1, 1)
         return self._add("Sub", picture, self._to_half(middle) if self.half else middle)
-
-    def _channels(self, pixels: str) -> str:
-        """Planar yuv420 to (N, 3, H, W), with chroma repeated."""
-        size, rows = self._size(), self._side(1)
-        height = self._add("Slice", size, self._integers(0), self._integers(1))
-        half = self._add("Div", size, self._integers(2))
-        luma = self._add("Slice", pixels, self._integers(0), height, self._integers(1))
-        chroma = self._add("Slice", pixels, height, rows, self._integers(1))
-        luma, chroma = (
-            self._add("Reshape", part, self._add("Concat", self._integers(0, n), sides, axis=0))
-            for part, n, sides in ((luma, 1, size), (chroma, 2, half))
-        )
-        chroma = self._interpolate(chroma, scale_factor=2.0, mode="nearest")
-        return self._add("Concat", luma, chroma, axis=1)
-
-    def _rgb(self, picture: str) -> str:
-        """RGB for the statistics, float32, 0 to 1."""
-        pixels = self._to_float(picture)
-        if self.yuv420:
-            pixels = self._add("Sub", pixels, self._shaped(BLACK, 1, 3, 1, 1))
-            pixels = self._add("Conv", pixels, self._shaped(TO_RGB, 3, 3, 1, 1))
-        return self._add("Mul", pixels, *self._floats(1 / 255))
 
     # Convolutions and norms.
 
@@ -147,7 +123,7 @@ class _GpuBuilder(GraphBuilder):
         weight, bias = (self._parameter(f"body.{target}.{kind}") for kind in ("weight", "bias"))
         scale, shift = self.maps.get(target, (None, None))
         if target == self.first:
-            weight = self._fold_standardization(weight, conv.out_channels)
+            weight = self._fold_standardization(weight)
         if target == self.last:
             weight, bias = self._fold_recoloring(weight, bias, conv.in_channels)
         if scale and shift and self.fold:
@@ -173,15 +149,10 @@ class _GpuBuilder(GraphBuilder):
         values = (self._to_float(x), *weights, mean, variance)
         return self._inside(self._add("BatchNormalization", *values, epsilon=norm.eps))
 
-    def _fold_standardization(self, weight: str, outputs: int) -> str:
+    def _fold_standardization(self, weight: str) -> str:
         """The first weight, for a picture in the units of `frames` minus its mean."""
         levels = self._add("Mul", self.deviation, *self._floats(255))
-        weight = self._add("Div", weight, self._shaped(levels, 1, 3, 1, 1))
-        if not self.yuv420:
-            return weight
-        pixels = self._shaped(weight, outputs, 3, -1)
-        recoded = self._add("MatMul", self._transposed(TO_RGB, 1, 0), pixels)
-        return self._shaped(recoded, outputs, 3, 7, 7)
+        return self._add("Div", weight, self._shaped(levels, 1, 3, 1, 1))
 
     def _fold_recoloring(self, weight: str, bias: str, inputs: int) -> tuple[str, str]:
         """The last weight and bias, to output levels of 2x2 pixels: 12 for RGB, 6 for yuv420."""
@@ -267,15 +238,7 @@ class _GpuBuilder(GraphBuilder):
         limits = self._integers(axis), self._integers(axis + 1)
         return self._add("Slice", self._add("Shape", FRAMES), *limits)
 
-    def _size(self) -> str:
-        if not self.yuv420:
-            return super()._size()
-        rows = self._add(
-            "Div", self._add("Mul", self._side(1), self._integers(2)), self._integers(3)
-        )
-        return self._add("Concat", rows, self._side(2), axis=0)
-
     def _picture_info(self, name: str) -> onnx.ValueInfoProto:
-        if not self.yuv420:
+        if not self.yuv420 or name == FRAMES:
             return super()._picture_info(name)
         return helper.make_tensor_value_info(name, TensorProto.UINT8, ["n", "rows", "width"])

@@ -1,12 +1,10 @@
-"""RGB to yuv420p, and back, as weights of a graph."""
+"""RGB to yuv420p, as weights of a graph."""
 
 import numpy as np
 
 from impasto.models.colors import ycc_to_rgb
 
-LUMA, CHROMA = "yuv420.luma", "yuv420.chroma"  # 1x1 convolutions in impasto.export.graphs.cpu
-# rgb = TO_RGB @ (ycc - BLACK), and the inverse, in 0..255; in impasto.export.graphs.gpu
-TO_RGB, FROM_RGB, BLACK = "yuv420.to_rgb", "yuv420.from_rgb", "yuv420.black"
+LUMA, CHROMA = "yuv420.luma", "yuv420.chroma"  # 1x1 convolutions
 
 
 def yuv420_matrix(matrix: int, full_range: bool, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -26,11 +24,10 @@ def yuv420_matrix(matrix: int, full_range: bool, side: int) -> tuple[np.ndarray,
 
 
 def yuv420_weights(matrix: int, full_range: bool) -> dict[str, np.ndarray]:
-    """All weights, by name, with which graphs read or write yuv420 of this color space.
+    """The weights, by name, with which graphs write yuv420 of this color space.
 
     LUMA and CHROMA take the 12 channels that a pixel shuffle reads: color, row, column.
     """
-    to_rgb, black = ycc_to_rgb(matrix, full_range)
     recode, offset = yuv420_matrix(matrix, full_range, 2)
     recode = 255 * recode.swapaxes(1, 2).reshape(6, 12, 1, 1)
     weights = {
@@ -38,8 +35,5 @@ def yuv420_weights(matrix: int, full_range: bool) -> dict[str, np.ndarray]:
         f"{LUMA}.bias": offset[:4],
         f"{CHROMA}.weight": recode[4:],
         f"{CHROMA}.bias": offset[4:],
-        TO_RGB: to_rgb,
-        FROM_RGB: np.linalg.inv(to_rgb.astype(float)),
-        BLACK: black,
     }
     return {name: value.astype(np.float32) for name, value in weights.items()}

@@ -25,7 +25,7 @@ class GraphVariant(NamedTuple):
 
     form: str
     norm_mode: NormMode
-    yuv420: bool = False  # as output; on a GPU as input too
+    yuv420: bool = False  # as output
     gpu: str = ""  # "fp32" or "fp16": for GPUs
 
 
@@ -47,7 +47,7 @@ def fill_template(
     """The serialized graph of a network with these weights, as `build_cpu_model` builds it.
 
     yuv420: `rgb_to_yuv.yuv420_weights` of a color space, for yuv420p output; None: RGB. gpu: "fp32"
-    or "fp16" for the graph of `build_gpu_model`, with which yuv420 is the input's format, too.
+    or "fp16" for the graph of `build_gpu_model`.
     """
     model = onnx.load(template_path(GraphVariant(weights.form, norm_mode, yuv420 is not None, gpu)))
     return set_weights(model, weights.arrays | (yuv420 or {}))

@@ -60,7 +60,7 @@ class FusedConv(nn.Module):
     ) -> None:
         """Set the weights: the convolution's own, then the map y * scale + shift of each channel.
 
-        recode: a last change of weight and bias, where something else than RGB is to come out.
+        recode: applied to weight and bias last, for an output other than RGB (`RgbToYuv420.fold`).
         """
         if self.shuffle:  # four pixels a place
             scale, shift = scale.repeat(4), shift.repeat(4)
@@ -76,25 +76,20 @@ class FusedConv(nn.Module):
         dtype: torch.dtype,
         mean: Tensor,
         deviation: Tensor,
-        read: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
         *,
         centred: bool = False,
-    ) -> Tensor:
-        """As `fold`, of a first layer that also standardises the picture.
+    ) -> None:
+        """As `fold`, of a first layer that also standardizes the picture.
 
-        mean, deviation: (3,) float32, of red, green and blue in 0..255. read: makes of weight and
-        mean those for pictures in another form (`layouts.Layout.read`). Returns that mean,
-        (channels,): the caller puts it around the picture, since it is this that counts as zero.
-        centred: the caller takes it off the picture, too.
+        mean, deviation: (3,) float32, of red, green and blue in 0..255. The caller pads the picture
+        with that mean, which standardizing makes 0. centred: the caller subtracts it, too.
         """
         weight = self.plain_weight * (scale.view(-1, 1, 1, 1) / deviation.view(1, -1, 1, 1))
-        weight, mean = read(weight, mean)
         # Rounded before the mean is taken off, so that the mean still gives exactly zero.
         weight = weight.to(dtype).float()
         self.padding = [0, 0]
         bias = self.plain_bias * scale + shift
         self._set(weight, bias if centred else bias - weight.sum((2, 3)) @ mean, dtype)
-        return mean
 
     def _set(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
         self.unshifted = bias

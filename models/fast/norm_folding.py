@@ -20,7 +20,6 @@ from torch import Tensor, fx, nn
 
 from impasto.models.fast.fused_conv import FusedConv
 from impasto.models.fast.norm_statistics import NormStatistics
-from impasto.models.fast.pixel_layouts import Layout, PackedRGB
 from impasto.models.fast.running_statistics import (
     join,
     moving_average,
@@ -28,6 +27,14 @@ from impasto.models.fast.running_statistics import (
     statistics_of,
     tensors_of,
 )
+from impasto.models.fast.uint8_io import (
+    crop_blocks,
+    fill_border,
+    inside_border,
+    pad_frames,
+    rgb_of,
+)
+from impasto.models.fast.yuv420 import RgbToYuv420, yuv420p_of
 from impasto.models.transform_net import TransformNet
 
 
@@ -38,27 +45,27 @@ def norm_map(norm: nn.InstanceNorm2d, moments: NormStatistics) -> tuple[Tensor, 
 
 
 class FusedNetwork(nn.Module):
-    """uint8 pictures, as `layout` has them, to the same, by convolutions that do all that follows.
+    """`network` on uint8 frames, in convolutions that do all that follows them.
 
-    Height and width at least MARGIN + STRIDE of the network. What becomes of the norms, subclasses
-    say.
+    Takes (N, H, W, 3) uint8 RGB, height and width at least MARGIN + STRIDE of the network. Gives
+    the same, or, where `yuv420` is given, (N, 3 H / 2, W) uint8 yuv420p, H and W even. What becomes
+    of the norms is up to the subclasses.
     """
 
     def __init__(
-        self, network: TransformNet, dtype: torch.dtype, layout: Layout | None = None
+        self, network: TransformNet, dtype: torch.dtype, yuv420: RgbToYuv420 | None = None
     ) -> None:
         super().__init__()
-        self.dtype, self.layout = dtype, layout or PackedRGB()
+        self.dtype, self.yuv420 = dtype, yuv420
         # float16 holds a level's fractions, and GPUs round to it before they add a bias, which for
         # a picture of little contrast is large; bfloat16 holds levels only.
         self.centred = dtype == torch.float16
         self.body, self.layers = fuse(network.body)
         self.first, self.last = self.layers[0], self.layers[-1]
-        self.first.stride = [step // self.layout.side for step in self.first.stride]
         self.last.apart, self.last.activation = False, "hardtanh"
         self.take(network)
         self.widths = [3, *(norm.num_features for norm in self.norms)]
-        self.border = self.first.plain_weight.new_zeros(self.layout.channels, dtype=dtype)
+        self.border = self.first.plain_weight.new_zeros(3, dtype=dtype)
 
     def take(self, network: TransformNet) -> None:
         """Compute with the weights of `network` from here on; of the form of the first."""
@@ -74,27 +81,27 @@ class FusedNetwork(nn.Module):
         scale, shift: of each of the first layer's channels, to be folded in as well.
         """
         mean, deviation = picture.mean, (picture.variance + 1e-5).sqrt()
-        colors = self.first.fold_first(
-            *(scale, shift, self.dtype, 255 * mean, 255 * deviation, self.layout.read),
-            centred=self.centred,
+        self.first.fold_first(
+            scale, shift, self.dtype, 255 * mean, 255 * deviation, centred=self.centred
         )
-        self.border.copy_(colors)  # in place, like the weights
+        self.border.copy_(255 * mean)  # in place, like the weights
         gain, offset = self.network.recolor(mean.view(1, 3, 1, 1), deviation.view(1, 3, 1, 1))
-        self.last.fold(255 * gain.flatten(), 255 * offset.flatten(), self.dtype, self.layout.give)
+        recode = None if self.yuv420 is None else self.yuv420.fold
+        self.last.fold(255 * gain.flatten(), 255 * offset.flatten(), self.dtype, recode)
 
     def _padded(self, frames: Tensor) -> Tensor:
-        """(N, channels, rows, columns); the mean stands around it, which standardising makes 0."""
+        """(N, 3, H', W'), surrounded by the mean color, which standardizing makes 0."""
         margin, stride = self.network.MARGIN, self.network.STRIDE
-        return self.layout.pad(frames, self.dtype, margin=margin, stride=stride, border=self.border)
+        return pad_frames(frames, self.dtype, margin=margin, stride=stride, border=self.border)
 
-    def _painted(self, padded: Tensor, frames: Tensor) -> Tensor:
-        """What the body makes of it, as `frames` are."""
+    def _stylized(self, padded: Tensor, size: tuple[int, int]) -> Tensor:
+        """Run the body; size: height and width of the frames."""
         if self.centred:
             padded = padded.sub_(self.border.view(1, -1, 1, 1))
-        return self._finish(self.body(padded), frames)
-
-    def _finish(self, y: Tensor, frames: Tensor) -> Tensor:
-        return self.layout.crop(y, frames, self.network.MARGIN)
+        blocks = crop_blocks(self.body(padded), size, self.network.MARGIN)
+        if self.yuv420 is not None:
+            return yuv420p_of(blocks)
+        return rgb_of(blocks)[:, : size[0], : size[1]]
 
 
 class FoldedNetwork(FusedNetwork):
@@ -118,7 +125,7 @@ class FoldedNetwork(FusedNetwork):
             layer.fold(scale, shift, self.dtype)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return self._painted(self._padded(frames), frames)
+        return self._stylized(self._padded(frames), (frames.shape[1], frames.shape[2]))
 
 
 class RenewingNetwork(FusedNetwork):
@@ -145,12 +152,12 @@ class RenewingNetwork(FusedNetwork):
         """
         picture, *norms = split(statistics, self.widths)
         padded = self._padded(frame)
-        mean, variance = self.layout.moments(self.layout.inside(padded))
+        mean, variance = statistics_of(inside_border(padded))
         picture = moving_average(picture, NormStatistics(mean / 255, variance / 255**2), weight)
         # The old means are taken off in the convolutions, since bf16 is most exact around zero.
         scale, _ = unchanged(self.first.channels, padded)
         self._fold_ends(picture, scale.float(), -norms[0].mean)
-        self.layout.surround(padded.permute(0, 2, 3, 1), self.border)
+        fill_border(padded, self.border)
         renewed = [picture]
 
         def renew(norm: nn.InstanceNorm2d, old: NormStatistics, y: Tensor) -> Tensor:
@@ -166,7 +173,8 @@ class RenewingNetwork(FusedNetwork):
             layer.renew = partial(renew, norm, old)
         for layer, old in zip(self.layers[1:-1], norms[1:], strict=True):
             layer.shift_bias(-old.mean)
-        return self._painted(padded, frame), join(renewed)
+        stylized = self._stylized(padded, (frame.shape[1], frame.shape[2]))
+        return stylized, join(renewed)
 
 
 def unchanged(channels: int, like: Tensor) -> tuple[Tensor, Tensor]:

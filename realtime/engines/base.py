@@ -1,7 +1,8 @@
 """The interface of all engines: what runs a style network over a batch of frames.
 
-An engine takes and gives (N, H, W, 3) uint8 RGB, any N, H and W. Its network normalizes each
-channel by a mean and a variance; there are three ways to have these:
+An engine takes (N, H, W, 3) uint8 RGB, any N, H and W, and gives the same; one made by `for_yuv420`
+gives yuv420p. Its network normalizes each channel by a mean and a variance; there are three ways to
+have these:
 
 - called as a function, an engine uses the statistics of each frame itself (instance norm);
 - `stylize` uses frozen statistics, which are given: folded into the convolutions, they cost
@@ -25,7 +26,7 @@ import numpy as np
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.styles import Weights
-from impasto.realtime.frame import ColorTags
+from impasto.realtime.frame import ColorTags, PixelFormat
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,8 +46,9 @@ class Engine(ABC):
     # How many threads gain by calling it at once. One more than it computes at once has the next
     # frame ready. 1: it must be called from one thread.
     concurrency: int = 1
-    reads_planes: bool = False  # whether `for_yuv420` is there
-    reads_gpu: bool = False  # whether frames may lie on the GPU, as a torch.Tensor
+    input_devices: frozenset[str] = frozenset({"cpu"})  # with "cuda", frames may be torch.Tensors
+    output_formats: frozenset[PixelFormat] = frozenset({"rgb24"})  # yuv420p by `for_yuv420`
+    color: ColorTags | None = None  # of the yuv420p frames that it gives; None for RGB
 
     def __init__(self, min_size: int) -> None:
         self.min_size = min_size
@@ -59,13 +61,11 @@ class Engine(ABC):
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Stylize each frame with its own norm statistics."""
-        height, width = frames.shape[1:3]
-        return self._stylize_instance(self._padded(frames))[:, :height, :width]
+        return self._cropped(self._stylize_instance(self._padded(frames)), frames)
 
     def stylize(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         """Stylize every frame with these norm statistics."""
-        height, width = frames.shape[1:3]
-        return self._stylize_frozen(self._padded(frames), statistics)[:, :height, :width]
+        return self._cropped(self._stylize_frozen(self._padded(frames), statistics), frames)
 
     def update(
         self, frame: np.ndarray, statistics: NormStatistics | None, momentum: float
@@ -76,11 +76,10 @@ class Engine(ABC):
         the frame is normalized by the new ones. statistics: None, for the first frame of a scene,
         takes the frame's own. Returns the stylized frame and the new statistics.
         """
-        height, width = frame.shape[1:3]
         if statistics is None:
             statistics, momentum = self._initial_statistics, 1.0
         stylized, new = self._stylize_running(self._padded(frame), statistics, momentum)
-        return stylized[:, :height, :width], new
+        return self._cropped(stylized, frame), new
 
     @abstractmethod
     def replace(self, network: nn.Module | Weights) -> None:
@@ -92,14 +91,15 @@ class Engine(ABC):
         """
 
     def for_yuv420(self, color: ColorTags) -> Engine:
-        """An engine of the same network, for frames that are planes of these colors.
+        """An engine of the same network that gives yuv420p frames, (N, 3 H / 2, W) uint8.
 
-        It takes and gives (N, 3 H / 2, W) uint8 (see models.fast.yuv420), H and W even. What it
-        gives is never RGB, and with PyTorch neither is what it reads: the weights of the last layer
-        and the first convert. Chroma is read as it is stored, one sample for 2x2 pixels. Its
-        `notes` are those of this one.
+        color: their matrix, which must be a known one, and range. H and W of the frames are even
+        and at least `min_size`. The last convolution gives Y'CbCr: no frame is converted (see
+        models.fast.yuv420). Its `notes` are those of this engine. EngineError where "yuv420p" is
+        not in `output_formats`.
         """
         engine = self._for_yuv420(color)
+        engine.color = color
         engine.notes = self.notes
         return engine
 
@@ -123,6 +123,11 @@ class Engine(ABC):
             return frames
         return np.pad(frames, ((0, 0), (0, lack[0]), (0, lack[1]), (0, 0)), mode="edge")
 
+    def _cropped(self, stylized: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """RGB without what `_padded` added to `frames`; yuv420p as it is."""
+        height, width = frames.shape[1:3]
+        return stylized[:, :height, :width] if self.color is None else stylized
+
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         """By way of running statistics: with a momentum of 1 they are the frame's own."""
         alone = (
@@ -131,7 +136,7 @@ class Engine(ABC):
         return np.concatenate([stylized for stylized, _ in alone])
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
-        raise EngineError(f"the {self.name} engine reads RGB only")
+        raise EngineError(f"the {self.name} engine gives RGB only")
 
     _initial_statistics: NormStatistics  # mean 0, variance 1, of as many channels as are normed
 
@@ -154,6 +159,11 @@ class IdentityEngine(Engine):
 
     def replace(self, network: nn.Module | Weights) -> None:
         pass
+
+    def _cropped(self, stylized: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """RGB without what `_padded` added to `frames`; yuv420p as it is."""
+        height, width = frames.shape[1:3]
+        return stylized[:, :height, :width] if self.color is None else stylized
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return frames.copy()

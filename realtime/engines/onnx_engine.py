@@ -12,7 +12,6 @@ from impasto.models.styles import Weights, weights_of
 from impasto.realtime.cpu import computing_threads
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.frame import ColorTags
-from impasto.realtime.pixels import planar_video_frame, to_rgb
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +28,7 @@ class OnnxEngine(Engine):
     where this takes 28 (another machine): weights that are no constants cannot be laid out before.
 
     network: the weights of a network of ours; or a network, for which PyTorch is there already.
-    color: frames are planes of these colours (see `Engine.for_planes`); None: RGB.
+    color: of the yuv420p frames that it gives (see `Engine.for_yuv420`); None: RGB.
     """
 
     name, device, precision = "onnxruntime", "cpu", "fp32"
@@ -38,8 +37,9 @@ class OnnxEngine(Engine):
         super().__init__(min_size=architectures.MARGIN + architectures.STRIDE)
         self.color = color
         self.replace(network)
-        self.has_running_statistics = self.reads_planes = isinstance(self.network, Weights)
+        self.has_running_statistics = isinstance(self.network, Weights)
         if self.has_running_statistics:
+            self.output_formats = frozenset({"rgb24", "yuv420p"})
             (channels,) = self._session("running").get_inputs()[1].shape
             self._initial_statistics = initial_statistics(channels)
 
@@ -57,7 +57,7 @@ class OnnxEngine(Engine):
         return self._sessions[kind]
 
     def _run(self, kind: NormMode, frames: np.ndarray, **given: Any) -> list[np.ndarray]:
-        given["frames"] = as_rgb(frames, self.color)
+        given["frames"] = frames
         inputs = {name: np.asarray(x, order="C") for name, x in given.items()}
         return self._session(kind).run(None, inputs)
 
@@ -94,22 +94,10 @@ def as_weights(network: nn.Module | Weights) -> nn.Module | Weights:
     return weights_of(network) if ours else network  # type: ignore[arg-type]
 
 
-def as_rgb(frames: np.ndarray, color: ColorTags | None) -> np.ndarray:
-    """What graphs read: (N, H, W, 3), made of planes where `color` says that these are some."""
-    if color is None:
-        return frames
-    return np.stack([planes_to_rgb(planes, color) for planes in frames])
-
-
-def planes_to_rgb(planes: np.ndarray, color: ColorTags) -> np.ndarray:
-    """(3 H / 2, W) to (H, W, 3), chroma repeated."""
-    return to_rgb(planar_video_frame(planes, color), quick=True)
-
-
 def graph_of(
     network: nn.Module | Weights, statistics: NormMode, color: ColorTags | None = None
 ) -> bytes:
-    """The ONNX graph of what `as_weights` gives, from RGB to RGB, or to planes of these colours."""
+    """The ONNX graph of what `as_weights` gives, from RGB to RGB, or to yuv420p of these colors."""
     from impasto.export.graphs.rgb_to_yuv import yuv420_weights
 
     planes = None if color is None else yuv420_weights(color.matrix, color.full_range)

@@ -36,7 +36,7 @@ PROVIDERS = {
 _LAST = "body.out.conv.weight"  # the only convolution that is not normed
 _SHAPES_KEPT = 6  # sessions; each is for one shape of batch, and one kind of statistics
 _TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
-_FREE = {"rgb": ("n", "height", "width"), "planes": ("n", "rows", "width")}  # the graphs' own names
+_FREE = ("n", "height", "width")  # sides of the input, by the graphs' own names
 
 
 class OnnxGpuEngine(Engine):
@@ -48,8 +48,8 @@ class OnnxGpuEngine(Engine):
     before its first frame. Call it from one thread: CUDA graphs of ONNX Runtime belong to one.
 
     network: the weights of a network of ours; or a network, for which PyTorch is there already.
-    provider: "cuda" or "tensorrt". color: frames are planes of these colours (see
-    `Engine.for_planes`); None: RGB. options: of the provider, beside or instead of our own.
+    provider: "cuda" or "tensorrt". color: of the yuv420p frames that it gives (see
+    `Engine.for_yuv420`); None: RGB. options: of the provider, beside or instead of our own.
     Raises EngineError where the provider does not load.
     """
 
@@ -73,8 +73,9 @@ class OnnxGpuEngine(Engine):
         self._options = dict(options or {})
         self._split = SplitBatches(self)
         self.replace(network)
-        self.has_running_statistics = self.reads_planes = isinstance(self.network, Weights)
+        self.has_running_statistics = isinstance(self.network, Weights)
         if self.has_running_statistics:
+            self.output_formats = frozenset({"rgb24", "yuv420p"})
             self._initial_statistics = initial_statistics(self._channels())
 
     def replace(self, network: nn.Module | Weights) -> None:
@@ -149,8 +150,7 @@ class OnnxGpuEngine(Engine):
 
     def _opened(self, kind: NormMode, shape: tuple[int, ...]) -> Bound:
         model = self._graph(kind)
-        names = _FREE["rgb" if self.color is None else "planes"]
-        sides = dict(zip(names, shape, strict=False))
+        sides = dict(zip(_FREE, shape, strict=False))
         try:
             session = open_session(model, self._provider_options(model, shape), sides)
             return Bound(session, shape, self.device)
@@ -232,8 +232,13 @@ class Bound:
         self._binding = session.io_binding()
         self._set: dict[str, Any] = {}  # what was last put in, of what seldom changes
 
+        batch, height, width, _ = shape
+        sizes = {"frames": shape, "stylized": shape}
+        if len(session.get_outputs()[0].shape) == 3:  # yuv420p
+            sizes["stylized"] = batch, height * 3 // 2, width
+
         def tensor(about: Any) -> Any:
-            sides = shape if about.name in ("frames", "stylized") else about.shape
+            sides = sizes.get(about.name, about.shape)
             value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
                 list(sides), _TYPES[about.type], device
             )

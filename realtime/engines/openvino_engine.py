@@ -16,7 +16,7 @@ from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.styles import Weights
 from impasto.realtime.engines.base import Engine
-from impasto.realtime.engines.onnx_engine import as_weights, graph_of, planes_to_rgb
+from impasto.realtime.engines.onnx_engine import as_weights, graph_of
 from impasto.realtime.frame import ColorTags
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class OpenVinoEngine(Engine):
     Statistics folded into the weights as constants gain nothing over those given as inputs.
 
     network: the weights of a network of ours; or a network, for which PyTorch is there already.
-    color: frames are planes of these colours (see `Engine.for_planes`); None: RGB.
+    color: of the yuv420p frames that it gives (see `Engine.for_yuv420`); None: RGB.
     """
 
     name, device = "openvino", "cpu"
@@ -54,8 +54,9 @@ class OpenVinoEngine(Engine):
         self._floats = _native(self._core, "auto") if precision == "int8" else self.precision
         self.color = color
         self.replace(network)
-        self.has_running_statistics = self.reads_planes = isinstance(self.network, Weights)
+        self.has_running_statistics = isinstance(self.network, Weights)
         if self.has_running_statistics:
+            self.output_formats = frozenset({"rgb24", "yuv420p"})
             self.concurrency = 3  # it queues requests without Python: +5 % file to file
             self._initial_statistics = initial_statistics(self._graphs.norms)
 
@@ -98,12 +99,11 @@ class OpenVinoEngine(Engine):
 
     def _run(self, kind: NormMode, frame: np.ndarray, **given: Any) -> list[np.ndarray]:
         """One frame, as (1, ...), and what else the graph gives."""
-        picture = frame if self.color is None else planes_to_rgb(frame, self.color)
-        request = self._request(kind, self._graphs.shape(*picture.shape[:2]))
-        self._graphs.read(picture, request.get_tensor("frames").data)
+        request = self._request(kind, self._graphs.shape(*frame.shape[:2]))
+        self._graphs.read(frame, request.get_tensor("frames").data)
         inputs = {name: np.asarray(value, order="C") for name, value in given.items()}
         painted, *rest = request.infer(inputs).values()
-        return [self._graphs.give(painted, frame.shape)[None], *rest]
+        return [self._graphs.give(painted, frame.shape[0], frame.shape[1])[None], *rest]
 
     def _request(self, kind: NormMode, shape: tuple[int, ...]) -> Any:
         """This thread's own, of the graph for this shape."""
@@ -161,8 +161,8 @@ class _Graphs(Protocol):
         """Fill what the graph reads, which saves new memory for each picture."""
         ...
 
-    def give(self, painted: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """What the graph gave, as a frame of this shape."""
+    def give(self, painted: np.ndarray, height: int, width: int) -> np.ndarray:
+        """What the graph gave, as a frame of this size."""
         ...
 
 
@@ -199,7 +199,7 @@ class _ByteGraphs:
     def read(self, picture: np.ndarray, out: np.ndarray) -> None:
         out[0] = picture
 
-    def give(self, painted: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    def give(self, painted: np.ndarray, height: int, width: int) -> np.ndarray:
         return painted[0]
 
 
@@ -223,10 +223,9 @@ class _PackedGraphs:
     def read(self, picture: np.ndarray, out: np.ndarray) -> None:
         packing.reflect_pad(picture, out)
 
-    def give(self, painted: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        if self._color is None:
-            return packing.unpack_rgb(painted, *shape[:2])
-        return packing.unpack_yuv420(painted, shape[0] * 2 // 3, shape[1])
+    def give(self, painted: np.ndarray, height: int, width: int) -> np.ndarray:
+        unpack = packing.unpack_rgb if self._color is None else packing.unpack_yuv420
+        return unpack(painted, height, width)
 
 
 def _native(core: Any, wanted: str) -> str:

@@ -14,10 +14,9 @@ from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
-from impasto.models.fast.pixel_layouts import Layout, Planes
 from impasto.models.fast.running_statistics import tensors_of
 from impasto.models.fast.uint8_io import EightBit
-from impasto.models.fast.yuv420 import Recoding
+from impasto.models.fast.yuv420 import RgbToYuv420
 from impasto.models.styles import Weights, network_of
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.base import Engine
@@ -38,21 +37,22 @@ class TorchEngine(Engine):
         *,
         device: str = "cpu",
         precision: str = "fp32",
-        layout: Layout | None = None,
+        yuv420: RgbToYuv420 | None = None,
     ) -> None:
         network = network_of(network) if isinstance(network, Weights) else network
         assert isinstance(network, TransformNet | ClassicNet)
         super().__init__(min_size=network.MARGIN + network.STRIDE)  # for the reflection padding
         self.device, self.precision = device, precision
         network = self._copied(network)
-        self.has_running_statistics = self.reads_planes = isinstance(network, TransformNet)
+        self.has_running_statistics = isinstance(network, TransformNet)
         if isinstance(network, TransformNet):
             self._threads = torch.get_num_threads()
             self.concurrency = 2 if device == "cpu" and self._threads > 1 else 1
+            self.output_formats = frozenset({"rgb24", "yuv420p"})
             dtype = DTYPES[precision]
-            self._renewing = RenewingNetwork(network, dtype, layout)
+            self._renewing = RenewingNetwork(network, dtype, yuv420)
             # One for each thread: they may use statistics of different age at the same time.
-            self._folded = [FoldedNetwork(network, dtype, layout) for _ in range(self.concurrency)]
+            self._folded = [FoldedNetwork(network, dtype, yuv420) for _ in range(self.concurrency)]
             self._users = [0] * self.concurrency
             self._folding, self._updating = Lock(), Lock()
             self._initial_statistics = initial_statistics(sum(self._renewing.widths))
@@ -70,12 +70,11 @@ class TorchEngine(Engine):
             self._instance = EightBit(network)
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
-        recoding = Recoding.of(color.matrix, color.full_range).to(self.device)
         return TorchEngine(
             self._renewing.network,
             device=self.device,
             precision=self.precision,
-            layout=Planes(recoding),
+            yuv420=RgbToYuv420.of(color.matrix, color.full_range).to(self.device),
         )
 
     def _copied(self, network: nn.Module) -> nn.Module:

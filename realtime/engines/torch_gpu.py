@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
 from impasto.models.fast.norm_statistics import NormStatistics
-from impasto.models.fast.pixel_layouts import Layout, Planes
 from impasto.models.fast.running_statistics import tensors_of
-from impasto.models.fast.yuv420 import Recoding
+from impasto.models.fast.yuv420 import RgbToYuv420
 from impasto.models.styles import Weights
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.batches import DeviceMemoryError
@@ -43,20 +42,20 @@ class TorchGpuEngine(TorchEngine):
         *,
         device: str = "cuda",
         precision: str = "fp16",
-        layout: Layout | None = None,
+        yuv420: RgbToYuv420 | None = None,
         capture: Capture = cuda_graph,
     ) -> None:
         self._workers: list[_Worker] = []
-        super().__init__(network, device=device, precision=precision, layout=layout)
+        super().__init__(network, device=device, precision=precision, yuv420=yuv420)
         self.capture = capture
         if device == "cuda":
             # Seek the fastest way to convolve: a frame's shape stays.
             torch.backends.cudnn.benchmark = True
         if self.has_running_statistics:
             self.concurrency = _WORKERS + 1  # and one that updates statistics, on its own stream
-            self.reads_gpu = True
+            self.input_devices = frozenset({"cpu", "cuda"})
             own, dtype = self._renewing.network, DTYPES[precision]
-            self._folded = [FoldedNetwork(own, dtype, layout) for _ in range(_WORKERS)]
+            self._folded = [FoldedNetwork(own, dtype, yuv420) for _ in range(_WORKERS)]
             self._workers = [_Worker(folded, self._context()) for folded in self._folded]
             self._free = list(self._workers)
             self._changed = Condition()
@@ -76,7 +75,7 @@ class TorchGpuEngine(TorchEngine):
             self._renewing.network,
             device=self.device,
             precision=self.precision,
-            layout=Planes(Recoding.of(color.matrix, color.full_range).to(self.device)),
+            yuv420=RgbToYuv420.of(color.matrix, color.full_range).to(self.device),
             capture=self.capture,
         )
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -15,7 +16,7 @@ from impasto.realtime.files.remux import StreamCopier
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.files.video_writer import VideoWriter
 from impasto.realtime.frame import Frame
-from impasto.realtime.pipeline import Stylize, run
+from impasto.realtime.pipeline import Stylize, formats_of, run
 from impasto.realtime.threads import Background, Prefetch
 
 Progress = Callable[[int, int | None, float], None]
@@ -53,11 +54,9 @@ def stylize_video(
 ) -> ConversionReport:
     """Send every frame of a video file through `stylizer`, and all else in the file past it.
 
-    stylizer: from an iterator of batches (lists of Frame) to an iterator of frames: as many, in
-    the same order and of the same size. Frames are RGB; planes only where it has an attribute
-    `takes_planes` that is true, and where neither decoder nor encoder would convert them; they stay
-    on a GPU that has decoded them where it has `takes_gpu`. With an
-    attribute `paints` that is true, chroma may be repeated on the way to RGB, which is quicker.
+    stylizer: from an iterator of batches (lists of rgb24 Frame) to an iterator of frames: as many,
+    in the same order and of the same size. An attribute `formats` declares that it takes or gives
+    other frames too: see `StylizerFormats` and `negotiate`.
     size, start (seconds), end, hwaccel: see `VideoReader`. frame_rate: drop or repeat frames
     by their time, to this even rate. encoder: codec, quality and speed. overwrite: replace an
     existing target. batch_size: frames a batch.
@@ -72,9 +71,15 @@ def stylize_video(
     began = perf_counter()
     target = Path(target_path)
     refuse_to_replace_the_source(Path(source_path), target)
-    on_gpu = hwaccel == "cuda" and getattr(stylizer, "takes_gpu", False)
+    formats = formats_of(stylizer)
     with VideoReader(
-        source_path, size=size, start=start, end=end, hwaccel=hwaccel, on_gpu=on_gpu
+        source_path,
+        size=size,
+        start=start,
+        end=end,
+        hwaccel=hwaccel,
+        on_gpu=hwaccel == "cuda" and "cuda" in formats.input_devices,
+        quick_chroma=formats.lossy_chroma_ok,
     ) as source:
         first = source.start_time + Fraction(str(start or 0))
         last = None if end is None else source.start_time + Fraction(str(end))
@@ -97,28 +102,19 @@ def stylize_video(
                 encoder=encoder,
                 extra_streams=extra_streams,
                 overwrite=overwrite,
+                end_time=None if info.duration is None else first + info.duration,
             ) as writer,
         ):
-            if info.duration is not None:
-                writer.ends_at = first + info.duration
-            source.as_planes = (
-                source.planes is not None
-                and getattr(stylizer, "takes_planes", False)
-                and writer.takes_planes(source.planes)
-            )
-            source.quick = getattr(stylizer, "paints", False)
-            watch = _Watch(stylizer, info.frame_count, on_progress)
+            watch = _Watch(negotiate(stylizer, writer), info.frame_count, on_progress)
             depth = 2 * batch_size
             with Prefetch(frames, depth) as decoded, Background(writer, depth) as encoded:
                 running = perf_counter()
                 written = run(decoded, watch, encoded, batch_size=batch_size)
                 stylize_s = perf_counter() - running
                 stylize_s -= decoded.waited_seconds + encoded.waited_seconds
-            if not source.is_complete:
-                writer.ends_at = None
             missing_frames, notes = source.missing_frames, source.notes
             finishing = perf_counter()
-            writer.close()
+            writer.close(truncated=not source.is_complete)
             encode_s = encoded.busy_seconds + perf_counter() - finishing
     return ConversionReport(
         target=target,
@@ -131,6 +127,18 @@ def stylize_video(
         encode_s=encode_s,
         notes=(*notes, *extra_streams.notes, *writer.notes),
     )
+
+
+def negotiate(stylizer: Stylize, writer: VideoWriter) -> Stylize:
+    """The stylizer, giving frames in the pixel format that costs the least of those both declare.
+
+    yuv420p, where the encoder takes it as it is: from a network that gives it, it saves the
+    conversion from RGB, 2.1 ms of one core a frame at 640x360, 6.2 ms at 1280x720. As an input it
+    gains nothing on a CPU: frames are read as rgb24.
+    """
+    if "yuv420p" in formats_of(stylizer).output & writer.input_formats:
+        return partial(stylizer, yuv420=writer.color)  # type: ignore[call-arg]  # it is declared
+    return stylizer
 
 
 class _Watch:

@@ -21,14 +21,14 @@ from impasto.realtime.files.containers import (
 )
 from impasto.realtime.files.decoding import Decoder
 from impasto.realtime.files.deinterlace import deinterlace
-from impasto.realtime.files.nvdec import is_nv12_on_gpu, yuv420p_on_gpu
+from impasto.realtime.files.nvdec import is_nv12_on_gpu, rgb_on_gpu
 from impasto.realtime.files.rotation import (
     NO_ROTATION,
     apply_display_matrix,
     display_matrix,
     transposes,
 )
-from impasto.realtime.frame import ColorTags, Frame, StreamInfo
+from impasto.realtime.frame import Frame, StreamInfo
 from impasto.realtime.pixels import (
     UNSPECIFIED,
     bit_depth_of,
@@ -36,8 +36,7 @@ from impasto.realtime.pixels import (
     fitted_size,
     has_known_matrix,
     is_transparent,
-    planes_color,
-    to_planes,
+    matrix_for,
     to_rgb,
 )
 
@@ -49,16 +48,16 @@ _INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: top or bottom field first, co
 class VideoReader:
     """The frames of a video file, upright, every one once and in order; iterate once.
 
-    They are RGB, or, with `as_planes` set before the first one, planes as the file has them: where
-    `planes` tells their colours, and is not None.
+    Frames are rgb24.
 
     size: None, the short side, or (height, width): see `pixels.fitted_size`. With an exact size
     the pixels are taken to be square, which is how an anamorphic clip is straightened.
     start, end: seconds from the first frame's time; frames with start <= t < end come, and first
     of all what is on show at the start, where that is a still picture. Both are exact: a float
     means what it prints as.
-    hwaccel: a kind of device that decodes, such as "cuda"; None is the CPU. on_gpu: planes that
-    CUDA has decoded stay on the GPU, where nothing but a download would change them.
+    hwaccel: a kind of device that decodes, such as "cuda"; None is the CPU. on_gpu: frames that
+    CUDA has decoded stay on the GPU, if they are neither resized nor rotated.
+    quick_chroma: repeat chroma samples instead of interpolating them: see `pixels.to_rgb`.
 
     Opening decodes the first frame, for only it tells rotation, colour and interlacing. `notes`
     has a line for each thing a user should be told; `lost` counts frames that could not be
@@ -66,9 +65,6 @@ class VideoReader:
     `start_time` is the file's own time, in seconds, of what `start` counts from.
     Raises SourceError for whatever cannot be read, and EngineError for `hwaccel`.
     """
-
-    as_planes = False
-    quick = False  # convert to RGB by repeating chroma: see `pixels.to_rgb`
 
     def __init__(
         self,
@@ -79,6 +75,7 @@ class VideoReader:
         end: Seconds | None = None,
         hwaccel: str | None = None,
         on_gpu: bool = False,
+        quick_chroma: bool = False,
     ) -> None:
         self.path = Path(path)
         self._container = open_media(path, hwaccel=hwaccel, on_gpu=on_gpu)
@@ -102,12 +99,12 @@ class VideoReader:
             self._notes = _notes_on(first, self._stream)
             self._matrix = display_matrix(first)
             self.info = self._describe(first, size, start, end)
-            self.planes = self._planes(first)
         except BaseException:
             self._container.close()
             raise
         self._frames = deinterlace(chain([first], frames), self._time_base)
         self._scaler = VideoReformatter()
+        self._quick_chroma = quick_chroma
 
     @property
     def missing_frames(self) -> int:
@@ -128,26 +125,22 @@ class VideoReader:
             size = (self.info.width, self.info.height)
         for frame in self._frames:
             try:
-                if self.as_planes:
-                    image = self._as_planes(frame, size)
-                else:
-                    rgb = to_rgb(frame, size=size, scaler=self._scaler, quick=self.quick)
-                    image = apply_display_matrix(rgb, self._matrix)
+                image = self._to_rgb(frame, size)
             except av.FFmpegError as error:
                 raise SourceError(
                     f"cannot convert the {frame.format.name} of {self.path}: {error.strerror}"
                 ) from error
             assert frame.pts is not None  # the decoder gives every frame one
-            color = self.planes if self.as_planes else None
-            yield Frame(image, frame.pts, self._time_base, color)
+            yield Frame(image, frame.pts, self._time_base)
         self.close()
 
-    def _as_planes(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
-        assert self.planes is not None
-        as_it_is = size == (frame.height, frame.width) and planes_color(frame) == self.planes
-        if as_it_is and is_nv12_on_gpu(frame):
-            return yuv420p_on_gpu(frame)  # type: ignore[return-value]
-        return to_planes(frame, self.planes, size=size, scaler=self._scaler)
+    def _to_rgb(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
+        is_unchanged = size == (frame.height, frame.width) and self._matrix == NO_ROTATION
+        if is_unchanged and is_nv12_on_gpu(frame):
+            matrix = matrix_for(frame.colorspace, frame.height)
+            return rgb_on_gpu(frame, matrix, color_of(frame).full_range)  # type: ignore[return-value]
+        rgb = to_rgb(frame, size=size, scaler=self._scaler, quick=self._quick_chroma)
+        return apply_display_matrix(rgb, self._matrix)
 
     def __enter__(self) -> Self:
         return self
@@ -181,11 +174,6 @@ class VideoReader:
                 "decode on the CPU instead"
             )
         return SourceError(f"no frame of {self.path} can be decoded; it is damaged or incomplete")
-
-    def _planes(self, first: VideoFrame) -> ColorTags | None:
-        """The colours of the planes that this file could give, if it can."""
-        even = self.info.height % 2 == self.info.width % 2 == 0
-        return planes_color(first) if even and self._matrix == NO_ROTATION else None
 
     def _describe(
         self,

@@ -22,13 +22,13 @@ from impasto.realtime.files.codecs import (
     EncoderOptions,
     encoding_for,
 )
-from impasto.realtime.frame import ColorTags, Frame, StreamInfo
+from impasto.realtime.frame import ColorTags, Frame, PixelFormat, StreamInfo
 from impasto.realtime.pixels import (
     UNSPECIFIED,
     matrix_for,
-    planar_video_frame,
     rgb_of,
     to_video_frame,
+    yuv420p_video_frame,
 )
 
 _HDR_TRANSFERS = (16, 18)  # PQ and HLG
@@ -71,6 +71,8 @@ class VideoWriter:
     `ExtraStreams`.
     index_first: of an MP4, which then plays before it is downloaded completely. It costs writing
     the file a second time on closing, with Python's lock held.
+    end_time: when the last frame ends, in seconds of the source's clock; None: the duration of
+    `info` after the first frame.
     `notes` has a line for each thing the user should know.
     Raises SinkError for an unsupported combination or a path that cannot be written, before the
     first frame.
@@ -85,12 +87,11 @@ class VideoWriter:
         extra_streams: ExtraStreams | None = None,
         overwrite: bool = False,
         index_first: bool = True,
+        end_time: Fraction | None = None,
     ) -> None:
         self.path = Path(path)
         self.notes: list[str] = []
-        # When the last frame ends, in seconds of the source's clock. By default, the duration of
-        # `info` after the first frame; set it to None if the source ended early.
-        self.ends_at: Fraction | None = None
+        self._end_time = end_time
         self._info = info
         self._extra_streams = extra_streams
         self._index_first = index_first
@@ -113,7 +114,7 @@ class VideoWriter:
         self._stream: Any = None
 
     def write(self, frame: Frame) -> None:
-        """Write one frame, RGB or planes.
+        """Write one frame, rgb24 or yuv420p.
 
         Raises SinkError for a frame of another size, a full disk, a lost folder.
         """
@@ -133,18 +134,30 @@ class VideoWriter:
         self._held = frame, pts
         self._last = time
 
-    def takes_planes(self, color: ColorTags) -> bool:
-        """Whether planes of these colours go into the file as they are."""
-        return self._encoding.pixel_format == "yuv420p" and (color.matrix, color.full_range) == (
-            matrix_for(self._color.matrix, self._info.height),
-            self._color.full_range,
-        )
+    @property
+    def color(self) -> ColorTags:
+        """How frames are encoded: the tags of the file, with the matrix even where it has none."""
+        return replace(self._color, matrix=matrix_for(self._color.matrix, self._info.height))
 
-    def close(self) -> None:
-        """Complete the file and give it its name. A second call does nothing."""
+    @property
+    def input_formats(self) -> frozenset[PixelFormat]:
+        """What frames may be; yuv420p where it is encoded as it is, if it has the matrix and range
+        of `color`."""
+        is_even = self._info.height % 2 == self._info.width % 2 == 0
+        if self._encoding.pixel_format == "yuv420p" and is_even:
+            return frozenset({"rgb24", "yuv420p"})
+        return frozenset({"rgb24"})
+
+    def close(self, *, end_time: Fraction | None = None, truncated: bool = False) -> None:
+        """Complete the file and give it its name. A second call does nothing.
+
+        end_time: when the last frame ends, instead of the constructor's. truncated: the source
+        ended before its time, so the last frame is as long as the frame rate says.
+        """
         if self._closed:
             return
         self._closed = True
+        self._end_time = None if truncated else end_time or self._end_time
         try:
             if self._held is None:
                 raise SinkError(f"the source has no frames, so {self.path.name} is not written")
@@ -168,7 +181,7 @@ class VideoWriter:
         elif not self._closed:
             self._closed = True
             if issubclass(kind, KeyboardInterrupt) and self._held is not None:
-                self.ends_at = None
+                self._end_time = None
                 try:
                     with self._errors():
                         self._finish(interrupted=True)
@@ -220,8 +233,8 @@ class VideoWriter:
         if encoding.codec.startswith("hevc") and self._is_mp4:
             context.codec_tag = "hvc1"  # Apple's players accept no other
         self._stream, self._first = stream, first
-        if self.ends_at is None and info.duration is not None:
-            self.ends_at = first + info.duration
+        if self._end_time is None and info.duration is not None:
+            self._end_time = first + info.duration
         if self._extra_streams is not None:
             self._origin = self._extra_streams.attach(
                 self._container, stream, first, muxer=encoding.container.muxer
@@ -247,14 +260,19 @@ class VideoWriter:
     def _encode(self, stylized: Frame, pts: int, duration: int) -> None:
         if self._encoding.codec == "gif":
             frame = _paletted(rgb_of(stylized))
-        elif stylized.color is not None and self.takes_planes(stylized.color):
-            frame = planar_video_frame(stylized.image, stylized.color)
+        elif stylized.color is not None and self._encodes(stylized.color):
+            frame = yuv420p_video_frame(stylized.image, stylized.color)
         else:
             frame = to_video_frame(rgb_of(stylized), self._encoding.pixel_format, self._color)
         frame.pts, frame.duration, frame.time_base = pts, duration, self._time_base
         self._durations[pts] = duration
         for packet in self._stream.encode(frame):
             self._mux(packet)
+
+    def _encodes(self, color: ColorTags) -> bool:
+        """Whether yuv420p of this color is encoded without a conversion."""
+        same = (color.matrix, color.full_range) == (self.color.matrix, self.color.full_range)
+        return same and "yuv420p" in self.input_formats
 
     def _mux(self, packet: av.Packet) -> None:
         if packet.pts is not None:  # not every encoder hands the duration through
@@ -290,8 +308,8 @@ class VideoWriter:
         return round((time - self._origin) / self._time_base)
 
     def _last_duration(self) -> int:
-        """Duration of the last frame in ticks: until `ends_at`, or 1 / frame rate."""
-        left = Fraction(0) if self.ends_at is None else self.ends_at - self._last
+        """Duration of the last frame in ticks: until the end time, or 1 / frame rate."""
+        left = Fraction(0) if self._end_time is None else self._end_time - self._last
         return max(1, round((left if left > 0 else 1 / self._rate) / self._time_base))
 
     def _discard(self) -> None:

@@ -93,12 +93,12 @@ class Recorder:
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        writer.ends_at = self._last + 1 / self._rate
+        end = self._last + 1 / self._rate
         if self._audio is not None:
-            self._audio.end = writer.ends_at
-        writer.close()
+            self._audio.end = end
+        writer.close(end_time=end)
         self.paths.append(writer.path)
-        self._log(f"{writer.path}: {float(writer.ends_at):.1f} s, {self._count} frames")
+        self._log(f"{writer.path}: {float(end):.1f} s, {self._count} frames")
 
     def close(self) -> None:
         """Complete the file. A second call does nothing."""

@@ -20,7 +20,7 @@ _BT709 = ColorTags(1, 1, 1)
 
 
 def gpu_engines(network: Any) -> list[Engine]:
-    """Those that work here, each in its fastest precision, for frames that are planes."""
+    """Those that work here, each in its fastest precision, giving yuv420p."""
     found = []
     for name in ENGINES:
         with suppress(EngineError):
@@ -36,7 +36,7 @@ def time_on_device(
     batches: Sequence[int] = BATCHES,
     rounds: int = 5,
 ) -> list[dict[str, Any]]:
-    """A row an engine and batch, in turns; planes of (height, width), norms carried.
+    """A row an engine and batch, in turns; frames of (height, width), frozen statistics.
 
     Nothing is copied from or to the host, and nothing measured anew. A batch that the GPU has no
     memory for has no row. Rows are plain data, ready for JSON.
@@ -46,7 +46,7 @@ def time_on_device(
     works: list[Callable[[], None]] = []
     for batch in batches:
         random = np.random.default_rng(0)
-        frames = random.integers(0, 256, (batch, height * 3 // 2, width), np.uint8)
+        frames = random.integers(0, 256, (batch, height, width, 3), np.uint8)
         for engine in engines:
             with suppress(EngineError):
                 _, statistics = engine.update(frames[:1], None, 1.0)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from impasto.realtime.frame import Frame, on_host
-from impasto.realtime.pixels import rgb_of
 
 if TYPE_CHECKING:
     from scenedetect import SceneDetector
@@ -35,7 +33,7 @@ class CutDetector:
         The first frame does not wait for PySceneDetect, which loads OpenCV: the detectors see it
         together with the second.
         """
-        bgr = np.ascontiguousarray(rgb_of(_sample(frame), quick=True)[..., ::-1])
+        bgr = np.ascontiguousarray(_sample(frame)[..., ::-1])
         if self._first is None:
             self._first = bgr
             return True
@@ -60,16 +58,7 @@ def _detectors() -> tuple[SceneDetector, ...]:
     )
 
 
-def _sample(frame: Frame) -> Frame:
-    """Every n-th pixel of a frame, about 64x64; of yuv420p, an even number of rows and columns."""
-    height, width = frame.size
-    rows, columns = (max(1, side // 64) for side in (height, width))
-    if frame.color is None:
-        return replace(frame, image=frame.image[::rows, ::columns])
-    luma = on_host(frame.image[:height:rows, ::columns])
-    luma = luma[: luma.shape[0] & ~1, : luma.shape[1] & ~1]
-    chroma = frame.image[height:].reshape(2, height // 2, width // 2)[:, ::rows, ::columns]
-    chroma = on_host(chroma)[:, : luma.shape[0] // 2, : luma.shape[1] // 2].reshape(
-        -1, luma.shape[1]
-    )
-    return replace(frame, image=np.concatenate([luma, chroma]))
+def _sample(frame: Frame) -> np.ndarray:
+    """Every n-th pixel of a frame, about 64x64."""
+    rows, columns = (max(1, side // 64) for side in frame.size)
+    return on_host(frame.image[::rows, ::columns])

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.realtime.frame import Frame
@@ -49,6 +49,7 @@ def test_a_batch_holds_something(size: int) -> None:
         list(batched(frames(3), size))
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 30), batch_size=st.integers(1, 9), depth=st.integers(1, 5))
 def test_any_batch_size_and_queue_depth_gives_the_same_frames(
     count: int, batch_size: int, depth: int

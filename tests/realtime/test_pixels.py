@@ -308,3 +308,18 @@ def test_quick_colors_are_the_same_but_for_rounding(
         frame = to_video_frame(picture, pixel_format, tags)
         exact, quick = to_rgb(frame).astype(int), to_rgb(frame, quick=True).astype(int)
         assert np.abs(quick - exact).max() <= 3  # fractions cut off at each of three steps
+
+
+@pytest.mark.parametrize("size", [None, (144, 48), (143, 47), (400, 140)])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj422p", "nv12"])
+@pytest.mark.parametrize("color", [ColorTags(matrix=1), ColorTags(matrix=6, full_range=True)])
+def test_quick_rgb_is_resized_in_planes(pixel_format, size, color) -> None:
+    """Resized before chroma is repeated, so sharp edges of color differ; flat color does not."""
+    rows = np.repeat(np.array(COLORS, np.uint8), 48, axis=0)
+    image = np.ascontiguousarray(np.broadcast_to(rows[:, None], (288, 96, 3)))
+    frame = to_video_frame(image, pixel_format, color)
+    exact, quick = (to_rgb(frame, size=size, quick=q).astype(int) for q in (False, True))
+    assert quick.shape == exact.shape == (*(size or (288, 96)), 3)
+    bar = len(quick) / 6
+    middle = [round(bar * (k + 0.5)) for k in range(6)]
+    assert np.abs(quick[middle] - exact[middle]).max() <= 4

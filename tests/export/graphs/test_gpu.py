@@ -10,7 +10,6 @@ from onnx import TensorProto, shape_inference
 from impasto.export.graphs.cpu import build_cpu_model
 from impasto.export.graphs.gpu import build_gpu_model
 from impasto.export.graphs.rgb_to_yuv import yuv420_weights
-from impasto.models.fast.yuv420 import Recoding
 from impasto.models.styles import load_style
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.torch_engine import TorchEngine
@@ -79,14 +78,10 @@ def test_running_statistics_as_on_a_cpu(network, statistics, half, size):
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", [1, 6])
 def test_yuv420_as_in_pytorch(network, matrix, full_range):
-    """Except at the border, which is reflected differently."""
-    random = np.random.default_rng(0)
-    smooth = make_pictures(2, 144, 128)[..., 0]  # any numbers are valid planes
-    frames = np.clip(smooth.astype(int) // 2 + 64 + random.integers(0, 2, smooth.shape), 0, 255)
-    frames = frames.astype(np.uint8)
-    planar = TorchEngine(network).for_yuv420(ColorTags(matrix=matrix, full_range=full_range))
-    expected, statistics = planar.update(frames[:1], None, 1.0)
-    frozen = planar.stylize(frames, statistics)
+    frames = make_pictures(2, 96, 128)
+    engine = TorchEngine(network).for_yuv420(ColorTags(matrix=matrix, full_range=full_range))
+    expected, statistics = engine.update(frames[:1], None, 1.0)
+    frozen = engine.stylize(frames, statistics)
     colors = yuv420_weights(matrix, full_range)
     models = {}
     for kind in ("frozen", "running"):
@@ -96,21 +91,10 @@ def test_yuv420_as_in_pytorch(network, matrix, full_range):
                 tensor.raw_data = colors[tensor.name].tobytes()
     painted, mean, variance = run(models["running"], frames=frames[:1], **start(models["running"]))
     (ours,) = run(models["frozen"], frames=frames, mean=mean, variance=variance)
-    assert ours.shape == frames.shape and painted.shape == frames[:1].shape
+    assert ours.shape == (2, 144, 128) and painted.shape == (1, 144, 128)
     assert np.abs(ours[:1].astype(int) - painted).max() <= 1
-    inside = (slice(None), slice(24, 72), slice(24, 104))  # luma
     for mine, theirs in ((painted, expected), (ours, frozen)):
-        error = mine[inside].astype(float) - theirs[inside]
-        assert 10 * np.log10(255**2 / np.square(error).mean()) > 40
-
-
-def test_color_matrices_are_inverse():
-    colors = yuv420_weights(6, False)
-    recoding = Recoding.of(6, False)
-    back = colors["yuv420.from_rgb"] @ colors["yuv420.to_rgb"]
-    assert np.allclose(back, np.eye(3), atol=1e-6)
-    assert np.array_equal(colors["yuv420.to_rgb"], recoding.to_rgb.numpy())
-    assert np.array_equal(colors["yuv420.black"], recoding.zero.numpy())
+        assert np.abs(mine.astype(int) - theirs).max() <= 1  # sums in another order
 
 
 @pytest.mark.parametrize("yuv420", [False, True])

@@ -246,12 +246,12 @@ def test_a_gpu_that_others_have_filled_is_left_alone(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["torch", "onnxruntime", "openvino"])
-def test_what_an_engine_for_planes_has_to_tell_is_told_by_its_own(kind):
+def test_the_engine_for_yuv420p_has_the_same_notes(kind):
     if kind == "openvino":
         pytest.importorskip("openvino")
     engine = open_engine(make_network(), engine=kind, device="cpu", precision="fp32")
-    engine.for_yuv420(ColorTags(matrix=1)).notes.append("it is said")
-    assert engine.notes == ["it is said"]
+    engine.for_yuv420(ColorTags(matrix=1)).notes.append("a note")
+    assert engine.notes == ["a note"]
 
 
 def test_when_no_engine_works_every_reason_is_told():
@@ -329,4 +329,5 @@ def test_a_gpu_is_used(name, nothing_known):
     except EngineError as error:
         pytest.skip(str(error))
     assert (engine.device, engine.precision) == ("cuda", "fp16"), engine.notes
-    assert engine.reads_planes and engine(make_pictures(1, 96, 128)).shape == (1, 96, 128, 3)
+    assert "yuv420p" in engine.output_formats
+    assert engine(make_pictures(1, 96, 128)).shape == (1, 96, 128, 3)

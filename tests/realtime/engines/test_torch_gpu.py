@@ -19,7 +19,7 @@ from impasto.realtime.frame import ColorTags, Frame
 from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
 from tests.pictures import make_pictures
 from tests.realtime.engines.tape import tape, test_a_tape_repeats_what_was_done_where_it_was_done
-from tests.realtime.engines.test_yuv420 import framed
+from tests.realtime.engines.test_yuv420 import frames_of
 
 __all__ = ["test_a_tape_repeats_what_was_done_where_it_was_done"]
 
@@ -49,12 +49,13 @@ def scenes(count: int, *size: int) -> np.ndarray:
     return (make_pictures(count, *size) * light).astype(np.uint8)
 
 
-def painted(engine, frames: list[Frame], batch: int = 1, **options) -> np.ndarray:
-    batches = [frames[i : i + batch] for i in range(0, len(frames), batch)]
-    return np.stack([frame.image for frame in Stylizer(engine, **options)(batches)])
+def painted(engine, frames: list[Frame], *, ahead: bool, yuv420: ColorTags | None) -> np.ndarray:
+    stylizer = Stylizer(engine, ahead=ahead)
+    batches = [[frame] for frame in frames]
+    return np.stack([frame.image for frame in stylizer(batches, yuv420=yuv420)])
 
 
-# Functions, cuda_graphs.
+# Functions, captured.
 
 
 def doubled(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -120,18 +121,15 @@ def test_too_little_memory_to_capture_is_told_as_such(notes):
 
 
 @pytest.mark.parametrize("ahead", [False, True])
-@pytest.mark.parametrize("planes", [False, True])
-def test_a_film_as_on_a_cpu(engine, reference, planes, ahead):
-    """Long enough that folding, painting and measuring are all cuda_graphs, and replayed."""
-    images = scenes(5 * UPDATE_INTERVAL + 2, 48, 64)
-    frames = framed(images, BT709)
-    if not planes:
-        frames = [Frame(image, f.pts, f.time_base) for image, f in zip(images, frames, strict=True)]
-    ours = painted(engine, frames, ahead=ahead)
-    expected = painted(reference, frames, ahead=False)
+@pytest.mark.parametrize("yuv420", [None, BT709])
+def test_a_film_as_on_a_cpu(engine, reference, yuv420, ahead):
+    """Long enough that folding, stylizing and updating are all captured, and replayed."""
+    frames = frames_of(scenes(5 * UPDATE_INTERVAL + 2, 48, 64))
+    ours = painted(engine, frames, ahead=ahead, yuv420=yuv420)
+    expected = painted(reference, frames, ahead=False, yuv420=yuv420)
     assert np.abs(ours.astype(int) - expected).max() <= 1
     assert engine.notes == []
-    if not planes:
+    if yuv420 is None:
         assert all(worker._run._graphs for worker in engine._workers[: 1 + ahead])
         assert engine._updater.run._graphs
 
@@ -262,19 +260,16 @@ def on_gpu(network) -> Iterator[TorchGpuEngine]:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("yuv420", [None, BT709])
 @pytest.mark.parametrize("ahead", [False, True])
-def test_a_film_on_a_gpu_as_on_a_cpu(on_gpu, reference, planes, ahead):
-    images = scenes(5 * UPDATE_INTERVAL + 2, 96, 128)
-    frames = framed(images, BT709)
-    if not planes:
-        frames = [Frame(image, f.pts, f.time_base) for image, f in zip(images, frames, strict=True)]
-    ours = painted(on_gpu, frames, ahead=ahead).astype(int)
-    expected = painted(reference, frames, ahead=False)
+def test_a_film_on_a_gpu_as_on_a_cpu(on_gpu, reference, yuv420, ahead):
+    frames = frames_of(scenes(5 * UPDATE_INTERVAL + 2, 96, 128))
+    ours = painted(on_gpu, frames, ahead=ahead, yuv420=yuv420).astype(int)
+    expected = painted(reference, frames, ahead=False, yuv420=yuv420)
     off = np.abs(ours - expected)
     # fp16 through fifteen layers, eleven bits each.
     assert (off <= 2).mean() > 0.99 and off.max() <= 24
-    assert planes or on_gpu._updater.run._graphs
+    assert yuv420 or on_gpu._updater.run._graphs
 
 
 @pytest.mark.gpu
@@ -286,7 +281,7 @@ def test_precisions_on_a_gpu(network, reference, precision):
     _, others = reference.update(frames[:1], None, 1.0)
     expected = reference.stylize(frames, others)
     levels, share = {"fp16": (2, 0.99), "bf16": (8, 0.98), "fp32": (2, 0.99)}[precision]  # TF32
-    for _ in range(5):  # as ever, then cuda_graphs, then replayed
+    for _ in range(5):  # eagerly, then captured, then replayed
         off = np.abs(engine.stylize(frames, statistics).astype(int) - expected)
         assert (off <= levels).mean() > share
     assert engine.notes == []

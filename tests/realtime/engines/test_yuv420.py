@@ -1,10 +1,9 @@
-"""Where decoder, network and encoder mean the same planes, nothing is converted between them."""
+"""Networks give yuv420p, as encoders take it: nothing is converted in between."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -13,20 +12,21 @@ import torch
 
 from impasto.models.transform_net import TransformNet
 from impasto.realtime import stylize_video
+from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.engines.torch_engine import TorchEngine
 from impasto.realtime.files.codecs import EncoderOptions
 from impasto.realtime.files.video_reader import VideoReader
-from impasto.realtime.frame import ColorTags, Frame
-from impasto.realtime.pipeline import batched
-from impasto.realtime.pixels import planar_video_frame, planes_color, to_planes, to_video_frame
+from impasto.realtime.frame import ColorTags, Frame, PixelFormat
+from impasto.realtime.pipeline import StylizerFormats, batched
+from impasto.realtime.pixels import to_video_frame, yuv420p_video_frame
 from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
-from impasto.realtime.temporal.cuts import CutDetector
-from tests.media import make_clip, numbered_picture
+from tests.media import make_clip
 from tests.pictures import make_pictures
 
 BT709 = ColorTags(1, 1, 1)
 SIZE = (48, 64)
+BOTH: frozenset[PixelFormat] = frozenset({"rgb24", "yuv420p"})
 
 
 def moving_picture(number: int, size: tuple[int, int]) -> np.ndarray:
@@ -39,203 +39,155 @@ def engine() -> TorchEngine:
     return TorchEngine(TransformNet("fast").eval())
 
 
-class Watch:
-    """Hands frames through, and remembers in which form they came."""
+class Converting:
+    """Gives the frames back, in the pixel format asked for, and keeps what was asked for."""
 
-    takes_planes = True
+    formats = StylizerFormats(output=BOTH)
 
-    def __init__(self, stylize: Any = None) -> None:
-        self.stylize = stylize or (lambda batches: (frame for batch in batches for frame in batch))
-        self.colors: set[ColorTags | None] = set()
+    def __init__(self) -> None:
+        self.color: ColorTags | None = None
+        self.given: list[np.ndarray] = []
 
-    def __call__(self, batches: Iterator[list[Frame]]) -> Iterator[Frame]:
-        for frame in self.stylize(batches):
-            self.colors.add(frame.color)
+    def __call__(
+        self, batches: Iterator[list[Frame]], *, yuv420: ColorTags | None = None
+    ) -> Iterator[Frame]:
+        self.color = yuv420
+        for frame in (frame for batch in batches for frame in batch):
+            assert frame.pixel_format == "rgb24"
+            if yuv420 is not None:
+                image = to_video_frame(frame.image, "yuv420p", yuv420).to_ndarray()
+                frame = replace(frame, image=image, pixel_format="yuv420p", color=yuv420)
+            self.given.append(frame.image)
             yield frame
 
 
-def planes_in(path: Path) -> np.ndarray:
+def decoded(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
         return np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
 
 
-def framed(images: np.ndarray, color: ColorTags = BT709) -> list[Frame]:
-    """RGB pictures as frames of planes."""
-    return [
-        Frame(to_planes(to_video_frame(image, "yuv420p", color), color), k, Fraction(1, 25), color)
-        for k, image in enumerate(images)
-    ]
+def frames_of(images: np.ndarray) -> list[Frame]:
+    return [Frame(image, k, Fraction(1, 25)) for k, image in enumerate(images)]
 
 
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", [1, 6, 9])
-def test_planes_reach_the_file_untouched(tmp_path, matrix, full_range):
+def test_yuv420p_reaches_the_file_unchanged(tmp_path, matrix, full_range):
     color = ColorTags(1, 1, matrix, full_range)
     clip = make_clip(tmp_path / "in.mp4", size=SIZE, color=color, options={"qp": "0"})
-    watch = Watch()
-    stylize_video(clip, tmp_path / "out.mp4", watch, encoder=EncoderOptions(crf=0))
-    assert watch.colors == {color}
-    assert np.array_equal(planes_in(tmp_path / "out.mp4"), planes_in(clip))
+    stylizer = Converting()
+    stylize_video(clip, tmp_path / "out.mp4", stylizer, encoder=EncoderOptions(crf=0))
+    assert stylizer.color == color
+    assert np.array_equal(decoded(tmp_path / "out.mp4"), stylizer.given)
     with VideoReader(tmp_path / "out.mp4") as written:
         assert written.info.color == color
 
 
-def test_an_untagged_clip_stays_untagged(tmp_path):
+def test_untagged_video_stays_untagged(tmp_path):
     clip = make_clip(tmp_path / "in.mp4", size=SIZE, options={"qp": "0"})
-    watch = Watch()
-    stylize_video(clip, tmp_path / "out.mp4", watch, encoder=EncoderOptions(crf=0))
-    assert watch.colors == {ColorTags(matrix=6)}  # below 720 lines
-    assert np.array_equal(planes_in(tmp_path / "out.mp4"), planes_in(clip))
+    stylizer = Converting()
+    stylize_video(clip, tmp_path / "out.mp4", stylizer, encoder=EncoderOptions(crf=0))
+    assert stylizer.color == ColorTags(matrix=6)  # below 720 lines
+    assert np.array_equal(decoded(tmp_path / "out.mp4"), stylizer.given)
     with VideoReader(tmp_path / "out.mp4") as written:
         assert written.info.color == ColorTags()
 
 
 @pytest.mark.parametrize(
-    ("made", "asked"),
+    ("options", "target"),
     [
-        ({"rotation": 90}, {}),
-        ({"size": (47, 64), "pix_fmt": "yuv444p"}, {}),
-        ({"pix_fmt": "yuv420p10le"}, {}),
-        ({}, {"bit_depth": 10}),
-        ({}, {"size": (47, 64)}),
-        ({}, {"codec": "prores"}),
+        ({"encoder": EncoderOptions(bit_depth=10)}, "out.mp4"),
+        ({"encoder": EncoderOptions(codec="prores")}, "out.mov"),
+        ({"size": (47, 64)}, "out.mp4"),
+        ({}, "out.gif"),
     ],
 )
-def test_what_would_lose_something_comes_as_rgb(tmp_path, made, asked):
-    clip = make_clip(tmp_path / "in.mp4", **{"size": SIZE, **made})
-    watch = Watch()
-    target = tmp_path / ("out.mov" if "codec" in asked else "out.mp4")
-    stylize_video(clip, target, watch, **asked)
-    assert watch.colors == {None}
-
-
-def test_who_does_not_ask_gets_rgb(tmp_path):
+def test_encoders_of_other_formats_get_rgb(tmp_path, options, target):
     clip = make_clip(tmp_path / "in.mp4", size=SIZE)
-    watch = Watch()
-    stylize_video(clip, tmp_path / "out.mp4", lambda batches: watch(batches))
-    assert watch.colors == {None}
+    stylizer = Converting()
+    stylize_video(clip, tmp_path / target, stylizer, **options)
+    assert stylizer.color is None
 
 
-def test_resized_planes_are_the_resized_picture(tmp_path):
-    clip = make_clip(tmp_path / "in.mp4", size=(96, 128), picture=moving_picture)
-    kept: list[Frame] = []
-
-    def keep(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
-        for batch in batches:
-            kept.extend(batch)
-            yield from batch
-
-    for name, stylize in (("planes.mp4", Watch(keep)), ("rgb.mp4", keep)):
-        stylize_video(clip, tmp_path / name, stylize, size=48)
-    half = len(kept) // 2
-    for planes, rgb in zip(kept[:half], kept[half:], strict=True):
-        assert (planes.size, planes.pts) == (rgb.size, rgb.pts) == ((48, 64), planes.pts)
-        assert planes.color is not None
-        expected = to_planes(to_video_frame(rgb.image, "yuv420p", planes.color), planes.color)
-        error = planes.image[:48].astype(float) - expected[:48]  # luma
-        assert 10 * np.log10(255**2 / np.square(error).mean()) > 30
+@pytest.mark.parametrize(
+    "made", [{"rotation": 90}, {"size": (47, 64), "pix_fmt": "yuv444p"}, {"pix_fmt": "yuv420p10le"}]
+)
+def test_sources_of_all_formats_come_as_rgb(tmp_path, made):
+    clip = make_clip(tmp_path / "in.mp4", **{"size": SIZE, **made})
+    stylizer = Converting()
+    stylize_video(clip, tmp_path / "out.mp4", stylizer)
+    assert (stylizer.color is None) == (made.get("size") is not None)  # an odd one
 
 
-def test_frame_rate_changes_keep_the_form(tmp_path):
-    clip = make_clip(tmp_path / "in.mp4", size=SIZE, rate=25, frames=10)
-    watch = Watch()
-    report = stylize_video(clip, tmp_path / "out.mp4", watch, frame_rate=50)
-    assert report.frames == 20 and None not in watch.colors
+def test_a_plain_function_is_called_without_keywords(tmp_path):
+    clip = make_clip(tmp_path / "in.mp4", size=SIZE)
+    report = stylize_video(clip, tmp_path / "out.mp4", lambda batches: Converting()(batches))
+    assert report.frames == len(decoded(tmp_path / "out.mp4"))
 
 
-def test_painted_from_planes_is_painted_from_rgb(tmp_path, engine):
-    """But for chroma, which is read without interpolation, and the mirror at the border."""
+def test_yuv420p_is_the_rgb_painting(tmp_path, engine):
     clip = make_clip(tmp_path / "in.mp4", size=(96, 128), picture=moving_picture, color=BT709)
-    stylize_video(clip, tmp_path / "planes.mp4", Stylizer(engine), encoder=EncoderOptions(crf=1))
-    rgb_only = Stylizer(engine)
-    rgb_only.takes_planes = False
-    stylize_video(clip, tmp_path / "rgb.mp4", rgb_only, encoder=EncoderOptions(crf=1))
-    inside = (slice(None), slice(16, 80), slice(16, 112))  # luma
-    ours, theirs = (planes_in(tmp_path / name)[inside] for name in ("planes.mp4", "rgb.mp4"))
-    error = ours.astype(float) - theirs
+    encoder = EncoderOptions(crf=1)
+    stylize_video(clip, tmp_path / "yuv420p.mp4", Stylizer(engine), encoder=encoder)
+    stylizer = Stylizer(engine)
+    stylize_video(clip, tmp_path / "rgb.mp4", lambda batches: stylizer(batches), encoder=encoder)
+    ours, theirs = (decoded(tmp_path / name)[:, :96] for name in ("yuv420p.mp4", "rgb.mp4"))
+    error = ours.astype(float) - theirs  # of luma; chroma was interpolated for a plain function
     assert 10 * np.log10(255**2 / np.square(error).mean()) > 30
 
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_batches_make_no_difference(engine, ahead):
-    frames = framed(np.concatenate([make_pictures(9, *SIZE), 255 - make_pictures(6, *SIZE) // 3]))
+    images = np.concatenate([make_pictures(9, *SIZE), 255 - make_pictures(6, *SIZE) // 3])
     one, four = (
-        np.stack([f.image for f in Stylizer(engine, ahead=ahead)(batched(frames, size))])
+        list(Stylizer(engine, ahead=ahead)(batched(frames_of(images), size), yuv420=BT709))
         for size in (1, 4)
     )
+    assert {(f.pixel_format, f.color, f.size) for f in one} == {("yuv420p", BT709, SIZE)}
+    one, four = (np.stack([frame.image for frame in frames]) for frames in (one, four))
     assert one.shape == (15, 72, 64)
     assert np.abs(one.astype(int) - four).max() <= 1
 
 
-def test_who_needs_rgb_gets_rgb(engine):
-    frames = framed(make_pictures(UPDATE_INTERVAL + 2, *SIZE))
-    for options in ({"keep_color": True}, {"carry": False}, {"steadiness": "hold"}):
-        stylizer = Stylizer(engine, **options)
-        assert not stylizer.takes_planes
-        painted = list(stylizer(batched(frames, 1)))
-        assert all(f.color is None and f.image.shape == (*SIZE, 3) for f in painted)
+@pytest.mark.parametrize(
+    "options", [{"keep_color": True}, {"is_video": False}, {"steadiness": "hold"}]
+)
+def test_what_works_on_rgb_gives_rgb(engine, options):
+    stylizer = Stylizer(engine, **options)
+    assert stylizer.formats.output == {"rgb24"}
+    frames = frames_of(make_pictures(UPDATE_INTERVAL + 2, *SIZE))
+    for frame in stylizer(batched(frames, 1)):
+        assert frame.pixel_format == "rgb24" and frame.image.shape == (*SIZE, 3)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("name", ["torch", "onnxruntime", "openvino"])
 @pytest.mark.parametrize("color", [BT709, ColorTags(matrix=6, full_range=True)])
-def test_engines_agree_on_planes(engine, name, color):
-    """But at the border, where they see other mirrors, and but for cut-off fractions of colours."""
+def test_every_engine_gives_what_its_rgb_becomes(engine, name, color):
     if name == "openvino":
         pytest.importorskip("openvino")
-    frames = np.stack([frame.image for frame in framed(make_pictures(2, 96, 128), color)])
-    network = engine._renewing.network
-    other = open_engine(network, engine=name, device="cpu", precision="fp32")
-    painted = []
-    for planar in (engine.for_yuv420(color), other.for_yuv420(color)):
-        first, statistics = planar.update(frames[:1], None, 1.0)
-        carried = planar.stylize(frames, statistics)
-        assert first.shape == (1, 144, 128) and carried.shape == frames.shape
-        assert np.abs(carried[:1].astype(int) - first).max() <= 1
-        painted.append(carried[:, 24:72, 24:104].astype(float))  # luma
-    error = painted[0] - painted[1]
-    assert 10 * np.log10(255**2 / np.square(error).mean()) > 30
+    rgb: Engine = engine
+    if name != "torch":
+        network = engine._renewing.network
+        rgb = open_engine(network, engine=name, device="cpu", precision="fp32")
+    frames = make_pictures(2, 96, 128)
+    yuv = rgb.for_yuv420(color)
+    first, statistics = yuv.update(frames[:1], None, 1.0)
+    stylized = yuv.stylize(frames, statistics)
+    assert first.shape == (1, 144, 128) and stylized.shape == (2, 144, 128)
+    assert np.abs(stylized[:1].astype(int) - first).max() <= 1
+    for image, expected in zip(stylized, rgb.stylize(frames, statistics), strict=True):
+        luma = to_video_frame(expected, "yuv420p", color).to_ndarray()[:96]
+        # RGB is clipped and rounded before it becomes luma.
+        assert np.abs(image[:96].astype(int) - luma).mean() < 1
 
 
-def test_pictures_below_the_networks_smallest_are_enlarged(engine):
-    (painted,) = Stylizer(engine)([framed(make_pictures(1, 10, 12))])
-    assert painted.color is None and painted.image.shape == (10, 12, 3)
+def test_frames_below_the_networks_minimum_stay_rgb(engine):
+    (painted,) = Stylizer(engine)([frames_of(make_pictures(1, 10, 12))], yuv420=BT709)
+    assert painted.pixel_format == "rgb24" and painted.image.shape == (10, 12, 3)
 
 
-@pytest.mark.parametrize("size", [(40, 50), (90, 120), (360, 640), (130, 2)])
-def test_cuts_are_seen_in_planes_as_in_rgb(size):
-    pictures = make_pictures(2, *size)
-    before, after = framed(pictures)
-    (scene,) = framed(make_pictures(1, *size, seed=1) // 2)
-    in_rgb = Frame(pictures[0], 0, Fraction(1))
-    begins_scene = CutDetector()
-    found = [begins_scene(frame) for frame in (before, after, in_rgb, scene)]
-    assert found == [True, False, False, True]
-
-
-def test_only_8_bit_420_of_even_sides_has_planes():
-    picture = numbered_picture(3, SIZE)
-    for form in ("yuv420p", "yuvj420p", "nv12"):
-        frame = to_video_frame(picture, form, BT709)
-        color = planes_color(frame)
-        assert color is not None and color.matrix == 1
-        assert to_planes(frame, color).shape == (72, 64)
-    for form in ("yuv422p", "yuv444p", "yuv420p10le", "rgb24", "gray"):
-        assert planes_color(to_video_frame(picture, form, BT709)) is None
-
-
-def test_planes_are_brought_to_the_colours_of_the_first_frame():
-    """A stream may change its matrix and range on the way."""
-    picture = numbered_picture(5, SIZE)
-    wanted = to_planes(to_video_frame(picture, "yuv420p", BT709), BT709)
-    for color in (replace(BT709, matrix=6), replace(BT709, full_range=True)):
-        got = to_planes(to_video_frame(picture, "yuv420p", color), BT709)
-        difference = np.abs(got.astype(int) - wanted)
-        assert difference.max() <= 6 and difference.mean() < 0.3
-
-
-def test_planes_carry_their_tags_to_the_encoder():
+def test_yuv420p_has_its_tags_for_the_encoder():
     color = ColorTags(9, 16, 9, True)
-    (frame,) = framed(make_pictures(1, *SIZE), color)
-    video = planar_video_frame(frame.image, color)
+    video = yuv420p_video_frame(np.zeros((72, 64), np.uint8), color)
     tags = (video.color_primaries, video.color_trc, video.colorspace, video.color_range)
     assert tags == (9, 16, 9, 2)

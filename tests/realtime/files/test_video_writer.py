@@ -184,7 +184,7 @@ class TestTimes:
         with VideoWriter(path, info_of(duration=Fraction(60))) as sink:
             for frame in frames_of(10):
                 sink.write(frame)
-            sink.ends_at = None
+            sink.close(truncated=True)
         assert decoded(path)[2] == 10 / RATE
 
 
