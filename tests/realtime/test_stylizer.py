@@ -10,26 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.models.fast.norm_statistics import initial_statistics
-from impasto.models.transform_net import FORMS, TransformNet
-from impasto.realtime.engines.base import IdentityEngine
-from impasto.realtime.engines.onnx_engine import OnnxEngine
-from impasto.realtime.engines.torch_engine import TorchEngine
+from impasto.realtime.engines.base import Engine, IdentityEngine
 from impasto.realtime.frame import Frame
 from impasto.realtime.pipeline import batched
 from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
+from tests.engines import make_engine
 from tests.pictures import make_pictures
 
 
-def make_network() -> TransformNet:
-    torch.manual_seed(0)
-    return TransformNet(next(iter(FORMS))).eval()
+@pytest.fixture(scope="session", params=["torch-fp32", "onnxruntime", "identity"])
+def engine(request) -> Engine:
+    return make_engine(request.param)
 
 
-ENGINES = {
-    "torch": TorchEngine(make_network()),
-    "onnxruntime": OnnxEngine(make_network()),
-    "identity": IdentityEngine(),
-}
+@pytest.fixture(scope="session")
+def torch_engine() -> Engine:
+    return make_engine("torch-fp32")
 
 
 def frames_of(images: np.ndarray) -> list[Frame]:
@@ -45,11 +41,6 @@ def images_of(frames) -> np.ndarray:
     return np.stack([frame.image for frame in frames])
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request):
-    return ENGINES[request.param]
-
-
 def test_count_order_times_and_sizes(engine):
     frames = two_scenes()
     stylized = list(Stylizer(engine)(batched(frames, 4)))
@@ -58,11 +49,10 @@ def test_count_order_times_and_sizes(engine):
     assert list(Stylizer(engine)(iter([]))) == []
 
 
-@pytest.mark.parametrize("name", ENGINES)
 @settings(max_examples=5, deadline=None)
 @given(size=st.integers(2, 15), cut_at=st.integers(1, 14), is_video=st.booleans())
-def test_batches_and_pieces_make_no_difference(name, size, cut_at, is_video):
-    engine, frames = ENGINES[name], two_scenes()
+def test_batches_and_pieces_make_no_difference(engine, size, cut_at, is_video):
+    frames = two_scenes()
     whole = images_of(Stylizer(engine, is_video=is_video)(batched(frames, 1)))
     stylizer = Stylizer(engine, is_video=is_video)
     pieces = [
@@ -76,10 +66,10 @@ def test_batches_and_pieces_make_no_difference(name, size, cut_at, is_video):
 
 
 @pytest.mark.parametrize("size", [1, 3, 8])
-def test_two_frames_side_by_side_are_as_one_after_another(size):
-    engine, frames = ENGINES["torch"], two_scenes()
-    assert engine.concurrency == 2 or torch.get_num_threads() == 1
-    in_turn, ahead = Stylizer(engine, ahead=False), Stylizer(engine)
+def test_two_frames_in_parallel_are_as_one_after_another(torch_engine, size):
+    frames = two_scenes()
+    assert torch_engine.concurrency == 2 or torch.get_num_threads() == 1
+    in_turn, ahead = Stylizer(torch_engine, ahead=False), Stylizer(torch_engine)
     for part in (frames[:7], frames[7:]):
         expected = images_of(in_turn(batched(part, size)))
         found = images_of(ahead(batched(part, size)))
@@ -88,7 +78,7 @@ def test_two_frames_side_by_side_are_as_one_after_another(size):
         )  # fewer threads: another order of sums
 
 
-def test_in_turn_no_frame_waits_for_the_next():
+def test_in_turn_no_frame_waits_for_the_next(torch_engine):
     asked: list[int] = []
 
     def camera():
@@ -96,7 +86,7 @@ def test_in_turn_no_frame_waits_for_the_next():
             asked.append(number)
             yield [frame]
 
-    for number, _ in enumerate(Stylizer(ENGINES["torch"], ahead=False)(camera())):
+    for number, _ in enumerate(Stylizer(torch_engine, ahead=False)(camera())):
         assert asked[-1] == number
 
 
@@ -157,18 +147,18 @@ def test_leaving_early_leaves_no_thread():
     assert threading.active_count() == before
 
 
-def test_a_cut_starts_anew():
+def test_a_cut_starts_over(torch_engine):
     """What comes after a cut does not depend on what came before."""
-    engine, frames = ENGINES["torch"], two_scenes()
-    both = images_of(Stylizer(engine)(batched(frames, 4)))
-    second = images_of(Stylizer(engine)(batched(frames[9:], 4)))
+    frames = two_scenes()
+    both = images_of(Stylizer(torch_engine)(batched(frames, 4)))
+    second = images_of(Stylizer(torch_engine)(batched(frames[9:], 4)))
     assert np.abs(both[9:].astype(int) - second).max() <= 2  # as above
 
 
-def test_the_first_frame_is_as_it_would_be_alone():
-    engine, frames = ENGINES["torch"], two_scenes()
-    first = next(iter(Stylizer(engine)(batched(frames, 1)))).image
-    assert np.abs(first.astype(int) - engine(frames[0].image[None])[0]).max() <= 1
+def test_the_first_frame_is_as_it_would_be_alone(torch_engine):
+    frames = two_scenes()
+    first = next(iter(Stylizer(torch_engine)(batched(frames, 1)))).image
+    assert np.abs(first.astype(int) - torch_engine(frames[0].image[None])[0]).max() <= 1
 
 
 @pytest.mark.parametrize("size", [1, 4, 30])
@@ -189,9 +179,9 @@ def test_pictures_of_other_sizes_are_scenes_of_their_own(engine):
     assert sizes == [image.shape for image in images]
 
 
-def test_keep_color_changes_only_the_luminance():
+def test_keep_color_changes_only_the_luminance(torch_engine):
     frames = two_scenes()[:2]
-    kept = images_of(Stylizer(ENGINES["torch"], keep_color=True)(batched(frames, 2))).astype(int)
+    kept = images_of(Stylizer(torch_engine, keep_color=True)(batched(frames, 2))).astype(int)
     original = images_of(frames).astype(int)
     inside = ((kept > 0) & (kept < 255)).all(-1)
     # Colour differences stay, but for rounding, wherever they fit into the cube.

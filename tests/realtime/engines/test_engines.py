@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from contextlib import suppress
 from importlib.util import find_spec
 
 import numpy as np
@@ -15,7 +14,6 @@ from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.styles import Weights, load_weights
-from impasto.models.transform_net import FORMS, TransformNet
 from impasto.realtime.engines import autotune_cache, torch_engine, torch_gpu
 from impasto.realtime.engines import select as engines
 from impasto.realtime.engines.base import Engine, IdentityEngine
@@ -23,6 +21,7 @@ from impasto.realtime.engines.onnx_engine import OnnxEngine
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.engines.torch_engine import TorchEngine, precisions
 from impasto.realtime.frame import ColorTags
+from tests.engines import NAMES, make_engine, make_network
 from tests.media import make_clip
 from tests.pictures import make_pictures
 
@@ -31,44 +30,28 @@ from tests.pictures import make_pictures
 LEVELS = {"fp32": 1, "bf16": 16, "uint8": 0}
 
 
-def make_network() -> TransformNet:
-    torch.manual_seed(0)
-    return TransformNet(next(iter(FORMS))).eval()
-
-
-def make_engines() -> dict[str, Engine]:
-    network = make_network()
-    made = {f"torch-{p}": TorchEngine(network, precision=p) for p in precisions("cpu")}
-    made |= {"onnxruntime": OnnxEngine(network), "identity": IdentityEngine()}
-    with suppress(ImportError):
-        from impasto.realtime.engines.openvino_engine import OpenVinoEngine
-
-        made |= {f"openvino-{p}": OpenVinoEngine(network, precision=p) for p in ("auto", "fp32")}
-    return made
-
-
-ENGINES = make_engines()
-
-
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(scope="session", params=NAMES)
 def engine(request) -> Engine:
-    return ENGINES[request.param]
+    return make_engine(request.param)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.fixture(scope="session")
+def reference() -> Engine:
+    return make_engine("torch-fp32")
+
+
 @settings(max_examples=8, deadline=None)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), count=st.integers(1, 3))
-def test_any_size_and_batch(name, height, width, count):
-    engine = ENGINES[name]
+def test_any_size_and_batch(engine, height, width, count):
     frames = make_pictures(count, height, width)
     stylized = engine(frames)
     assert stylized.shape == frames.shape and stylized.dtype == np.uint8
     if engine.has_running_statistics:
         first, statistics = engine.update(frames[:1], None, 0.5)
         assert first.shape == frames[:1].shape and first.dtype == np.uint8
-        assert np.isfinite(np.asarray(statistics.variance)).all()
-        carried = engine.stylize(frames, statistics)
-        assert carried.shape == frames.shape and carried.dtype == np.uint8
+        assert all(isinstance(x, np.ndarray) and np.isfinite(x).all() for x in statistics)
+        stylized = engine.stylize(frames, statistics)
+        assert stylized.shape == frames.shape and stylized.dtype == np.uint8
 
 
 def test_what_goes_in_stays_as_it_was(engine):
@@ -91,18 +74,17 @@ def test_a_batch_is_its_frames_one_by_one(engine, count):
         assert np.abs(together.astype(int) - alone).max() <= 1  # sums in another order
 
 
-@pytest.mark.parametrize("name", [name for name in ENGINES if name != "identity"])
-def test_engines_agree_with_the_reference(name):
-    engine, reference = ENGINES[name], ENGINES["torch-fp32"]
+@pytest.mark.parametrize("engine", [name for name in NAMES if name != "identity"], indirect=True)
+def test_engines_agree_with_the_reference(engine, reference):
     frames = make_pictures(2, 61, 83)
     allowed = LEVELS[engine.precision]
     assert np.abs(engine(frames).astype(int) - reference(frames)).max() <= allowed
     _, statistics = engine.update(frames[:1], None, 0.3)
-    carried = engine.stylize(frames, statistics)
+    stylized = engine.stylize(frames, statistics)
     expected = reference.stylize(frames, reference.update(frames[:1], None, 0.3)[1])
-    assert np.abs(carried.astype(int) - expected).max() <= allowed
-    # With its own statistics, a carried frame is the frame by itself.
-    assert np.abs(carried[0].astype(int) - reference(frames[:1])[0]).max() <= allowed
+    assert np.abs(stylized.astype(int) - expected).max() <= allowed
+    # With frozen statistics that are its own, a frame is as with instance norm.
+    assert np.abs(stylized[0].astype(int) - reference(frames[:1])[0]).max() <= allowed
 
 
 def test_identity_gives_every_picture_back():
@@ -112,7 +94,7 @@ def test_identity_gives_every_picture_back():
         IdentityEngine().stylize(frames, initial_statistics(3))
 
 
-def test_the_classic_network_runs_without_carrying():
+def test_the_classic_network_has_no_running_statistics():
     torch.manual_seed(0)
     network = ClassicNet().eval()
     ours, other = TorchEngine(network), OnnxEngine(network)
@@ -135,7 +117,7 @@ def test_auto_says_why(nothing_known):
 
 def test_auto_measures_once(nothing_known, monkeypatch):
     first = open_engine(make_network(), device="cpu", size=(48, 64))
-    monkeypatch.setattr(engines, "seconds_a_frame", None)
+    monkeypatch.setattr(engines, "seconds_per_frame", None)
     again = open_engine(make_network(), device="cpu", size=(720, 1280))
     assert (again.name, again.precision) == (first.name, first.precision)
     assert again.reason == f"{first.reason}, when last measured"
@@ -156,17 +138,17 @@ def test_an_engine_that_opens_but_cannot_paint_is_none(nothing_known, monkeypatc
     def update(*_: object) -> None:
         raise RuntimeError("the path needs the cpu support of something")
 
-    monkeypatch.setattr(OnnxEngine, "refresh", update)
+    monkeypatch.setattr(OnnxEngine, "update", update)
     monkeypatch.delitem(engines._OPENERS, "openvino")
     engine = open_engine(make_network(), device="cpu", size=(48, 64))
     assert engine.name == "torch" and "onnxruntime: the path needs" in engine.reason
 
 
 def test_auto_takes_whichever_is_faster(monkeypatch):
-    monkeypatch.setattr(autotune_cache, "recall", lambda *case: None)
+    monkeypatch.setattr(autotune_cache, "load", lambda *case: None)
     for fastest in ("torch", "onnxruntime"):
         seconds = lambda engine, size, repeats, name=fastest: [1 + (engine.name != name)]  # noqa: E731
-        monkeypatch.setattr(engines, "seconds_a_frame", seconds)
+        monkeypatch.setattr(engines, "seconds_per_frame", seconds)
         assert open_engine(make_network(), device="cpu", size=(48, 64)).name == fastest
 
 
