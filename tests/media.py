@@ -1,7 +1,7 @@
-"""Small real clips, made with real codecs, and ways to break them.
+"""Small clips, made with real codecs, ways to damage them, and reading them back.
 
-Every picture carries its number as eight black or white squares, so that a test can say which
-frame it got back, whatever a codec, a rotation or a resize did to it on the way.
+Every frame shows its number as eight black or white squares, so that a test can tell which frame
+it has after any codec, rotation or resize.
 """
 
 import os
@@ -41,7 +41,7 @@ _ASS_HEADER = (
 
 
 def numbered_picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """(H, W, 3) uint8: smooth colour, with `number` (0 to 255) in squares along the top."""
+    """(H, W, 3) uint8: smooth color, with `number` (0 to 255) in squares along the top."""
     height, width = size
     y, x = np.mgrid[0:height, 0:width]
     image = np.empty((height, width, 3), np.uint8)
@@ -53,14 +53,14 @@ def numbered_picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
 
 
 def number_of(image: np.ndarray) -> int:
-    """The number a picture carries; see `numbered_picture`."""
+    """The number that an image shows; see `numbered_picture`."""
     height, width = image.shape[:2]
     row = image[height // 8].mean(axis=-1)
     return sum(int(row[(2 * k + 1) * width // 16] > 127) << (7 - k) for k in range(8))
 
 
 def numbers_of(frames: Any) -> list[int]:
-    """The numbers of all frames of a source, in the order they came."""
+    """The numbers of all frames of a source, in order."""
     return [number_of(frame.image) for frame in frames]
 
 
@@ -98,7 +98,7 @@ def make_clip(
     pts: of each frame, in `time_base` (default: 1/rate), for a variable frame rate.
     audio, subtitles: one stream for each language tag given ("eng", "deu"). chapters: titles, in
     equal parts. rotation: degrees counter-clockwise in the display matrix, then hflip.
-    color: tags, written; an untagged clip is converted as `to_video_frame` does untagged pictures.
+    color: tags to store; an untagged clip is converted as `to_video_frame` does by default.
     faststart: the moov atom first, so that a truncated file still opens.
     """
     tags = color or ColorTags()
@@ -217,7 +217,7 @@ def open_files(path: Path) -> list[str]:
 
 
 def make_audio_only(path: Path, *, seconds: float = 0.5) -> Path:
-    """A file with sound and no picture."""
+    """A file with audio and no video."""
     with av.open(str(path), "w") as out:
         _encode_sine(out, _add_audio(out, "aac", "eng"), seconds)
     return path
@@ -231,19 +231,21 @@ def truncated(path: Path, fraction: float = 0.5) -> Path:
 
 
 def without_moov(path: Path) -> Path:
-    """Cut the index off an MP4 that has it at its end, as a recording that was interrupted."""
+    """Cut the index off an MP4 that has it at its end, like an interrupted recording."""
     data = path.read_bytes()
     path.write_bytes(data[: data.rindex(b"moov") - 4])
     return path
 
 
 def corrupted_middle(path: Path, *, packets: slice = slice(4, 5)) -> Path:
-    """Overwrite some packets of the picture with noise, in place; the container stays whole."""
+    """Overwrite some video packets with noise, in place; the container stays intact."""
     with av.open(str(path)) as container:
-        found = [(p.pos, p.size) for p in container.demux(video=0) if p.size and p.pos is not None]
+        packets_at = [
+            (p.pos, p.size) for p in container.demux(video=0) if p.size and p.pos is not None
+        ]
     data = bytearray(path.read_bytes())
     noise = np.random.default_rng(0)
-    for position, size in found[packets]:
+    for position, size in packets_at[packets]:
         data[position : position + size] = noise.bytes(size)
     path.write_bytes(data)
     return path
@@ -259,7 +261,7 @@ def with_dimensions(path: Path, height: int, width: int) -> Path:
 
 
 def text_file(path: Path) -> Path:
-    """Prose under whatever name is given."""
+    """Text, under any file name."""
     path.write_text("This is a letter, not a video.\n" * 50)
     return path
 

@@ -1,4 +1,4 @@
-"""Network cameras on 127.0.0.1, to be lost and found: HTTP, UDP, RTSP."""
+"""Network cameras on 127.0.0.1: HTTP, UDP, RTSP."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ SIZE = (48, 64)
 
 
 def jpeg(image: np.ndarray) -> bytes:
-    """A picture as a camera sends it."""
+    """An image as JPEG bytes, as a camera sends it."""
     codec: Any = av.CodecContext.create("mjpeg", "w")
     codec.height, codec.width, codec.pix_fmt = *image.shape[:2], "yuvj420p"
     codec.time_base, codec.options = Fraction(1, 25), {"qmin": "2", "qmax": "2"}
@@ -29,7 +29,7 @@ def jpeg(image: np.ndarray) -> bytes:
 
 
 class _Served:
-    """A server in a thread of its own, for the length of a `with`."""
+    """A server that runs in a thread, within a `with` block."""
 
     stopping: Event
     _server: BaseServer
@@ -47,9 +47,10 @@ class _Served:
 
 
 class HttpCamera(_Served):
-    """An HTTP camera; each connection gets what `send` gives, at `rate`, and is then cut.
+    """An MJPEG camera over HTTP; each connection gets the images of `send`, and is then closed.
 
-    send: connection's number, from 0 -> its pictures, as bytes.
+    send: from the number of the connection (0, 1 ...) to its images, as JPEG bytes. rate: images
+    per second.
     """
 
     def __init__(self, send: Callable[[int], Iterator[bytes]], rate: float = 50) -> None:
@@ -71,7 +72,7 @@ class HttpCamera(_Served):
                             return
 
             def log_message(self, *_: object) -> None:
-                """It stays quiet."""
+                """Print nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
@@ -79,12 +80,12 @@ class HttpCamera(_Served):
 
 
 def numbered_jpegs() -> list[bytes]:
-    """Pictures 0 to 7, as cameras send them."""
+    """Images with the numbers 0 to 7, as JPEG bytes."""
     return [jpeg(numbered_picture(number, SIZE)) for number in range(8)]
 
 
 def free_port() -> int:
-    """A UDP port that nobody listens at."""
+    """A UDP port that is not in use."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -92,7 +93,7 @@ def free_port() -> int:
 
 @contextmanager
 def udp_sender(port: int, *, declared: int = 25, rate: float = 25) -> Iterator[None]:
-    """Sends MPEG-TS to a port: time stamps for `declared` frames a second, sent at `rate`."""
+    """Send MPEG-TS to a UDP port: time stamps of `declared` frames per second, sent at `rate`."""
     stopping = Event()
 
     def send() -> None:
@@ -118,9 +119,9 @@ def udp_sender(port: int, *, declared: int = 25, rate: float = 25) -> Iterator[N
 
 
 class RtspCamera(_Served):
-    """An RTSP camera: H.264 over TCP, interleaved, as RFC 2326 has it; cut after `frames`.
+    """An RTSP camera: H.264 over TCP, interleaved (RFC 2326); closes after `frames`.
 
-    FFmpeg makes the RTP packets; they are taken from a UDP port and laid into the connection.
+    FFmpeg writes RTP packets to a UDP port, from which they are copied into the TCP connection.
     """
 
     def __init__(self, frames: int = 40, rate: float = 50) -> None:

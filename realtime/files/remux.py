@@ -11,7 +11,7 @@ from av.stream import Discard, Disposition, Stream
 
 from impasto.realtime.files.containers import open_media, video_stream
 from impasto.realtime.files.discontinuity import TimestampUnwrapper
-from impasto.realtime.files.tracks import Track, codec_name, describe, kept_tags, open_track
+from impasto.realtime.files.tracks import MediaTrack, codec_name, describe, kept_tags, open_track
 
 _MAX_SKEW_SECONDS = 10  # by which the streams of one file may be interleaved out of step
 _WITH_CHAPTERS = ("mp4", "mov", "matroska", "webm")
@@ -50,7 +50,7 @@ class StreamCopier:
         self._end = end
         # The file is shifted to start at zero: the clock of a broadcast may stand at nine hours.
         self._origin = Fraction(self._input.start_time or 0, av.time_base)
-        self._tracks: dict[int, Track] = {}
+        self._tracks: dict[int, MediaTrack] = {}
         self._packets: Iterator[av.Packet] = iter(())
         self._waiting: av.Packet | None = None  # read, and not due yet
         self._output: Any = None
@@ -169,7 +169,7 @@ class StreamCopier:
         if note not in self.notes:
             self.notes.append(note)
 
-    def _track(self, stream: Stream, output: Any, muxer: str) -> Track | None:
+    def _track(self, stream: Stream, output: Any, muxer: str) -> MediaTrack | None:
         """Add a stream to `output`; None, with a note for the user, if it is left out."""
         if stream.type == "data" and (
             stream.discard == Discard.all  # the titles of MP4's chapters: `_chapters` copies them

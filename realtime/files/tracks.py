@@ -55,7 +55,7 @@ _FILE_TAGS = {
 }
 
 
-class Track(Protocol):
+class MediaTrack(Protocol):
     """Takes the packets of a source stream and returns those to mux."""
 
     def send(self, packet: av.Packet) -> list[av.Packet]: ...
@@ -65,7 +65,7 @@ class Track(Protocol):
 
 def open_track(
     stream: Any, output: Any, muxer: str, origin: Fraction, *, trimmed: bool
-) -> tuple[Track | None, str | None]:
+) -> tuple[MediaTrack | None, str | None]:
     """Add a stream to `output` for an audio, subtitle, data, attachment or cover stream.
 
     origin: seconds of the source that are zero in the output. trimmed: drop what lies before it.

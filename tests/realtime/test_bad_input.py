@@ -1,4 +1,4 @@
-"""Whatever is wrong with the input: one clear line, the exit code, and nothing left behind."""
+"""Bad input to the command line: one line on stderr, the exit code, and no file left behind."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def folder_without_videos(path: Path) -> Path:
 
 
 def raw_clip(path: Path, height: int, width: int) -> Path:
-    """A clip of which only the header knows the size, and that header wrong."""
+    """Raw video with a wrong frame size in its header, the only place that has it."""
     return with_dimensions(make_clip(path, codec="rawvideo"), height, width)
 
 
@@ -45,7 +45,7 @@ def noise(path: Path) -> Path:
     return path
 
 
-# name of the input, what makes it (None: nothing does), a part of the message
+# name of the input, what makes it (None: nothing), a part of the message
 BAD_VIDEOS: dict[str, tuple[str, Callable[[Path], object] | None, str]] = {
     "missing": ("in.mp4", None, "does not exist"),
     "pattern without a match": ("*.mov", None, "no file matches"),
@@ -53,7 +53,7 @@ BAD_VIDEOS: dict[str, tuple[str, Callable[[Path], object] | None, str]] = {
     "empty": ("in.mp4", empty, "empty"),
     "text renamed": ("in.mp4", text_file, "not a media file"),
     "noise": ("in.mkv", noise, "cannot read"),
-    "sound only": ("in.mp4", make_audio_only, "no video stream"),
+    "audio only": ("in.mp4", make_audio_only, "no video stream"),
     "without its index": ("in.mp4", lambda p: without_moov(make_clip(p)), "moov"),
     "no pixels": ("in.avi", lambda p: raw_clip(p, 0, 0), "in.avi"),
     "absurd size": ("in.avi", lambda p: raw_clip(p, 16_000, 16_000), "100 megapixels"),
@@ -101,7 +101,7 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["new", "existing"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """Where to write to; afterwards there is nothing, or what was there before."""
+    """The output path; afterwards it must not exist, or be as it was before."""
     folder = tmp_path / "out"
     folder.mkdir()
     path = folder / "out.mp4"
@@ -190,7 +190,7 @@ class TestTarget:
     ) -> None:
         folder = tmp_path / "locked"
         folder.mkdir(mode=0o555)
-        if os.access(folder, os.W_OK):  # nothing is locked to root, but the kernel's own folders
+        if os.access(folder, os.W_OK):  # root may write everywhere except to the kernel's folders
             folder = Path("/sys/kernel")
             if not folder.is_dir():
                 pytest.skip("root may write to every folder here")
@@ -201,7 +201,7 @@ class TestTarget:
     def test_a_name_too_long_to_be_written(
         self, clip: Path, style: Path, tmp_path: Path, impasto: Impasto
     ) -> None:
-        """Names may have 255 bytes, and what is written has a longer one until it is complete."""
+        """A name may have 255 bytes, and the partial file's name is longer."""
         long = tmp_path / "clips" / f"{250 * 'x'}.mp4"
         long.parent.mkdir()
         shutil.copy(clip, long)
@@ -213,7 +213,9 @@ class TestTarget:
         assert ran.code == 1 and "too long" in ran.err and "1 of 2" in ran.err
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["z.mp4"]
 
-    def test_a_link_to_nothing_is_there(self, clip: Path, style: Path, impasto: Impasto) -> None:
+    def test_a_broken_link_counts_as_existing(
+        self, clip: Path, style: Path, impasto: Impasto
+    ) -> None:
         link = clip.with_name("link.mp4")
         link.symlink_to("nothing.mp4")
         ran = impasto("video", clip, link, "--style", style)
@@ -236,7 +238,7 @@ class TestTarget:
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a Linux device")
     def test_full_disk(self, style: Path, tmp_path: Path, impasto: Impasto) -> None:
         clip = make_clip(tmp_path / "in.mp4")
-        # What is written under the temporary name meets the device on which no space is left.
+        # The partial file is a link to the device that is always full.
         (tmp_path / "out.partial.mp4").symlink_to("/dev/full")
         ran = impasto("video", clip, tmp_path / "out.mp4", "--style", style)
         assert ran.code == 1 and "the disk is full" in ran.error_line
@@ -276,7 +278,7 @@ def test_cuda_without_a_gpu(
     import torch
 
     if torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
+        pytest.skip("this machine has a GPU")
     painting = tmp_path / "painting.png"
     write_image(painting, np.full((32, 32, 3), 128, np.uint8))
     for command in (
@@ -290,7 +292,7 @@ def test_cuda_without_a_gpu(
 
 
 class TestDamage:
-    """What can be decoded is converted, and what is missing is said."""
+    """What can be decoded is converted, and the number of missing frames is reported."""
 
     @pytest.mark.parametrize(
         "damage",
@@ -300,7 +302,7 @@ class TestDamage:
         ],
         ids=["truncated", "corrupt packets"],
     )
-    def test_what_is_left_is_converted(
+    def test_the_rest_is_converted(
         self, damage: Callable[[Path], Path], style: Path, tmp_path: Path, impasto: Impasto
     ) -> None:
         clip, out = damage(tmp_path / "in.mp4"), tmp_path / "out.mp4"
@@ -323,7 +325,7 @@ class TestDamage:
         assert "b.mp4" in broken and "2 of 3" in summary
 
 
-class TestPictures:
+class TestImages:
     @pytest.mark.parametrize("make", [None, empty, text_file, noise, lambda p: p.mkdir()])
     def test_unreadable(
         self,
@@ -347,8 +349,6 @@ class TestPictures:
     def test_target(
         self, name: str, message: str, style: Path, tmp_path: Path, impasto: Impasto
     ) -> None:
-        from impasto.realtime.files.images import write_image
-
         write_image(tmp_path / "in.png", numbered_picture(0))
         (tmp_path / "old.png").write_bytes(b"precious")
         ran = impasto("image", tmp_path / "in.png", tmp_path / name, "--style", style)
