@@ -1,4 +1,4 @@
-"""The memory of this process: how much, and whether it is given back."""
+"""The memory of this process: how much it uses, and whether freed memory is returned."""
 
 import ctypes
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def memory_mb(field: str) -> float | None:
-    """Memory of this process by Linux's own name for it: VmRSS now, VmHWM at most. None elsewhere.
+    """Memory of this process in MB by field of /proc/self/status: VmRSS (now), VmHWM (peak).
 
-    Not getrusage, which counts what the process was forked from too.
+    None on other systems than Linux. Unlike getrusage, it excludes the parent process.
     """
     status = Path("/proc/self/status")
     if not status.exists():
@@ -18,10 +18,10 @@ def memory_mb(field: str) -> float | None:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed, for work that takes the same again and again.
+    """Have the C library keep freed memory, for work that allocates the same sizes repeatedly.
 
-    glibc gives large blocks back to the system at once, and each step of an optimisation then
-    waits for its pages to be cleared and handed out anew. Without glibc nothing is done.
+    glibc returns large blocks to the system at once, and each step of an optimization then waits
+    for new pages to be cleared. Does nothing without glibc.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         trim_threshold, mmap_max = -1, -4  # malloc.h
