@@ -25,7 +25,7 @@ class Meter:
 
     @property
     def fps(self) -> float:
-        """Frames per second between the first and the last of the window; 0 before there are two."""
+        """Frames per second from the first to the last of the window; 0 before there are two."""
         if len(self._frames) < 2:
             return 0.0
         spread = self._frames[-1][0] - self._frames[0][0]
