@@ -91,17 +91,30 @@ class Viewer:
         self.display.xdotool("mousemove", left + x, top + y)
 
     def press(self, symbol: str) -> None:
+        """Press a key, once the window has the keyboard.
+
+        The X server sends keys to whatever has the focus, and the window manager may give that
+        away again after it has shown a window.
+        """
+        until(self.has_focus, doing=self.take_focus)
         self.display.xdotool("key", symbol)
+
+    def take_focus(self) -> None:
+        self.display.xdotool("search", "--name", TITLE, "windowfocus")
+        self.look()
+
+    def has_focus(self) -> bool:
+        focused = self.display.xdotool("getwindowfocus")
+        return focused in self.display.xdotool("search", "--name", TITLE).split()
 
 
 @pytest.fixture
 def viewer(display: Display, monkeypatch: pytest.MonkeyPatch) -> Iterator[Viewer]:
-    """Before a window that is open, and has the keyboard."""
+    """Before a window that is open."""
     monkeypatch.setenv("DISPLAY", display.name)
     viewer = Viewer(display)
     with viewer.window:
         viewer.until_shown(STYLIZED)
-        display.xdotool("search", "--name", TITLE, "windowfocus")
         yield viewer
 
 
