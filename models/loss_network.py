@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from impasto.models.errors import WeightsError
 from impasto.models.gatys.frozen_conv import conv_relu
+from impasto.models.precision import computes_bfloat16
 
 VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between two poolings (Simonyan and Zisserman 2014)
 VGG19_TO_RELU5_1 = (2, 2, 4, 4, 1)
@@ -193,7 +194,8 @@ def load_loss_network(
 ) -> LossNetwork:
     """A frozen loss network by name: "compact", "vgg16", "vgg19", or "oxford" read from `teacher`.
 
-    bfloat16 on the CPU and on the GPU alike: features need no more, and it is twice as fast.
+    bfloat16 on the CPU and on the GPU alike, where they compute in it: features need no more, and
+    it is twice as fast.
     Raises WeightsError for an unknown name, a missing file or a failed download.
     """
     network: LossNetwork
@@ -205,4 +207,5 @@ def load_loss_network(
         network = oxford_vgg19(teacher)
     else:
         raise WeightsError(f"no loss network {name!r}; take compact, vgg16 or vgg19")
-    return freeze(network, torch.bfloat16, device)
+    native = computes_bfloat16(str(device))
+    return freeze(network, torch.bfloat16 if native else torch.float32, device)

@@ -26,6 +26,7 @@ from impasto.models.gatys.objective import (
 )
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.losses import STYLE_LAYERS, total_variation, total_variation_root
+from impasto.models.precision import computes_bfloat16
 
 MIN_SIDE = 16  # px: relu5_1 needs four poolings
 _COARSEST = 96  # px, least short side of the coarsest level: it has one of 96 to 191
@@ -82,7 +83,7 @@ class Settings:
     levels: int = 8  # sizes of the pyramid at most, each twice the one before
     style_scale: float = 1.0  # long side of the painting as a share of the picture's
     tile: int | None = 1024  # px, side of what the loss network sees at once; None: all
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["bf16", "fp32"] = "bf16"  # fp32 where bf16 would be emulated
 
 
 PRESETS: dict[str, Settings] = {
@@ -403,7 +404,7 @@ def _first(
 # --- Memory -----------------------------------------------------------------------------------
 
 
-def memory_needed(size: Sequence[int], settings: Settings) -> int:
+def memory_needed(size: Sequence[int], settings: Settings, device: str = "cpu") -> int:
     """Bytes that painting a picture of (height, width) takes at most, about; the program aside.
 
     What the loss network keeps of one tile for its gradient, and what is kept of the whole
@@ -415,6 +416,6 @@ def memory_needed(size: Sequence[int], settings: Settings) -> int:
     if settings.tile is not None and pixels > settings.tile**2 * 3 // 2:
         seen = (settings.tile + 2 * MARGIN) ** 2
     values = 500 if settings.loss_network == "compact" else 850  # a pixel seen, with gradients
-    width_of_value = 2 if settings.precision == "bf16" else 4
+    width_of_value = 2 if settings.precision == "bf16" and computes_bfloat16(device) else 4
     copies = 13 if settings.optimizer == "adam" else 14 + 2 * settings.history
     return seen * values * width_of_value + pixels * (copies * 12 + 32)

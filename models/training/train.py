@@ -8,8 +8,8 @@
 The trunk reproduces its input. Networks mix in weight space only when they descend from one
 parent: the first style of a form is trained without one; all others, and the trunk, start from it.
 
-Runs on two CPU cores (bfloat16 autocast, channels last) or on a GPU; a run that is stopped goes on
-from its checkpoint when started again with the same arguments.
+Runs on two CPU cores or on a GPU (channels last, in bfloat16 autocast where they compute in it); a
+run that is stopped goes on from its checkpoint when started again with the same arguments.
 """
 
 import argparse
@@ -40,6 +40,7 @@ from impasto.models.losses import (
     total_variation,
     weave_loss,
 )
+from impasto.models.precision import computes_bfloat16
 from impasto.models.styles import load_network
 from impasto.models.training.dataset import (
     crops,
@@ -237,6 +238,7 @@ def train(
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98))
     checkpoint = out.with_suffix(".checkpoint")
+    native = computes_bfloat16(device)
     first = load_checkpoint(checkpoint, recipe, network, average, adam)
 
     with open(out.with_suffix(".csv"), "a" if first else "w", newline="") as table:
@@ -245,7 +247,7 @@ def train(
         for step, batch in zip(range(first, recipe.steps), batches, strict=False):
             for group in adam.param_groups:
                 group["lr"] = recipe.learning_rate * learning_rate_at(step / recipe.steps, step)
-            with torch.autocast(device, torch.bfloat16):
+            with torch.autocast(device, torch.bfloat16, enabled=native):
                 losses = losses_of(network, batch.to(device, memory_format=torch.channels_last))
             adam.zero_grad()
             torch.stack(list(losses.values())).sum().backward()

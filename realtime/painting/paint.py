@@ -169,7 +169,7 @@ def _claim(job: Job) -> None:
 def _tell_memory(size: tuple[int, int], job: Job, say: Callable[[str], None]) -> None:
     """How much memory is needed, and a warning where there is less."""
     height, width = size
-    needed = memory_needed(size, job.settings)
+    needed = memory_needed(size, job.settings, job.device)
     say(f"{width}x{height}, about {needed / 2**30:.1f} GiB of memory beside the program's own")
     if (free := free_memory()) is not None and needed > free and job.device == "cpu":
         say(f"only {free / 2**30:.1f} GiB are free: --size makes it smaller")

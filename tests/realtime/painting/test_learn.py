@@ -15,7 +15,7 @@ from impasto.realtime.painting.learn import LEAST, Lesson, learn
 from tests.media import make_clip
 from tests.pictures import make_pictures
 
-TINY = Recipe(steps=3, crop=64)
+TINY = Recipe(steps=3, crop=64, painting_side=128)
 
 
 def stage(name: str, unit: str):
@@ -133,7 +133,7 @@ def test_a_lesson_that_is_stopped_goes_on(painting: Path, photos: Path, target: 
 
         return tell
 
-    lesson = Lesson(painting, [photos], target, Recipe(steps=23, crop=32))
+    lesson = Lesson(painting, [photos], target, Recipe(steps=23, crop=32, painting_side=128))
     with pytest.raises(KeyboardInterrupt):
         learn(lesson, stopping)
     assert not lesson.folder.exists() and not target.exists()
