@@ -1,4 +1,4 @@
-"""Where the frames of a video file come from."""
+"""Video file decoding: frames with their time stamps, rotated, resized and as RGB."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -95,7 +95,7 @@ class VideoReader:
             frames = iter(self._decoder)
             first = next(frames, None)
             if first is None:
-                raise self._nothing_came(hwaccel, start)
+                raise self._no_frame_error(hwaccel, start)
             self._notes = _notes_on(first, self._stream)
             self._matrix = display_matrix(first)
             self.info = self._describe(first, size, start, end)
@@ -112,7 +112,7 @@ class VideoReader:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it is as long as the file says, as far as it has been read."""
+        """Whether no frame is missing and no other recording follows, in what is read so far."""
         return not self._decoder.missing_frames and not self._decoder.has_discontinuity
 
     @property
@@ -149,12 +149,12 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file; frames still to come are not read. Twice does no harm."""
+        """Close the file, which ends the iteration. A second call does nothing."""
         self._frames.close()  # before the container, from which it reads
         self._container.close()
 
     def __del__(self) -> None:
-        # An abandoned loop held the last reference; PyAV itself waits for the garbage collector.
+        # Closes the file when a loop over it is abandoned; PyAV waits for the garbage collector.
         if hasattr(self, "_frames"):
             self.close()
 
@@ -162,7 +162,8 @@ class VideoReader:
         """The first pts at or after `seconds` from the start."""
         return -int(-(self.start_time + seconds) // self._time_base)
 
-    def _nothing_came(self, hwaccel: str | None, start: Fraction | None) -> Exception:
+    def _no_frame_error(self, hwaccel: str | None, start: Fraction | None) -> Exception:
+        """The reason why there is no first frame."""
         duration = duration_of(self._container, self._stream)
         if start and duration is not None and start >= duration:
             return SourceError(
@@ -189,10 +190,9 @@ class VideoReader:
         height, width = fitted_size(height, width, size)
         check_image_size(height, width, f"{self.path} would become")
         rate = self._stream.average_rate or self._stream.guessed_rate or None
-        whole = duration_of(self._container, self._stream)
-        duration = whole
-        if whole is not None:
-            duration = max(min(whole, end or whole) - (start or 0), Fraction(0))
+        duration = duration_of(self._container, self._stream)
+        if duration is not None:
+            duration = max(min(duration, end or duration) - (start or 0), Fraction(0))
         count = self._stream.frames or None
         if count is None or start or end:
             count = round(duration * rate) if duration and rate else None
@@ -212,7 +212,7 @@ class VideoReader:
 def _checked_range(
     start: Seconds | None, end: Seconds | None
 ) -> tuple[Fraction | None, Fraction | None]:
-    """Exact seconds: 0.1 is a tenth, not the float nearest to it."""
+    """Start and end as exact seconds: 0.1 is a tenth, not the nearest float. Raises SourceError."""
     begin, finish = (None if s is None else Fraction(str(s)) for s in (start, end))
     if (begin or 0) < 0 or (finish is not None and finish <= (begin or 0)):
         raise SourceError(f"expected 0 <= start < end, got start {start} and end {end} (seconds)")
@@ -220,17 +220,17 @@ def _checked_range(
 
 
 def _notes_on(frame: VideoFrame, stream: av.VideoStream) -> list[str]:
-    """What is done to this stream that its owner may not expect."""
+    """Notes on what is done to this stream that the user may not expect."""
     notes = []
     if frame.interlaced_frame or stream.codec_context.field_order in _INTERLACED_ORDERS:
         notes.append("interlaced: deinterlaced with bwdif, one frame for each frame")
     if frame.color_trc in _HDR:
-        notes.append(f"HDR ({_HDR[frame.color_trc]}): stylised as if it were SDR, tags kept")
+        notes.append(f"HDR ({_HDR[frame.color_trc]}): stylized as if it were SDR, color tags kept")
     if is_transparent(frame):
-        notes.append("transparency: laid over black")
+        notes.append("transparency: composited over black")
     elif stream.metadata.get("alpha_mode") == "1":
-        notes.append("transparency: left out, as the decoder does not read it")
+        notes.append("transparency: ignored, as the decoder does not support it")
     is_yuv = not frame.format.is_rgb and not frame.format.has_palette
     if is_yuv and frame.colorspace != UNSPECIFIED and not has_known_matrix(frame.colorspace):
-        notes.append(f"colour matrix {frame.colorspace} is not supported: colours may be off")
+        notes.append(f"color matrix {frame.colorspace} is not supported: colors may be wrong")
     return notes
