@@ -1,4 +1,4 @@
-"""A video file through a stylizer into another."""
+"""Video conversion: decode a file, stylize every frame, encode it with all other streams."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -24,16 +24,16 @@ Progress = Callable[[int, int | None, float], None]
 
 @dataclass(frozen=True, slots=True)
 class ConversionReport:
-    """What came of a conversion."""
+    """Result of `stylize_video`: frames, times and notes."""
 
     target: Path
     frames: int  # written
     missing_frames: int  # of the source, that could not be decoded
-    seconds: float  # all of it, by the clock
-    first_frame_s: float  # from the start until the first stylised frame was handed to the encoder
+    seconds: float  # wall-clock time of the conversion
+    first_frame_s: float  # from the start until the first stylized frame was handed to the encoder
     decode_s: float  # busy, in a thread of its own
     stylize_s: float  # busy, on the main thread
-    encode_s: float  # busy, in a thread of its own; with the sound
+    encode_s: float  # busy, in a thread of its own; with the extra streams
     notes: tuple[str, ...]  # one line each, for the user
 
 
@@ -52,14 +52,14 @@ def stylize_video(
     hwaccel: str | None = None,
     on_progress: Progress | None = None,
 ) -> ConversionReport:
-    """Send every frame of a video file through `stylizer`, and all else in the file past it.
+    """Convert a video file: every frame by `stylizer`, audio and all other streams copied.
 
-    stylizer: from an iterator of batches (lists of rgb24 Frame) to an iterator of frames: as many,
-    in the same order and of the same size. An attribute `formats` declares that it takes or gives
-    other frames too: see `StylizerFormats` and `negotiate`.
-    size, start (seconds), end, hwaccel: see `VideoReader`. frame_rate: drop or repeat frames
-    by their time, to this even rate. encoder: codec, quality and speed. overwrite: replace an
-    existing target. batch_size: frames a batch.
+    stylizer: turns an iterator of batches (lists of rgb24 Frame) into an iterator of frames: the
+    same number, in the same order and of the same size. Its attribute `formats`, if any, declares
+    which other frames it takes or gives: see `StylizerFormats` and `negotiate`.
+    size, start (seconds), end, hwaccel: see `VideoReader`. frame_rate: drop or repeat frames by
+    their time stamps, to this constant rate. encoder: codec, quality and speed. overwrite: replace
+    an existing target. batch_size: frames per batch.
     on_progress: called on this thread after each frame with the frames done, how many are
     expected (None: unknown) and the frames a second since the first, which may wait for an engine.
 
@@ -70,7 +70,7 @@ def stylize_video(
     """
     began = perf_counter()
     target = Path(target_path)
-    refuse_to_replace_the_source(Path(source_path), target)
+    check_target_is_not_source(Path(source_path), target)
     formats = formats_of(stylizer)
     with VideoReader(
         source_path,
@@ -145,7 +145,7 @@ class _Watch:
     """A stylizer that counts what comes out of it."""
 
     def __init__(self, stylizer: Stylize, total: int | None, on_progress: Progress | None) -> None:
-        self.first_frame = 0.0  # when it came
+        self.first_frame = 0.0  # by perf_counter
         self._stylizer, self._total, self._on_progress = stylizer, total, on_progress
 
     def __call__(self, batches: Iterator[list[Frame]]) -> Iterator[Frame]:
@@ -155,14 +155,14 @@ class _Watch:
             if done == 1:
                 self.first_frame = now
             yield frame
-            del frame  # written: not to be held while the next is made
+            del frame  # written: do not hold it while the next is made
             if self._on_progress is not None:
                 fps = 1 / (now - began) if done == 1 else (done - 1) / (now - self.first_frame)
                 self._on_progress(done, self._total, fps)
 
 
-def refuse_to_replace_the_source(source: Path, target: Path) -> None:
+def check_target_is_not_source(source: Path, target: Path) -> None:
     """Raise SinkError if writing `target` would destroy what is read."""
     for written in (target, partial_path(target)):
         if written.exists() and source.exists() and os.path.samefile(source, written):
-            raise SinkError(f"{written} is the video to be read: choose another name to write to")
+            raise SinkError(f"{written} is the source: choose another name to write to")

@@ -46,24 +46,21 @@ _INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: top or bottom field first, co
 
 
 class VideoReader:
-    """The frames of a video file, upright, every one once and in order; iterate once.
-
-    Frames are rgb24.
+    """The frames of a video file, rgb24 and upright, each one once and in order; iterate once.
 
     size: None, the short side, or (height, width): see `pixels.fitted_size`. With an exact size
-    the pixels are taken to be square, which is how an anamorphic clip is straightened.
-    start, end: seconds from the first frame's time; frames with start <= t < end come, and first
-    of all what is on show at the start, where that is a still picture. Both are exact: a float
-    means what it prints as.
-    hwaccel: a kind of device that decodes, such as "cuda"; None is the CPU. on_gpu: frames that
-    CUDA has decoded stay on the GPU, if they are neither resized nor rotated.
+    the pixels of the output are square, which corrects anamorphic video.
+    start, end: seconds from the first frame's time: the frames with start <= t < end, and before
+    them one that is still on show at `start`. Floats are exact decimals: 0.1 is a tenth.
+    hwaccel: FFmpeg's name of a device that decodes, such as "cuda"; None: the CPU. on_gpu: leave
+    frames decoded by CUDA in GPU memory, if they are neither resized nor rotated.
     quick_chroma: repeat chroma samples instead of interpolating them: see `pixels.to_rgb`.
 
-    Opening decodes the first frame, for only it tells rotation, colour and interlacing. `notes`
-    has a line for each thing a user should be told; `lost` counts frames that could not be
-    decoded (how exactly: `decoding.Decoder`). Both may grow until the last frame.
-    `start_time` is the file's own time, in seconds, of what `start` counts from.
-    Raises SourceError for whatever cannot be read, and EngineError for `hwaccel`.
+    The constructor decodes the first frame, as only it has rotation, color tags and interlacing.
+    `notes` has a line for each thing the user should know, and `missing_frames` counts frames that
+    could not be decoded (see `decoding.Decoder`); both may grow until the last frame.
+    `start_time`: the file's own time, in seconds, that `start` is relative to.
+    Raises SourceError if the file cannot be read, and EngineError for `hwaccel`.
     """
 
     def __init__(
@@ -81,7 +78,7 @@ class VideoReader:
         self._container = open_media(path, hwaccel=hwaccel, on_gpu=on_gpu)
         try:
             self._stream = video_stream(self._container, path)
-            self._stream.thread_type = "AUTO"  # type: ignore[assignment]  # a name will do
+            self._stream.thread_type = "AUTO"  # type: ignore[assignment]  # a string works
             self._stream.codec_context.thread_count = codec_threads()
             self._time_base = self._stream.time_base or Fraction(1, 1000)
             self.start_time = (self._stream.start_time or 0) * self._time_base

@@ -23,7 +23,7 @@ from impasto.realtime.engines.torch_engine import resolve_device
 from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions, encoding_for
 from impasto.realtime.files.convert import (
     ConversionReport,
-    refuse_to_replace_the_source,
+    check_target_is_not_source,
     stylize_video,
 )
 from impasto.realtime.files.images import IMAGE_SUFFIXES, read_image, write_image
@@ -96,7 +96,7 @@ class Order:
         if self.painting is not None:
             read_image(self.painting)
         if self.video is not None:
-            refuse_to_replace_the_source(self.film.path, self.video)
+            check_target_is_not_source(self.film.path, self.video)
             encoding_for(self.video, size, self.encoder)
         if self.sheet is not None and self.sheet.suffix.lower() not in IMAGE_SUFFIXES:
             raise SinkError(f"{self.sheet} must be a picture: use {', '.join(IMAGE_SUFFIXES)}")

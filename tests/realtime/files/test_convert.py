@@ -490,10 +490,10 @@ class TestBadInput:
         before = clip.read_bytes()
         (tmp_path / "link.mp4").symlink_to(clip)
         for target in ("in.mp4", "link.mp4"):
-            with pytest.raises(SinkError, match="is the video to be read"):
+            with pytest.raises(SinkError, match="is the source"):
                 stylize_video(clip, tmp_path / target, identity, overwrite=True)
         partial = clip.rename(tmp_path / "a.partial.mp4")
-        with pytest.raises(SinkError, match="is the video to be read"):
+        with pytest.raises(SinkError, match="is the source"):
             stylize_video(partial, tmp_path / "a.mp4", identity, overwrite=True)
         assert partial.read_bytes() == before
 

@@ -484,7 +484,7 @@ class TestCommand:
             "onto what is read": (
                 ["CLIP", "PAINTING", "KEYS", "--overwrite", "--video", "CLIP"],
                 1,
-                "is the video to be read",
+                "is the source",
             ),
             "not a sheet's name": (["CLIP", "--dry-run", "--sheet", "s.xyz"], 1, "a picture"),
             "no such style": (["CLIP", "PAINTING", "KEYS", "--fill", "nobody"], 1, "nobody"),
