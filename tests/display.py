@@ -1,4 +1,4 @@
-"""A display of the tests' own, with a window manager, keys, a mouse, and a look at the screen."""
+"""A virtual display for tests: window manager, keys, mouse and screenshots."""
 
 import os
 import select
@@ -14,36 +14,36 @@ import numpy as np
 import pytest
 
 SCREEN = (800, 1200)  # height, width, px
-PATIENCE = 10  # s, within which everything has happened even on a busy machine
+PATIENCE = 30  # s; with seven processes a core, a window took more than 10 to be drawn
 
 
 class Display:
-    """What can be done to it and seen on it."""
+    """A running X server, controlled by xdotool."""
 
     def __init__(self, name: str, frame_buffer: Path, managed: bool) -> None:
         self.name = name  # as in DISPLAY
         self._frame_buffer = frame_buffer  # in the format of xwd
-        self.managed = managed  # whether a window manager is there, for frames and full screen
+        self.managed = managed  # whether a window manager runs, for frames and full screen
 
     def xdotool(self, *arguments: object) -> str:
-        """What it prints; "" where it fails."""
+        """Run xdotool; returns its output, "" if it fails."""
         command = ["xdotool", *map(str, arguments)]
         env = {**os.environ, "DISPLAY": self.name}
         ran = subprocess.run(command, capture_output=True, text=True, env=env, timeout=PATIENCE)
         return ran.stdout.strip() if ran.returncode == 0 else ""
 
     def picture(self) -> np.ndarray:
-        """All that is on the screen, (H, W, 3) uint8 RGB, mouse pointer included."""
+        """A screenshot, (H, W, 3) uint8 RGB, with the mouse pointer."""
         data = self._frame_buffer.read_bytes()
         header = np.frombuffer(data, ">u4", 25)
-        start = header[0] + 12 * header[19]  # after the header and its colours
+        start = header[0] + 12 * header[19]  # after the header and the color map
         height, width = header[[5, 4]]
         pixels = np.frombuffer(data, np.uint8, height * header[12], start)  # rows of bytes
         return pixels.reshape(height, -1)[:, : 4 * width].reshape(height, width, 4)[..., 2::-1]
 
 
 def until(happened: Callable[[], object], *, doing: Callable[[], object] = lambda: None) -> None:
-    """Do this again and again until that has happened; fail where it does not."""
+    """Repeat `doing` until `happened()`; fail after PATIENCE seconds."""
     give_up = monotonic() + PATIENCE
     doing()
     while not happened():
@@ -53,7 +53,7 @@ def until(happened: Callable[[], object], *, doing: Callable[[], object] = lambd
 
 @contextmanager
 def virtual_display(folder: Path) -> Iterator[Display]:
-    """An Xvfb on a free number, with openbox where that is installed. Skips where it cannot be."""
+    """An Xvfb on a free number, with openbox if installed. Skips the test if it cannot run."""
     for program in ("Xvfb", "xdotool"):
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed: apt-get install xvfb xdotool openbox")
@@ -68,7 +68,7 @@ def virtual_display(folder: Path) -> Iterator[Display]:
 
 
 def _start_xvfb(stack: ExitStack, folder: Path) -> int:
-    """Its display's number, once it takes connections; its screen is a file in the folder."""
+    """Start Xvfb; returns the display's number. Its frame buffer is a file in the folder."""
     read, write = os.pipe()
     stack.callback(os.close, read)
     height, width = SCREEN
@@ -96,7 +96,7 @@ def _start_xvfb(stack: ExitStack, folder: Path) -> int:
 
 
 def _start(stack: ExitStack, command: list[str], **more: Any) -> None:
-    """Run it until the stack is left."""
+    """Run a process until the stack is left."""
     nowhere = subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, **more)
 
