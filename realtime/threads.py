@@ -45,13 +45,13 @@ class Prefetch(Generic[T]):
 
     An error of the iterable is raised again from the loop, after the items that came before it.
     Leaving the block stops the thread and joins it. The iterable itself is neither opened nor
-    closed: it belongs to a `with` around this one.
+    closed: that is up to the caller.
     """
 
     def __init__(self, source: Iterable[T], depth: int) -> None:
         _check(depth)
-        self.busy_seconds = 0.0  # the thread's, inside the iterable
-        self.waited_seconds = 0.0  # the reader's, for items that were not there yet
+        self.busy_seconds = 0.0  # of the thread, inside the iterable
+        self.waited_seconds = 0.0  # of the reader, for the next item
         self._source = source
         self._queue: Queue[T] = Queue(depth)
         self._error: BaseException | None = None
@@ -70,12 +70,12 @@ class Prefetch(Generic[T]):
                 if item is _END:
                     break
                 self._queue.put(item)
-                del item  # held here while the next one is awaited, it would outlive the queue
+                del item  # kept here during the next wait, it would outlive the queue
         except BaseException as error:  # raised again on the reader's thread
             self._error = error
         finally:
             if isinstance(items, Generator):
-                items.close()  # here, not whenever it is collected: it may hold a file
+                items.close()  # here, not when it is collected: it may hold a file
             self._queue.put(_END)
 
     def _get(self) -> T:
@@ -108,13 +108,13 @@ class Background(Generic[T]):
 
     An error of the sink is raised again by the next `write`, or on leaving the block. Leaving it
     normally waits until every item is written; leaving it by an exception drops what is queued.
-    The sink is neither opened nor closed: it belongs to a `with` around this one.
+    The sink is neither opened nor closed: that is up to the caller.
     """
 
     def __init__(self, sink: Sink[T], depth: int) -> None:
         _check(depth)
-        self.busy_seconds = 0.0  # the thread's, inside the sink
-        self.waited_seconds = 0.0  # the writer's, for room in the queue
+        self.busy_seconds = 0.0  # of the thread, inside the sink
+        self.waited_seconds = 0.0  # of the writer, for room in the queue
         self._sink = sink
         self._queue: Queue[T] = Queue(depth)
         self._error: BaseException | None = None
@@ -132,7 +132,7 @@ class Background(Generic[T]):
                 self._error = error
                 self._dropping = True
             self.busy_seconds += perf_counter() - began
-            del item  # held here while the next one is awaited, it would outlive the queue
+            del item  # kept here during the next wait, it would outlive the queue
 
     def write(self, item: T) -> None:
         """Queue an item, waiting for room."""
@@ -478,9 +478,9 @@ class History(_Runner[T]):
 
 @contextmanager
 def side_by_side(prepare: Callable[[], object], *, threads: int = 2) -> Iterator[Executor]:
-    """Threads that take up what is submitted in its order; each first calls `prepare`.
+    """A thread pool that starts tasks in their order; each thread first calls `prepare`.
 
-    Leaving the block waits for what is being done and drops what is not yet begun.
+    Leaving the block waits for running tasks and cancels those not yet started.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="side-by-side", initializer=prepare)
     try:
