@@ -1,4 +1,4 @@
-"""PyTorch while anything changes, OpenVINO once it rests: for a preview."""
+"""A live engine: PyTorch while style or size change, OpenVINO once they have not for a while."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices
 from impasto.realtime.engines.select import open_engine
 
-_RESTING = 10  # frames of one network and one size, after which it is worth while to get ready
+_STABLE_FRAMES = 10  # of one network and size, before OpenVINO is compiled for these
 
 
 def open_hybrid_engine(
     network: TransformNet, *, device: str = "auto", precision: str = "auto", size: tuple[int, int]
 ) -> Engine:
-    """For a network that may change at any moment: a `SettlingEngine`, or else PyTorch alone.
+    """Open the engine for a network that may change at any frame.
 
-    Arguments and errors as of `open_engine`.
+    A `HybridEngine`, or PyTorch alone where that gains nothing. Arguments and errors are those of
+    `open_engine`.
     """
     if device != "cuda" and not cuda_devices() and precision in ("auto", "bf16"):
         with suppress(EngineError):
@@ -33,12 +34,12 @@ def open_hybrid_engine(
 
 
 class HybridEngine(Engine):
-    """Two engines as one: PyTorch at once, and a faster one as soon as that is ready.
+    """PyTorch at once, and OpenVINO as soon as it is compiled for the network and size.
 
-    PyTorch takes over the weights of another network within a frame. OpenVINO paints 1280x720 in
-    23 ms where PyTorch takes 33, but compiles half a second for a network and a size. So frames are
-    PyTorch's while a style turns into another, or the size changes; when both have rested for some
-    frames, OpenVINO gets ready in a thread, and takes over with the statistics of the last frame.
+    PyTorch loads the weights of another network within a frame. OpenVINO stylizes 1280x720 in 23 ms
+    where PyTorch takes 33, but compiles for half a second for each network and size. So PyTorch
+    stylizes while one style turns into another, or the size changes. After some frames without a
+    change, OpenVINO is compiled in a thread, and goes on with the running statistics.
 
     network: TransformNet, which is copied. Raises EngineError where it would gain nothing: without
     OpenVINO, and where the processor has no bfloat16.
@@ -47,27 +48,27 @@ class HybridEngine(Engine):
     name, device, has_running_statistics = "torch, then openvino", "cpu", True
 
     def __init__(self, network: TransformNet) -> None:
-        self._quick = open_engine(network, engine="torch", device="cpu")
-        super().__init__(self._quick.min_size)
-        self.precision = self._quick.precision
+        self._torch = open_engine(network, engine="torch", device="cpu")
+        super().__init__(self._torch.min_size)
+        self.precision = self._torch.precision
         if self.precision != "bf16":
             raise EngineError(f"OpenVINO is no faster than PyTorch in {self.precision}")
-        self._fast = _fast_engine(network)
-        self._initial_statistics = self._quick._initial_statistics
+        self._openvino = _open_openvino(network)
+        self._initial_statistics = self._torch._initial_statistics
         self._network: nn.Module = network
-        self._fast_network: nn.Module = network
-        self._size, self._fast_size = (0, 0), (0, 0)  # of now; what the fast one is ready for
+        self._openvino_network: nn.Module = network
+        self._size, self._openvino_size = (0, 0), (0, 0)  # current; what OpenVINO is compiled for
         self._pending: Future[tuple[Engine, nn.Module, tuple[int, int]]] | None = None
-        self._rested = 0  # frames of this network and size
+        self._stable_frames = 0  # of the current network and size
 
     def replace(self, network: nn.Module | Weights) -> None:
-        self._quick.replace(network)
+        self._torch.replace(network)
         assert isinstance(network, TransformNet)
-        self._network, self._rested = network, 0
+        self._network, self._stable_frames = network, 0
 
     @property
     def settled(self) -> bool:
-        return (self._fast_network, self._fast_size) == (self._network, self._size)
+        return (self._openvino_network, self._openvino_size) == (self._network, self._size)
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._engine_for(frames)(frames)
@@ -83,26 +84,26 @@ class HybridEngine(Engine):
     def _engine_for(self, frames: np.ndarray) -> Engine:
         size = frames.shape[1], frames.shape[2]
         if size != self._size:
-            self._size, self._rested = size, 0
+            self._size, self._stable_frames = size, 0
         if self._pending is not None and self._pending.done():
-            self._fast, self._fast_network, self._fast_size = self._pending.result()
+            self._openvino, self._openvino_network, self._openvino_size = self._pending.result()
             self._pending = None
         if self.settled:
-            return self._fast
-        self._rested += 1
-        if self._rested > _RESTING and self._pending is None:
+            return self._openvino
+        self._stable_frames += 1
+        if self._stable_frames > _STABLE_FRAMES and self._pending is None:
             executor = ThreadPoolExecutor(1, "prepare")
-            self._pending = executor.submit(self._prepared, self._network, size)
+            self._pending = executor.submit(self._compiled, self._network, size)
             executor.shutdown(wait=False)  # its thread ends with this work
-        return self._quick
+        return self._torch
 
-    def _prepared(
+    def _compiled(
         self, network: nn.Module, size: tuple[int, int]
     ) -> tuple[Engine, nn.Module, tuple[int, int]]:
-        engine = self._fast if network is self._fast_network else _fast_engine(network)
+        engine = self._openvino if network is self._openvino_network else _open_openvino(network)
         engine.warm_up(*size)
         return engine, network, size
 
 
-def _fast_engine(network: nn.Module) -> Engine:
+def _open_openvino(network: nn.Module) -> Engine:
     return open_engine(network, engine="openvino", device="cpu", precision="bf16")

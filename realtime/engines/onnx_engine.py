@@ -1,4 +1,4 @@
-"""ONNX Runtime as an engine, on the CPU. PyTorch is not loaded for it."""
+"""ONNX Runtime as an engine on the CPU. It works without loading PyTorch."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 class OnnxEngine(Engine):
     """ONNX Runtime on the CPU, in float32.
 
-    Carried statistics are inputs here, applied beside the convolutions: 18 ms at 640x360 where
-    those of each frame take 21. Folded into the weights it would be 14, but then every refresh
-    would need a new session (20 ms). Folded anew whenever the graph runs, as on GPUs, it takes 37
-    where this takes 28 (another machine): weights that are no constants cannot be laid out before.
+    Frozen statistics are inputs of the graph, applied after the convolutions: 18 ms at 640x360,
+    where instance norm takes 21. Folded into the weights it would be 14, but then every update of
+    the statistics would need a new session (20 ms). Folded whenever the graph runs, as on GPUs, it
+    takes 37 where this takes 28 (another machine): weights that are not constant cannot be packed
+    in advance.
 
-    network: the weights of a network of ours; or a network, for which PyTorch is there already.
+    network: the weights of a `TransformNet`; or a network, which needs PyTorch.
     color: of the yuv420p frames that it gives (see `Engine.for_yuv420`); None: RGB.
     """
 
@@ -50,16 +51,16 @@ class OnnxEngine(Engine):
     def _for_yuv420(self, color: ColorTags) -> Engine:
         return OnnxEngine(self.network, color=color)
 
-    def _session(self, kind: NormMode) -> Any:
-        """Made when first needed: a film does without "instance", a picture without the others."""
-        if kind not in self._sessions:
-            self._sessions[kind] = _opened(graph_of(self.network, kind, self.color))
-        return self._sessions[kind]
+    def _session(self, norm_mode: NormMode) -> Any:
+        """Opened when first needed: a video needs no "instance", a single picture nothing else."""
+        if norm_mode not in self._sessions:
+            self._sessions[norm_mode] = _opened(graph_of(self.network, norm_mode, self.color))
+        return self._sessions[norm_mode]
 
-    def _run(self, kind: NormMode, frames: np.ndarray, **given: Any) -> list[np.ndarray]:
+    def _run(self, norm_mode: NormMode, frames: np.ndarray, **given: Any) -> list[np.ndarray]:
         given["frames"] = frames
         inputs = {name: np.asarray(x, order="C") for name, x in given.items()}
-        return self._session(kind).run(None, inputs)
+        return self._session(norm_mode).run(None, inputs)
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._run("instance", frames)[0]
@@ -71,17 +72,17 @@ class OnnxEngine(Engine):
         self, frame: np.ndarray, statistics: NormStatistics, momentum: float
     ) -> tuple[np.ndarray, NormStatistics]:
         given = {"weight": np.float32(momentum), **statistics._asdict()}
-        stylized, *renewed = self._run("running", frame, **given)
-        return stylized, NormStatistics(*renewed)
+        stylized, *new = self._run("running", frame, **given)
+        return stylized, NormStatistics(*new)
 
 
 def _opened(model: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # Said outright, since threads it counts itself it also pins to cores, where other stages run.
+    # Set explicitly, since threads it counts itself are pinned to cores, where other stages run.
     options.intra_op_num_threads = computing_threads()
-    # Nor may idle threads spin: what PyTorch, the decoder or the encoder does next would take up to
+    # Idle threads may not spin: what PyTorch, the decoder or the encoder does next would take up to
     # six times as long (measured with two cores), and ONNX Runtime itself gains nothing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     onnxruntime.set_default_logger_severity(4)
@@ -89,22 +90,22 @@ def _opened(model: bytes) -> Any:
 
 
 def as_weights(network: nn.Module | Weights) -> nn.Module | Weights:
-    """The weights of a network of ours, whose statistics can be carried; any other as it is."""
-    ours = type(network).__name__ == "TransformNet"  # asked so, PyTorch need not be loaded
-    return weights_of(network) if ours else network  # type: ignore[arg-type]
+    """The weights of a TransformNet, which has running statistics; other networks unchanged."""
+    has_weights = type(network).__name__ == "TransformNet"  # by name: PyTorch may not be loaded
+    return weights_of(network) if has_weights else network  # type: ignore[arg-type]
 
 
 def graph_of(
-    network: nn.Module | Weights, statistics: NormMode, color: ColorTags | None = None
+    network: nn.Module | Weights, norm_mode: NormMode, color: ColorTags | None = None
 ) -> bytes:
-    """The ONNX graph of what `as_weights` gives, from RGB to RGB, or to yuv420p of these colors."""
+    """The ONNX graph of what `as_weights` returns; from RGB to RGB, or to yuv420p of `color`."""
     from impasto.export.graphs.rgb_to_yuv import yuv420_weights
 
-    planes = None if color is None else yuv420_weights(color.matrix, color.full_range)
+    yuv420 = None if color is None else yuv420_weights(color.matrix, color.full_range)
     if isinstance(network, Weights):
         from impasto.export.graphs.templates import fill_template
 
-        return fill_template(network, statistics, yuv420=planes)
+        return fill_template(network, norm_mode, yuv420=yuv420)
     from impasto.export.graphs.portable import build_portable_model
 
-    return build_portable_model(network, statistics).SerializeToString()
+    return build_portable_model(network, norm_mode).SerializeToString()

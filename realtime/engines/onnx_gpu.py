@@ -1,4 +1,4 @@
-"""ONNX Runtime as an engine on an NVIDIA GPU, by CUDA or TensorRT. PyTorch is not loaded for it."""
+"""ONNX Runtime as an engine on an NVIDIA GPU, by CUDA or TensorRT, without loading PyTorch."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "cpu": "CPUExecutionProvider",  # for tests: the same graphs and the same bindings
 }
-_LAST = "body.out.conv.weight"  # the only convolution that is not normed
-_SHAPES_KEPT = 6  # sessions; each is for one shape of batch, and one kind of statistics
+_LAST = "body.out.conv.weight"  # the only convolution without a norm
+_MAX_SHAPES = 6  # sessions; each is for one shape of batch, and one norm mode
 _TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
 _FREE = ("n", "height", "width")  # sides of the input, by the graphs' own names
 
@@ -42,15 +42,15 @@ _FREE = ("n", "height", "width")  # sides of the input, by the graphs' own names
 class OnnxGpuEngine(Engine):
     """ONNX Runtime by CUDA or TensorRT, in float16 or float32.
 
-    Every shape of batch has a session of its own, in which no size is left to be computed, and
-    tensors of its own on the GPU, where its CUDA graph finds them: a frame is copied in and out,
-    and nothing between. The first run of a shape, in which cuDNN tries its ways to convolve, comes
-    before its first frame. Call it from one thread: CUDA graphs of ONNX Runtime belong to one.
+    Every shape of batch has a session of its own, with all sizes fixed, and tensors of its own on
+    the GPU, which its CUDA graph uses: a frame is copied in and out, and nothing in between. The
+    first run of a shape, in which cuDNN tries its algorithms, comes before its first frame. Call it
+    from one thread: CUDA graphs of ONNX Runtime belong to one.
 
-    network: the weights of a network of ours; or a network, for which PyTorch is there already.
+    network: the weights of a `TransformNet`; or a network, which needs PyTorch.
     provider: "cuda" or "tensorrt". color: of the yuv420p frames that it gives (see
-    `Engine.for_yuv420`); None: RGB. options: of the provider, beside or instead of our own.
-    Raises EngineError where the provider does not load.
+    `Engine.for_yuv420`); None: RGB. options: of the provider, in addition to or instead of the
+    defaults. Raises EngineError where the provider does not load.
     """
 
     name = "onnxruntime"
@@ -65,7 +65,7 @@ class OnnxGpuEngine(Engine):
         options: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(min_size=architectures.MARGIN + architectures.STRIDE)
-        require(provider)
+        require_provider(provider)
         self.provider, self.precision, self.color = provider, precision, color
         self.device = "cpu" if provider == "cpu" else "cuda"
         if provider == "tensorrt":
@@ -80,7 +80,7 @@ class OnnxGpuEngine(Engine):
 
     def replace(self, network: nn.Module | Weights) -> None:
         self.network = as_weights(network)
-        self._bound: dict[tuple[NormMode, tuple[int, ...]], Bound] = {}
+        self._bound: dict[tuple[NormMode, tuple[int, ...]], BoundSession] = {}
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
         return OnnxGpuEngine(
@@ -97,63 +97,69 @@ class OnnxGpuEngine(Engine):
         return bound.run
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
-        return self._paint("instance", frames)
+        return self._run_split("instance", frames)
 
     def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
-        return self._paint("frozen", frames, **statistics._asdict())
+        return self._run_split("frozen", frames, **statistics._asdict())
 
     def _stylize_running(
         self, frame: np.ndarray, statistics: NormStatistics, momentum: float
     ) -> tuple[np.ndarray, NormStatistics]:
-        renewed: list[np.ndarray] = []
+        new: list[np.ndarray] = []
 
-        def paint(frame: np.ndarray) -> np.ndarray:
-            given = {"frames": frame, "weight": np.float32(momentum), **statistics._asdict()}
-            painted, *renewed[:] = self._run("running", given)
-            return painted
+        def run(frame: np.ndarray) -> np.ndarray:
+            inputs = {"frames": frame, "weight": np.float32(momentum), **statistics._asdict()}
+            stylized, *new[:] = self._run("running", inputs)
+            return stylized
 
-        return self._split(frame, paint), NormStatistics(*renewed)
+        return self._split(frame, run), NormStatistics(*new)
 
-    def _paint(self, kind: NormMode, frames: np.ndarray, **statistics: np.ndarray) -> np.ndarray:
-        return self._split(frames, lambda part: self._run(kind, {"frames": part, **statistics})[0])
+    def _run_split(
+        self, norm_mode: NormMode, frames: np.ndarray, **statistics: np.ndarray
+    ) -> np.ndarray:
+        return self._split(
+            frames, lambda batch: self._run(norm_mode, {"frames": batch, **statistics})[0]
+        )
 
-    def _run(self, kind: NormMode, given: dict[str, Any]) -> list[np.ndarray]:
-        """The graph's outputs. Raises RanOut."""
-        frames = given["frames"]
+    def _run(self, norm_mode: NormMode, inputs: dict[str, Any]) -> list[np.ndarray]:
+        """The graph's outputs. Raises DeviceMemoryError."""
+        frames = inputs["frames"]
         try:
-            bound = self._bound_for(kind, frames.shape)
-            if lack := bound.shape[0] - len(frames):  # the end of a film
-                given["frames"] = np.concatenate([frames, np.repeat(frames[-1:], lack, axis=0)])
-            bound.put(**given)
+            bound = self._bound_for(norm_mode, frames.shape)
+            if lack := bound.shape[0] - len(frames):  # the end of a video
+                inputs["frames"] = np.concatenate([frames, np.repeat(frames[-1:], lack, axis=0)])
+            bound.put(**inputs)
             bound.run()
-            painted, *others = bound.outputs()
-        except Exception as error:  # ONNX Runtime's own classes have no base of their own
+            stylized, *others = bound.outputs()
+        except Exception as error:  # ONNX Runtime's classes have no base class of their own
             if "memory" not in str(error).lower():
                 raise
             self._bound.clear()
             raise DeviceMemoryError from None
-        return [painted[: len(frames)], *others]
+        return [stylized[: len(frames)], *others]
 
-    def _bound_for(self, kind: NormMode, shape: tuple[int, ...]) -> Bound:
-        """The session for this shape, or for a few frames more, so that none is made for a rest."""
+    def _bound_for(self, norm_mode: NormMode, shape: tuple[int, ...]) -> BoundSession:
+        """The session for this shape, or for a few frames more, as for the last of a video."""
         larger = [
             key
             for key in self._bound
-            if key[0] == kind and key[1][1:] == shape[1:] and shape[0] <= key[1][0] < 2 * shape[0]
+            if key[0] == norm_mode
+            and key[1][1:] == shape[1:]
+            and shape[0] <= key[1][0] < 2 * shape[0]
         ]
         if larger:
             return self._bound[min(larger)]
-        if len(self._bound) >= _SHAPES_KEPT:
+        if len(self._bound) >= _MAX_SHAPES:
             self._bound.pop(next(iter(self._bound)))
-        bound = self._bound[kind, shape] = self._opened(kind, shape)
+        bound = self._bound[norm_mode, shape] = self._opened(norm_mode, shape)
         return bound
 
-    def _opened(self, kind: NormMode, shape: tuple[int, ...]) -> Bound:
-        model = self._graph(kind)
+    def _opened(self, norm_mode: NormMode, shape: tuple[int, ...]) -> BoundSession:
+        model = self._graph(norm_mode)
         sides = dict(zip(_FREE, shape, strict=False))
         try:
             session = open_session(model, self._provider_options(model, shape), sides)
-            return Bound(session, shape, self.device)
+            return BoundSession(session, shape, self.device)
         except Exception as error:
             graphs = {"cuda": "enable_cuda_graph", "tensorrt": "trt_cuda_graph_enable"}
             option = graphs.get(self.provider, "")
@@ -161,7 +167,7 @@ class OnnxGpuEngine(Engine):
                 raise
             self._options[option] = "0"
             self.notes.append(f"no CUDA graphs in {self.name}: {first_line(error)}")
-            return self._opened(kind, shape)
+            return self._opened(norm_mode, shape)
 
     def _provider_options(
         self, model: bytes, shape: tuple[int, ...]
@@ -193,25 +199,25 @@ class OnnxGpuEngine(Engine):
         providers = [(PROVIDERS["tensorrt"], tensorrt | self._options)]
         return [*providers, (PROVIDERS["cuda"], cuda | {"enable_cuda_graph": "0"})]
 
-    def _graph(self, kind: NormMode) -> bytes:
+    def _graph(self, norm_mode: NormMode) -> bytes:
         half = self.precision == "fp16"
         network = self.network
-        if kind == "instance":  # single pictures, other networks than ours: built by PyTorch
+        if norm_mode == "instance":  # single pictures, other networks than ours: built by PyTorch
             from impasto.export.graphs.portable import build_portable_model
 
             network = network_of(network) if isinstance(network, Weights) else network
-            return build_portable_model(network, kind, half=half).SerializeToString()
+            return build_portable_model(network, norm_mode, half=half).SerializeToString()
         assert isinstance(network, Weights)
         from impasto.export.graphs.rgb_to_yuv import yuv420_weights
         from impasto.export.graphs.templates import fill_template, set_weights
 
         colors = yuv420_weights(self.color.matrix, self.color.full_range) if self.color else {}
         if self.provider != "tensorrt":
-            return fill_template(network, kind, yuv420=colors or None, gpu=self.precision)
+            return fill_template(network, norm_mode, yuv420=colors or None, gpu=self.precision)
         from impasto.export.graphs.gpu import build_gpu_model
 
         model = build_gpu_model(
-            network_of(network), kind, yuv420=bool(colors), half=half, fold=False
+            network_of(network), norm_mode, yuv420=bool(colors), half=half, fold=False
         )
         return set_weights(model, colors)
 
@@ -222,15 +228,15 @@ class OnnxGpuEngine(Engine):
         return 3 + sum(len(x) for name, x in convolutions.items() if name != _LAST)
 
 
-class Bound:
-    """A session for one shape of frames, its inputs and outputs in place on the device."""
+class BoundSession:
+    """A session for one shape of frames, with its inputs and outputs bound on the device."""
 
     def __init__(self, session: Any, shape: tuple[int, ...], device: str) -> None:
         import onnxruntime
 
         self.shape, self._session, self._device = shape, session, device
         self._binding = session.io_binding()
-        self._set: dict[str, Any] = {}  # what was last put in, of what seldom changes
+        self._last: dict[str, Any] = {}  # inputs on the device, of those that seldom change
 
         batch, height, width, _ = shape
         sizes = {"frames": shape, "stylized": shape}
@@ -251,18 +257,18 @@ class Bound:
             self._binding.bind_ortvalue_input(name, value)
         for about, value in zip(session.get_outputs(), self._outputs, strict=True):
             self._binding.bind_ortvalue_output(about.name, value)
-        self.run()  # warm: the search for algorithms, and where asked for the capture
+        self.run()  # to warm up: the search for algorithms, and the capture of a CUDA graph
 
-    def put(self, **given: Any) -> None:
-        """Copy inputs to the device, but for those that are there."""
-        for name, value in given.items():
-            if name != "frames" and self._set.get(name) is value:
+    def put(self, **inputs: Any) -> None:
+        """Copy inputs to the device, but for those that are there already."""
+        for name, value in inputs.items():
+            if name != "frames" and self._last.get(name) is value:
                 continue
-            self._set[name] = value if name != "frames" else None
+            self._last[name] = value if name != "frames" else None
             self._inputs[name].update_inplace(np.asarray(value, order="C"))
 
     def run(self) -> None:
-        """Compute the outputs from what is on the device, and wait until they are there."""
+        """Compute the outputs from the inputs on the device, and wait for them."""
         self._session.run_with_iobinding(self._binding)
 
     def outputs(self) -> list[np.ndarray]:
@@ -274,11 +280,11 @@ class Bound:
 def open_session(
     model: bytes, providers: list[tuple[str, dict[str, str]]], sides: Mapping[str, int]
 ) -> Any:
-    """A session in which the graph's free `sides` are these; no other provider steps in."""
+    """A session with the graph's free dimensions set to `sides`, and no fallback provider."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what fails is raised, and told in one line
+    options.log_severity_level = 4  # errors are raised, and reported in one line
     for name, size in sides.items():
         options.add_free_dimension_override_by_name(name, size)
     session = onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
@@ -287,41 +293,41 @@ def open_session(
     return session
 
 
-def require(provider: str) -> None:
-    """Raise EngineError, and say why, unless a session runs with "cuda" or "tensorrt" here."""
-    if reason := why_not(provider):
+def require_provider(provider: str) -> None:
+    """Raise EngineError, with the reason, if no session runs with "cuda" or "tensorrt"."""
+    if reason := provider_error(provider):
         raise EngineError(
-            f"ONNX Runtime has no working {PROVIDERS[provider]} here ({reason}): "
+            f"ONNX Runtime cannot use {PROVIDERS[provider]} ({reason}): "
             f"pip install 'impasto[{provider}]', or use --engine torch"
         )
 
 
-def why_not(provider: str) -> str | None:
-    """Why no session runs with "cuda", "tensorrt" or "cpu" here, in a line; None if one does.
+def provider_error(provider: str) -> str | None:
+    """Why no session runs with "cuda", "tensorrt" or "cpu", in a line; None if one does.
 
-    It is tried: ONNX Runtime lists what it was built with, and where that does not load it would
-    only print something, and use the CPU.
+    A session is opened to see: ONNX Runtime lists the providers it was built with, and if one does
+    not load, it only prints a warning and uses the CPU.
     """
     import onnxruntime
 
     name = PROVIDERS[provider]
     onnxruntime.set_default_logger_severity(4)
     if name not in onnxruntime.get_available_providers():
-        return "this build of ONNX Runtime is without it"
-    with redirect_stdout(io.StringIO()):  # it prints what it does not find
-        onnxruntime.preload_dlls()  # CUDA and cuDNN as PyTorch's own wheels bring them
+        return "this build of ONNX Runtime does not include it"
+    with redirect_stdout(io.StringIO()):  # it prints the names of missing libraries
+        onnxruntime.preload_dlls()  # CUDA and cuDNN from the wheels that PyTorch depends on
     if provider == "tensorrt":
         with suppress(ImportError):
             import_module("tensorrt")  # loads its libraries
     try:
         open_session(_probe(), [(name, {})], {})
     except Exception as error:
-        return _missing_library(provider) or first_line(error)
+        return _library_error(provider) or first_line(error)
     return None
 
 
-def _missing_library(provider: str) -> str:
-    """What the provider's own library says when it is loaded; "" if nothing."""
+def _library_error(provider: str) -> str:
+    """The error from loading the provider's shared library; "" if it loads."""
     import onnxruntime
 
     folder = Path(onnxruntime.__file__).parent / "capi"
@@ -334,7 +340,7 @@ def _missing_library(provider: str) -> str:
 
 
 def _probe() -> bytes:
-    """The smallest graph that there is something to compute in."""
+    """A graph of one node, as small as possible."""
     from onnx import TensorProto, helper
 
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")

@@ -1,4 +1,4 @@
-"""OpenVINO as an engine, on the CPU. PyTorch is not loaded for it."""
+"""OpenVINO as an engine on the CPU. It works without loading PyTorch."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from torch import nn
 
 _HINTS = {"bf16": "bf16", "fp32": "f32"}
-_KINDS: tuple[NormMode, ...] = ("instance", "frozen", "running")
-_SHAPES_KEPT = 4  # graphs are compiled for one size of frame
-_sharing = threading.local()  # whether a thread has all of the cores, or shares them
+_NORM_MODES: tuple[NormMode, ...] = ("instance", "frozen", "running")
+_MAX_SHAPES = 4  # graphs are compiled for one frame size
+_thread_options = threading.local()  # `streams`: 2 where a thread may use half of the cores
 
 
 class OpenVinoEngine(Engine):
-    """OpenVINO on the CPU, in bf16 where that is native, else in float32; int8 where asked for.
+    """OpenVINO on the CPU, in bf16 where that is native, else in float32; int8 only on request.
 
     A frame is one call, so nothing waits for Python between layers. Graphs are compiled for one
-    size of frame, in 0.1 to 0.4 s: for frames of any size it takes twice as long to paint them.
-    Statistics folded into the weights as constants gain nothing over those given as inputs.
+    frame size, in 0.1 to 0.4 s: a graph for any size takes twice as long a frame. Statistics folded
+    into the weights as constants gain nothing over those given as inputs.
 
-    network: the weights of a network of ours; or a network, for which PyTorch is there already.
+    network: the weights of a `TransformNet`; or a network, which needs PyTorch.
     color: of the yuv420p frames that it gives (see `Engine.for_yuv420`); None: RGB.
     """
 
@@ -50,15 +50,17 @@ class OpenVinoEngine(Engine):
     ) -> None:
         super().__init__(min_size=architectures.MARGIN + architectures.STRIDE)
         self._core = openvino.Core()
-        self.precision = _native(self._core, precision)
-        self._floats = _native(self._core, "auto") if precision == "int8" else self.precision
+        self.precision = _resolve_precision(self._core, precision)
+        self._float_precision = (
+            _resolve_precision(self._core, "auto") if precision == "int8" else self.precision
+        )
         self.color = color
         self.replace(network)
         self.has_running_statistics = isinstance(self.network, Weights)
         if self.has_running_statistics:
             self.output_formats = frozenset({"rgb24", "yuv420p"})
             self.concurrency = 3  # it queues requests without Python: +5 % file to file
-            self._initial_statistics = initial_statistics(self._graphs.norms)
+            self._initial_statistics = initial_statistics(self._graphs.channels)
 
     def replace(self, network: nn.Module | Weights) -> None:
         self.network = network = as_weights(network)
@@ -66,19 +68,19 @@ class OpenVinoEngine(Engine):
         if self.precision == "bf16" and isinstance(network, Weights):
             self._graphs = _PackedGraphs(network, self.color)
         else:
-            self._graphs = _ByteGraphs(self._core, network, self.color, self.precision == "int8")
-        self._compiled = {kind: _Compiled() for kind in _KINDS}
-        self._threads = threading.local()  # each with requests of its own, for it runs one at once
+            self._graphs = _OnnxGraphs(self._core, network, self.color, self.precision == "int8")
+        self._compiled = {mode: _CompiledGraphs() for mode in _NORM_MODES}
+        self._threads = threading.local()  # requests: each runs one inference at a time
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
         return OpenVinoEngine(self.network, precision=self.precision, color=color)
 
     def limit_threads(self) -> None:
-        _sharing.streams = 2  # of this thread, whatever engine it calls
+        _thread_options.streams = 2  # of this thread, for all engines
 
     def warm_up(self, height: int, width: int) -> None:
-        for kind in ("frozen", "running") if self.has_running_statistics else ("instance",):
-            self._request(kind, self._graphs.shape(height, width))
+        for norm_mode in ("frozen", "running") if self.has_running_statistics else ("instance",):
+            self._request(norm_mode, self._graphs.input_shape(height, width))
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         if not self.has_running_statistics:
@@ -87,57 +89,57 @@ class OpenVinoEngine(Engine):
 
     def _stylize_frozen(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         """Frame by frame: on a CPU several at once take as long as one after the other."""
-        painted = [self._run("frozen", frame, **statistics._asdict())[0] for frame in frames]
-        return painted[0] if len(painted) == 1 else np.concatenate(painted)
+        stylized = [self._run("frozen", frame, **statistics._asdict())[0] for frame in frames]
+        return stylized[0] if len(stylized) == 1 else np.concatenate(stylized)
 
     def _stylize_running(
         self, frame: np.ndarray, statistics: NormStatistics, momentum: float
     ) -> tuple[np.ndarray, NormStatistics]:
         given = {"weight": np.float32(momentum), **statistics._asdict()}
-        stylized, *renewed = self._run("running", frame[0], **given)
-        return stylized, NormStatistics(*renewed)
+        stylized, *new = self._run("running", frame[0], **given)
+        return stylized, NormStatistics(*new)
 
-    def _run(self, kind: NormMode, frame: np.ndarray, **given: Any) -> list[np.ndarray]:
-        """One frame, as (1, ...), and what else the graph gives."""
-        request = self._request(kind, self._graphs.shape(*frame.shape[:2]))
-        self._graphs.read(frame, request.get_tensor("frames").data)
+    def _run(self, norm_mode: NormMode, frame: np.ndarray, **given: Any) -> list[np.ndarray]:
+        """One stylized frame, as (1, ...), and the graph's other outputs."""
+        request = self._request(norm_mode, self._graphs.input_shape(*frame.shape[:2]))
+        self._graphs.write_input(frame, request.get_tensor("frames").data)
         inputs = {name: np.asarray(value, order="C") for name, value in given.items()}
-        painted, *rest = request.infer(inputs).values()
-        return [self._graphs.give(painted, frame.shape[0], frame.shape[1])[None], *rest]
+        output, *rest = request.infer(inputs).values()
+        return [self._graphs.read_output(output, frame.shape[0], frame.shape[1])[None], *rest]
 
-    def _request(self, kind: NormMode, shape: tuple[int, ...]) -> Any:
-        """This thread's own, of the graph for this shape."""
-        streams = getattr(_sharing, "streams", 1)
-        key = (kind, shape, streams)
+    def _request(self, norm_mode: NormMode, shape: tuple[int, ...]) -> Any:
+        """This thread's infer request for the graph of this shape."""
+        streams = getattr(_thread_options, "streams", 1)
+        key = (norm_mode, shape, streams)
         requests = self._threads.__dict__.setdefault("requests", {})
         if key not in requests:
-            if len(requests) >= 2 * _SHAPES_KEPT:
+            if len(requests) >= 2 * _MAX_SHAPES:
                 requests.pop(next(iter(requests)))
-            requests[key] = self._graph_for(kind, shape, streams).create_infer_request()
+            requests[key] = self._graph_for(norm_mode, shape, streams).create_infer_request()
         return requests[key]
 
-    def _graph_for(self, kind: NormMode, shape: tuple[int, ...], streams: int) -> Any:
-        """Compiled when first asked for; `streams` frames at once share the cores."""
-        kept = self._compiled[kind]
+    def _graph_for(self, norm_mode: NormMode, shape: tuple[int, ...], streams: int) -> Any:
+        """The graph, compiled at the first call; `streams` frames at once share the cores."""
+        kept = self._compiled[norm_mode]
         with kept.lock:
             if (shape, streams) not in kept.graphs:
-                if len(kept.graphs) >= _SHAPES_KEPT:
+                if len(kept.graphs) >= _MAX_SHAPES:
                     kept.graphs.pop(next(iter(kept.graphs)))
-                kept.graphs[shape, streams] = self._compile(kind, shape, streams)
+                kept.graphs[shape, streams] = self._compile(norm_mode, shape, streams)
             return kept.graphs[shape, streams]
 
-    def _compile(self, kind: NormMode, shape: tuple[int, ...], streams: int) -> Any:
+    def _compile(self, norm_mode: NormMode, shape: tuple[int, ...], streams: int) -> Any:
         hints = {
-            "INFERENCE_PRECISION_HINT": _HINTS[self._floats],
+            "INFERENCE_PRECISION_HINT": _HINTS[self._float_precision],
             "NUM_STREAMS": streams,
             "ENABLE_CPU_PINNING": False,  # decoder and encoder work on the same cores
         }
-        return self._core.compile_model(self._graphs.model(kind, shape), "CPU", hints)
+        return self._core.compile_model(self._graphs.model(norm_mode, shape), "CPU", hints)
 
 
-class _Compiled:
-    """Graphs of one kind, by shape and streams; with a lock of their own, since the first two
-    frames of a film compile one of each kind, at once."""
+class _CompiledGraphs:
+    """Graphs of one norm mode, by shape and streams, with a lock: the first two frames of a video
+    compile one of each mode at the same time."""
 
     def __init__(self) -> None:
         self.graphs: dict[tuple[tuple[int, ...], int], Any] = {}
@@ -145,98 +147,100 @@ class _Compiled:
 
 
 class _Graphs(Protocol):
-    """A network as graphs, and the pictures that they read and give."""
+    """A network as graphs of OpenVINO, and the conversion of frames for them."""
 
-    norms: int  # channels whose statistics are carried
+    channels: int  # that are normalized
 
-    def model(self, kind: NormMode, shape: tuple[int, ...]) -> openvino.Model:
-        """That reads `shape`."""
+    def model(self, norm_mode: NormMode, shape: tuple[int, ...]) -> openvino.Model:
+        """The graph for inputs of `shape`."""
         ...
 
-    def shape(self, height: int, width: int) -> tuple[int, ...]:
-        """Of a picture as the graph reads it."""
+    def input_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """The shape of the input for a frame of this size."""
         ...
 
-    def read(self, picture: np.ndarray, out: np.ndarray) -> None:
-        """Fill what the graph reads, which saves new memory for each picture."""
+    def write_input(self, frame: np.ndarray, out: np.ndarray) -> None:
+        """Write a frame to the input tensor, without allocating memory."""
         ...
 
-    def give(self, painted: np.ndarray, height: int, width: int) -> np.ndarray:
-        """What the graph gave, as a frame of this size."""
+    def read_output(self, output: np.ndarray, height: int, width: int) -> np.ndarray:
+        """The output tensor as a frame of this size."""
         ...
 
 
-class _ByteGraphs:
-    """The graphs that ONNX Runtime has too: for float32, bytes, and networks not ours."""
+class _OnnxGraphs:
+    """The graphs of ONNX Runtime: for float32, int8, and networks without running statistics."""
 
     def __init__(
         self, core: Any, network: nn.Module | Weights, color: ColorTags | None, int8: bool
     ) -> None:
-        ours = isinstance(network, Weights)
-        kinds: list[NormMode] = ["frozen", "running"] if ours else ["instance"]
-        graphs = {kind: graph_of(network, kind, color) for kind in kinds}
-        if int8 and not ours:
-            raise EngineError("int8 is for our own networks here; use --precision auto")
+        is_known = isinstance(network, Weights)
+        norm_modes: list[NormMode] = ["frozen", "running"] if is_known else ["instance"]
+        graphs = {mode: graph_of(network, mode, color) for mode in norm_modes}
+        if int8 and not is_known:
+            raise EngineError("int8 is for the package's own networks; use --precision auto")
         if int8:
             from impasto.export.graphs.int8 import calibrate, quantize_convolutions
 
             ranges = calibrate(graph_of(network, "instance"))
-            graphs = {kind: quantize_convolutions(graph, ranges) for kind, graph in graphs.items()}
-        self._models = {kind: core.read_model(graph) for kind, graph in graphs.items()}
-        if ours:
+            graphs = {mode: quantize_convolutions(graph, ranges) for mode, graph in graphs.items()}
+        self._models = {mode: core.read_model(graph) for mode, graph in graphs.items()}
+        if is_known:
             for model in self._models.values():
                 openvino_graph.fold_upsampling(model)
-        self.norms = self._models["running"].input("mean").shape[0] if ours else 0
+        self.channels = self._models["running"].input("mean").shape[0] if is_known else 0
 
-    def model(self, kind: NormMode, shape: tuple[int, ...]) -> openvino.Model:
-        model = self._models[kind].clone()
+    def model(self, norm_mode: NormMode, shape: tuple[int, ...]) -> openvino.Model:
+        model = self._models[norm_mode].clone()
         model.reshape({"frames": list(shape)})
         return model
 
-    def shape(self, height: int, width: int) -> tuple[int, ...]:
+    def input_shape(self, height: int, width: int) -> tuple[int, ...]:
         return 1, height, width, 3
 
-    def read(self, picture: np.ndarray, out: np.ndarray) -> None:
-        out[0] = picture
+    def write_input(self, frame: np.ndarray, out: np.ndarray) -> None:
+        out[0] = frame
 
-    def give(self, painted: np.ndarray, height: int, width: int) -> np.ndarray:
-        return painted[0]
+    def read_output(self, output: np.ndarray, height: int, width: int) -> np.ndarray:
+        return output[0]
 
 
 class _PackedGraphs:
-    """Those of `openvino_graph`: with AMX 3.6 ms a frame where the others take 5.5 (640x360).
+    """The graphs of `export.graphs.openvino`: with AMX 3.6 ms a frame, the others 5.5 (640x360).
 
-    In float32 they would lose, for they multiply by zeros.
+    In float32 they would be slower, as they multiply by zeros.
     """
 
     def __init__(self, weights: Weights, color: ColorTags | None) -> None:
         self._weights, self._color = weights, color
-        self.norms = openvino_graph.count_normed_channels(weights)
+        self.channels = openvino_graph.count_normed_channels(weights)
 
-    def model(self, kind: NormMode, shape: tuple[int, ...]) -> openvino.Model:
+    def model(self, norm_mode: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         color = None if self._color is None else (self._color.matrix, self._color.full_range)
-        return openvino_graph.build_openvino_model(self._weights, shape, color, kind)
+        return openvino_graph.build_openvino_model(self._weights, shape, color, norm_mode)
 
-    def shape(self, height: int, width: int) -> tuple[int, ...]:
+    def input_shape(self, height: int, width: int) -> tuple[int, ...]:
         return packing.padded_shape(height, width)
 
-    def read(self, picture: np.ndarray, out: np.ndarray) -> None:
-        packing.reflect_pad(picture, out)
+    def write_input(self, frame: np.ndarray, out: np.ndarray) -> None:
+        packing.reflect_pad(frame, out)
 
-    def give(self, painted: np.ndarray, height: int, width: int) -> np.ndarray:
+    def read_output(self, output: np.ndarray, height: int, width: int) -> np.ndarray:
         unpack = packing.unpack_rgb if self._color is None else packing.unpack_yuv420
-        return unpack(painted, height, width)
+        return unpack(output, height, width)
 
 
-def _native(core: Any, wanted: str) -> str:
-    """`wanted`, or for "auto" the fastest that is exact. Raises EngineError for what is not native.
+def _resolve_precision(core: Any, precision: str) -> str:
+    """`precision`, or for "auto" the fastest exact one. Raises EngineError if it is not native.
 
-    int8 is faster still, but has to be asked for: it shows in single pixels.
+    int8 is faster still, but only on request: its errors are visible in single pixels.
     """
     capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    here = [name for name in ("bf16", "fp32", "int8") if name.upper() in capable]
-    if wanted == "auto":
-        return here[0]
-    if wanted not in here:
-        raise EngineError(f"this cpu does not compute in {wanted}; it does in {' and '.join(here)}")
-    return wanted
+    native = [name for name in ("bf16", "fp32", "int8") if name.upper() in capable]
+    if precision == "auto":
+        return native[0]
+    if precision not in native:
+        raise EngineError(
+            f"OpenVINO does not compute in {precision} on this cpu; use {' or '.join(native)}"
+        )
+    return precision

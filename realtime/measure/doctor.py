@@ -144,9 +144,9 @@ def _gpus() -> list[dict[str, Any]]:
 
 
 def _providers() -> dict[str, str]:
-    from impasto.realtime.engines.onnx_gpu import PROVIDERS, why_not
+    from impasto.realtime.engines.onnx_gpu import PROVIDERS, provider_error
 
-    return {PROVIDERS[kind]: why_not(kind) or OK for kind in ("cuda", "cpu")}
+    return {PROVIDERS[kind]: provider_error(kind) or OK for kind in ("cuda", "cpu")}
 
 
 def _opencv() -> str:

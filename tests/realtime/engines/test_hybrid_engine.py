@@ -107,7 +107,7 @@ def test_pytorch_alone_where_it_gains_nothing(networks, monkeypatch):
     def none(network):
         raise hybrid_engine.EngineError("OpenVINO is not installed")
 
-    monkeypatch.setattr(hybrid_engine, "_fast_engine", none)
+    monkeypatch.setattr(hybrid_engine, "_open_openvino", none)
     assert open_hybrid_engine(networks[0], size=(40, 56)).name == "torch"
 
 

@@ -52,7 +52,7 @@ def test_engines_without_it_say_so(weights, engine):
         open_engine(weights, engine=engine, device="cpu", precision="int8")
 
 
-def test_a_network_without_carried_norms_is_refused():
+def test_a_network_without_running_statistics_is_refused():
     pytest.importorskip("openvino")
-    with pytest.raises(EngineError, match="our own networks"):
+    with pytest.raises(EngineError, match="the package's own networks"):
         open_engine(ClassicNet().eval(), engine="openvino", device="cpu", precision="int8")

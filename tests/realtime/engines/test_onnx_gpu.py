@@ -15,7 +15,7 @@ from impasto.models.styles import load_style, load_weights
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines import onnx_gpu
 from impasto.realtime.engines.onnx_engine import OnnxEngine
-from impasto.realtime.engines.onnx_gpu import OnnxGpuEngine, require
+from impasto.realtime.engines.onnx_gpu import OnnxGpuEngine, require_provider
 from impasto.realtime.engines.torch_engine import TorchEngine
 from impasto.realtime.frame import ColorTags
 from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
@@ -90,9 +90,9 @@ def test_a_rest_goes_through_the_session_of_a_full_batch(network, reference):
 
 def test_only_so_many_shapes_are_kept(network):
     engine = OnnxGpuEngine(network, provider="cpu", precision="fp32")
-    for width in range(32, 32 + 8 * (onnx_gpu._SHAPES_KEPT + 2), 8):
+    for width in range(32, 32 + 8 * (onnx_gpu._MAX_SHAPES + 2), 8):
         engine.update(make_pictures(1, 32, width), None, 1.0)
-    assert len(engine._bound) == onnx_gpu._SHAPES_KEPT
+    assert len(engine._bound) == onnx_gpu._MAX_SHAPES
 
 
 def test_a_session_has_nothing_left_to_compute_of_sizes(engine, tmp_path):
@@ -197,7 +197,7 @@ def test_a_provider_that_does_not_load_is_an_error_with_its_reason(network, prov
     with pytest.raises(EngineError) as caught:
         OnnxGpuEngine(network, provider=provider)
     (line,) = str(caught.value).splitlines()
-    assert f"impasto[{provider}]" in line and "ExecutionProvider here (" in line
+    assert f"impasto[{provider}]" in line and "ExecutionProvider (" in line
     assert capfd.readouterr() == ("", "")  # ONNX Runtime would have printed half a page
 
 
@@ -266,7 +266,7 @@ def test_yuv420p_on_a_gpu():
 @pytest.mark.gpu
 def test_tensorrt_agrees_with_the_cpu():
     try:
-        require("tensorrt")
+        require_provider("tensorrt")
     except EngineError as error:
         pytest.skip(str(error))
     weights = load_weights("great_wave")
