@@ -20,22 +20,9 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from impasto.models.gatys.optimize import PRESETS, Settings, StyleImage, paint, resized
-from impasto.models.loss_network import LossNetwork, load_loss_network
-from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
+from impasto.models.judge import StyleMetrics
+from impasto.models.loss_network import load_loss_network
 from impasto.models.training.dataset import read_photo
-
-Row = tuple[float, float]  # content, style
-
-
-@torch.no_grad()
-def judged(teacher: LossNetwork, image: Tensor, content: Tensor, painting: Tensor) -> Row:
-    """Content and style loss of `image`; all (1, 3, H, W) in [0, 1]."""
-    found = teacher(image, [CONTENT_LAYER, *STYLE_LAYERS])
-    wanted = teacher(content, [CONTENT_LAYER])[CONTENT_LAYER]
-    targets = {layer: gram_matrix(f) for layer, f in teacher(painting, STYLE_LAYERS).items()}
-    grams = {layer: gram_matrix(found[layer]) for layer in STYLE_LAYERS}
-    content_error = content_loss(found[CONTENT_LAYER].float(), wanted.float())
-    return content_error.item(), style_loss(grams, targets).item()
 
 
 def painted(content: Tensor, painting: Tensor, settings: Settings, kept: Path | None) -> Tensor:
@@ -84,7 +71,8 @@ def main() -> None:
             if options.out is not None:
                 kept = options.out / name / f"{index}.png"
                 kept.parent.mkdir(parents=True, exist_ok=True)
-            rows.append(judged(teacher, painted(content, art, settings, kept), content, art))
+            metrics = StyleMetrics(teacher, art, side=None, painting_side=None)
+            rows.append(metrics.losses(painted(content, art, settings, kept), content))
             print(f"{name} {index}: content {rows[-1][0]:.3f}, style {rows[-1][1]:.4f}", flush=True)
         means[name] = torch.tensor(rows).mean(0)
         print(f"{name}: content {means[name][0]:.3f}, style {means[name][1]:.4f}", flush=True)

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from impasto.models.architectures import MARGIN
 from impasto.models.flow import warp
+from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.losses import (
     CONTENT_LAYER,
@@ -317,31 +318,24 @@ def load_checkpoint(
 
 
 @torch.no_grad()
-def judge(
-    network: nn.Module, photos: list[Path], painting: Tensor, judge_network: LossNetwork
+def evaluate_network(
+    network: nn.Module, photos: list[Path], metrics: StyleMetrics
 ) -> tuple[float, float, list[Tensor]]:
-    """Content and style error by the ruler, and the painted pictures (1, 3, H, W).
+    """Mean content and style loss over photos, and the stylized photos, (1, 3, H, W) in [0, 1].
 
-    Photos are painted at short side 384 px, rounded to 8 bits and shrunk to 256; the painting,
-    (3, H, W) in [0, 1], stands at long side 512. Content at relu4_2, style over relu1_1 to relu5_1,
-    both relative.
+    Photos are stylized at short side 384 px and rounded to 8 bits. `metrics` has a painting.
     """
     device = next(network.parameters()).device
-    style_image = resize_long_side(painting.to(device), 512)[None]
-    features = judge_network(style_image, STYLE_LAYERS)
-    targets = {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
     content = style = 0.0
     pictures = []
     for path in photos:
         photo = read_photo(path).to(device)[None]
-        painted = network(resize_short_side(photo, 384)).float().clamp(0, 1)
-        painted = (painted * 255).round() / 255
-        seen = judge_network(resize_short_side(painted, 256), LAYERS)
-        target = judge_network(resize_short_side(photo, 256), [CONTENT_LAYER])[CONTENT_LAYER]
-        content += content_loss(seen[CONTENT_LAYER], target).item()
-        grams = {layer: gram_matrix(seen[layer]) for layer in STYLE_LAYERS}
-        style += style_loss(grams, targets).item()
-        pictures.append(painted.cpu())
+        stylized = network(resize_short_side(photo, 384)).float().clamp(0, 1)
+        stylized = (stylized * 255).round() / 255
+        losses = metrics.losses(stylized, photo)
+        assert losses[1] is not None, "the metrics have no painting"
+        content, style = content + losses[0], style + losses[1]
+        pictures.append(stylized.cpu())
     return content / len(photos), style / len(photos), pictures
 
 
@@ -393,6 +387,7 @@ def train_style(
     network = load_network(parent) if parent else TransformNet(recipe.form)
     loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
     picture = read_photo(painting)
+    metrics = StyleMetrics(loss_network, picture[None])
     seen = see_painting(picture, loss_network, recipe, device)
     dice = torch.Generator().manual_seed(recipe.seed)
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
@@ -402,7 +397,8 @@ def train_style(
         if step % 600 == 0:
             now = TransformNet(recipe.form).to(device).eval()
             now.load_state_dict(average)
-            save_sheet(judge(now, held_back[:8], picture, loss_network)[2], out.with_suffix(".png"))
+            _, _, pictures = evaluate_network(now, held_back[:8], metrics)
+            save_sheet(pictures, out.with_suffix(".png"))
 
     network = train(
         network,
@@ -413,7 +409,7 @@ def train_style(
         device=device,
         on_step=sheet,
     )
-    content, style, pictures = judge(network, held_back[::4], picture, loss_network)
+    content, style, pictures = evaluate_network(network, held_back[::4], metrics)
     save_sheet(pictures[:8], out.with_suffix(".png"))
     print(f"{out.stem}: content {content:.3f}, style {style:.3f}", flush=True)
     note = {

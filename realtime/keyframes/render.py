@@ -15,6 +15,7 @@ import numpy as np
 
 from impasto.models.errors import SinkError
 from impasto.models.gatys.optimize import Settings, StyleImage, settings_of
+from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import load_loss_network
 from impasto.models.styles import known_styles, load_style
 from impasto.realtime.atomic import atomic_write, check_target
@@ -41,7 +42,6 @@ from impasto.realtime.keyframes.selection import (
     intra_times,
     most_apart,
 )
-from impasto.realtime.measure.evaluate import Judge
 from impasto.realtime.pipeline import Stylize
 from impasto.realtime.pixels import as_tensor, resized
 from impasto.realtime.stylizer import LazyStylizer
@@ -307,12 +307,13 @@ def nearest_fill(picture: np.ndarray, painted: np.ndarray, painting: Path) -> tu
     Each paints the picture of one keyframe and is given the colours of the painted one, as when
     it fills in. picture, painted: (H, W, 3) uint8.
     """
-    judge = Judge(load_loss_network("compact"), read_image(painting))
+    metrics = StyleMetrics(load_loss_network("compact"), as_tensor(read_image(painting)))
     found: dict[str, float] = {}
     for style in ("content", *known_styles()):
         stylizer = LazyStylizer(EngineOptions(style, engine="torch"), is_video=False)
         tried = picture if style == "content" else stylizer.stylize_image(picture)
-        _, loss = judge.losses(recoloring(tried, painted)(tried), picture)
+        colored = recoloring(tried, painted)(tried)
+        _, loss = metrics.losses(as_tensor(colored), as_tensor(picture))
         assert loss is not None
         found[style] = loss
     best = min(found, key=lambda style: found[style])

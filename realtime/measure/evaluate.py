@@ -3,8 +3,8 @@
 The figures stand together, since each alone can be bought with the others: a blur is the steadiest
 output, the input itself has no content loss.
 
-- content: mean((F - P)^2) / mean(P^2) at relu4_2, pictures shrunk to short side 256;
-- style: mean over relu1_1 ... relu5_1 of ||G - A||^2 / ||A||^2, the painting at long side 512;
+- content and style: see `models.judge`, pictures shrunk to short side 256, the painting at long
+  side 512;
 - E_warp: root mean square, in [0, 1], between a frame and an earlier one carried along by the
   motion of the input, where that can be trusted (`models.flow`); averaged over the clip. Short
   term: against the frame before. Long term: against the first frame of the shot.
@@ -24,9 +24,8 @@ from torch import Tensor
 
 from impasto.models.errors import SourceError
 from impasto.models.flow import occlusion_mask, warping_error
-from impasto.models.loss_network import LossNetwork, load_loss_network
-from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
-from impasto.models.training.dataset import resize_long_side, resize_short_side
+from impasto.models.judge import StyleMetrics
+from impasto.models.loss_network import load_loss_network
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.files.images import image_files, images_in, read_image, read_same_size
 from impasto.realtime.files.video_reader import VideoReader
@@ -37,7 +36,6 @@ from impasto.realtime.temporal.cuts import CutDetector
 from impasto.realtime.temporal.modes import STEADINESS, Steadiness
 
 PICTURE_SIDE = 384  # px, short: what pictures are painted at
-_JUDGED_SIDE, _PAINTING_SIDE = 256, 512  # px, short and long
 _EVERY = 6  # frames: how often a clip's content and style loss are taken
 
 Table = tuple[Sequence[str], list[tuple[str, ...]]]  # columns, rows
@@ -56,47 +54,6 @@ class WarpingError:
 
     short_term: float | None
     long_term: float | None
-
-
-class Judge:
-    """Content and style loss of painted pictures.
-
-    painting: (H, W, 3) uint8, or None: then there is no style loss. The network is frozen.
-    """
-
-    def __init__(self, network: LossNetwork, painting: np.ndarray | None) -> None:
-        self._network = network
-        self._device = next(network.parameters()).device
-        self._targets: dict[str, Tensor] = {}
-        if painting is not None:
-            small = resize_long_side(as_tensor(painting)[0], _PAINTING_SIDE)[None]
-            self._targets = self._grams(self._see(small, STYLE_LAYERS))
-
-    @torch.inference_mode()
-    def losses(self, painted: np.ndarray, original: np.ndarray) -> tuple[float, float | None]:
-        """(content, style) of one picture; both (H, W, 3) uint8."""
-        layers = (CONTENT_LAYER, *(STYLE_LAYERS if self._targets else ()))
-        seen = self._see(resize_short_side(as_tensor(painted), _JUDGED_SIDE), layers)
-        small = resize_short_side(as_tensor(original), _JUDGED_SIDE)
-        target = self._see(small, [CONTENT_LAYER])[CONTENT_LAYER]
-        content = content_loss(seen[CONTENT_LAYER], target).item()
-        if not self._targets:
-            return content, None
-        return content, style_loss(self._grams(seen), self._targets).item()
-
-    def mean_losses(
-        self, painted: Sequence[np.ndarray], originals: Sequence[np.ndarray]
-    ) -> tuple[float, float | None]:
-        """Averaged over pictures."""
-        contents, styles = zip(*map(self.losses, painted, originals), strict=True)
-        return _mean(contents), _mean(styles) if self._targets else None
-
-    @torch.inference_mode()
-    def _see(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        return self._network(image.to(self._device), layers)
-
-    def _grams(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
 
 
 class EstimatedMotion:
@@ -151,14 +108,14 @@ def evaluate(
             notes.append(line)
             say(line)
 
-    seen = None if painting is None else read_image(painting)
+    target = None if painting is None else as_tensor(read_image(painting))
     read = [(path, read_clip(path, size=side, frames=frames)) for path in clips]
     stills = read_pictures(pictures)
-    if seen is None:
+    if target is None:
         note("style loss: left out, as it is the distance from a painting (--painting FILE)")
-    judge = Judge(load_loss_network(loss_network, teacher=teacher), seen)
+    metrics = StyleMetrics(load_loss_network(loss_network, teacher=teacher), target)
     still = LazyStylizer(options, note, is_video=False)
-    picture_rows = evaluate_pictures(stills, still.stylize_image, judge)
+    picture_rows = evaluate_pictures(stills, still.stylize_image, metrics)
     film = LazyStylizer(options, note)
 
     def paint(images: Sequence[np.ndarray], mode: Steadiness) -> list[np.ndarray]:
@@ -170,7 +127,7 @@ def evaluate(
     for path, images in read:
         height, width = images[0].shape[:2]
         about = {"clip": path, "frames": len(images), "width": width, "height": height}
-        clip_rows += [about | row for row in evaluate_clip(images, paint, judge)]
+        clip_rows += [about | row for row in evaluate_clip(images, paint, metrics)]
     return {
         "style": options.style,
         "strength": options.strength,
@@ -266,12 +223,12 @@ def read_pictures(paths: Iterable[Path]) -> list[tuple[Path, np.ndarray]]:
 def evaluate_pictures(
     pictures: Iterable[tuple[Path, np.ndarray]],
     paint: Callable[[np.ndarray], np.ndarray],
-    judge: Judge,
+    metrics: StyleMetrics,
 ) -> list[dict[str, Any]]:
     """A row for each picture: "picture", "content", "style" (None without a painting)."""
     rows = []
     for path, picture in pictures:
-        content, style = judge.losses(paint(picture), picture)
+        content, style = metrics.losses(as_tensor(paint(picture)), as_tensor(picture))
         rows.append({"picture": path, "content": content, "style": style})
     return rows
 
@@ -279,7 +236,7 @@ def evaluate_pictures(
 def evaluate_clip(
     frames: Sequence[np.ndarray],
     paint: Callable[[Sequence[np.ndarray], Steadiness], Sequence[np.ndarray]],
-    judge: Judge,
+    metrics: StyleMetrics,
     *,
     modes: Sequence[Steadiness] = STEADINESS,
     motion: Motion | None = None,
@@ -300,8 +257,8 @@ def evaluate_clip(
         found = warping_error_of(painted, motion, starts)
         # The last of each six: by then, what a mode blends has settled.
         chosen = range(min(_EVERY, len(frames)) - 1, len(frames), _EVERY)
-        content, style = judge.mean_losses(
-            [painted[k] for k in chosen], [frames[k] for k in chosen]
+        content, style = metrics.mean_losses(
+            (as_tensor(painted[k]) for k in chosen), (as_tensor(frames[k]) for k in chosen)
         )
         row = {
             "steadiness": mode,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from impasto.models.gatys.optimize import PRESETS, Settings, StyleImage, paint
+from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import load_loss_network
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.engines.torch_engine import resolve_device
@@ -26,7 +27,6 @@ from impasto.realtime.keyframes.selection import Rule, find_shots, most_apart
 from impasto.realtime.measure.evaluate import (
     EstimatedMotion,
     Flow,
-    Judge,
     Table,
     read_clip,
     warping_error_of,
@@ -55,13 +55,15 @@ def evaluate_carried(
     options: the style that fills in. Raises SourceError, WeightsError and EngineError.
     """
     picture = read_image(painting)
-    judge = Judge(load_loss_network(loss_network, teacher=teacher), picture)
+    network = load_loss_network(loss_network, teacher=teacher)
+    metrics = StyleMetrics(network, as_tensor(picture))
     rows = []
     for clip in clips:
         images = read_clip(clip, size=side, frames=frames)
         say(f"{clip.name}: painting keyframes, and frames one by one ...")
         fill = LazyStylizer(options, steadiness="flow")
-        rows.append({"clip": clip} | judged(images, picture, settings, fill, judge, options.device))
+        row = judged(images, picture, settings, fill, metrics, options.device)
+        rows.append({"clip": clip} | row)
     return rows
 
 
@@ -70,7 +72,7 @@ def judged(
     painting: np.ndarray,
     settings: Settings,
     fill: Stylize,
-    judge: Judge,
+    metrics: StyleMetrics,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """One clip, its keyframes chosen and carried as `impasto keyframes` does by default.
@@ -103,7 +105,9 @@ def judged(
         flow = motion(place + 1, place)
         ways = alone, carried[pair]
         errors.append([_warping_error(way, flow) for way in ways])
-        losses.append([judge.mean_losses(way, images[pair])[1] or 0.0 for way in ways])
+        originals = [as_tensor(image) for image in images[pair]]
+        both = (metrics.mean_losses(map(as_tensor, way), originals) for way in ways)
+        losses.append([style or 0.0 for _, style in both])
     return {
         "keyframes": numbers,
         "filled": carrying.filled / len(frames),

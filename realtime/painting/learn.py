@@ -18,12 +18,13 @@ from torch import Tensor
 from impasto.export.scenes import render
 from impasto.models.errors import SinkError, SourceError
 from impasto.models.gatys.optimize import MIN_SIDE
+from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.styles import load_style
 from impasto.models.training.dataset import crops, list_photos
 from impasto.models.training.train import (
     Recipe,
-    judge,
+    evaluate_network,
     save_network,
     see_painting,
     style_losses,
@@ -71,7 +72,7 @@ class Lesson:
 
 @dataclass
 class Learnt:
-    """How it went. Losses are those of `models.train.judge`, in the compact loss network."""
+    """How it went. Losses are those of `models.judge`, in the compact loss network."""
 
     target: Path
     pictures: int = 0
@@ -107,7 +108,8 @@ def learn(lesson: Lesson, stage: Stage) -> Learnt:
         except (OSError, SafetensorError) as error:
             raise SinkError(f"cannot write {lesson.target}: {error}") from error
         target.commit()
-        found = judge(network, kept_back[:_JUDGED], picture, loss_network)
+        metrics = StyleMetrics(loss_network, picture[None])
+        found = evaluate_network(network, kept_back[:_JUDGED], metrics)
         learnt.content, learnt.style, _ = found
     finally:
         target.discard()

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from impasto.models.loss_network import compact_network, freeze
+from impasto.models.judge import StyleMetrics
+from impasto.models.loss_network import load_loss_network
 from impasto.realtime.files.images import write_image
 from impasto.realtime.measure.evaluate import (
     STEADINESS,
     EstimatedMotion,
-    Judge,
     evaluate_clip,
     read_clip,
     shot_starts,
@@ -37,11 +36,6 @@ def harbor():
     import harbor
 
     return harbor
-
-
-@pytest.fixture(scope="module")
-def network():
-    return freeze(compact_network(), torch.bfloat16, "cpu")
 
 
 class ExactMotion:
@@ -110,24 +104,7 @@ class TestWarpingError:
         assert alone.short_term is None and alone.long_term is None
 
 
-class TestJudge:
-    def test_a_picture_is_itself_and_the_painting_its_own_style(self, network) -> None:
-        picture = make_pictures(1, 256, 320)[0]
-        painting = np.ascontiguousarray(255 - make_pictures(1, 300, 512, seed=4)[0])
-        judge = Judge(network, painting)
-        content, style = judge.losses(picture, picture)
-        assert content == 0 and style > 0.05
-        # Seen at two sizes, 512 px long and 256 px short: alike, not equal.
-        content, own = judge.losses(painting, painting)
-        assert content == 0 and own < 0.5 * style
-        assert judge.losses(255 - picture, picture)[0] > 0.1
-
-    def test_without_a_painting_there_is_no_style(self, network) -> None:
-        picture = make_pictures(1, 64, 80)[0]
-        assert Judge(network, None).mean_losses([picture], [picture]) == (0.0, None)
-
-
-def test_a_row_for_each_mode_with_the_input_beside_it(network) -> None:
+def test_a_row_for_each_mode_with_the_input_beside_it() -> None:
     frames = list(make_pictures(3, 64, 80))
     asked = []
 
@@ -135,7 +112,7 @@ def test_a_row_for_each_mode_with_the_input_beside_it(network) -> None:
         asked.append(mode)
         return [255 - image for image in images]
 
-    rows = evaluate_clip(frames, paint, Judge(network, None))
+    rows = evaluate_clip(frames, paint, StyleMetrics(load_loss_network("compact"), None))
     assert tuple(asked) == STEADINESS == tuple(row["steadiness"] for row in rows)
     for row in rows:
         assert row["e_warp"] == pytest.approx(row["input_e_warp"])  # a negative moves alike

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from impasto.models.gatys.optimize import Settings
+from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import load_loss_network
 from impasto.realtime.files.images import write_image
 from impasto.realtime.frame import Frame
-from impasto.realtime.measure.evaluate import Judge
 from impasto.realtime.measure.evaluate_keyframes import half_way, judged, tables
+from impasto.realtime.pixels import as_tensor
 from tests.media import make_clip
 from tests.realtime.conftest import Impasto
 from tests.realtime.keyframes.test_keyframes import panned, texture
@@ -36,12 +37,12 @@ def test_half_way(keyframes: list[int], count: int, places: list[int]) -> None:
 
 def test_a_pan_is_carried_steadily() -> None:
     images, painting = panned(5), texture(90, 100, seed=5)
-    judge = Judge(load_loss_network("compact"), painting)
+    metrics = StyleMetrics(load_loss_network("compact"), as_tensor(painting))
 
     def nothing(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
         return chain.from_iterable(batches)
 
-    row = judged(images, painting, Settings(steps=10), nothing, judge)
+    row = judged(images, painting, Settings(steps=10), nothing, metrics)
     assert row["keyframes"] == [0] and row["filled"] < 0.2
     assert 0 < row["e_warp"]["carried"] < 0.6 * row["e_warp"]["alone"]
     assert row["style"]["ratio"] == pytest.approx(
@@ -49,7 +50,7 @@ def test_a_pan_is_carried_steadily() -> None:
     )
     assert 0.7 < row["style"]["ratio"] < 1.5
 
-    short = judged(images[:2], painting, Settings(steps=1), nothing, judge)
+    short = judged(images[:2], painting, Settings(steps=1), nothing, metrics)
     assert short["e_warp"] is None and short["style"] is None
     ((columns, rows),) = tables([row | {"clip": Path("a")}, short | {"clip": Path("b")}])
     assert {len(each) for each in rows} == {len(columns)}
