@@ -1,4 +1,4 @@
-"""Frozen features by layer name: VGG-19, VGG-16, and our own compact network."""
+"""Loss networks, which give features by layer name: VGG-19, VGG-16 and a compact network."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,7 +17,7 @@ VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between two poolings (Simonyan an
 VGG19_TO_RELU5_1 = (2, 2, 4, 4, 1)
 VGG16_BLOCKS = (2, 2, 3, 3, 3)
 VGG_WIDTHS = (64, 128, 256, 512, 512)
-COMPACT = Path(__file__).parent / "weights" / "compact.safetensors"
+COMPACT_WEIGHTS = Path(__file__).parent / "weights" / "compact.safetensors"
 
 # Preprocessing as x * scale + shift, x in [0, 1].
 OXFORD = ((255.0,) * 3, (-123.68, -116.779, -103.939))
@@ -28,11 +28,11 @@ TORCHVISION = (
 
 
 class LossNetwork(nn.Module):
-    """3x3 convolutions with ReLU in five blocks, 2x2 pooling between them; layers named as VGG's.
+    """A VGG: 3x3 convolutions with ReLU in five blocks, 2x2 pooling between them.
 
     network(images, layers) takes (N, 3, H, W) RGB in [0, 1], any float dtype, and returns
     {layer: (N, C, h, w)} for names such as "relu3_1", computing no further than the last one.
-    Frozen: gradients flow to the images, never to the weights.
+    Frozen (see `freeze`), gradients flow to the images, not to the weights.
     """
 
     def __init__(
@@ -58,37 +58,37 @@ class LossNetwork(nn.Module):
         self.register_buffer("shift", shift, persistent=False)
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        return self.trunk(images, layers)
+        return self.backbone(images, layers)
 
-    def trunk(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """The same, of the convolutions themselves: what a compact network has before its heads."""
-        wanted = set(layers)
+    def backbone(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """As `forward`, but in a compact network the features before its heads."""
+        requested = set(layers)
         features: dict[str, Tensor] = {}
         x = self.preprocess(images)
         names, pooled = list(self.convs), False
         for name, after in zip(names, [*names[1:], ""], strict=True):
-            x = x if pooled else self.pooled(name, x)
-            pooled = after.endswith("_1") and self.pool is F.max_pool2d and name not in wanted
+            x = x if pooled else self.pool_before(name, x)
+            pooled = after.endswith("_1") and self.pool is F.max_pool2d and name not in requested
             x = _conv_relu(self.convs[name], x, pooled=pooled)
-            if name in wanted:
+            if name in requested:
                 features[name] = x
-            if len(features) == len(wanted):
+            if len(features) == len(requested):
                 return features
-        raise ValueError(f"no layers {sorted(wanted - set(features))} in {list(self.convs)}")
+        raise ValueError(f"no layers {sorted(requested - set(features))} in {list(self.convs)}")
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """Pictures in [0, 1] as the first convolution takes them."""
-        # In the images' precision: 255 levels do not fit in bfloat16's eight bits.
+        """Images in [0, 1], normalized for the first convolution and in its dtype."""
+        # Computed in the images' dtype: 255 levels do not fit in bfloat16's eight bits.
         x = torch.addcmul(self.shift.to(images.dtype), images, self.scale.to(images.dtype))
         return x.to(next(self.convs.parameters()).dtype)
 
-    def pooled(self, name: str, x: Tensor) -> Tensor:
-        """What the convolution before layer `name` takes, x being the layer above it."""
+    def pool_before(self, name: str, x: Tensor) -> Tensor:
+        """The input of layer `name`: the layer before it, x, pooled where a block begins."""
         return self.pool(x, 2) if name.endswith("_1") and name != "relu1_1" else x
 
 
 def _conv_relu(conv: nn.Module, x: Tensor, *, pooled: bool = False) -> Tensor:
-    """A convolution with ReLU, and the largest of each 2x2; quicker where weights are frozen."""
+    """Convolution, ReLU and, if pooled, 2x2 max-pooling; faster where the weights are frozen."""
     assert isinstance(conv, nn.Conv2d) and conv.bias is not None
     if not conv.weight.requires_grad:
         padding = conv.kernel_size[0] // 2
@@ -98,9 +98,9 @@ def _conv_relu(conv: nn.Module, x: Tensor, *, pooled: bool = False) -> Tensor:
 
 
 def freeze(network: LossNetwork, dtype: torch.dtype, device: torch.device | str) -> LossNetwork:
-    """The network ready for use: no weight gradients, channels last, on `device` in `dtype`."""
+    """The network in place without weight gradients, channels last, on `device` in `dtype`."""
     network.requires_grad_(False).eval()
-    for child in network.children():  # not the preprocessing, which needs all of its precision
+    for child in network.children():  # the preprocessing stays float32
         child.to(dtype)
     return network.to(device).to(memory_format=torch.channels_last)
 
@@ -112,20 +112,25 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise WeightsError(f"no weights at {path}") from None
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} is not a whole safetensors file: {error}") from None
+        raise WeightsError(f"{path} is not a valid safetensors file: {error}") from None
 
 
 def oxford_vgg19(path: Path) -> LossNetwork:
     """VGG-19 up to relu5_1 with the authors' own weights, from a safetensors file.
 
-    Tensors are named as in torchvision (`features.N.weight`), for input in 0..255 less the mean.
+    Tensors are named as in torchvision (`features.N.weight`), for input in 0..255 minus the mean.
     """
     network = LossNetwork(VGG19_TO_RELU5_1, VGG_WIDTHS, OXFORD)
-    return fill(network, load_tensors(path), path)
+    return load_torchvision_weights(network, load_tensors(path), path)
 
 
-def fill(network: LossNetwork, tensors: dict[str, Tensor], origin: object) -> LossNetwork:
-    """Put torchvision-numbered tensors into `network`, in order of their numbers."""
+def load_torchvision_weights(
+    network: LossNetwork, tensors: dict[str, Tensor], origin: object
+) -> LossNetwork:
+    """Load tensors with torchvision's names into `network`, in order of their numbers.
+
+    origin: where they come from, for the message of a WeightsError.
+    """
     numbers = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("features.")})
     if len(numbers) < len(network.convs):
         raise WeightsError(f"{origin} holds {len(numbers)} convolutions, not {len(network.convs)}")
@@ -136,7 +141,7 @@ def fill(network: LossNetwork, tensors: dict[str, Tensor], origin: object) -> Lo
 
 
 def torchvision_vgg(name: str) -> LossNetwork:
-    """VGG-16 or VGG-19 as torchvision trained it; it downloads them once and checks the hash."""
+    """VGG-16 or VGG-19 with torchvision's weights, which it downloads once, hash checked."""
     from torchvision import models as zoo
 
     weights = {"vgg16": zoo.VGG16_Weights, "vgg19": zoo.VGG19_Weights}[name].IMAGENET1K_V1
@@ -147,11 +152,12 @@ def torchvision_vgg(name: str) -> LossNetwork:
             f"cannot download {name}: {error}; the compact network needs no download"
         ) from None
     blocks = VGG16_BLOCKS if name == "vgg16" else VGG19_BLOCKS
-    return fill(LossNetwork(blocks, VGG_WIDTHS, TORCHVISION), tensors, name)
+    network = LossNetwork(blocks, VGG_WIDTHS, TORCHVISION)
+    return load_torchvision_weights(network, tensors, name)
 
 
 COMPACT_WIDTHS = (24, 56, 104, 208, 224)
-MATCHED = {  # layers the compact network offers, with the teacher's channels
+HEADS = {  # layers of the compact network that have a head, with VGG-19's channels
     "relu1_1": 64,
     "relu2_1": 128,
     "relu3_1": 256,
@@ -162,10 +168,10 @@ MATCHED = {  # layers the compact network offers, with the teacher's channels
 
 
 class CompactNetwork(LossNetwork):
-    """A fifth of VGG-19's work for close to its features: distilled by `models.distil`.
+    """An approximation of VGG-19 at a fifth of its cost, from `models.training.distill`.
 
-    VGG-19's own layers with fewer channels carry the picture; at each matched layer a 1x1
-    convolution with ReLU (a head) maps them onto the teacher's channels.
+    The backbone has VGG-19's layers with fewer channels; at each layer of HEADS a 1x1 convolution
+    with ReLU, the head, maps them to VGG-19's channels.
     """
 
     def __init__(self) -> None:
@@ -173,17 +179,17 @@ class CompactNetwork(LossNetwork):
         self.heads = nn.ModuleDict(
             {
                 layer: nn.Conv2d(COMPACT_WIDTHS[int(layer[4]) - 1], channels, 1)
-                for layer, channels in MATCHED.items()
+                for layer, channels in HEADS.items()
             }
         )
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        features = self.trunk(images, layers)
+        features = self.backbone(images, layers)
         return {layer: _conv_relu(self.heads[layer], x) for layer, x in features.items()}
 
 
-def compact_network(path: Path = COMPACT) -> CompactNetwork:
-    """Our own loss network, shipped in the package."""
+def compact_network(path: Path = COMPACT_WEIGHTS) -> CompactNetwork:
+    """The compact loss network; by default with the weights of the package."""
     network = CompactNetwork()
     network.load_state_dict(load_tensors(path))
     return network
@@ -194,8 +200,8 @@ def load_loss_network(
 ) -> LossNetwork:
     """A frozen loss network by name: "compact", "vgg16", "vgg19", or "oxford" read from `teacher`.
 
-    bfloat16 on the CPU and on the GPU alike, where they compute in it: features need no more, and
-    it is twice as fast.
+    In bfloat16 on devices that compute in it: features need no more precision, and it is twice as
+    fast.
     Raises WeightsError for an unknown name, a missing file or a failed download.
     """
     network: LossNetwork

@@ -1,8 +1,8 @@
-"""L-BFGS for pictures: its first guess of the curvature is one for every scale and place.
+"""L-BFGS for images, with a multilevel preconditioner as the initial inverse Hessian.
 
-L-BFGS begins each direction from a multiple of the identity. Pixels are not alike, though: what is
-coarse must move far and what is fine little, and a flat sky is stiffer than a rough sea. A diagonal
-on a pyramid knows both.
+L-BFGS builds each direction on an initial inverse Hessian, usually a multiple of the identity. The
+pixels of an image are not alike, though: coarse structure has to move far and fine detail little,
+and a flat sky is stiffer than a rough sea. A diagonal matrix on an image pyramid models both.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,148 +13,160 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.linalg import solve_triangular
 
-_COARSEST = 16  # px, least short side of the coarsest level of the pyramid
-_AROUND = 4  # px of a level that share one value
-_MOST = 10.0  # times what its whole level moves for its gradient, that a place may
-_LEAST_CURVATURE = 1e-10  # of a step that is remembered
-_LEAST_ENERGY = 1e-30  # of what changed, to divide by
+_MIN_SIDE = 16  # px, least short side of the coarsest level of the pyramid
+_CELL = 4  # px of a level, a side, that share one value of the diagonal
+_MAX_SCALING = 10.0  # of one cell, times that of its level as a whole
+_MIN_CURVATURE = 1e-10  # s^T y of a step that is stored
+_MIN_ENERGY = 1e-30  # of a change of the gradient, to divide by
 
 
 class LBFGS:
-    """Minimises by the last `history` steps (Liu and Nocedal 1989), one evaluation a step.
+    """Minimizes with the last `history` steps (Liu and Nocedal 1989), one evaluation a step.
 
-    pixels: (1, C, H, W), a leaf, moved in place. guess: the first guess of the inverse Hessian;
-    None: a multiple of the identity, as torch.optim.LBFGS has, whose steps these then are.
+    pixels: (1, C, H, W), a leaf, updated in place. preconditioner: the initial inverse Hessian;
+    None: a multiple of the identity, as in torch.optim.LBFGS, whose steps these then are.
     """
 
-    def __init__(self, pixels: Tensor, history: int, guess: "Multilevel | None" = None) -> None:
-        self._pixels, self._guess = pixels, guess
-        # Taken once: one after another they would lie about in memory, and it would never settle.
-        self._moved = pixels.detach().new_zeros(history, pixels.numel())  # a row a step, s
-        self._changed = torch.zeros_like(self._moved)  # of the gradient along it, y
-        self._products = self._moved.new_zeros(history, history, dtype=torch.float64)  # s_i^T y_j
-        self._order: list[int] = []  # the rows in use, oldest first
-        self._last: tuple[Tensor, Tensor] | None = None  # how far, and the gradient before it
-        self._factor = 1.0
+    def __init__(
+        self,
+        pixels: Tensor,
+        history: int,
+        preconditioner: "MultilevelPreconditioner | None" = None,
+    ) -> None:
+        self._pixels, self._preconditioner = pixels, preconditioner
+        # Allocated once: allocated step by step, the rows would fragment the memory.
+        self._s = pixels.detach().new_zeros(history, pixels.numel())  # a row for each stored step
+        self._y = torch.zeros_like(self._s)  # the change of the gradient along each
+        self._sy = self._s.new_zeros(history, history, dtype=torch.float64)  # s_i^T y_j
+        self._rows: list[int] = []  # the rows in use, oldest first
+        self._last: tuple[Tensor, Tensor] | None = None  # the last step, the gradient before it
+        self._gamma = 1.0  # the multiple of the identity
 
     @torch.no_grad()
     def step(self, evaluate: Callable[[], object]) -> None:
-        """Move once. evaluate: puts a new gradient into `pixels.grad`, with gradients enabled."""
+        """Make one step. evaluate: sets a new `pixels.grad`; called with gradients enabled."""
         with torch.enable_grad():
             evaluate()
         gradient = self._pixels.grad
         assert gradient is not None
         if self._last is not None:
-            moved, before = self._last
-            self._learn(moved, gradient - before)
+            s, previous = self._last
+            self._store(s, gradient - previous)
         direction = self._direction(gradient)
         self._pixels += direction
         self._last = direction, gradient
 
-    def _learn(self, moved: Tensor, changed: Tensor) -> None:
-        """Remember a step, unless the loss is not convex along it."""
-        curvature = _dot(moved, changed)
-        if curvature <= _LEAST_CURVATURE:
+    def _store(self, s: Tensor, y: Tensor) -> None:
+        """Store a step and its change of the gradient, unless the loss is not convex along it."""
+        curvature = _dot(s, y)
+        if curvature <= _MIN_CURVATURE:
             return
-        full = len(self._order) == len(self._moved)
-        row = self._order.pop(0) if full else len(self._order)
-        self._order.append(row)
-        self._moved[row], self._changed[row] = moved.flatten(), changed.flatten()
-        self._products[:, row] = self._moved @ self._changed[row]
-        if self._guess is None:
-            self._factor = float(curvature / _dot(changed, changed))
+        full = len(self._rows) == len(self._s)
+        row = self._rows.pop(0) if full else len(self._rows)
+        self._rows.append(row)
+        self._s[row], self._y[row] = s.flatten(), y.flatten()
+        self._sy[:, row] = self._s @ self._y[row]
+        if self._preconditioner is None:
+            self._gamma = float(curvature / _dot(y, y))
         else:
-            self._guess.learn(moved, changed)
+            self._preconditioner.update(s, y)
 
     def _direction(self, gradient: Tensor) -> Tensor:
-        """Minus the inverse Hessian times the gradient.
+        """Minus the inverse Hessian times the gradient, (1, C, H, W).
 
-        The two loops of Nocedal 1980, each a triangular system of inner products (Byrd, Nocedal and
-        Schnabel 1994): the steps are read four times, and not once for each of them.
+        Each of the two loops of Nocedal 1980 is written as a triangular system of inner products
+        (Byrd, Nocedal and Schnabel 1994): the stored steps are read four times in all, and not once
+        for each of them.
         """
-        found = -gradient
-        if not self._order:  # nothing is known yet, but what a guess may
-            small = (1 / gradient.abs().sum()).clamp(max=1)
-            return self._guess(found) if self._guess else found * small
-        products = self._products[self._order][:, self._order].triu()
-        shares = solve_triangular(products, self._along(self._moved, found), upper=True)
-        found -= self._sum(self._changed, shares)
-        found = self._guess(found) if self._guess else found * self._factor
-        left = products.diagonal()[:, None] * shares - self._along(self._changed, found)
-        shares = solve_triangular(products.mT, left, upper=False)
-        return found + self._sum(self._moved, shares)
+        direction = -gradient
+        if not self._rows:
+            if self._preconditioner:  # as an earlier level of an image has left it
+                return self._preconditioner(direction)
+            return direction * (1 / gradient.abs().sum()).clamp(max=1)
+        products = self._sy[self._rows][:, self._rows].triu()
+        alpha = solve_triangular(products, self._inner(self._s, direction), upper=True)
+        direction -= self._combined(self._y, alpha)
+        if self._preconditioner:
+            direction = self._preconditioner(direction)
+        else:
+            direction = direction * self._gamma
+        rest = products.diagonal()[:, None] * alpha - self._inner(self._y, direction)
+        beta = solve_triangular(products.mT, rest, upper=False)
+        return direction + self._combined(self._s, beta)
 
-    def _along(self, rows: Tensor, image: Tensor) -> Tensor:
-        """Inner products with the rows in use, oldest first: (m, 1) float64."""
-        return (rows @ image.flatten())[self._order][:, None].double()
+    def _inner(self, rows: Tensor, image: Tensor) -> Tensor:
+        """Inner products of an image with the rows in use, oldest first: (m, 1) float64."""
+        return (rows @ image.flatten())[self._rows][:, None].double()
 
-    def _sum(self, rows: Tensor, shares: Tensor) -> Tensor:
-        """So much of each row in use, (m, 1), oldest first: (1, C, H, W)."""
-        of_each = shares.new_zeros(len(rows))
-        of_each[self._order] = shares[:, 0]
-        return (of_each.to(rows.dtype) @ rows).view_as(self._pixels)
+    def _combined(self, rows: Tensor, factors: Tensor) -> Tensor:
+        """The sum of the rows in use, each times its factor, (m, 1), oldest first: (1, C, H, W)."""
+        all_factors = factors.new_zeros(len(rows))
+        all_factors[self._rows] = factors[:, 0]
+        return (all_factors.to(rows.dtype) @ rows).view_as(self._pixels)
 
 
-class Multilevel:
-    """The inverse Hessian at pictures (1, C, H, W), about: the sum over k of P_k D_k P_k^T.
+class MultilevelPreconditioner:
+    """An approximate inverse Hessian of images (1, C, H, W): the sum over k of P_k D_k P_k^T.
 
-    P_k enlarges level k of a pyramid of halves to the picture (BPX: Bramble, Pasciak and Xu 1990,
-    "Parallel multilevel preconditioners"). D_k is diagonal: how far the last step moved that band
-    over how much the gradient changed in it, root mean squares of a few pixels.
+    P_k upsamples level k of an image pyramid to full size (BPX: Bramble, Pasciak and Xu 1990,
+    "Parallel multilevel preconditioners"). D_k is diagonal: how far the last step moved that
+    frequency band, over how much the gradient changed in it, root mean squares of a few pixels.
     """
 
     def __init__(self, size: Sequence[int]) -> None:
-        """size: (H, W)."""
-        self._levels = max(0, (min(size) // _COARSEST).bit_length() - 1)
-        self._reaches: list[Tensor] = []  # D_k but for one factor, (1, 1, h / 4, w / 4), from fine
-        self._diagonals: list[Tensor] = []  # the same, enlarged to (1, 1, h, w)
+        """size: (H, W) of the images."""
+        self._levels = max(0, (min(size) // _MIN_SIDE).bit_length() - 1)
+        # D_k up to a common factor, from the finest level to the coarsest:
+        self._scalings: list[Tensor] = []  # (1, 1, h / 4, w / 4)
+        self._diagonals: list[Tensor] = []  # the same, upsampled to (1, 1, h, w)
         self._factor = 1.0
 
     def __bool__(self) -> bool:
-        """Whether anything is known yet."""
+        """Whether it has seen a step, or was derived from one that has."""
         return bool(self._diagonals)
 
     def __call__(self, gradient: Tensor) -> Tensor:
-        """The inverse Hessian times a gradient (1, C, H, W)."""
+        """The approximate inverse Hessian times a gradient (1, C, H, W)."""
         pyramid = _pyramid(gradient, self._levels)
-        *finer, found = (p * d for p, d in zip(pyramid, self._diagonals, strict=True))
+        *finer, product = (p * d for p, d in zip(pyramid, self._diagonals, strict=True))
         for level in reversed(finer):
-            found = level.add_(_enlarged(found, level))
-        return found.permute(1, 0, 2, 3) * self._factor
+            product = level.add_(_upsampled(product, level))
+        return product.permute(1, 0, 2, 3) * self._factor
 
-    def learn(self, moved: Tensor, changed: Tensor) -> None:
-        """From a step and how the gradient changed along it, both (1, C, H, W), not across."""
-        pyramid = _pyramid(changed, self._levels)
-        bands = zip(_energies(_pyramid(moved, self._levels)), _energies(pyramid), strict=True)
-        self._reaches = [_reach(*band) for band in bands]
-        self._diagonals = _spread(self._reaches, [level.shape[-2:] for level in pyramid])
-        # The factor that makes the whole right for this step: s^T y = y^T H y.
-        parts = [
+    def update(self, s: Tensor, y: Tensor) -> None:
+        """Fit it to the last step and its change of the gradient, both (1, C, H, W)."""
+        pyramid = _pyramid(y, self._levels)
+        bands = zip(_energies(_pyramid(s, self._levels)), _energies(pyramid), strict=True)
+        self._scalings = [_scaling(*band) for band in bands]
+        self._diagonals = _resized(self._scalings, [level.shape[-2:] for level in pyramid])
+        # The factor with which the secant equation holds along y: s^T y = y^T H y.
+        terms = [
             4**k * (level.square() * diagonal).sum()
             for k, (level, diagonal) in enumerate(zip(pyramid, self._diagonals, strict=True))
         ]
-        self._factor = float(_dot(moved, changed) / torch.stack(parts).sum())
+        self._factor = float(_dot(s, y) / torch.stack(terms).sum())
 
-    def finer(self, size: Sequence[int]) -> "Multilevel":
-        """What is known, for a picture of twice the sides and losses that do not grow with it."""
-        found = Multilevel(size)
+    def finer(self, size: Sequence[int]) -> "MultilevelPreconditioner":
+        """The same for images of twice the sides and a loss that does not grow with the size."""
+        result = MultilevelPreconditioner(size)
         if self:
-            found._reaches = [self._reaches[0] / 2, *self._reaches][: found._levels + 1]
-            sizes = [(size[0] >> k, size[1] >> k) for k in range(found._levels + 1)]
-            found._diagonals = _spread(found._reaches, sizes)
-            found._factor = 4 * self._factor
-        return found
+            scalings = [self._scalings[0] / 2, *self._scalings]
+            result._scalings = scalings[: result._levels + 1]
+            sizes = [(size[0] >> k, size[1] >> k) for k in range(result._levels + 1)]
+            result._diagonals = _resized(result._scalings, sizes)
+            result._factor = 4 * self._factor
+        return result
 
 
-def _reach(moved: Tensor, changed: Tensor) -> Tensor:
-    """How far a band moves for its gradient around places, from the energies of both."""
-    changed = changed.clamp_min(_LEAST_ENERGY)
-    # Else a place that hardly anything depends on would move without end.
-    most = _MOST * (moved.mean() / changed.mean()).sqrt()
-    return (moved / changed).sqrt().clamp(max=most)
+def _scaling(s_energy: Tensor, y_energy: Tensor) -> Tensor:
+    """How far each cell of a band moves for its gradient, from the energies of s and y."""
+    y_energy = y_energy.clamp_min(_MIN_ENERGY)
+    # Without a limit, a cell that the loss hardly depends on would move without end.
+    limit = _MAX_SCALING * (s_energy.mean() / y_energy.mean()).sqrt()
+    return (s_energy / y_energy).sqrt().clamp(max=limit)
 
 
-def _spread(maps: Sequence[Tensor], sizes: Sequence[Sequence[int]]) -> list[Tensor]:
+def _resized(maps: Sequence[Tensor], sizes: Sequence[Sequence[int]]) -> list[Tensor]:
     """Each map at its size (h, w)."""
     return [
         F.interpolate(each, (size[0], size[1]), mode="bilinear")
@@ -170,24 +182,27 @@ def _dot(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _pyramid(image: Tensor, levels: int) -> list[Tensor]:
-    """(1, C, H, W) as (C, 1, H, W), and as many halves of it, by the transposed of `_enlarged`."""
-    found = [image.permute(1, 0, 2, 3)]
+    """(1, C, H, W) as (C, 1, H, W), then `levels` times at half the size.
+
+    Downsampling is the transpose of `_upsampled`.
+    """
+    pyramid = [image.permute(1, 0, 2, 3)]
     weights = torch.tensor([0.125, 0.375, 0.375, 0.125]).to(image)
     kernel = (weights[:, None] * weights)[None, None]
     for _ in range(levels):
-        found.append(F.conv2d(found[-1], kernel, stride=2, padding=1))
-    return found
+        pyramid.append(F.conv2d(pyramid[-1], kernel, stride=2, padding=1))
+    return pyramid
 
 
-def _enlarged(image: Tensor, like: Tensor) -> Tensor:
-    """The next level up."""
+def _upsampled(image: Tensor, like: Tensor) -> Tensor:
+    """A level of the pyramid at the size of the next finer one."""
     return F.interpolate(image, like.shape[-2:], mode="bilinear")
 
 
 def _energies(pyramid: list[Tensor]) -> list[Tensor]:
-    """The mean squares of each band around places, (1, 1, h / 4, w / 4), from fine to coarse."""
-    finer = [fine - _enlarged(coarse, fine) for fine, coarse in pairwise(pyramid)]
+    """The mean square of each frequency band by cells, (1, 1, h / 4, w / 4), finest first."""
+    finer = [fine - _upsampled(coarse, fine) for fine, coarse in pairwise(pyramid)]
     return [
-        F.avg_pool2d(band.square(), _AROUND, ceil_mode=True).mean(0, keepdim=True)
+        F.avg_pool2d(band.square(), _CELL, ceil_mode=True).mean(0, keepdim=True)
         for band in (*finer, pyramid[-1])
     ]

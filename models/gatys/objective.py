@@ -1,9 +1,9 @@
-"""What Gatys optimisation minimises: the losses of one picture at one size, and their gradient.
+"""What Gatys optimization minimizes: the losses of an image at one size, and their gradient.
 
-Pictures that are too large to be seen at once are seen in tiles. The style loss is a function of
-sums over places, so two rounds give the exact gradient: the first adds up the sums of all tiles,
-the second sends the gradient at the sums back through each tile (the only thing kept of a tile is
-its share of the sums). Tiles overlap by what the deepest layer sees.
+An image that is too large for one pass through the loss network is processed in tiles. The style
+loss is a function of sums over positions, so two passes over the tiles give the exact gradient: the
+first adds up the sums of all tiles, the second backpropagates the gradient of these sums through
+each tile. Tiles overlap by the receptive field of the deepest layer.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,24 +16,24 @@ from torch import Tensor
 
 from impasto.models.gatys.feature_statistics import (
     STYLE_LOSSES,
-    Moments,
-    Sums,
+    FeatureStatistics,
+    FeatureSums,
+    feature_statistics,
     feature_sums,
-    mixed,
-    moments,
     squared_error,
+    weighted_mean,
 )
 from impasto.models.loss_network import LossNetwork
 from impasto.models.losses import temporal_loss, total_variation, total_variation_root
 
-STRIDE = 16  # px: what all poolings up to relu5_1 leave nothing of; tiles begin at multiples
-MARGIN = 80  # px: relu5_1 of VGG-19 sees 78 px to each side
-_RANGE_WEIGHT = 10.0  # keeps the picture near [0, 1] before it is clamped
+TILE_STRIDE = 16  # px: relu5_1 is pooled by it; tiles begin at multiples
+TILE_MARGIN = 80  # px around a tile: relu5_1 of VGG-19 sees 78 px to each side
+_RANGE_WEIGHT = 10.0  # keeps the image near [0, 1] before it is clamped
 
 
 @dataclass(frozen=True)
-class Weights:
-    """What the losses count, by layer and by kind; all losses are relative, see `Objective`."""
+class LossWeights:
+    """Weights of the losses, by layer and by kind; all losses are relative, see `Objective`."""
 
     content_layers: Mapping[str, float]
     style_layers: Mapping[str, float]
@@ -45,7 +45,7 @@ class Weights:
 
 
 class Losses(NamedTuple):
-    """Scalars, detached; all but the total as they are before weighting."""
+    """Scalars, detached; all but the total before weighting."""
 
     content: Tensor
     style: Tensor
@@ -55,7 +55,7 @@ class Losses(NamedTuple):
 
 @dataclass(frozen=True)
 class Previous:
-    """The last painting, carried along the motion: the temporal loss of Ruder et al. 2016, eq. 7.
+    """The previous stylized frame, warped along the motion: Ruder et al. 2016, eq. 7.
 
     image: (1, 3, H, W) in [0, 1], to stay near where mask, (1, 1, H, W) in [0, 1], is 1.
     """
@@ -67,61 +67,61 @@ class Previous:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the picture, and the moments it shall have."""
+    """A region of the image, and the feature statistics of each layer that it is to have."""
 
-    targets: Mapping[str, Moments]
+    targets: Mapping[str, FeatureStatistics]
     weight: float = 1.0
-    mask: Tensor | None = None  # (1, 1, H, W) in [0, 1] at the picture's size; None: everywhere
+    mask: Tensor | None = None  # (1, 1, H, W) in [0, 1] at the image's size; None: everywhere
 
 
-class Window(NamedTuple):
-    """A tile of a picture: what is seen, and the core of it that counts; px, ends excluded."""
+class Tile(NamedTuple):
+    """A tile of an image; px, as (top, bottom, left, right), ends excluded."""
 
-    seen: tuple[int, int, int, int]  # top, bottom, left, right
-    core: tuple[int, int, int, int]
+    outer: tuple[int, int, int, int]  # the core with its margin: what the loss network gets
+    core: tuple[int, int, int, int]  # what counts; the cores of all tiles make up the image
 
 
 @dataclass
 class Objective:
-    """content w_c + style w_s + total variation w_tv (+ temporal) of a picture.
+    """The weighted sum of content, style, total variation and temporal loss of an image.
 
-    Content is mean over layers of ||F - P||^2 / ||P||^2, style the mean over regions and layers of
-    ||G - A||^2 / ||A||^2 or what `weights.style_loss` names: 0 is equal, 1 is as bad as nothing.
-    Dividing by the target's own energy frees the weights of the scale of features and of the number
-    of places. Total variation is divided by `roughness`, the painting's own: docs/research/log.md
-    has figures of the balance at several sizes.
+    Content is the mean over layers of ||F - P||^2 / ||P||^2, style the mean over regions and layers
+    of ||G - A||^2 / ||A||^2, or what `weights.style_loss` names: 0 is equal, 1 is as bad as zeros.
+    Dividing by the target's own energy makes the weights independent of the scale of features and
+    the number of positions. Total variation is divided by `tv_scale`, the painting's own:
+    docs/research has figures of the balance at several sizes.
 
-    content: (1, 3, H, W) in [0, 1]. tile: px, the side of what is seen at once; None: all.
-    roughness: above 0.
+    content: (1, 3, H, W) in [0, 1]. tile_side: px, side of a tile's core; None: no tiles.
+    tv_scale: above 0.
     """
 
     network: LossNetwork
     content: Tensor
     regions: Sequence[Region]
-    weights: Weights
+    weights: LossWeights
     previous: Previous | None = None
-    tile: int | None = None
-    roughness: float = 1.0
-    _windows: list[Window] = field(init=False)
+    tile_side: int | None = None
+    tv_scale: float = 1.0
+    _tiles: list[Tile] = field(init=False)
 
     def __post_init__(self) -> None:
         height, width = _padded(self.content).shape[-2:]
-        self._windows = list(windows(height, width, self.tile))
+        self._tiles = list(tiles(height, width, self.tile_side))
         self._layers = {*self.weights.content_layers, *self.weights.style_layers}
-        self.aim_at(self.content)
-        make = STYLE_LOSSES[self.weights.style_loss]
-        self._second_only = make.second_only
+        self.set_content(self.content)
+        make_loss = STYLE_LOSSES[self.weights.style_loss]
+        self._second_only = make_loss.second_only
         self._style_losses = [
-            {layer: make(region.targets[layer]) for layer in self.weights.style_layers}
+            {layer: make_loss(region.targets[layer]) for layer in self.weights.style_layers}
             for region in self.regions
         ]
         self._masks = [self._masks_of(region.mask) for region in self.regions]
 
     @torch.no_grad()
-    def aim_at(self, content: Tensor) -> None:
-        """Take another content, (1, 3, H, W) in [0, 1], of the same size."""
+    def set_content(self, content: Tensor) -> None:
+        """Replace the content image by another, (1, 3, H, W) in [0, 1], of the same size."""
         self.content, layers = content, self.weights.content_layers
-        self._content_targets = [self._seen(content, window, layers) for window in self._windows]
+        self._content_targets = [self._features(content, tile, layers) for tile in self._tiles]
         self._energies = {
             layer: torch.stack([t[layer].float().square().sum() for t in self._content_targets])
             .sum()
@@ -132,47 +132,46 @@ class Objective:
     def __call__(self, image: Tensor) -> Losses:
         """The losses of `image`, a leaf (1, 3, H, W); their gradient is put into `image.grad`."""
         image.grad = None
-        if len(self._windows) == 1:
-            partial = self._measure(image, 0)
-            losses, total = self._combine(image, partial)
+        if len(self._tiles) == 1:
+            losses, total = self._combine(image, self._partial_sums(image, 0))
             total.backward()
             return losses
         with torch.no_grad():
-            shares = [self._measure(image, k) for k in range(len(self._windows))]
-        whole = [torch.stack(parts).sum(0).requires_grad_() for parts in zip(*shares, strict=True)]
-        losses, total = self._combine(image, whole)
+            partial = [self._partial_sums(image, k) for k in range(len(self._tiles))]
+        sums = [torch.stack(parts).sum(0).requires_grad_() for parts in zip(*partial, strict=True)]
+        losses, total = self._combine(image, sums)
         total.backward()
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in whole]
-        for k in range(len(self._windows)):
-            torch.autograd.backward(self._measure(image, k), gradients)
+        gradients = [torch.zeros_like(x) if x.grad is None else x.grad for x in sums]
+        for k in range(len(self._tiles)):
+            torch.autograd.backward(self._partial_sums(image, k), gradients)
         return losses
 
-    # --- One window ---------------------------------------------------------------------------
+    # --- One tile -----------------------------------------------------------------------------
 
-    def _seen(self, image: Tensor, window: Window, layers: Iterable[str]) -> dict[str, Tensor]:
-        """The features of a window's core, in the network's precision.
+    def _features(self, image: Tensor, tile: Tile, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The features of a tile's core, in the network's precision.
 
-        Of the compact network those before its heads, which are VGG-19's most telling channels.
+        Of the compact network the features before its heads: VGG-19's most informative channels.
         """
-        top, bottom, left, right = window.seen
+        top, bottom, left, right = tile.outer
         if not layers:
             return {}
-        whole = _padded(image)
-        if len(self._windows) == 1:  # not sliced: a slice's gradient is not channels last
-            return self.network.trunk(whole, layers)
-        features = self.network.trunk(whole[..., top:bottom, left:right], layers)
-        return {layer: f[self._core(window, stride_of(layer))] for layer, f in features.items()}
+        padded = _padded(image)
+        if len(self._tiles) == 1:  # not sliced: a slice's gradient is not channels last
+            return self.network.backbone(padded, layers)
+        features = self.network.backbone(padded[..., top:bottom, left:right], layers)
+        return {layer: f[self._core(tile, stride_of(layer))] for layer, f in features.items()}
 
     @staticmethod
-    def _core(window: Window, stride: int) -> Any:
-        """Where the core lies in the features of what is seen, at a layer of this stride."""
-        (top, _, left, _), (y0, y1, x0, x1) = window
+    def _core(tile: Tile, stride: int) -> Any:
+        """The index of the core in the features of the outer tile, at a layer of this stride."""
+        (top, _, left, _), (y0, y1, x0, x1) = tile
         rows = slice((y0 - top) // stride, (y1 - top) // stride)
         return (..., rows, slice((x0 - left) // stride, (x1 - left) // stride))
 
-    def _measure(self, image: Tensor, index: int) -> list[Tensor]:
-        """The window's share: squared content errors, then the sums of each region and layer."""
-        features = self._seen(image, self._windows[index], self._layers)
+    def _partial_sums(self, image: Tensor, index: int) -> list[Tensor]:
+        """Of one tile: squared content errors, then the feature sums of each region and layer."""
+        features = self._features(image, self._tiles[index], self._layers)
         targets = self._content_targets[index]
         parts = [
             squared_error(features[layer], targets[layer]) for layer in self.weights.content_layers
@@ -183,27 +182,14 @@ class Objective:
                 parts += feature_sums(features[layer], mask, second_only=self._second_only)
         return parts
 
-    def _combine(self, image: Tensor, parts: list[Tensor]) -> tuple[Losses, Tensor]:
-        """The losses, and the total that is differentiated, from the shares of all windows."""
-        weights, zero = self.weights, image.new_zeros(())
-        remaining = iter(parts)
-        content = zero
-        for layer, weight in weights.content_layers.items():
-            content = content + weight * next(remaining) / self._energies[layer]
-        content = content / max(sum(weights.content_layers.values()), 1e-12)
-        style = zero
-        for region, losses, masks in zip(
-            self.regions, self._style_losses, self._masks, strict=True
-        ):
-            for layer, weight in weights.style_layers.items():
-                sums = Sums(next(remaining), next(remaining))
-                found = moments(sums, self._places(layer, masks))
-                style = style + region.weight * weight * losses[layer](found)
-        share = sum(weights.style_layers.values()) * sum(region.weight for region in self.regions)
-        style = style / max(share, 1e-12)
+    def _combine(self, image: Tensor, sums: list[Tensor]) -> tuple[Losses, Tensor]:
+        """The losses, and the total that is differentiated, from the sums over all tiles."""
+        weights, remaining = self.weights, iter(sums)
+        content = self._content_loss(remaining, image)
+        style = self._style_loss(remaining, image)
         variation = (
             total_variation if weights.total_variation_form == "squared" else total_variation_root
-        )(image)[0] / self.roughness
+        )(image)[0] / self.tv_scale
         total = (
             weights.content * content + weights.style * style + weights.total_variation * variation
         )
@@ -212,89 +198,111 @@ class Objective:
             total = total + last.weight * temporal_loss(image, last.image, last.mask)[0]
         return Losses(content.detach(), style.detach(), variation.detach(), total.detach()), total
 
+    def _content_loss(self, sums: Iterator[Tensor], image: Tensor) -> Tensor:
+        weights = self.weights.content_layers
+        loss = image.new_zeros(())
+        for layer, weight in weights.items():
+            loss = loss + weight * next(sums) / self._energies[layer]
+        return loss / max(sum(weights.values()), 1e-12)
+
+    def _style_loss(self, sums: Iterator[Tensor], image: Tensor) -> Tensor:
+        weights = self.weights.style_layers
+        loss = image.new_zeros(())
+        for region, losses, masks in zip(
+            self.regions, self._style_losses, self._masks, strict=True
+        ):
+            for layer, weight in weights.items():
+                both = FeatureSums(next(sums), next(sums))
+                statistics = feature_statistics(both, self._positions(layer, masks))
+                loss = loss + region.weight * weight * losses[layer](statistics)
+        share = sum(weights.values()) * sum(region.weight for region in self.regions)
+        return loss / max(share, 1e-12)
+
     # --- Masks --------------------------------------------------------------------------------
 
     def _masks_of(self, mask: Tensor | None) -> list[dict[str, Tensor]]:
-        """For each window, the mask of a region as large as each style layer's features."""
+        """For each tile, the mask of a region at the size of each style layer's features."""
         if mask is None:
-            return [{} for _ in self._windows]
-        found, whole = [], _padded(mask)
-        for window in self._windows:
-            y0, y1, x0, x1 = window.core
-            part = whole[..., y0:y1, x0:x1]
+            return [{} for _ in self._tiles]
+        padded, result = _padded(mask), []
+        for tile in self._tiles:
+            y0, y1, x0, x1 = tile.core
+            part = padded[..., y0:y1, x0:x1]
             by_layer = {
                 layer: F.avg_pool2d(part, stride_of(layer)) for layer in self.weights.style_layers
             }
-            found.append(by_layer)
-        return found
+            result.append(by_layer)
+        return result
 
-    def _places(self, layer: str, masks: list[dict[str, Tensor]]) -> Tensor | float:
-        """How many places of a layer a region has."""
+    def _positions(self, layer: str, masks: list[dict[str, Tensor]]) -> Tensor | float:
+        """The number of positions that a region has at a layer; the sum of its mask."""
         if masks[0]:
             return torch.stack([mask[layer].sum() for mask in masks]).sum().clamp_min(1e-6)
         stride = stride_of(layer)
-        cores = [window.core for window in self._windows]
+        cores = [tile.core for tile in self._tiles]
         return float(sum(((y1 - y0) // stride) * ((x1 - x0) // stride) for y0, y1, x0, x1 in cores))
 
 
 def _padded(image: Tensor) -> Tensor:
-    """A picture, mirrored at its ends until its sides are multiples of STRIDE.
+    """An image, reflected at the bottom and right until its sides are multiples of TILE_STRIDE.
 
-    Pooling drops what is left over, and what the deep layers do not see grows coloured speckles.
+    Pooling drops what is left over, and what the deep layers do not see grows colored speckles.
     """
-    down, right = (-side % STRIDE for side in image.shape[-2:])
+    down, right = (-side % TILE_STRIDE for side in image.shape[-2:])
     return F.pad(image, (0, right, 0, down), mode="reflect") if down or right else image
 
 
 def stride_of(layer: str) -> int:
-    """Pixels between two places of a layer, by its name: 4 for "relu3_1"."""
+    """Pixels between two positions of a layer, from its name: 4 for "relu3_1"."""
     return 2 ** (int(layer[4]) - 1)
 
 
-def windows(height: int, width: int, tile: int | None) -> Iterator[Window]:
-    """Tiles of about `tile` px a side whose cores cover the picture; one where it is small.
+def tiles(height: int, width: int, side: int | None) -> Iterator[Tile]:
+    """Tiles of about `side` px whose cores cover the image; one for a small image or None.
 
-    Sides are multiples of STRIDE, all of them.
+    All coordinates are multiples of TILE_STRIDE, where height and width are.
     """
 
-    def cuts(side: int) -> list[tuple[int, int]]:
-        count = 1 if tile is None else max(1, -(-side // tile))
-        edges = [round(side * k / count / STRIDE) * STRIDE for k in range(count)] + [side]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+    def cuts(length: int) -> list[tuple[int, int]]:
+        count = 1 if side is None else max(1, -(-length // side))
+        edges = [round(length * k / count / TILE_STRIDE) * TILE_STRIDE for k in range(count)]
+        return list(zip(edges, [*edges[1:], length], strict=True))
 
-    if tile is not None and height * width <= tile * tile * 3 // 2:
-        tile = None
+    if side is not None and height * width <= side * side * 3 // 2:
+        side = None
     for y0, y1 in cuts(height):
         for x0, x1 in cuts(width):
-            seen = (
-                max(0, y0 - MARGIN),
-                min(height, y1 + MARGIN),
-                max(0, x0 - MARGIN),
-                min(width, x1 + MARGIN),
+            outer = (
+                max(0, y0 - TILE_MARGIN),
+                min(height, y1 + TILE_MARGIN),
+                max(0, x0 - TILE_MARGIN),
+                min(width, x1 + TILE_MARGIN),
             )
-            yield Window(seen, (y0, y1, x0, x1))
+            yield Tile(outer, (y0, y1, x0, x1))
 
 
 @torch.no_grad()
-def painting_moments(
-    network: LossNetwork, painting: Tensor, layers: Sequence[str], tile: int | None
-) -> dict[str, Moments]:
-    """The moments of a painting (1, 3, H, W) in [0, 1] at every layer."""
-    plain = Weights({}, dict.fromkeys(layers, 1.0), 0.0, 0.0, 0.0)
-    seer = Objective(network, painting, (), plain, tile=tile)
-    totals: dict[str, Sums] = {}
-    for window in seer._windows:
-        for layer, features in seer._seen(painting, window, layers).items():
+def painting_statistics(
+    network: LossNetwork, painting: Tensor, layers: Sequence[str], tile_side: int | None
+) -> dict[str, FeatureStatistics]:
+    """The feature statistics of a painting (1, 3, H, W) in [0, 1] at each layer."""
+    no_losses = LossWeights({}, dict.fromkeys(layers, 1.0), 0.0, 0.0, 0.0)
+    tiled = Objective(network, painting, (), no_losses, tile_side=tile_side)
+    totals: dict[str, FeatureSums] = {}
+    for tile in tiled._tiles:
+        for layer, features in tiled._features(painting, tile, layers).items():
             sums = feature_sums(features)
             before = totals.get(layer)
-            totals[layer] = sums if before is None else Sums(*map(torch.add, before, sums))
-    return {layer: moments(totals[layer], seer._places(layer, [{}])) for layer in layers}
+            totals[layer] = sums if before is None else FeatureSums(*map(torch.add, before, sums))
+    return {
+        layer: feature_statistics(totals[layer], tiled._positions(layer, [{}])) for layer in layers
+    }
 
 
-def regions_of(
-    paintings: Sequence[tuple[dict[str, Moments], float, Tensor | None]],
+def make_regions(
+    paintings: Sequence[tuple[dict[str, FeatureStatistics], float, Tensor | None]],
 ) -> list[Region]:
-    """(moments, weight, mask) of each painting as regions; those without a mask are one, mixed."""
+    """(statistics, weight, mask) of each painting as regions; those without a mask become one."""
     everywhere = [(targets, weight) for targets, weight, mask in paintings if mask is None]
     regions = [
         Region(targets, weight, mask) for targets, weight, mask in paintings if mask is not None
@@ -302,8 +310,9 @@ def regions_of(
     if everywhere:
         weights = [weight for _, weight in everywhere]
         layers = everywhere[0][0]
-        targets = {
-            layer: mixed([targets[layer] for targets, _ in everywhere], weights) for layer in layers
+        mixed = {
+            layer: weighted_mean([targets[layer] for targets, _ in everywhere], weights)
+            for layer in layers
         }
-        regions.append(Region(targets, sum(weights)))
+        regions.append(Region(mixed, sum(weights)))
     return regions

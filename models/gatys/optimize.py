@@ -1,6 +1,6 @@
-"""Gatys et al. 2016: paint one picture by optimising its pixels, coarse to fine.
+"""Gatys et al. 2016: stylize one image by optimizing its pixels, coarse to fine.
 
-A pure generator: `paint` yields its progress, prints nothing, and needs no more than tensors.
+`paint` is a generator of progress: it takes tensors, yields tensors and prints nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,29 +13,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.models.errors import WeightsError
-from impasto.models.gatys.lbfgs import LBFGS, Multilevel
+from impasto.models.gatys.lbfgs import LBFGS, MultilevelPreconditioner
 from impasto.models.gatys.objective import (
-    MARGIN,
+    TILE_MARGIN,
     Losses,
+    LossWeights,
     Objective,
     Previous,
     Region,
-    Weights,
-    painting_moments,
-    regions_of,
+    make_regions,
+    painting_statistics,
 )
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.losses import STYLE_LAYERS, total_variation, total_variation_root
 from impasto.models.precision import computes_bfloat16
 
 MIN_SIDE = 16  # px: relu5_1 needs four poolings
-_COARSEST = 96  # px, least short side of the coarsest level: it has one of 96 to 191
-_LEAST_ROUGHNESS = 1e-3  # total variation of a painting of one colour, which has none
+_MIN_COARSEST = 96  # px, least short side of the coarsest level: it has one of 96 to 191
+_MIN_TV_SCALE = 1e-3  # for a painting of one color, whose total variation is 0
 
 
 @dataclass(frozen=True)
 class StyleImage:
-    """A painting, how much it counts among others, and where in the content picture.
+    """A painting, its weight among several, and the region of the content image it applies to.
 
     image: (1, 3, H, W) in [0, 1]. mask: (1, 1, h, w) in [0, 1], of any size; None: everywhere.
     """
@@ -50,17 +50,17 @@ def _equal(layers: Sequence[str]) -> dict[str, float]:
 
 
 def _shallow_first() -> dict[str, float]:
-    """relu5_1 counts less: it copies the painting's things, where the others take its strokes."""
+    """relu5_1 counts less: it copies the painting's objects, the others take its strokes."""
     return {layer: 1.0 if layer == "relu5_1" else 3.0 for layer in STYLE_LAYERS}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides how a picture is painted. The defaults are what looks best.
+    """All parameters of the optimization. The defaults are what looks best.
 
-    Weights count relative losses (see `models.gatys_objective.Objective`), and the pyramid begins
-    at about the same size whatever the picture's, so that one setting serves pictures, sizes and
-    loss networks.
+    Weights are of relative losses (see `models.gatys.objective.Objective`), and the pyramid begins
+    at about the same size for every image, so that one setting serves images, sizes and loss
+    networks.
     """
 
     loss_network: str = "compact"  # compact, vgg16, vgg19, or oxford from `teacher`
@@ -71,27 +71,27 @@ class Settings:
     style_loss: Literal["gram", "wasserstein", "mixed"] = "mixed"
     content_weight: float = 1.0
     style_weight: float = 70.0
-    tv_weight: float = 0.03  # 1 is as rough as the painting
+    tv_weight: float = 0.03  # of the total variation relative to the painting's
     tv_form: Literal["squared", "root"] = "squared"
-    start: Literal["content", "noise", "style"] = "content"
+    init: Literal["content", "noise", "style"] = "content"  # the image to begin from
     seed: int = 0
-    optimizer: Literal["multilevel", "lbfgs", "adam"] = "multilevel"  # L-BFGS that knows scales
+    optimizer: Literal["multilevel", "lbfgs", "adam"] = "multilevel"  # preconditioned L-BFGS
     steps: int = 120  # over all levels, see `level_steps`
     learning_rate: float = 0.02  # of Adam
-    history: int = 10  # gradients that L-BFGS remembers
+    history: int = 10  # steps that L-BFGS stores
     tolerance: float = 0.0  # stop a level when ten steps lower the total by a smaller share
     levels: int = 8  # sizes of the pyramid at most, each twice the one before
-    style_scale: float = 1.0  # long side of the painting as a share of the picture's
-    tile: int | None = 1024  # px, side of what the loss network sees at once; None: all
+    style_scale: float = 1.0  # long side of the painting as a share of the image's
+    tile: int | None = 1024  # px, side of the tiles of a large image; None: no tiles
     precision: Literal["bf16", "fp32"] = "bf16"  # fp32 where bf16 would be emulated
 
 
 PRESETS: dict[str, Settings] = {
     "default": Settings(),
-    # Gatys et al. 2016. The ratio of their losses holds for the scale of their features only; these
-    # are the weights of the authors' released code (content 1, style 1e3 / N_l^2, means of squares)
-    # in our units, as measured in VGG-19 with their weights and pooling on 10 photos and 10
-    # paintings. relu5_1 is left with next to nothing there.
+    # Gatys et al. 2016. Their ratio of losses holds for the scale of their features only; these are
+    # the weights of the authors' released code (content 1, style 1e3 / N_l^2, means of squares) in
+    # our units, as measured in VGG-19 with their weights and pooling on 10 photos and 10 paintings.
+    # With them relu5_1 counts next to nothing.
     "gatys2016": Settings(
         loss_network="vgg19",
         pooling="average",
@@ -110,10 +110,10 @@ PRESETS: dict[str, Settings] = {
         history=20,
         levels=1,
     ),
-    # What Johnson et al. 2016 compare their networks with, by the authors' released
-    # `slow_neural_style.lua`: VGG-16, from noise, content 1, style 5, total variation 1e-6 on
-    # levels to 255, means of squares, Grams per place and channel. In our units, as measured in
-    # VGG-19 with its authors' weights, at the layers of these names, for pictures of 512x512.
+    # The baseline of Johnson et al. 2016, from the authors' released `slow_neural_style.lua`:
+    # VGG-16, from noise, content 1, style 5, total variation 1e-6 on levels to 255, means of
+    # squares, Grams per position and channel. In our units, as measured in VGG-19 with its authors'
+    # weights, at the layers of these names, for images of 512x512.
     "johnson2016": Settings(
         loss_network="vgg16",
         content_layers=_equal(["relu3_3"]),
@@ -121,7 +121,7 @@ PRESETS: dict[str, Settings] = {
         style_loss="gram",
         style_weight=16.0,
         tv_weight=0.001,
-        start="noise",
+        init="noise",
         optimizer="lbfgs",
         steps=500,
         history=20,
@@ -131,12 +131,12 @@ PRESETS: dict[str, Settings] = {
 
 
 def settings_of(preset: str, given: Mapping[str, Any]) -> Settings:
-    """A preset of PRESETS with what is given in place of its own; None: not given."""
+    """A preset of PRESETS with some fields replaced; None keeps the preset's own value."""
     return replace(PRESETS[preset], **{n: value for n, value in given.items() if value is not None})
 
 
 class Progress(NamedTuple):
-    """Where the painting stands. Losses are relative and unweighted; the total is weighted."""
+    """The state after one step. Losses are relative and unweighted; the total is weighted."""
 
     size: tuple[int, int]  # (height, width) of this level of the pyramid
     step: int
@@ -145,7 +145,7 @@ class Progress(NamedTuple):
     style: float
     total_variation: float
     total: float
-    image: Tensor  # (1, 3, h, w) in [0, 1], detached; the picture so far
+    image: Tensor  # (1, 3, h, w) in [0, 1], detached
 
 
 def paint(
@@ -153,31 +153,31 @@ def paint(
     styles: Sequence[StyleImage],
     settings: Settings,
     *,
-    start: Tensor | None = None,
+    init: Tensor | None = None,
     previous: Previous | None = None,
     device: str = "cpu",
 ) -> Iterator[Progress]:
-    """Optimise a picture until it has the content of one and the style of others.
+    """Optimize an image until it has the content of one image and the style of others.
 
-    content: (1, 3, H, W) in [0, 1], already at the size to paint, sides of 16 px or more. styles:
-    one or more. start: (1, 3, any, any), begin from it instead of `settings.start`. previous: a
-    picture of content's size to agree with.
+    content: (1, 3, H, W) in [0, 1], already at the output's size, sides of 16 px or more. styles:
+    one or more. init: (1, 3, any, any), the image to begin from instead of `settings.init`.
+    previous: the previous frame's result, at content's size, for the temporal loss.
 
     Yields after every step; the last `Progress` has the result at content's size. The same
     arguments on the same machine give the same result. Raises WeightsError, also for a layer that
-    the loss network has not, and ValueError for a picture that is too small.
+    the loss network does not have, and ValueError for an image that is too small.
     """
     if min(content.shape[-2:]) < MIN_SIDE:
-        raise ValueError(f"expected a picture of {MIN_SIDE} px a side or more")
+        raise ValueError(f"expected an image of {MIN_SIDE} px a side or more")
     if not styles:
         raise ValueError("expected one painting or more")
     network = open_network(settings, device)
     content = content.to(device)
     sizes = level_sizes(content.shape[-2:], settings.levels)
     steps = level_steps(settings.steps, len(sizes))
-    first = image = _first(content, styles, settings, start).to(device)
-    detailed = start is not None or settings.start != "noise"
-    guess = Multilevel(sizes[0])
+    first = image = _initial_image(content, styles, settings, init).to(device)
+    detailed = init is not None or settings.init != "noise"
+    preconditioner = MultilevelPreconditioner(sizes[0])
     done = 0
     for size, count in zip(sizes, steps, strict=True):
         if not count:
@@ -185,8 +185,8 @@ def paint(
         before = None if previous is None else _previous_at(size, previous, device)
         objective = _objective(network, resized(content, size), styles, settings, before)
         image = enlarged(image, first, size) if done and detailed else resized(image, size)
-        guess = guess.finer(size)
-        for step, losses, pixels in optimize(objective, image, count, settings, guess):
+        preconditioner = preconditioner.finer(size)
+        for step, losses, pixels in optimize(objective, image, count, settings, preconditioner):
             yield Progress(
                 size,
                 done + step,
@@ -201,43 +201,44 @@ def paint(
         done += count
 
 
-class Retouch:
-    """A few steps on each of many pictures that are nearly painted, all of one size.
+class Refiner:
+    """Makes a few steps on each of many nearly finished images of one size, such as video frames.
 
-    What the optimiser learns of one it knows of the next: two steps do what four do from nothing.
+    Its preconditioner is kept from image to image: two steps do what four do without.
     """
 
     def __init__(self, styles: Sequence[StyleImage], settings: Settings, device: str) -> None:
-        """settings: `steps` are those on each; sizes, start and optimiser do not count.
+        """settings: `steps` are those on each image; levels, init and optimizer are not used.
 
         Raises WeightsError.
         """
         self._styles, self._settings, self._device = styles, settings, device
         self._network = open_network(settings, device)
-        self._known: tuple[Objective, Multilevel] | None = None  # of the size last seen
+        self._cached: tuple[Objective, MultilevelPreconditioner] | None = None  # of the last size
 
     def __call__(self, content: Tensor, image: Tensor) -> Tensor:
-        """`image`, nearer to its content and the styles; all (1, 3, H, W) in [0, 1]."""
+        """`image` after some steps towards content and styles; all (1, 3, H, W) in [0, 1]."""
         content, size = content.to(self._device), (content.shape[-2], content.shape[-1])
         settings = replace(self._settings, optimizer="multilevel", tolerance=0.0)
-        if self._known is None or self._known[0].content.shape != content.shape:
+        if self._cached is None or self._cached[0].content.shape != content.shape:
             objective = _objective(self._network, content, self._styles, settings, None)
-            self._known = objective, Multilevel(size)
-        objective, guess = self._known
-        objective.aim_at(content)
-        steps = settings.steps if guess else 2 * settings.steps
-        *_, (_, _, pixels) = optimize(objective, image.to(self._device), steps, settings, guess)
+            self._cached = objective, MultilevelPreconditioner(size)
+        objective, preconditioner = self._cached
+        objective.set_content(content)
+        steps = settings.steps if preconditioner else 2 * settings.steps
+        image = image.to(self._device)
+        *_, (_, _, pixels) = optimize(objective, image, steps, settings, preconditioner)
         return pixels.clamp(0, 1)
 
 
 def open_network(settings: Settings, device: str) -> LossNetwork:
     """The frozen loss network that the settings name. Raises WeightsError."""
     network = load_loss_network(settings.loss_network, device=device, teacher=settings.teacher)
-    there, named = network.convs, (*settings.content_layers, *settings.style_layers)
-    if missing := [layer for layer in named if layer not in there]:
+    layers = (*settings.content_layers, *settings.style_layers)
+    if missing := [layer for layer in layers if layer not in network.convs]:
         raise WeightsError(
             f"the loss network {settings.loss_network} has no {', '.join(missing)}: "
-            f"take of {', '.join(there)}, or another loss network"
+            f"take of {', '.join(network.convs)}, or another loss network"
         )
     if settings.pooling == "average":
         network.pool = F.avg_pool2d
@@ -247,30 +248,35 @@ def open_network(settings: Settings, device: str) -> LossNetwork:
 
 
 def optimize(
-    objective: Objective, image: Tensor, steps: int, settings: Settings, guess: Multilevel
+    objective: Objective,
+    image: Tensor,
+    steps: int,
+    settings: Settings,
+    preconditioner: MultilevelPreconditioner,
 ) -> Iterator[tuple[int, Losses, Tensor]]:
-    """Minimise at one size: (step from 1, losses before it, the picture after it, detached).
+    """Minimize at one size: (step from 1, losses before it, the image after it, detached).
 
-    guess: what "multilevel" begins from, and where it leaves what it has learnt.
+    preconditioner: used and updated where `settings.optimizer` is "multilevel".
     """
     pixels = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
     optimizer: LBFGS | torch.optim.Optimizer
     if settings.optimizer == "adam":
         optimizer = torch.optim.Adam([pixels], lr=settings.learning_rate, betas=(0.9, 0.99))
     else:
-        known = guess if settings.optimizer == "multilevel" else None
-        optimizer = LBFGS(pixels, min(settings.history, steps), known)
-    found: list[Losses] = []
+        multilevel = settings.optimizer == "multilevel"
+        history = min(settings.history, steps)
+        optimizer = LBFGS(pixels, history, preconditioner if multilevel else None)
+    losses: list[Losses] = []
 
     def evaluate() -> Tensor:
-        found.append(objective(pixels))
-        return found[-1].total
+        losses.append(objective(pixels))
+        return losses[-1].total
 
     for step in range(1, steps + 1):
         optimizer.step(evaluate)  # type: ignore[arg-type]
-        yield step, found[-1], pixels.detach().clone()
+        yield step, losses[-1], pixels.detach().clone()
         if settings.tolerance and step > 10:
-            before, now = found[-11].total, found[-1].total
+            before, now = losses[-11].total, losses[-1].total
             if before - now < settings.tolerance * before:
                 return
 
@@ -281,18 +287,21 @@ def optimize(
 def level_sizes(size: Sequence[int], levels: int) -> list[tuple[int, int]]:
     """(height, width) of each level, from coarse to `size`; fewer where they would be too small.
 
-    What the network sees of a picture at once is of a fixed number of pixels, so where the coarsest
-    level is decides how large the painting's forms become in it.
+    The receptive field of the loss network is a fixed number of pixels, so the size of the coarsest
+    level decides how large the painting's forms become in the image.
     """
     height, width = size
-    found = [(height, width)]
-    while len(found) < levels and min(found[0]) // 2 >= _COARSEST:
-        found.insert(0, (round(found[0][0] / 2), round(found[0][1] / 2)))
-    return found
+    sizes = [(height, width)]
+    while len(sizes) < levels and min(sizes[0]) // 2 >= _MIN_COARSEST:
+        sizes.insert(0, (round(sizes[0][0] / 2), round(sizes[0][1] / 2)))
+    return sizes
 
 
 def level_steps(steps: int, levels: int) -> list[int]:
-    """As many steps at every level and twice as many at the finest, all where it is few."""
+    """Split `steps` over `levels`: an equal share for each, two shares for the finest.
+
+    With fewer steps than shares, all go to the finest.
+    """
     coarser = steps // (levels + 1)
     return [coarser] * (levels - 1) + [steps - coarser * (levels - 1)]
 
@@ -305,21 +314,22 @@ def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def enlarged(image: Tensor, first: Tensor, size: tuple[int, int]) -> Tensor:
-    """A painted level (1, 3, h, w) at the next size: the start, `first`, and what changed in it.
+    """The result of one level, (1, 3, h, w), at the size of the next finer level.
 
-    Enlarging the picture itself would leave the detail of the start behind, for the next level to
-    make again: its total began 1.4 times as high.
+    It is the initial image `first` at that size, plus the upsampled change that was made to it.
+    Upsampling the result itself would lose the detail of the initial image, for the next level to
+    make again: its total loss began 1.4 times as high.
     """
     coarse = (image.shape[-2], image.shape[-1])
-    changed = F.interpolate(image - resized(first, coarse), size, mode="bicubic")
-    return (resized(first, size) + changed).clamp(0, 1)
+    change = F.interpolate(image - resized(first, coarse), size, mode="bicubic")
+    return (resized(first, size) + change).clamp(0, 1)
 
 
-def _seen(painting: Tensor, settings: Settings, size: tuple[int, int]) -> Tensor:
-    """A painting (1, 3, h, w) at the size that suits a picture of `size`.
+def _painting_at(painting: Tensor, settings: Settings, size: tuple[int, int]) -> Tensor:
+    """A painting (1, 3, h, w) at the scale that suits an image of `size`.
 
-    Its long side is the picture's times `style_scale`, but never more than its own, as enlarging
-    would teach blur, nor so little that there is nothing to see.
+    Its long side is the image's times `style_scale`. It is never enlarged, which would teach blur,
+    nor reduced below MIN_SIDE.
     """
     height, width = painting.shape[-2:]
     scale = min(1.0, settings.style_scale * max(size) / max(height, width))
@@ -334,10 +344,10 @@ def _objective(
     settings: Settings,
     previous: Previous | None,
 ) -> Objective:
-    """What is minimised at the size of `content`."""
+    """The function to minimize at the size of `content`."""
     size = (content.shape[-2], content.shape[-1])
-    paintings = [_seen(style.image.to(content.device), settings, size) for style in styles]
-    weights = Weights(
+    paintings = [_painting_at(style.image.to(content.device), settings, size) for style in styles]
+    weights = LossWeights(
         settings.content_layers,
         settings.style_layers,
         settings.content_weight,
@@ -353,7 +363,7 @@ def _objective(
         weights,
         previous,
         settings.tile,
-        _roughness(styles, paintings, settings),
+        _tv_scale(styles, paintings, settings),
     )
 
 
@@ -369,34 +379,35 @@ def _regions(
     size: tuple[int, int],
     settings: Settings,
 ) -> list[Region]:
-    """What is wanted where in a picture of `size`, from the paintings as they are seen there."""
-    found = []
+    """The regions of an image of `size`. paintings: the images of `styles`, scaled for it."""
+    parts = []
     for style, painting in zip(styles, paintings, strict=True):
-        targets = painting_moments(network, painting, list(settings.style_layers), settings.tile)
+        layers = list(settings.style_layers)
+        targets = painting_statistics(network, painting, layers, settings.tile)
         mask = None if style.mask is None else resized(style.mask.to(painting.device), size)
-        found.append((targets, style.weight, mask))
-    return regions_of(found)
+        parts.append((targets, style.weight, mask))
+    return make_regions(parts)
 
 
-def _roughness(
+def _tv_scale(
     styles: Sequence[StyleImage], paintings: Sequence[Tensor], settings: Settings
 ) -> float:
-    """The paintings' own total variation: the weighted mean, and never nothing."""
+    """The weighted mean of the paintings' own total variation, above 0."""
     variation = total_variation if settings.tv_form == "squared" else total_variation_root
     each = [s.weight * variation(p).item() for s, p in zip(styles, paintings, strict=True)]
-    return max(sum(each) / sum(style.weight for style in styles), _LEAST_ROUGHNESS)
+    return max(sum(each) / sum(style.weight for style in styles), _MIN_TV_SCALE)
 
 
-def _first(
-    content: Tensor, styles: Sequence[StyleImage], settings: Settings, start: Tensor | None
+def _initial_image(
+    content: Tensor, styles: Sequence[StyleImage], settings: Settings, init: Tensor | None
 ) -> Tensor:
-    """The picture to begin from, at any size."""
-    if start is not None:
-        return start
-    if settings.start == "noise":
-        dice = torch.Generator().manual_seed(settings.seed)
-        return torch.rand(content.shape, generator=dice)
-    if settings.start == "style":
+    """The image to begin from, at any size."""
+    if init is not None:
+        return init
+    if settings.init == "noise":
+        generator = torch.Generator().manual_seed(settings.seed)
+        return torch.rand(content.shape, generator=generator)
+    if settings.init == "style":
         return styles[0].image
     return content
 
@@ -405,17 +416,16 @@ def _first(
 
 
 def memory_needed(size: Sequence[int], settings: Settings, device: str = "cpu") -> int:
-    """Bytes that painting a picture of (height, width) takes at most, about; the program aside.
+    """About the most bytes that stylizing an image of (height, width) takes, without the program's.
 
-    What the loss network keeps of one tile for its gradient, and what is kept of the whole
-    picture: itself, its gradient, the memory of the optimiser, the content's features.
+    The activations of one tile of the loss network, kept for the gradient, and full-size tensors:
+    the image, its gradient, the optimizer's memory, the content's features.
     """
     height, width = size
-    pixels = height * width
-    seen = pixels
+    pixels = seen = height * width
     if settings.tile is not None and pixels > settings.tile**2 * 3 // 2:
-        seen = (settings.tile + 2 * MARGIN) ** 2
+        seen = (settings.tile + 2 * TILE_MARGIN) ** 2
     values = 500 if settings.loss_network == "compact" else 850  # a pixel seen, with gradients
-    width_of_value = 2 if settings.precision == "bf16" and computes_bfloat16(device) else 4
+    bytes_per_value = 2 if settings.precision == "bf16" and computes_bfloat16(device) else 4
     copies = 13 if settings.optimizer == "adam" else 14 + 2 * settings.history
-    return seen * values * width_of_value + pixels * (copies * 12 + 32)
+    return seen * values * bytes_per_value + pixels * (copies * 12 + 32)

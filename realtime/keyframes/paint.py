@@ -178,7 +178,7 @@ def _painted(
         raise SourceError(
             f"frames of {width}x{height} are too small to paint: {MIN_SIDE} px a side are needed"
         )
-    for progress in paint(content, styles, settings, start=start, previous=previous, device=device):
+    for progress in paint(content, styles, settings, init=start, previous=previous, device=device):
         on_step(progress.step, progress.steps)
     return as_picture(progress.image)
 

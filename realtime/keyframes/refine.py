@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import torch
 
-from impasto.models.gatys.optimize import Retouch, Settings, StyleImage
+from impasto.models.gatys.optimize import Refiner, Settings, StyleImage
 from impasto.realtime.frame import Frame
 from impasto.realtime.keyframes.tracking import SIDE, Track
 from impasto.realtime.pipeline import Stylize, batched
@@ -41,7 +41,7 @@ def retouched(
     """
     if not steps:
         return carrying
-    retouch = Retouch(styles, replace(settings, steps=steps), device)
+    refine = Refiner(styles, replace(settings, steps=steps), device)
 
     def paint(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
         ours, theirs = tee(chain.from_iterable(batches))
@@ -51,7 +51,7 @@ def retouched(
             start = begun
             if last is not None and last.change.shape == carried.image.shape:
                 start = (begun + _tensor(last.moved_to(small))).clamp(0, 1)
-            image = retouch(as_tensor(original.image), start).cpu()
+            image = refine(as_tensor(original.image), start).cpu()
             last = Added(small, _array(image - begun))
             yield replace(carried, image=as_picture(image))
 

@@ -141,10 +141,10 @@ def steps_that_equal(
     All (1, 3, H, W) in [0, 1]. Johnson et al. 2016, section 4.1: 50 to 100. None: over `most`.
     """
 
-    def totals(start: Tensor | None, steps: int) -> Any:
+    def totals(init: Tensor | None, steps: int) -> Any:
         changed = replace(settings, steps=steps, levels=1)
         styles = [StyleImage(painting)]
-        return (now.total for now in paint(content, styles, changed, start=start, device=device))
+        return (now.total for now in paint(content, styles, changed, init=init, device=device))
 
     goal = next(totals(painted, 1))
     for step, total in enumerate(totals(None, most)):  # each before its step

@@ -119,7 +119,7 @@ def paint_picture(
 
     try:
         with _memory_errors(size):
-            for latest in paint(seen, styles, job.settings, start=start, device=job.device):
+            for latest in paint(seen, styles, job.settings, init=start, device=job.device):
                 rows.append(row_of(latest))
                 on_progress(latest)
                 if job.every and latest.step % job.every == 0 and latest.step < latest.steps:

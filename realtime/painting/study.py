@@ -93,10 +93,10 @@ def cases_of(
         return Case(name, replace(settings, **changes), picture, paintings)
 
     if study == "content":
-        alone = {"style_weight": 0.0, "content_weight": 1.0, "start": "noise"}
+        alone = {"style_weight": 0.0, "content_weight": 1.0, "init": "noise"}
         return [case(n, content_layers={n: 1.0}, **alone) for n in _CONTENT_LAYERS]
     if study == "texture":
-        alone = {"content_weight": 0.0, "start": "noise"}
+        alone = {"content_weight": 0.0, "init": "noise"}
         single = [case(n, style_layers={n: 1.0}, **alone) for n in STYLE_LAYERS]
         together = [
             case(f"up to {STYLE_LAYERS[k]}", style_layers=layers, **alone)
@@ -106,7 +106,7 @@ def cases_of(
         return single + together
     if study == "weight":
         return [case(f"style {weight:g}", style_weight=weight) for weight in _STYLE_WEIGHTS]
-    return [case(f"from {start}", start=start) for start in ("content", "noise", "style")]
+    return [case(f"from {init}", init=init) for init in ("content", "noise", "style")]
 
 
 def _grid(

@@ -264,7 +264,7 @@ class TestRetouching:
         whole = retouched(unpainted, self.styles, QUICK, steps=2)
         content = as_tensor(frames[0].image)
         totals = [
-            next(paint(content, self.styles, QUICK, start=as_tensor(frame.image))).total
+            next(paint(content, self.styles, QUICK, init=as_tensor(frame.image))).total
             for frame in whole([frame] for frame in frames)
         ]
         assert sorted(totals, reverse=True) == totals and totals[-1] < 0.8 * totals[0]
@@ -366,7 +366,7 @@ class TestPainting:
         still = texture(48, 48)
         frames = frames_of([still] * 3)
         shots = Shots([Keyframe(n, n, 0.0, 0, "every") for n in (0, 2)], {0}, 3)
-        settings = Settings(steps=8, levels=1, start="noise")
+        settings = Settings(steps=8, levels=1, init="noise")
 
         def apart(folder: str) -> float:
             styles = [texture(48, 48, 8)]
