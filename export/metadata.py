@@ -11,7 +11,7 @@ import onnx
 
 from impasto.export.spec import FRAMES, STYLIZED, WEIGHTS, GraphPrecision, TensorLayout, describe
 from impasto.models.errors import SourceError
-from impasto.models.styles import form_of, known_styles, manifest, parse_blend
+from impasto.models.styles import architecture_of, known_styles, manifest, parse_blend
 
 _VERSION = "impasto"  # the key of our version, which every exported file has
 
@@ -43,7 +43,7 @@ def _recipe_in(path: Path) -> Any:
     """How the network in a safetensors file was trained, or None if it does not say."""
     from safetensors import safe_open
 
-    form_of(path)  # raises WeightsError for other files
+    architecture_of(path)  # raises WeightsError for other files
     with safe_open(path, "pt") as file:
         recipe = file.metadata().get("recipe")
     return None if recipe is None else json.loads(recipe)

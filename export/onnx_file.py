@@ -23,7 +23,14 @@ from impasto.export.spec import (
     is_possible,
 )
 from impasto.models.errors import SinkError
-from impasto.models.styles import load_network, load_style, mix, mixture_of, parse_blend, trunk_file
+from impasto.models.styles import (
+    identity_file,
+    load_network,
+    load_style,
+    mix,
+    mixture_of,
+    parse_blend,
+)
 
 _CALIBRATION = 12  # rendered pictures, if none are given
 
@@ -120,7 +127,7 @@ def _networks(
         return network, [ParityCase(network)]
     files = list(mixture)[: len(parse_blend(spec))]
     networks = {file: load_network(file) for file in files}
-    trunk = trunk_file(networks[files[0]].form_name)
+    trunk = identity_file(networks[files[0]].architecture)
     networks[trunk] = load_network(trunk)
     shares = np.array([mixture[file] for file in files], np.float32) / max(strength, 1e-9)
 

@@ -1,8 +1,8 @@
-"""The image transformation network of Johnson et al. 2016 (arXiv:1603.08155): the baseline.
+"""The image transformation network of Johnson et al. 2016 (arXiv:1603.08155), as a baseline.
 
-As in the paper's supplementary material, with instance norm (Ulyanov et al. 2016, arXiv:1607.08022)
-in place of batch norm, as everyone after them. About 126,000 multiply-adds a pixel, before what
-the padding adds; 154,000 in the variant with resize-convolutions that many programs use.
+As in the paper's supplementary material, but with instance norm (Ulyanov et al. 2016,
+arXiv:1607.08022) in place of batch norm, as in most work since. About 126,000 multiply-adds a
+pixel, padding not counted; 154,000 in the common variant with resize-convolutions.
 """
 
 import torch

@@ -1,8 +1,8 @@
-"""From Y'CbCr to RGB, by the matrices of ITU-T H.273."""
+"""Conversion from Y'CbCr to RGB by the matrices of ITU-T H.273."""
 
 import numpy as np
 
-# Luma's weights of red and blue, by matrix.
+# The weights of red and blue in luma, by matrix.
 _LUMA = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
@@ -16,7 +16,8 @@ _LUMA = {
 def ycc_to_rgb(matrix: int, full_range: bool) -> tuple[np.ndarray, np.ndarray]:
     """The map rgb = to_rgb @ (ycc - black) of 8-bit numbers: (3, 3) and (3,) float32.
 
-    matrix: of ITU-T H.273 (1: BT.709, 6: BT.601 ...). KeyError: one that is not known.
+    matrix: MatrixCoefficients of ITU-T H.273 (1: BT.709, 6: BT.601 ...). Raises KeyError for one
+    that is not in the table.
     """
     red, blue = _LUMA[matrix]
     green = 1 - red - blue

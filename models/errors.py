@@ -1,4 +1,4 @@
-"""The exceptions Impasto raises on purpose, and what others say, in a line.
+"""The exceptions that Impasto raises on purpose.
 
 ImpastoError
 ├── SourceError   (also OSError)       cannot open or decode
@@ -7,12 +7,12 @@ ImpastoError
 ├── EngineError   (also RuntimeError)  no such device, precision or provider on this machine
 └── ParityError                        the exported graph disagrees
 
-Each message is one line: what was expected, what came, what to do.
+Each message is one line: what was expected, what was given, what to do.
 """
 
 
 class ImpastoError(Exception):
-    """Whatever went wrong and is worth one clear line to the user."""
+    """The base of all; its message is one line for the user."""
 
 
 class SourceError(ImpastoError, OSError):
@@ -24,18 +24,18 @@ class SinkError(ImpastoError, OSError):
 
 
 class WeightsError(ImpastoError, ValueError):
-    """A style is unknown, or its weights are not what they should be."""
+    """A style is unknown, or its weights are missing, damaged or of another network."""
 
 
 class EngineError(ImpastoError, RuntimeError):
-    """The device, precision or provider asked for is not to be had here."""
+    """This machine does not have the requested device, precision or provider."""
 
 
 class ParityError(ImpastoError):
-    """An exported graph does not agree with the network it came from."""
+    """An exported graph and its network give different results."""
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of somebody else says, in one line; its class where it says nothing."""
+    """The first line of an exception's message, or the name of its class if it has none."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

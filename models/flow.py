@@ -1,8 +1,8 @@
-"""Optical flow put to use: warping by it, where it cannot be trusted, the error that remains.
+"""Warping by optical flow, occlusion masks and the warping error.
 
 A flow is (N, 2, H, W), floating, in pixels: channel 0 is u (to the right), channel 1 is v (down).
-It lives on the pixels of the picture it starts from: what that picture shows at (x, y), the other
-one shows at (x + u, y + v). Pixel centres lie at whole numbers, (0, 0) is the upper left one.
+It has the pixels of the image it starts from: what is at (x, y) there is at (x + u, y + v) in the
+other image. Pixel centers have integer coordinates; (0, 0) is the upper left one.
 """
 
 import torch
@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Fetch from `image` what each pixel's flow points at (backward warp, bilinear).
+    """Sample `image` at the point that each pixel's flow points to (backward warp, bilinear).
 
     warped[n, :, y, x] = image[n, :, y + v[n, y, x], x + u[n, y, x]]
 
-    image: (N, C, H, W), floating, any range. flow: (N, 2, H, W), from the picture that is to be
-    rebuilt to `image`: warp(previous, flow_next_to_prev) imitates the next. Returns (N, C, H, W),
-    the dtype of `image`; differentiable in both. Outside the frame its border is repeated.
+    image: (N, C, H, W), floating, any range. flow: (N, 2, H, W), from the image that is to be
+    approximated to `image`: warp(previous, flow_next_to_prev) approximates the next frame. Returns
+    (N, C, H, W), the dtype of `image`; differentiable in both. Beyond the frame its border is
+    repeated.
 
-    The convention is grid_sample's align_corners=True, padding_mode="border". That function's
-    normalised coordinates round at 1e-5 pixels; here a whole number of pixels, zero above all,
-    copies values exactly.
+    Equals grid_sample with align_corners=True, padding_mode="border", whose normalized coordinates
+    round at 1e-5 pixels; here an integer flow, zero above all, copies values exactly.
     """
     n, c, height, width = image.shape
     flow = flow.to(torch.promote_types(flow.dtype, torch.float32))
@@ -35,12 +35,12 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
 
     flat = image.flatten(2)
 
-    def fetch(rows: Tensor, columns: Tensor) -> Tensor:
-        places = (rows * width + columns).flatten(1).unsqueeze(1).expand(n, c, -1)
-        return flat.gather(2, places).view(n, c, height, width)
+    def sample(rows: Tensor, columns: Tensor) -> Tensor:
+        indices = (rows * width + columns).flatten(1).unsqueeze(1).expand(n, c, -1)
+        return flat.gather(2, indices).view(n, c, height, width)
 
-    upper = fetch(y0, x0) * (1 - share_x) + fetch(y0, x1) * share_x
-    lower = fetch(y1, x0) * (1 - share_x) + fetch(y1, x1) * share_x
+    upper = sample(y0, x0) * (1 - share_x) + sample(y0, x1) * share_x
+    lower = sample(y1, x0) * (1 - share_x) + sample(y1, x1) * share_x
     return upper * (1 - share_y) + lower * share_y
 
 
@@ -55,24 +55,24 @@ def _squared_gradient(flow: Tensor) -> Tensor:
 
 
 def occlusion_mask(flow_forward: Tensor, flow_backward: Tensor) -> Tensor:
-    """Where a flow cannot be trusted: the rule of Sundaram, Brox and Keutzer, ECCV 2010.
+    """Where a flow is unreliable, by the rule of Sundaram, Brox and Keutzer, ECCV 2010.
 
-    With w^ = flow_backward and w~(x) = flow_forward(x + w^(x)), a place is
+    With w^ = flow_backward and w~(x) = flow_forward(x + w^(x)), a pixel is
     occluded where           |w~ + w^|^2 > 0.01 (|w~|^2 + |w^|^2) + 0.5, or x + w^ is off the frame;
     a motion boundary where  |grad u^|^2 + |grad v^|^2 > 0.01 |w^|^2 + 0.002.
 
-    flow_forward: (N, 2, H, W) from one picture to the other; flow_backward: the way back.
-    Returns (N, 1, H, W) bool on the pixels that flow_backward starts from: True where it is not
-    to be trusted. For video, occlusion_mask(flow_prev_to_next, flow_next_to_prev) is on the next
-    frame, beside warp(previous, flow_next_to_prev).
+    flow_forward: (N, 2, H, W) from one image to the other; flow_backward: the way back.
+    Returns (N, 1, H, W) bool on the pixels that flow_backward starts from: True where it is
+    unreliable. For video, occlusion_mask(flow_prev_to_next, flow_next_to_prev) is on the next
+    frame, as is warp(previous, flow_next_to_prev).
 
-    Off the frame: the paper leaves these places to its tracker; here they count as occluded.
+    Pixels whose flow leaves the frame count as occluded; the paper leaves them to its tracker.
     """
     height, width = flow_backward.shape[2:]
     returned = warp(flow_forward, flow_backward)
-    apart = _squared_norm(returned + flow_backward)
+    deviations = _squared_norm(returned + flow_backward)
     lengths = _squared_norm(returned) + _squared_norm(flow_backward)
-    occluded = apart > 0.01 * lengths + 0.5
+    occluded = deviations > 0.01 * lengths + 0.5
     boundary = _squared_gradient(flow_backward) > 0.01 * _squared_norm(flow_backward) + 0.002
     x = torch.arange(width, device=flow_backward.device) + flow_backward[:, :1]
     y = torch.arange(height, device=flow_backward.device)[:, None] + flow_backward[:, 1:]
@@ -81,16 +81,15 @@ def occlusion_mask(flow_forward: Tensor, flow_backward: Tensor) -> Tensor:
 
 
 def warping_error(prev_stylized: Tensor, stylized: Tensor, flow: Tensor, mask: Tensor) -> Tensor:
-    """E_warp: how far a frame is from its predecessor carried along by the motion.
+    """E_warp: root mean square difference of a frame from the previous one, warped by the flow.
 
     E = sqrt( sum_x M (stylized - warp(prev_stylized, flow))^2 / (C sum_x M) )
 
     prev_stylized, stylized: (N, C, H, W) in [0, 1]. flow: (N, 2, H, W), from this frame to the
-    previous one. mask: (N, 1, H, W), bool or [0, 1], 1 where the flow can be trusted (the
-    complement of `occlusion_mask`). Returns (N,), root mean square in [0, 1]; 0 where nothing
-    can be trusted.
+    previous one. mask: (N, 1, H, W), bool or [0, 1], 1 where the flow is reliable (the complement
+    of `occlusion_mask`). Returns (N,) in [0, 1]; 0 for an empty mask.
     """
     weight = mask.to(stylized.dtype)
     change = (stylized - warp(prev_stylized, flow)).square() * weight
-    trusted = (stylized.shape[1] * weight.sum((1, 2, 3))).clamp_min(1.0)
-    return (change.sum((1, 2, 3)) / trusted).sqrt()
+    count = (stylized.shape[1] * weight.sum((1, 2, 3))).clamp_min(1.0)
+    return (change.sum((1, 2, 3)) / count).sqrt()

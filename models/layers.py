@@ -1,4 +1,4 @@
-"""Blocks shared by the networks: padding, residual blocks, convolutions that enlarge."""
+"""Layers shared by the networks: padding, residual blocks, upsampling convolutions."""
 
 import torch
 import torch.nn.functional as F
@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 
 def reflect_pad(x: Tensor, stride: int, margin: int) -> Tensor:
-    """Mirror `margin` px onto the top and left, and as much or up to `stride` - 1 more elsewhere.
+    """Reflect `margin` px at the top and left, and up to `stride` - 1 more at bottom and right.
 
     x: (N, C, H, W), H and W at least `margin` + `stride`. The result's height and width are
-    multiples of `stride`. Done once, before a network whose own convolutions pad with zeros: what
-    those do to the border then lies in the margin, which the caller crops away.
+    multiples of `stride`. Done once, before a network whose convolutions pad with zeros: the border
+    effects of the zeros then lie in the margin, which the caller crops away.
     """
     height, width = x.shape[-2:]
     bottom = margin + (-(height + 2 * margin)) % stride
@@ -19,14 +19,14 @@ def reflect_pad(x: Tensor, stride: int, margin: int) -> Tensor:
 
 
 def conv(inputs: int, outputs: int, size: int, *, stride: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the picture's size, or divides it by `stride`."""
+    """A convolution that keeps the input's size, or divides it by `stride`."""
     return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2)
 
 
 class ResidualBlock(nn.Module):
     """x + f(x), f two 3x3 convolutions with instance norm (He et al. 2016; Ulyanov et al. 2016).
 
-    The path around f carries no norm, so brightness and colour survive any number of blocks.
+    The skip connection has no norm, so brightness and color survive any number of blocks.
     """
 
     def __init__(self, channels: int) -> None:
@@ -42,7 +42,7 @@ class ResidualBlock(nn.Module):
 
 
 class UpsampleConv(nn.Module):
-    """Nearest-neighbour upsampling by two, then a 3x3 convolution (Odena et al. 2016)."""
+    """Nearest-neighbor upsampling by two, then a 3x3 convolution (Odena et al. 2016)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -55,8 +55,8 @@ class UpsampleConv(nn.Module):
 class ShuffleConv(nn.Module):
     """A 3x3 convolution, then a pixel shuffle by two (Shi et al. 2016).
 
-    Initialised as nearest-neighbour upsampling (ICNR, Aitken et al. 2017, section 3): all four
-    sub-pixels start alike, so training starts without a checkerboard.
+    Initialized as nearest-neighbor upsampling (ICNR, Aitken et al. 2017, section 3): all four
+    subpixels start equal, so training starts without a checkerboard.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

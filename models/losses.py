@@ -19,8 +19,8 @@ def gram_matrix(features: Tensor) -> Tensor:
     G[n, i, j] = sum_k F[n, i, k] F[n, j, k] / (H W)
 
     features: (N, C, H, W), floating. Returns (N, C, C) float32.
-    The paper does not divide; we divide by the number of places, so that pictures of different
-    sizes compare.
+    The paper does not divide; dividing by the number of positions makes images of different sizes
+    comparable.
     """
     f = features.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H*W, C), no copy when channels last
     # The product keeps the features' precision: bfloat16 sums in float32 and rounds once.
@@ -67,7 +67,7 @@ def gatys_style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tens
     """Gatys et al. 2016, eqs. 4 and 5, with w_l = 1 / L: mean of sum (G - A)^2 / (4 N^2 M^2).
 
     grams, targets: one (N, C, C) and (1, C, C) a layer, from `gram_matrix`. Returns (N,) float32.
-    The paper's G is ours times its M, the number of places, so its M^2 below cancels.
+    The paper's G is ours times its M, the number of positions, so its M^2 below cancels.
     """
     errors = [
         (gram - target).square().sum((1, 2)) / (4 * gram.shape[1] ** 2)
@@ -77,13 +77,13 @@ def gatys_style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tens
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Mean squared difference of neighbouring pixels, down and across. (N, C, H, W) -> (N,)."""
-    found: Tensor = _TotalVariation.apply(image)
-    return found
+    """Mean squared difference of neighboring pixels, down and across. (N, C, H, W) -> (N,)."""
+    variation: Tensor = _TotalVariation.apply(image)
+    return variation
 
 
 class _TotalVariation(torch.autograd.Function):
-    """By hand in less than half the time: autograd makes a picture of zeros for each slice."""
+    """With its own backward, in less than half the time: autograd pads each slice with zeros."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor) -> Tensor:
@@ -96,28 +96,28 @@ class _TotalVariation(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         twice = 2 * gradient[:, None, None, None]
         down, across = (each * (twice / each[0].numel()) for each in ctx.saved_tensors)
-        found = F.pad(down, (0, 0, 1, 0))
-        found[..., :-1, :] -= down
-        found[..., 1:] += across
-        found[..., :-1] -= across
-        return found
+        result = F.pad(down, (0, 0, 1, 0))
+        result[..., :-1, :] -= down
+        result[..., 1:] += across
+        result[..., :-1] -= across
+        return result
 
 
 def total_variation_root(image: Tensor) -> Tensor:
-    """Mean length of the colour gradient: the root form Johnson et al. 2016 takes from Mahendran
-    and Vedaldi 2015 with beta = 1. (N, C, H, W) -> (N,)."""
+    """Mean length of the color gradient: the form of Johnson et al. 2016, from Mahendran and
+    Vedaldi 2015 with beta = 1. (N, C, H, W) -> (N,)."""
     down = image[..., 1:, :-1] - image[..., :-1, :-1]
     across = image[..., :-1, 1:] - image[..., :-1, :-1]
     return (down.square() + across.square() + 1e-8).sqrt().mean((1, 2, 3))
 
 
 def weave_loss(image: Tensor) -> Tensor:
-    """Mean square of what repeats every other pixel: the weave a pixel shuffle leaves (Odena et al.
-    2016 on its causes). (N, C, H, W), at least 18 px each way -> (N,).
+    """Mean square of patterns that repeat every other pixel, as a pixel shuffle leaves them
+    (checkerboard artifacts, Odena et al. 2016). (N, C, H, W), at least 18 px a side -> (N,).
 
-    The second difference, with its sign turned at every other pixel, is the amplitude at half the
-    sampling rate: 0 for a constant or a ramp. Its mean over 16x16 pixels keeps only what repeats
-    in step, so a painting's own grain costs nothing. Across, down, and both ways at once.
+    The second difference, with its sign inverted at every other pixel, is the amplitude at half the
+    sampling rate: 0 for a constant or a ramp. Averaged over 16x16 pixels it keeps only a regular
+    pattern, so a painting's grain costs nothing. Along rows, columns, and both at once.
     """
     across, down = _at_half_rate(image, -1), _at_half_rate(image, -2)
     both = _at_half_rate(across, -2)
@@ -136,7 +136,7 @@ def _at_half_rate(image: Tensor, dim: int) -> Tensor:
 def temporal_loss(stylized: Tensor, previous_warped: Tensor, mask: Tensor) -> Tensor:
     """Masked mean squared change along the motion (Ruder et al. 2016, eq. 7). Returns (N,).
 
-    stylized, previous_warped: (N, 3, H, W); mask: (N, 1, H, W), 1 where the motion can be trusted.
+    stylized, previous_warped: (N, 3, H, W); mask: (N, 1, H, W), 1 where the flow is reliable.
     """
     change = (stylized - previous_warped).square() * mask
     return change.sum((1, 2, 3)) / (stylized.shape[1] * mask.sum((1, 2, 3))).clamp_min(1.0)

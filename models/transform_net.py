@@ -1,30 +1,31 @@
-"""Our feed-forward image transformation network, after Johnson et al. 2016, made small and fast."""
+"""The image transformation network of all styles: after Johnson et al. 2016, small and fast."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.models import architectures
-from impasto.models.architectures import FORMS, Form
+from impasto.models.architectures import ARCHITECTURES, NetworkConfig
 from impasto.models.layers import ResidualBlock, ShuffleConv, UpsampleConv, conv, reflect_pad
 
 
 class TransformNet(nn.Module):
     """(N, 3, H, W) RGB in [0, 1], at least 32 px a side, to the same shape, about [0, 1].
 
-    The picture is standardised first (each channel to mean 0, deviation 1), and its mean and
-    deviation are handed around the body to `recolor`. Instance norm in every layer makes the style
-    strong whatever the light; what it takes away can so be given back, which the trunk needs to
-    reproduce its input, and which a style learns to use as far as its palette allows. It starts
-    with all of it given back.
+    The input is standardized (each channel to mean 0, deviation 1), and its mean and deviation skip
+    the body to `recolor`. Instance norm in every layer makes the style independent of brightness
+    and contrast; this path can restore them, which the identity network needs to reproduce its
+    input, and which a style learns to use as far as its palette allows. Initially they are restored
+    in full.
     """
 
     MARGIN, STRIDE = architectures.MARGIN, architectures.STRIDE
 
-    def __init__(self, form_name: str) -> None:
+    def __init__(self, architecture: str) -> None:
+        """architecture: one of ARCHITECTURES."""
         super().__init__()
-        self.form_name = form_name
-        self.body = Body(FORMS[form_name])
+        self.architecture = architecture
+        self.body = Body(ARCHITECTURES[architecture])
         self.gain = nn.Parameter(torch.empty(3, 1, 1))
         self.gain_deviation = nn.Parameter(torch.empty(3, 1, 1))
         self.offset = nn.Parameter(torch.empty(3, 1, 1))
@@ -42,33 +43,36 @@ class TransformNet(nn.Module):
         return y * gain + offset
 
     def keep_tone(self) -> None:
-        """Give back all of the picture's mean and deviation: what a trunk needs."""
-        for kept in (self.gain_deviation, self.offset_mean):
-            nn.init.ones_(kept)
-        for own in (self.gain, self.offset):
-            nn.init.zeros_(own)
+        """Restore all of the input's mean and deviation, as the identity network does."""
+        for parameter in (self.gain_deviation, self.offset_mean):
+            nn.init.ones_(parameter)
+        for parameter in (self.gain, self.offset):
+            nn.init.zeros_(parameter)
 
     def recolor(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
-        """The output's map y * gain + offset. Input mean and deviation, results: (N, 3, 1, 1)."""
+        """Gain and offset of the output, y * gain + offset, from the input's mean and deviation.
+
+        All (N, 3, 1, 1).
+        """
         gain = self.gain + self.gain_deviation * deviation
         return gain, self.offset + self.offset_mean * mean
 
 
 class Body(nn.Module):
-    """Down to 1/8, residual blocks, and back up: convolutions and instance norms alone.
+    """Down to 1/8 of the size, residual blocks, and back up: convolutions and instance norms only.
 
-    The stem's features at 1/4 are added on the way up: without them the blocks' own stride shows
-    as a stamped pattern, and fine content is lost.
+    A skip connection adds the stem's features at 1/4 on the way up: without it the stride of the
+    blocks shows as a stamped pattern, and fine content is lost.
     """
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.stem = normed(conv(3, form.stem, 7, stride=4), form.stem)
-        self.down = normed(conv(form.stem, form.width, 3, stride=2), form.width)
-        self.blocks = nn.Sequential(*(ResidualBlock(form.width) for _ in range(form.blocks)))
-        self.up = normed(UpsampleConv(form.width, form.stem), form.stem)
-        self.refine = normed(UpsampleConv(form.stem, form.refine), form.refine)
-        self.out = ShuffleConv(form.refine, 3)
+        self.stem = normed(conv(3, config.stem, 7, stride=4), config.stem)
+        self.down = normed(conv(config.stem, config.width, 3, stride=2), config.width)
+        self.blocks = nn.Sequential(*(ResidualBlock(config.width) for _ in range(config.blocks)))
+        self.up = normed(UpsampleConv(config.width, config.stem), config.stem)
+        self.refine = normed(UpsampleConv(config.stem, config.refine), config.refine)
+        self.out = ShuffleConv(config.refine, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         stem = F.relu(self.stem(x))
@@ -78,5 +82,5 @@ class Body(nn.Module):
 
 
 def normed(layer: nn.Module, channels: int) -> nn.Sequential:
-    """A convolution, then instance norm (Ulyanov et al. 2016) with a scale and shift of its own."""
+    """A convolution, then instance norm (Ulyanov et al. 2016) with learned scale and shift."""
     return nn.Sequential(layer, nn.InstanceNorm2d(channels, affine=True))

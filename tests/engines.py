@@ -4,7 +4,8 @@ from importlib.util import find_spec
 
 import torch
 
-from impasto.models.transform_net import FORMS, TransformNet
+from impasto.models.architectures import ARCHITECTURES
+from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.base import Engine, IdentityEngine
 from impasto.realtime.engines.onnx_engine import OnnxEngine
 from impasto.realtime.engines.torch_engine import TorchEngine, precisions
@@ -16,7 +17,7 @@ NAMES += ["onnxruntime", "identity"]
 
 def make_network() -> TransformNet:
     torch.manual_seed(0)
-    return TransformNet(next(iter(FORMS))).eval()
+    return TransformNet(next(iter(ARCHITECTURES))).eval()
 
 
 def make_engine(name: str) -> Engine:

@@ -21,9 +21,9 @@ from impasto.export.graphs.packing import (
 )
 from impasto.export.graphs.rgb_to_yuv import yuv420_matrix
 from impasto.export.spec import NormMode
-from impasto.models.architectures import FORMS
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.fast.subpixel_conv import fold_upsample_into_transposed_conv
-from impasto.models.styles import Weights
+from impasto.models.styles import StyleWeights
 
 Node = Any  # OpenVINO's
 _EPSILON = 1e-5  # of every norm
@@ -36,13 +36,13 @@ class _Layer(NamedTuple):
     norm: str
 
 
-def count_normed_channels(weights: Weights) -> int:
+def count_normed_channels(weights: StyleWeights) -> int:
     """The number of channels with norm statistics: the picture's three and those of all norms."""
     return 3 + sum(_channels(weights))
 
 
 def build_openvino_model(
-    weights: Weights,
+    weights: StyleWeights,
     shape: tuple[int, ...],
     color: tuple[int, bool] | None,
     norm_mode: NormMode,
@@ -88,13 +88,13 @@ def fold_upsampling(model: openvino.Model) -> None:
             conv.output(0).replace(folded.output(0))
 
 
-def _channels(weights: Weights) -> list[int]:
+def _channels(weights: StyleWeights) -> list[int]:
     return [len(weights.arrays[f"{layer.norm}.weight"]) for layer in _layers(weights)]
 
 
-def _layers(weights: Weights) -> list[_Layer]:
+def _layers(weights: StyleWeights) -> list[_Layer]:
     """All layers with a norm, in the order of computation and of the statistics."""
-    inner = [f"body.blocks.{block}" for block in range(FORMS[weights.form].blocks)]
+    inner = [f"body.blocks.{block}" for block in range(ARCHITECTURES[weights.architecture].blocks)]
     return [
         _Layer("body.stem.0", "body.stem.1"),
         _Layer("body.down.0", "body.down.1"),

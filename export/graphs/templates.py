@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 
 from impasto.export.spec import NormMode
-from impasto.models.architectures import FORMS
-from impasto.models.styles import Weights
+from impasto.models.architectures import ARCHITECTURES
+from impasto.models.styles import StyleWeights
 
 GRAPHS = Path(__file__).parent / "prebuilt"
 
@@ -32,13 +32,15 @@ class GraphVariant(NamedTuple):
 _NORM_MODES: tuple[NormMode, ...] = ("instance", "frozen", "running")
 VARIANTS = tuple(
     GraphVariant(form, mode, yuv420, gpu)
-    for form, mode, yuv420, gpu in product(FORMS, _NORM_MODES, (False, True), ("", "fp32", "fp16"))
+    for form, mode, yuv420, gpu in product(
+        ARCHITECTURES, _NORM_MODES, (False, True), ("", "fp32", "fp16")
+    )
     if not gpu or mode != "instance"
 )
 
 
 def fill_template(
-    weights: Weights,
+    weights: StyleWeights,
     norm_mode: NormMode,
     *,
     yuv420: dict[str, np.ndarray] | None = None,
@@ -49,7 +51,9 @@ def fill_template(
     yuv420: `rgb_to_yuv.yuv420_weights` of a color space, for yuv420p output; None: RGB. gpu: "fp32"
     or "fp16" for the graph of `build_gpu_model`.
     """
-    model = onnx.load(template_path(GraphVariant(weights.form, norm_mode, yuv420 is not None, gpu)))
+    model = onnx.load(
+        template_path(GraphVariant(weights.architecture, norm_mode, yuv420 is not None, gpu))
+    )
     return set_weights(model, weights.arrays | (yuv420 or {}))
 
 

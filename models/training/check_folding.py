@@ -1,9 +1,10 @@
-"""How near carried norm statistics come to every frame's own, on real clips: a development check.
+"""Compares running norm statistics with each frame's own, on real clips: a development check.
 
     python -m impasto.models.training.check_folding STYLE CLIPS [--every 5] [--weight 0.3]
 
 CLIPS is a folder of folders of frames. Prints a line a clip: the PSNR in dB of the folded bf16
-network, refreshed so often, against the network itself in float32; mean and worst frame.
+network, its statistics updated so often, against the original network in float32; mean and worst
+frame.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""The default of painting by optimisation against the published one, judged in VGG-19 itself.
+"""Compares the default settings of Gatys optimization with the paper's, by losses in VGG-19.
 
     python -m impasto.models.training.check_painting \\
         TEACHER --photos PHOTO ... --paintings PAINTING ... [--out DIR]
 
-A development check. TEACHER is VGG-19 with its authors' weights, as `models.distil` takes it. Photo
-and painting of the same place in the lists are a pair; photos are cut square. Each pair is painted
-with the default, in the compact network, and with the preset gatys2016, in TEACHER. Prints a line a
-picture: content and style loss in TEACHER as `impasto eval` counts them, the painting as large as
-the photo; then the means and their ratio. With --out, pictures are kept, and taken up again.
+A development check. TEACHER is VGG-19 with its authors' weights, as `models.training.distill` takes
+it. The lists are pairs of a photo, which is cropped square, and a painting. Each pair is stylized
+with the default, in the compact network, and with the preset gatys2016, in TEACHER. Prints a line
+an image: content and style loss in TEACHER (see `models.judge`), the painting at the photo's size;
+then the means and their ratio. With --out, images are kept, and reused by the next run.
 """
 
 import argparse
@@ -25,18 +25,18 @@ from impasto.models.loss_network import load_loss_network
 from impasto.models.training.dataset import read_photo
 
 
-def painted(content: Tensor, painting: Tensor, settings: Settings, kept: Path | None) -> Tensor:
-    """The picture by these settings, or what was kept of it, (1, 3, H, W) in [0, 1]."""
-    if kept is not None and kept.exists():
-        return read_photo(kept)[None]
+def stylized(content: Tensor, painting: Tensor, settings: Settings, file: Path | None) -> Tensor:
+    """The result with these settings, read from `file` or saved to it, (1, 3, H, W) in [0, 1]."""
+    if file is not None and file.exists():
+        return read_photo(file)[None]
     *_, last = paint(content, [StyleImage(painting)], settings)
-    if kept is not None:
-        save_image(last.image, kept)
+    if file is not None:
+        save_image(last.image, file)
     return last.image
 
 
 def pairs(options: argparse.Namespace) -> Iterator[tuple[Tensor, Tensor]]:
-    """(photo, painting), each (1, 3, H, W) in [0, 1]: the photo square, both as large."""
+    """(photo, painting), each (1, 3, H, W) in [0, 1], the photo square, long sides equal."""
     for photo, painting in zip(options.photos, options.paintings, strict=True):
         content, art = read_photo(photo)[None], read_photo(painting)[None]
         side = min(content.shape[-2:])
@@ -67,12 +67,12 @@ def main() -> None:
     for name, settings in (("default", PRESETS["default"]), ("gatys2016", published)):
         rows = []
         for index, (content, art) in enumerate(pairs(options)):
-            kept = None
+            file = None
             if options.out is not None:
-                kept = options.out / name / f"{index}.png"
-                kept.parent.mkdir(parents=True, exist_ok=True)
+                file = options.out / name / f"{index}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
             metrics = StyleMetrics(teacher, art, side=None, painting_side=None)
-            rows.append(metrics.losses(painted(content, art, settings, kept), content))
+            rows.append(metrics.losses(stylized(content, art, settings, file), content))
             print(f"{name} {index}: content {rows[-1][0]:.3f}, style {rows[-1][1]:.4f}", flush=True)
         means[name] = torch.tensor(rows).mean(0)
         print(f"{name}: content {means[name][0]:.3f}, style {means[name][1]:.4f}", flush=True)

@@ -1,4 +1,4 @@
-"""Training photographs: a folder of pictures as random crops, the same for the same seed."""
+"""Training photos: random crops of the images in a folder, reproducible by seed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ HOLD_BACK = 25  # every 25th photo is kept for validation
 
 
 def read_photo(path: Path) -> Tensor:
-    """(3, H, W) float32 RGB in [0, 1]."""
+    """An image file as (3, H, W) float32 RGB in [0, 1]. Raises SourceError."""
     try:
         with av.open(str(path)) as container:
             picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
@@ -25,7 +25,10 @@ def read_photo(path: Path) -> Tensor:
 
 
 def list_photos(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The pictures in `folder` and below it, sorted, as (training, held back)."""
+    """The image files in `folder` and below it, sorted, as (training, validation).
+
+    Raises SourceError for fewer than two.
+    """
     paths = sorted(
         p for p in folder.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}
     )
@@ -53,18 +56,18 @@ def crops(paths: list[Path], *, size: int, batch: int, seed: int) -> Iterator[Te
 
     Each photo comes once before any comes twice. Photos smaller than `size` are enlarged.
     """
-    dice = torch.Generator().manual_seed(seed)
-    held: list[Tensor] = []
+    generator = torch.Generator().manual_seed(seed)
+    batch_crops: list[Tensor] = []
     while True:
-        for index in torch.randperm(len(paths), generator=dice).tolist():
+        for index in torch.randperm(len(paths), generator=generator).tolist():
             photo = read_photo(paths[index])
             if min(photo.shape[1:]) < size:
                 photo = resize_short_side(photo, size)
-            top, left, mirror = torch.rand(3, generator=dice).tolist()
+            top, left, mirror = torch.rand(3, generator=generator).tolist()
             y = int(top * (photo.shape[1] - size + 1))
             x = int(left * (photo.shape[2] - size + 1))
             crop = photo[:, y : y + size, x : x + size]
-            held.append(crop.flip(2) if mirror < 0.5 else crop)
-            if len(held) == batch:
-                yield torch.stack(held)
-                held = []
+            batch_crops.append(crop.flip(2) if mirror < 0.5 else crop)
+            if len(batch_crops) == batch:
+                yield torch.stack(batch_crops)
+                batch_crops = []

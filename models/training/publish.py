@@ -1,9 +1,9 @@
-"""Put a trained network into the package: its file into weights/, its row into the table.
+"""Add a trained network to the package: its file to weights/, its row to the manifest.
 
     python -m impasto.models.training.publish \\
         style wave.safetensors --name great_wave --painting "The Great Wave" \\
-        --artist "Katsushika Hokusai" --year 1831 --licence "public domain" --sentence "..."
-    python -m impasto.models.training.publish trunk trunk.safetensors
+        --artist "Katsushika Hokusai" --year 1831 --license "public domain" --sentence "..."
+    python -m impasto.models.training.publish identity identity.safetensors
     python -m impasto.models.training.publish loss-network compact.safetensors
 """
 
@@ -19,7 +19,7 @@ from impasto.models.styles import WEIGHTS, manifest
 
 
 def row_for(source: Path, file_name: str) -> dict:
-    """Copy `source` to weights/`file_name`; the row that describes it."""
+    """Copy `source` to weights/`file_name`; return its row in the manifest."""
     WEIGHTS.mkdir(exist_ok=True)
     shutil.copyfile(source, WEIGHTS / file_name)
     with safe_open(source, "pt") as file:
@@ -38,28 +38,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=["style", "trunk", "loss-network"])
+    kinds = ["style", "identity", "loss-network"]
+    parser.add_argument("kind", choices=[*kinds, "trunk"], metavar=f"{{{','.join(kinds)}}}")
     parser.add_argument("source", type=Path)
-    for field in ("name", "painting", "artist", "year", "licence", "sentence"):
+    for field in ("name", "painting", "artist", "year", "sentence"):
         parser.add_argument(f"--{field}", default="")
-    given = parser.parse_args()
+    parser.add_argument("--license", dest="licence", default="")
+    parser.add_argument("--licence", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
 
     table = manifest()
-    if given.kind == "style":
-        with safe_open(given.source, "pt") as file:
-            form = file.metadata()["form"]
+    if args.kind == "style":
+        with safe_open(args.source, "pt") as file:
+            architecture = file.metadata()["form"]
         described = {
-            field: getattr(given, field)
+            field: getattr(args, field)
             for field in ("painting", "artist", "year", "licence", "sentence")
         }
-        row = row_for(given.source, f"{given.name}.{form}.safetensors")
-        table["styles"][given.name] = {**described, "weights": row}
-    elif given.kind == "trunk":
-        with safe_open(given.source, "pt") as file:
-            form = file.metadata()["form"]
-        table["trunks"][form] = row_for(given.source, f"trunk.{form}.safetensors")
+        row = row_for(args.source, f"{args.name}.{architecture}.safetensors")
+        table["styles"][args.name] = {**described, "weights": row}
+    elif args.kind in ("identity", "trunk"):
+        with safe_open(args.source, "pt") as file:
+            architecture = file.metadata()["form"]
+        file_name = f"trunk.{architecture}.safetensors"
+        table["trunks"][architecture] = row_for(args.source, file_name)
     else:
-        table["loss_network"] = row_for(given.source, "compact.safetensors")
+        table["loss_network"] = row_for(args.source, "compact.safetensors")
     (WEIGHTS / "manifest.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
 
 

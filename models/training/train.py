@@ -1,15 +1,16 @@
-"""Train a style, or the trunk. Read from top to bottom.
+"""Train a style network, or the identity network.
 
     python -m impasto.models.training.train \\
         style PAINTING --photos PHOTOS --parent PARENT --out wave.safetensors
     python -m impasto.models.training.train \\
-        trunk --photos PHOTOS --parent PARENT --out trunk.safetensors
+        identity --photos PHOTOS --parent PARENT --out identity.safetensors
 
-The trunk reproduces its input. Networks mix in weight space only when they descend from one
-parent: the first style of a form is trained without one; all others, and the trunk, start from it.
+The identity network reproduces its input. Networks can be mixed in weight space only if they
+descend from one parent: the first style of an architecture is trained without a parent; all others,
+and the identity network, start from it.
 
-Runs on two CPU cores or on a GPU (channels last, in bfloat16 autocast where they compute in it); a
-run that is stopped goes on from its checkpoint when started again with the same arguments.
+Runs on two CPU cores or on a GPU (channels last, in bfloat16 autocast where they compute in it). An
+interrupted run resumes from its checkpoint when started again with the same arguments.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from impasto.models.architectures import MARGIN
+from impasto.models.architectures import ARCHITECTURES, MARGIN
 from impasto.models.flow import warp
 from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import LossNetwork, load_loss_network
@@ -50,18 +51,18 @@ from impasto.models.training.dataset import (
     resize_long_side,
     resize_short_side,
 )
-from impasto.models.transform_net import FORMS, TransformNet
+from impasto.models.transform_net import TransformNet
 
 LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
-Weights = dict[str, Tensor]  # a network's parameters by name
-Losses = dict[str, Tensor]  # of one step, weighted, by name
+StateDict = dict[str, Tensor]
+LossTerms = dict[str, Tensor]  # scalars of one step by name, weighted
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides how a network comes out, apart from the pictures."""
+    """All parameters of training. Fields are saved with a network, so their names stay."""
 
-    form: str = "fast"
+    form: str = "fast"  # the architecture
     loss_network: str = "compact"
     steps: int = 1500
     batch: int = 2
@@ -71,18 +72,18 @@ class Recipe:
     style_weight: float = 5.0
     tv_weight: float = 0.5
     temporal_weight: float = 50.0
-    weave_weight: float = 1000.0  # of a pattern that repeats every other pixel
-    border_weight: float = 100.0  # of a frame along the edges
+    weave_weight: float = 1000.0  # of patterns that repeat every other pixel
+    border_weight: float = 100.0  # of border effects of zero padding
     range_weight: float = 10.0  # keeps the unclamped output near [0, 1]
-    painting_side: int = 512  # px, long side, as seen by the loss network at 2/3 of full size
+    painting_side: int = 512  # px, long side of the painting for images reduced to 2/3
     seed: int = 1
 
 
 # --- The losses of one step -------------------------------------------------------------------
 
 
-def trunk_losses(network: nn.Module, photos: Tensor) -> Losses:
-    """Reproduce the input: colours, and edges once more, since these are what blur takes first."""
+def identity_losses(network: nn.Module, photos: Tensor) -> LossTerms:
+    """Losses of the identity network: error of pixels, and of edges, which suffer first by blur."""
     output = network(photos).float()
     error = output - photos
     edges = (error[..., 1:] - error[..., :-1]).abs().mean() + error.diff(dim=-2).abs().mean()
@@ -90,123 +91,129 @@ def trunk_losses(network: nn.Module, photos: Tensor) -> Losses:
 
 
 @dataclass(frozen=True)
-class Painting:
-    """Gram matrices of the style image at two sizes, and the network that sees them."""
+class StyleTargets:
+    """Gram matrices of the painting at two sizes, and the loss network that gave them."""
 
     loss_network: LossNetwork
-    small: dict[str, Tensor]  # long side `painting_side`
-    large: dict[str, Tensor]  # half as large again
+    small: StateDict  # by layer, at long side `painting_side`
+    large: StateDict  # by layer, at 3/2 of it
 
 
-def see_painting(
-    picture: Tensor, loss_network: LossNetwork, recipe: Recipe, device: str
-) -> Painting:
-    """The targets of training: Gram matrices at both sizes of a painting, (3, H, W) in [0, 1]."""
-    picture = picture.to(device)
+def style_targets(
+    painting: Tensor, loss_network: LossNetwork, recipe: Recipe, device: str
+) -> StyleTargets:
+    """The style targets of training. painting: (3, H, W) in [0, 1]."""
+    painting = painting.to(device)
 
     @torch.no_grad()
     def grams(side: int) -> dict[str, Tensor]:
-        features = loss_network(resize_long_side(picture, side)[None], STYLE_LAYERS)
+        features = loss_network(resize_long_side(painting, side)[None], STYLE_LAYERS)
         return {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
 
-    return Painting(loss_network, grams(recipe.painting_side), grams(recipe.painting_side * 3 // 2))
+    side = recipe.painting_side
+    return StyleTargets(loss_network, grams(side), grams(side * 3 // 2))
 
 
 def style_losses(
-    network: nn.Module, photos: Tensor, painting: Painting, recipe: Recipe, dice: torch.Generator
-) -> Losses:
-    """Content, style, smoothness, weave, border, range and steadiness of one batch, each weighted.
+    network: nn.Module,
+    photos: Tensor,
+    targets: StyleTargets,
+    recipe: Recipe,
+    generator: torch.Generator,
+) -> LossTerms:
+    """Losses of a style network on one batch, (N, 3, H, W) in [0, 1], N at least 2.
 
-    Half of the batch is painted at 3/2 of its size and judged after shrinking back, which shapes
-    what a viewer sees of the whole; the other half is judged pixel by pixel against the painting
-    at 3/2 of its size, which shapes the grain. Strokes come out equally large in both.
+    Half of the batch is stylized at 3/2 of its size and compared after reducing it, which forms the
+    image as a viewer sees it; the other half is compared at full size with the painting at 3/2 of
+    its size, which forms the grain. Strokes have the same size in both.
     """
     half = len(photos) // 2
     with torch.no_grad():
-        target = painting.loss_network(photos, [CONTENT_LAYER])[CONTENT_LAYER]
+        content = targets.loss_network(photos, [CONTENT_LAYER])[CONTENT_LAYER]
 
     enlarged = F.interpolate(photos[:half], scale_factor=1.5, mode="bilinear")
-    painted_large = network(enlarged).float()
-    painted = network(photos[half:]).float()
-    shrunk = F.interpolate(painted_large, size=photos.shape[-2:], mode="bilinear", antialias=True)
-    judged = torch.cat([shrunk, painted])
+    stylized_large = network(enlarged).float()
+    stylized = network(photos[half:]).float()
+    reduced = F.interpolate(stylized_large, size=photos.shape[-2:], mode="bilinear", antialias=True)
+    compared = torch.cat([reduced, stylized])
 
-    features = painting.loss_network(judged, LAYERS)
+    features = targets.loss_network(compared, LAYERS)
     grams = {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
-    targets = {
+    target_grams = {
         layer: torch.cat(
             [
-                painting.small[layer].expand(half, -1, -1),
-                painting.large[layer].expand(len(photos) - half, -1, -1),
+                targets.small[layer].expand(half, -1, -1),
+                targets.large[layer].expand(len(photos) - half, -1, -1),
             ]
         )
         for layer in STYLE_LAYERS
     }
     losses = {
-        "content": recipe.content_weight * content_loss(features[CONTENT_LAYER], target).mean(),
-        "style": recipe.style_weight * style_loss(grams, targets).mean(),
+        "content": recipe.content_weight * content_loss(features[CONTENT_LAYER], content).mean(),
+        "style": recipe.style_weight * style_loss(grams, target_grams).mean(),
         "tv": recipe.tv_weight
-        * (total_variation(painted_large).mean() + total_variation(painted).mean()),
+        * (total_variation(stylized_large).mean() + total_variation(stylized).mean()),
         "weave": recipe.weave_weight
-        * (weave_loss(painted_large).mean() + weave_loss(painted).mean()),
-        "border": recipe.border_weight * border_loss(network, photos[half:], painted).mean(),
-        "range": recipe.range_weight * (judged - judged.clamp(0, 1)).square().mean(),
+        * (weave_loss(stylized_large).mean() + weave_loss(stylized).mean()),
+        "border": recipe.border_weight * border_loss(network, photos[half:], stylized).mean(),
+        "range": recipe.range_weight * (compared - compared.clamp(0, 1)).square().mean(),
     }
     if recipe.temporal_weight:
-        moved = move(photos[half:], painted, dice)
-        repainted = network(moved.photos).float()
-        steadiness = temporal_loss(repainted, moved.painted, moved.mask).mean()
-        losses["temporal"] = recipe.temporal_weight * steadiness
+        moved = random_motion(photos[half:], stylized, generator)
+        next_stylized = network(moved.photos).float()
+        temporal = temporal_loss(next_stylized, moved.stylized, moved.mask).mean()
+        losses["temporal"] = recipe.temporal_weight * temporal
     return losses
 
 
-def border_loss(network: nn.Module, photos: Tensor, painted: Tensor) -> Tensor:
-    """Mean squared change of the outermost pixels when the network sees more of the mirror image.
+def border_loss(network: nn.Module, photos: Tensor, stylized: Tensor) -> Tensor:
+    """Mean squared change of the pixels near the border when the input has a larger margin.
 
-    photos, painted: (N, 3, H, W). Returns (N,). Convolutions pad with zeros; the margin keeps most
-    of what they make of those out of the picture, and this teaches them to make less of it.
+    photos, stylized: (N, 3, H, W). Returns (N,). Convolutions pad with zeros; the margin keeps most
+    of the zeros' effect out of the image, and this loss reduces the rest.
     """
     with torch.no_grad():
         wide = network(F.pad(photos, 4 * [MARGIN], mode="reflect")).float()
     wide = wide[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
-    along = torch.ones(photos.shape[-2:], device=photos.device)
-    along[MARGIN:-MARGIN, MARGIN:-MARGIN] = 0
-    return ((painted - wide).square() * along).sum((1, 2, 3)) / (3 * along.sum())
+    border = torch.ones(photos.shape[-2:], device=photos.device)
+    border[MARGIN:-MARGIN, MARGIN:-MARGIN] = 0
+    return ((stylized - wide).square() * border).sum((1, 2, 3)) / (3 * border.sum())
 
 
 @dataclass(frozen=True)
-class Moved:
-    """The next frame of an invented video: photos and paintings moved alike."""
+class NextFrame:
+    """The next frame of a synthetic video, and the previous stylized frame warped to it."""
 
-    photos: Tensor  # (N, 3, H, W), moved, with fresh sensor noise
-    painted: Tensor  # (N, 3, H, W), the previous painting carried along
-    mask: Tensor  # (N, 1, H, W), 1 where the place was in view before
+    photos: Tensor  # (N, 3, H, W), warped, with new sensor noise
+    stylized: Tensor  # (N, 3, H, W), warped by the same flow
+    mask: Tensor  # (N, 1, H, W), 1 where the pixel was visible before
 
 
-def move(photos: Tensor, painted: Tensor, dice: torch.Generator) -> Moved:
-    """Invent camera motion of known flow: a shift of up to 8 px, a small turn and zoom, and noise.
+def random_motion(photos: Tensor, stylized: Tensor, generator: torch.Generator) -> NextFrame:
+    """Synthetic camera motion: a shift of up to 8 px, a small rotation and zoom, and noise.
 
-    Half of the frames stand still, so that noise alone is learnt to be ignored as well.
+    photos, stylized: (N, 3, H, W) in [0, 1]. Half of the frames do not move, so that the network
+    learns to ignore noise as well.
     """
     n, _, height, width = photos.shape
 
-    def spread(scale: float) -> Tensor:
-        return (torch.rand(n, 1, 1, generator=dice) * 2 - 1).to(photos.device) * scale
+    def uniform(scale: float) -> Tensor:
+        return (torch.rand(n, 1, 1, generator=generator) * 2 - 1).to(photos.device) * scale
 
     y = torch.arange(height, device=photos.device).view(1, -1, 1) - height / 2
     x = torch.arange(width, device=photos.device).view(1, 1, -1) - width / 2
-    turn, zoom = spread(0.03), spread(0.03)
-    moving = (torch.rand(n, 1, 1, generator=dice) < 0.5).to(photos.device)
+    angle, zoom = uniform(0.03), uniform(0.03)
+    moving = (torch.rand(n, 1, 1, generator=generator) < 0.5).to(photos.device)
     flow = torch.stack(
-        [zoom * x - turn * y + spread(8.0), turn * x + zoom * y + spread(8.0)], dim=1
+        [zoom * x - angle * y + uniform(8.0), angle * x + zoom * y + uniform(8.0)], dim=1
     ) * moving.unsqueeze(1)
     inside = (x + width / 2 + flow[:, 0]).clamp(0, width - 1) == x + width / 2 + flow[:, 0]
     inside &= (y + height / 2 + flow[:, 1]).clamp(0, height - 1) == y + height / 2 + flow[:, 1]
-    noise = torch.randn(photos.shape, generator=dice).to(photos.device)
-    level = torch.rand(n, 1, 1, 1, generator=dice).to(photos.device) * 0.03
-    return Moved(
+    noise = torch.randn(photos.shape, generator=generator).to(photos.device)
+    level = torch.rand(n, 1, 1, 1, generator=generator).to(photos.device) * 0.03
+    return NextFrame(
         photos=(warp(photos, flow) + level * noise).clamp(0, 1),
-        painted=warp(painted, flow),
+        stylized=warp(stylized, flow),
         mask=inside.unsqueeze(1).float(),
     )
 
@@ -215,7 +222,10 @@ def move(photos: Tensor, painted: Tensor, dice: torch.Generator) -> Moved:
 
 
 def learning_rate_at(progress: float, step: int) -> float:
-    """A share of the full rate: 50 steps of warming up, then half a cosine down to 2%."""
+    """A factor of the full rate: 50 steps of warm-up, then half a cosine down to 2%.
+
+    progress: from 0 to 1.
+    """
     return min(1.0, (step + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * progress)))
 
 
@@ -223,16 +233,16 @@ def train(
     network: TransformNet,
     recipe: Recipe,
     batches: Iterator[Tensor],
-    losses_of: Callable[[nn.Module, Tensor], Losses],
+    losses_of: Callable[[nn.Module, Tensor], LossTerms],
     *,
     out: Path,
     device: str,
-    on_step: Callable[[int, Losses, Weights], None] = lambda step, losses, average: None,
+    on_step: Callable[[int, LossTerms, StateDict], None] = lambda step, losses, average: None,
 ) -> TransformNet:
-    """Minimise the sum of `losses_of(network, batch)` by Adam; return the averaged network.
+    """Minimize the sum of `losses_of(network, batch)` by Adam; return the averaged network.
 
-    Keeps `out`.checkpoint and a table of losses beside `out`, and goes on from them. on_step is
-    given how many steps are done, the losses of the last one, and the averaged weights.
+    Writes `out`.checkpoint and a table of losses, `out`.csv, and resumes from them. on_step gets
+    the number of steps done, the losses of the last one, and the averaged weights.
     The result's weights are an exponential moving average over about the last 100 steps.
     """
     network = network.to(device).to(memory_format=torch.channels_last).train()
@@ -275,25 +285,25 @@ def save_checkpoint(
     recipe: Recipe,
     step: int,
     network: nn.Module,
-    average: Weights,
+    average: StateDict,
     adam: torch.optim.Adam,
 ) -> None:
-    """Weights, their average and Adam's two moments in one safetensors file, written whole."""
+    """Write weights, their average and Adam's two moments to a safetensors file, atomically."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.items()}
     for index, parameter in enumerate(network.parameters()):
         for moment in ("exp_avg", "exp_avg_sq"):
             tensors[f"adam.{index}.{moment}"] = adam.state[parameter][moment]
     note = {"step": str(step), "recipe": json.dumps(asdict(recipe))}
-    half_written = path.with_suffix(".checkpoint.partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, half_written, note)
-    half_written.replace(path)
+    partial = path.with_suffix(".checkpoint.partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, note)
+    partial.replace(path)
 
 
 def load_checkpoint(
-    path: Path, recipe: Recipe, network: nn.Module, average: Weights, adam: torch.optim.Adam
+    path: Path, recipe: Recipe, network: nn.Module, average: StateDict, adam: torch.optim.Adam
 ) -> int:
-    """Fill all three from `path` and return its step, or 0 without one of the same recipe."""
+    """Load a checkpoint in place; return its step, or 0 if there is none of the same recipe."""
     if not path.exists():
         return 0
     with safe_open(path, "pt") as file:
@@ -314,7 +324,7 @@ def load_checkpoint(
     return int(note["step"])
 
 
-# --- Judging ----------------------------------------------------------------------------------
+# --- Validation -------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -340,7 +350,7 @@ def evaluate_network(
 
 
 def save_sheet(pictures: list[Tensor], path: Path) -> None:
-    """The middle 384x384 px of each picture, four in a row."""
+    """Save the middle 384x384 px of each picture as one image, four in a row."""
     from torchvision.transforms.v2.functional import center_crop
     from torchvision.utils import save_image
 
@@ -351,23 +361,25 @@ def save_sheet(pictures: list[Tensor], path: Path) -> None:
 
 
 def save_network(network: TransformNet, path: Path, **note: str) -> None:
-    """Half-precision weights, with the form and `note` in the file's metadata."""
+    """Save weights in half precision, with the architecture and `note` as the file's metadata."""
     tensors = {
         name: value.half().contiguous().cpu() for name, value in network.state_dict().items()
     }
-    save_file(tensors, path, {"form": network.form_name, **note})
+    save_file(tensors, path, {"form": network.architecture, **note})
 
 
-def train_trunk(
+def train_identity(
     photos: Path, recipe: Recipe, parent: Path | None, out: Path, device: str
 ) -> TransformNet:
-    """A network that gives back its input: what every style of its form is mixed with."""
+    """Train an identity network, the zero strength of all styles of its architecture."""
     torch.manual_seed(recipe.seed)
     training, _ = list_photos(photos)
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
     network = load_network(parent) if parent else TransformNet(recipe.form)
     network.keep_tone()
-    network = train(network, recipe, batches, trunk_losses, out=out, device=device, on_step=report)
+    network = train(
+        network, recipe, batches, identity_losses, out=out, device=device, on_step=report
+    )
     save_network(network, out, recipe=json.dumps(asdict(recipe)))
     return network
 
@@ -381,30 +393,30 @@ def train_style(
     device: str,
     teacher: Path | None = None,
 ) -> TransformNet:
-    """A style network for `painting`, from its parent where one is given, judged in the end."""
+    """Train a style network for `painting`, and print its losses on held-back photos."""
     torch.manual_seed(recipe.seed)
     training, held_back = list_photos(photos)
     network = load_network(parent) if parent else TransformNet(recipe.form)
     loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
     picture = read_photo(painting)
     metrics = StyleMetrics(loss_network, picture[None])
-    seen = see_painting(picture, loss_network, recipe, device)
-    dice = torch.Generator().manual_seed(recipe.seed)
+    targets = style_targets(picture, loss_network, recipe, device)
+    generator = torch.Generator().manual_seed(recipe.seed)
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
 
-    def sheet(step: int, losses: Losses, average: Weights) -> None:
+    def sheet(step: int, losses: LossTerms, average: StateDict) -> None:
         report(step, losses, average)
         if step % 600 == 0:
-            now = TransformNet(recipe.form).to(device).eval()
-            now.load_state_dict(average)
-            _, _, pictures = evaluate_network(now, held_back[:8], metrics)
+            averaged = TransformNet(recipe.form).to(device).eval()
+            averaged.load_state_dict(average)
+            _, _, pictures = evaluate_network(averaged, held_back[:8], metrics)
             save_sheet(pictures, out.with_suffix(".png"))
 
     network = train(
         network,
         recipe,
         batches,
-        lambda network, batch: style_losses(network, batch, seen, recipe, dice),
+        lambda network, batch: style_losses(network, batch, targets, recipe, generator),
         out=out,
         device=device,
         on_step=sheet,
@@ -421,18 +433,18 @@ def train_style(
     return network
 
 
-def report(step: int, losses: Losses, average: Weights) -> None:
-    """Now and then, one line of losses."""
+def report(step: int, losses: LossTerms, average: StateDict) -> None:
+    """Print the losses of every 200th step."""
     if step % 200 == 0:
         print(step, *(f"{name} {loss:.4g}" for name, loss in losses.items()), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{identity,style}")
     defaults = Recipe()
-    for name in ("trunk", "style"):
-        command = commands.add_parser(name)
+    for name, aliases in (("identity", ["trunk"]), ("style", [])):
+        command = commands.add_parser(name, aliases=aliases)
         if name == "style":
             command.add_argument("painting", type=Path)
             command.add_argument("--teacher", type=Path, help="Oxford VGG-19 as safetensors")
@@ -441,22 +453,22 @@ def main() -> None:
         command.add_argument("--out", type=Path, required=True)
         command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
         for field, value in asdict(defaults).items():
-            choices = list(FORMS) if field == "form" else None
+            choices = list(ARCHITECTURES) if field == "form" else None
             flag = "--" + field.replace("_", "-")
             command.add_argument(flag, type=type(value), default=value, choices=choices)
-    given = parser.parse_args()
-    recipe = Recipe(**{field: getattr(given, field) for field in asdict(defaults)})
-    if given.command == "trunk":
-        train_trunk(given.photos, recipe, given.parent, given.out, given.device)
+    args = parser.parse_args()
+    recipe = Recipe(**{field: getattr(args, field) for field in asdict(defaults)})
+    if args.command in ("identity", "trunk"):
+        train_identity(args.photos, recipe, args.parent, args.out, args.device)
     else:
         train_style(
-            given.painting,
-            given.photos,
+            args.painting,
+            args.photos,
             recipe,
-            given.parent,
-            given.out,
-            given.device,
-            given.teacher,
+            args.parent,
+            args.out,
+            args.device,
+            args.teacher,
         )
 
 

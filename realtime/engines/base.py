@@ -25,7 +25,7 @@ import numpy as np
 
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics
-from impasto.models.styles import Weights
+from impasto.models.styles import StyleWeights
 from impasto.realtime.frame import ColorTags, PixelFormat
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Engine(ABC):
         return self._cropped(stylized, frame), new
 
     @abstractmethod
-    def replace(self, network: nn.Module | Weights) -> None:
+    def replace(self, network: nn.Module | StyleWeights) -> None:
         """Use `network`, of the same architecture and size, from the next frame on.
 
         Statistics of the last network do not fit it: the next call is `update` with None. Not
@@ -157,7 +157,7 @@ class IdentityEngine(Engine):
     def __init__(self) -> None:
         super().__init__(min_size=1)
 
-    def replace(self, network: nn.Module | Weights) -> None:
+    def replace(self, network: nn.Module | StyleWeights) -> None:
         pass
 
     def _cropped(self, stylized: np.ndarray, frames: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import nn
 
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics
-from impasto.models.styles import Weights
+from impasto.models.styles import StyleWeights
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices
@@ -61,7 +61,7 @@ class HybridEngine(Engine):
         self._pending: Future[tuple[Engine, nn.Module, tuple[int, int]]] | None = None
         self._stable_frames = 0  # of the current network and size
 
-    def replace(self, network: nn.Module | Weights) -> None:
+    def replace(self, network: nn.Module | StyleWeights) -> None:
         self._torch.replace(network)
         assert isinstance(network, TransformNet)
         self._network, self._stable_frames = network, 0

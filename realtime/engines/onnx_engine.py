@@ -8,7 +8,7 @@ import numpy as np
 
 from impasto.models import architectures
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
-from impasto.models.styles import Weights, weights_of
+from impasto.models.styles import StyleWeights, weights_of
 from impasto.realtime.cpu import computing_threads
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.frame import ColorTags
@@ -34,17 +34,19 @@ class OnnxEngine(Engine):
 
     name, device, precision = "onnxruntime", "cpu", "fp32"
 
-    def __init__(self, network: nn.Module | Weights, *, color: ColorTags | None = None) -> None:
+    def __init__(
+        self, network: nn.Module | StyleWeights, *, color: ColorTags | None = None
+    ) -> None:
         super().__init__(min_size=architectures.MARGIN + architectures.STRIDE)
         self.color = color
         self.replace(network)
-        self.has_running_statistics = isinstance(self.network, Weights)
+        self.has_running_statistics = isinstance(self.network, StyleWeights)
         if self.has_running_statistics:
             self.output_formats = frozenset({"rgb24", "yuv420p"})
             (channels,) = self._session("running").get_inputs()[1].shape
             self._initial_statistics = initial_statistics(channels)
 
-    def replace(self, network: nn.Module | Weights) -> None:
+    def replace(self, network: nn.Module | StyleWeights) -> None:
         self.network = as_weights(network)
         self._sessions: dict[NormMode, Any] = {}
 
@@ -89,20 +91,20 @@ def _opened(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def as_weights(network: nn.Module | Weights) -> nn.Module | Weights:
+def as_weights(network: nn.Module | StyleWeights) -> nn.Module | StyleWeights:
     """The weights of a TransformNet, which has running statistics; other networks unchanged."""
     has_weights = type(network).__name__ == "TransformNet"  # by name: PyTorch may not be loaded
     return weights_of(network) if has_weights else network  # type: ignore[arg-type]
 
 
 def graph_of(
-    network: nn.Module | Weights, norm_mode: NormMode, color: ColorTags | None = None
+    network: nn.Module | StyleWeights, norm_mode: NormMode, color: ColorTags | None = None
 ) -> bytes:
     """The ONNX graph of what `as_weights` returns; from RGB to RGB, or to yuv420p of `color`."""
     from impasto.export.graphs.rgb_to_yuv import yuv420_weights
 
     yuv420 = None if color is None else yuv420_weights(color.matrix, color.full_range)
-    if isinstance(network, Weights):
+    if isinstance(network, StyleWeights):
         from impasto.export.graphs.templates import fill_template
 
         return fill_template(network, norm_mode, yuv420=yuv420)

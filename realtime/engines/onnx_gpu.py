@@ -16,7 +16,7 @@ import numpy as np
 from impasto.models import architectures
 from impasto.models.errors import EngineError, first_line
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
-from impasto.models.styles import Weights, network_of
+from impasto.models.styles import StyleWeights, build_network
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.batches import DeviceMemoryError, SplitBatches
 from impasto.realtime.engines.onnx_engine import as_weights
@@ -57,7 +57,7 @@ class OnnxGpuEngine(Engine):
 
     def __init__(
         self,
-        network: nn.Module | Weights,
+        network: nn.Module | StyleWeights,
         *,
         provider: str = "cuda",
         precision: str = "fp16",
@@ -73,12 +73,12 @@ class OnnxGpuEngine(Engine):
         self._options = dict(options or {})
         self._split = SplitBatches(self)
         self.replace(network)
-        self.has_running_statistics = isinstance(self.network, Weights)
+        self.has_running_statistics = isinstance(self.network, StyleWeights)
         if self.has_running_statistics:
             self.output_formats = frozenset({"rgb24", "yuv420p"})
             self._initial_statistics = initial_statistics(self._channels())
 
-    def replace(self, network: nn.Module | Weights) -> None:
+    def replace(self, network: nn.Module | StyleWeights) -> None:
         self.network = as_weights(network)
         self._bound: dict[tuple[NormMode, tuple[int, ...]], BoundSession] = {}
 
@@ -205,9 +205,9 @@ class OnnxGpuEngine(Engine):
         if norm_mode == "instance":  # single pictures, other networks than ours: built by PyTorch
             from impasto.export.graphs.portable import build_portable_model
 
-            network = network_of(network) if isinstance(network, Weights) else network
+            network = build_network(network) if isinstance(network, StyleWeights) else network
             return build_portable_model(network, norm_mode, half=half).SerializeToString()
-        assert isinstance(network, Weights)
+        assert isinstance(network, StyleWeights)
         from impasto.export.graphs.rgb_to_yuv import yuv420_weights
         from impasto.export.graphs.templates import fill_template, set_weights
 
@@ -217,13 +217,13 @@ class OnnxGpuEngine(Engine):
         from impasto.export.graphs.gpu import build_gpu_model
 
         model = build_gpu_model(
-            network_of(network), norm_mode, yuv420=bool(colors), half=half, fold=False
+            build_network(network), norm_mode, yuv420=bool(colors), half=half, fold=False
         )
         return set_weights(model, colors)
 
     def _channels(self) -> int:
         """How many are normed: of the picture, and of each layer."""
-        assert isinstance(self.network, Weights)
+        assert isinstance(self.network, StyleWeights)
         convolutions = {name: x for name, x in self.network.arrays.items() if x.ndim == 4}
         return 3 + sum(len(x) for name, x in convolutions.items() if name != _LAST)
 

@@ -14,7 +14,7 @@ from impasto.export.spec import NormMode
 from impasto.models import architectures
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
-from impasto.models.styles import Weights
+from impasto.models.styles import StyleWeights
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.onnx_engine import as_weights, graph_of
 from impasto.realtime.frame import ColorTags
@@ -43,7 +43,7 @@ class OpenVinoEngine(Engine):
 
     def __init__(
         self,
-        network: nn.Module | Weights,
+        network: nn.Module | StyleWeights,
         *,
         precision: str = "auto",
         color: ColorTags | None = None,
@@ -56,16 +56,16 @@ class OpenVinoEngine(Engine):
         )
         self.color = color
         self.replace(network)
-        self.has_running_statistics = isinstance(self.network, Weights)
+        self.has_running_statistics = isinstance(self.network, StyleWeights)
         if self.has_running_statistics:
             self.output_formats = frozenset({"rgb24", "yuv420p"})
             self.concurrency = 3  # it queues requests without Python: +5 % file to file
             self._initial_statistics = initial_statistics(self._graphs.channels)
 
-    def replace(self, network: nn.Module | Weights) -> None:
+    def replace(self, network: nn.Module | StyleWeights) -> None:
         self.network = network = as_weights(network)
         self._graphs: _Graphs
-        if self.precision == "bf16" and isinstance(network, Weights):
+        if self.precision == "bf16" and isinstance(network, StyleWeights):
             self._graphs = _PackedGraphs(network, self.color)
         else:
             self._graphs = _OnnxGraphs(self._core, network, self.color, self.precision == "int8")
@@ -172,9 +172,9 @@ class _OnnxGraphs:
     """The graphs of ONNX Runtime: for float32, int8, and networks without running statistics."""
 
     def __init__(
-        self, core: Any, network: nn.Module | Weights, color: ColorTags | None, int8: bool
+        self, core: Any, network: nn.Module | StyleWeights, color: ColorTags | None, int8: bool
     ) -> None:
-        is_known = isinstance(network, Weights)
+        is_known = isinstance(network, StyleWeights)
         norm_modes: list[NormMode] = ["frozen", "running"] if is_known else ["instance"]
         graphs = {mode: graph_of(network, mode, color) for mode in norm_modes}
         if int8 and not is_known:
@@ -211,7 +211,7 @@ class _PackedGraphs:
     In float32 they would be slower, as they multiply by zeros.
     """
 
-    def __init__(self, weights: Weights, color: ColorTags | None) -> None:
+    def __init__(self, weights: StyleWeights, color: ColorTags | None) -> None:
         self._weights, self._color = weights, color
         self.channels = openvino_graph.count_normed_channels(weights)
 

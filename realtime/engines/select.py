@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from impasto.models.errors import EngineError, first_line
-from impasto.models.styles import Weights
+from impasto.models.styles import StyleWeights
 from impasto.realtime.engines import autotune_cache
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices, cuda_name
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def open_engine(
-    network: nn.Module | Weights,
+    network: nn.Module | StyleWeights,
     *,
     engine: str = "auto",
     device: str = "auto",
@@ -56,7 +56,7 @@ def open_engine(
     return openers[engine](network, device, precision)
 
 
-def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+def _torch_engine(network: nn.Module | StyleWeights, device: str, precision: str) -> Engine:
     from impasto.realtime.engines.torch_engine import TorchEngine, resolve_precision
 
     precision = resolve_precision(precision, device)
@@ -72,7 +72,7 @@ def _torch_engine(network: nn.Module | Weights, device: str, precision: str) -> 
     return TorchEngine(network, precision=precision)
 
 
-def _onnx_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+def _onnx_engine(network: nn.Module | StyleWeights, device: str, precision: str) -> Engine:
     from impasto.realtime.engines.onnx_engine import OnnxEngine
 
     if device == "cuda":
@@ -85,7 +85,7 @@ def _onnx_engine(network: nn.Module | Weights, device: str, precision: str) -> E
     return OnnxEngine(network)
 
 
-def _onnx_gpu_engine(network: nn.Module | Weights, provider: str, precision: str) -> Engine:
+def _onnx_gpu_engine(network: nn.Module | StyleWeights, provider: str, precision: str) -> Engine:
     from impasto.realtime.engines.onnx_gpu import PRECISIONS, OnnxGpuEngine
 
     if precision not in ("auto", *PRECISIONS):
@@ -96,13 +96,13 @@ def _onnx_gpu_engine(network: nn.Module | Weights, provider: str, precision: str
     return OnnxGpuEngine(network, provider=provider, precision=precision)
 
 
-def _tensorrt_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+def _tensorrt_engine(network: nn.Module | StyleWeights, device: str, precision: str) -> Engine:
     if device != "cuda":
         raise EngineError("TensorRT needs an NVIDIA GPU and --device cuda; use another --engine")
     return _onnx_gpu_engine(network, "tensorrt", precision)
 
 
-def _openvino_engine(network: nn.Module | Weights, device: str, precision: str) -> Engine:
+def _openvino_engine(network: nn.Module | StyleWeights, device: str, precision: str) -> Engine:
     if device != "cpu":
         raise EngineError("OpenVINO runs on the CPU only; use --device cpu, or --engine torch")
     try:
@@ -112,7 +112,7 @@ def _openvino_engine(network: nn.Module | Weights, device: str, precision: str) 
     return OpenVinoEngine(network, precision=precision)
 
 
-_OPENERS: dict[str, Callable[[nn.Module | Weights, str, str], Engine]] = {
+_OPENERS: dict[str, Callable[[nn.Module | StyleWeights, str, str], Engine]] = {
     "torch": _torch_engine,
     "onnxruntime": _onnx_engine,
     "openvino": _openvino_engine,
@@ -122,10 +122,10 @@ _ROUNDS = 3  # of timing all engines: less than two seconds in all, once on a ma
 
 
 def _autotune(
-    network: nn.Module | Weights, device: str, precision: str, size: tuple[int, int]
+    network: nn.Module | StyleWeights, device: str, precision: str, size: tuple[int, int]
 ) -> Engine:
     """The engine that is stored as the fastest on this machine; if none is, all are timed."""
-    kind = network.form if isinstance(network, Weights) else type(network).__name__
+    kind = network.architecture if isinstance(network, StyleWeights) else type(network).__name__
     processor = cuda_name() if device == "cuda" else device
     stored = autotune_cache.load(kind, processor, precision)
     if stored is not None:

@@ -17,7 +17,7 @@ from impasto.models.fast.norm_statistics import NormStatistics, initial_statisti
 from impasto.models.fast.running_statistics import tensors_of
 from impasto.models.fast.uint8_io import EightBit
 from impasto.models.fast.yuv420 import RgbToYuv420
-from impasto.models.styles import Weights, network_of
+from impasto.models.styles import StyleWeights, build_network
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.batches import DeviceMemoryError, SplitBatches
@@ -33,13 +33,13 @@ class TorchEngine(Engine):
 
     def __init__(
         self,
-        network: nn.Module | Weights,
+        network: nn.Module | StyleWeights,
         *,
         device: str = "cpu",
         precision: str = "fp32",
         yuv420: RgbToYuv420 | None = None,
     ) -> None:
-        network = network_of(network) if isinstance(network, Weights) else network
+        network = build_network(network) if isinstance(network, StyleWeights) else network
         assert isinstance(network, TransformNet | ClassicNet)
         super().__init__(min_size=network.MARGIN + network.STRIDE)  # for the reflection padding
         self.device, self.precision = device, precision
@@ -60,8 +60,10 @@ class TorchEngine(Engine):
             self.replace(network)
         self._split = SplitBatches(self)
 
-    def replace(self, network: nn.Module | Weights) -> None:
-        network = self._copied(network_of(network) if isinstance(network, Weights) else network)
+    def replace(self, network: nn.Module | StyleWeights) -> None:
+        network = self._copied(
+            build_network(network) if isinstance(network, StyleWeights) else network
+        )
         if isinstance(network, TransformNet):
             for fused in (self._renewing, *self._folded):
                 fused.take(network)

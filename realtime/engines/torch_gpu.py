@@ -14,7 +14,7 @@ from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
 from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.fast.running_statistics import tensors_of
 from impasto.models.fast.yuv420 import RgbToYuv420
-from impasto.models.styles import Weights
+from impasto.models.styles import StyleWeights
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.batches import DeviceMemoryError
 from impasto.realtime.engines.cuda_graphs import Capture, GraphedFunction, Tensors, cuda_graph
@@ -38,7 +38,7 @@ class TorchGpuEngine(TorchEngine):
 
     def __init__(
         self,
-        network: nn.Module | Weights,
+        network: nn.Module | StyleWeights,
         *,
         device: str = "cuda",
         precision: str = "fp16",
@@ -62,7 +62,7 @@ class TorchGpuEngine(TorchEngine):
             self._updater = _UpdateWorker(self._renewing, self._context())
         self._synchronize()
 
-    def replace(self, network: nn.Module | Weights) -> None:
+    def replace(self, network: nn.Module | StyleWeights) -> None:
         super().replace(network)
         if self._workers:
             for worker in self._workers:

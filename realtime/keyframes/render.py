@@ -343,7 +343,7 @@ def teach_style(
     on_progress: OnProgress = lambda done, total, rate: None,
 ) -> None:
     """Fine-tune a style on the painted keyframes, and save it. Raises SinkError, WeightsError."""
-    from impasto.models.training.finetune import teach
+    from impasto.models.training.finetune import finetune
     from impasto.models.training.train import save_network
 
     with atomic_write(target, overwrite=overwrite) as partial:
@@ -351,7 +351,7 @@ def teach_style(
             (as_tensor(image), as_tensor(read_image(folder.picture(keyframe))))
             for keyframe, image in pictures_of(film, shots.keyframes)
         ]
-        taught = teach(load_style(parent), pairs, device=device, on_step=with_rate(on_progress))
+        taught = finetune(load_style(parent), pairs, device=device, on_step=with_rate(on_progress))
         try:
             save_network(taught, partial, parent=parent)
         except OSError as error:

@@ -20,9 +20,10 @@ import onnxruntime
 import torch
 from torch import nn
 
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, SourceError
-from impasto.models.transform_net import FORMS, TransformNet
+from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.engines.torch_engine import DTYPES, precisions
@@ -74,7 +75,7 @@ def bench(
         figures["networks"] += time_networks(size, device=device, rounds=rounds)
     if device == "cuda":
         say("networks on the GPU alone")
-        ours = gpu_engines(TransformNet(next(iter(FORMS))).eval())
+        ours = gpu_engines(TransformNet(next(iter(ARCHITECTURES))).eval())
         figures["on_gpu"] = [row for size in sizes for row in time_on_device(ours, size)]
     if clip is not None:
         say(f"conversion of {clip.name}")
@@ -85,7 +86,7 @@ def bench(
 
 def time_networks(size: tuple[int, int], *, device: str, rounds: int) -> list[Figures]:
     """Every network on every engine and precision at (height, width), in turns."""
-    networks: dict[str, nn.Module] = {form: TransformNet(form) for form in FORMS}
+    networks: dict[str, nn.Module] = {form: TransformNet(form) for form in ARCHITECTURES}
     networks["classic"] = ClassicNet()
     height, width = size
     rows: list[Figures] = []

@@ -57,11 +57,12 @@ def tests(device: str) -> Found:
 
 def network(device: str) -> Found:
     """Our network alone, on frames that are on the GPU; ONNX Runtime against PyTorch."""
-    from impasto.models.transform_net import FORMS, TransformNet
+    from impasto.models.architectures import ARCHITECTURES
+    from impasto.models.transform_net import TransformNet
     from impasto.realtime.measure.bench import machine
     from impasto.realtime.measure.bench_gpu import gpu_engines, time_on_device
 
-    engines = gpu_engines(TransformNet(next(iter(FORMS))).eval())
+    engines = gpu_engines(TransformNet(next(iter(ARCHITECTURES))).eval())
     rows = time_on_device(engines, SIZE)
     notes = [f"{engine.name}: {note}" for engine in engines for note in engine.notes]
     return {"rows": rows, "notes": notes, "machine": machine(device)}

@@ -26,8 +26,8 @@ from impasto.models.training.train import (
     Recipe,
     evaluate_network,
     save_network,
-    see_painting,
     style_losses,
+    style_targets,
     train,
 )
 from impasto.models.transform_net import TransformNet
@@ -150,7 +150,7 @@ def _taught(
     recipe, device = lesson.recipe, lesson.device
     torch.manual_seed(recipe.seed)
     dice = torch.Generator().manual_seed(recipe.seed)
-    seen = see_painting(painting, loss_network, recipe, device)
+    targets = style_targets(painting, loss_network, recipe, device)
     times: list[float] = []
 
     def on_step(step: int, *_: object) -> None:
@@ -161,7 +161,7 @@ def _taught(
         load_style(PARENT),
         recipe,
         crops(photos, size=recipe.crop, batch=recipe.batch, seed=recipe.seed),
-        lambda network, batch: style_losses(network, batch, seen, recipe, dice),
+        lambda network, batch: style_losses(network, batch, targets, recipe, dice),
         # By the painting: another one does not go on from what was learnt of this one.
         out=lesson.folder / hashlib.sha256(painting.numpy().tobytes()).hexdigest()[:16],
         device=device,

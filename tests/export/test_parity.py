@@ -13,15 +13,18 @@ from torch import nn
 from impasto.export import check_parity
 from impasto.export.graphs.portable import build_portable_model
 from impasto.export.parity import Difference, open_session
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, ParityError
 from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
 from impasto.models.fast.uint8_io import EightBit
-from impasto.models.transform_net import FORMS, TransformNet
+from impasto.models.transform_net import TransformNet
 from tests.pictures import make_pictures
 from tests.reference import measure
 
-NETWORKS = {form: lambda form=form: TransformNet(form) for form in FORMS} | {"classic": ClassicNet}
+NETWORKS = {form: lambda form=form: TransformNet(form) for form in ARCHITECTURES} | {
+    "classic": ClassicNet
+}
 SMALL = ((1, 64, 96), (3, 61, 83), (1, 16, 16))
 
 

@@ -1,4 +1,4 @@
-"""The baseline is the network of the paper."""
+"""The baseline network has the output range and the parameters of the paper's."""
 
 import pytest
 import torch
@@ -10,12 +10,12 @@ from impasto.models.classic import ClassicNet
 @pytest.mark.parametrize("size", [(44, 44), (61, 50)])
 @torch.no_grad()
 def test_any_size_in_range(size):
-    picture = ClassicNet()(torch.rand(1, 3, *size))
-    assert picture.shape == (1, 3, *size)
-    assert picture.min() >= 0 and picture.max() <= 1
+    output = ClassicNet()(torch.rand(1, 3, *size))
+    assert output.shape == (1, 3, *size)
+    assert output.min() >= 0 and output.max() <= 1
 
 
-def test_parameters_of_the_published_form():
+def test_number_of_parameters():
     """1.68 million, of which the ten 128-channel 3x3 convolutions are 1.48."""
     convolutions = [
         m for m in ClassicNet().modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)

@@ -1,4 +1,4 @@
-"""Warping, occlusion and the warping error, against cases worked out by hand."""
+"""Warping, occlusion and the warping error, against cases computed by hand."""
 
 import numpy as np
 import pytest
@@ -36,14 +36,14 @@ def test_zero_flow_changes_nothing(height: int, width: int, dtype: torch.dtype, 
 
 @given(st.integers(-4, 4), st.integers(-4, 4))
 @settings(max_examples=30, deadline=None)
-def test_whole_pixels_are_copied_exactly_and_the_border_is_repeated(u: int, v: int) -> None:
+def test_an_integer_flow_copies_exactly_and_repeats_the_border(u: int, v: int) -> None:
     image = torch.randn(1, 2, 11, 14, generator=torch.Generator().manual_seed(1))
     warped = warp(image, constant(u, v, 11, 14))
     padded = torch.from_numpy(np.pad(image.numpy(), ((0, 0), (0, 0), (4, 4), (4, 4)), "edge"))
     assert torch.equal(warped, padded[:, :, 4 + v : 15 + v, 4 + u : 18 + u])
 
 
-def test_half_a_pixel_is_the_mean_of_two() -> None:
+def test_half_a_pixel_is_the_mean_of_two_pixels() -> None:
     image = torch.tensor([[[[0.0, 2.0, 6.0]]]])
     assert warp(image, constant(0.5, 0.0, 1, 3)).flatten().tolist() == [1.0, 4.0, 6.0]
 
@@ -65,14 +65,16 @@ def test_rotation_and_zoom_against_the_closed_form(angle: float, zoom: float) ->
     assert (warped[0, 0] - scene(tx, ty)).abs()[inside].max() < 0.0026
 
 
-def test_the_same_as_grid_sample_to_its_rounding() -> None:
+def test_equals_grid_sample_to_its_rounding() -> None:
     generator = torch.Generator().manual_seed(3)
     image = torch.rand(2, 3, 20, 30, generator=generator)
     flow = 6 * torch.randn(2, 2, 20, 30, generator=generator)
     x, y = grid(20, 30)
-    places = torch.stack([2 * (x + flow[:, 0]) / 29 - 1, 2 * (y + flow[:, 1]) / 19 - 1], dim=-1)
+    coordinates = torch.stack(
+        [2 * (x + flow[:, 0]) / 29 - 1, 2 * (y + flow[:, 1]) / 19 - 1], dim=-1
+    )
     reference = torch.nn.functional.grid_sample(
-        image, places, mode="bilinear", padding_mode="border", align_corners=True
+        image, coordinates, mode="bilinear", padding_mode="border", align_corners=True
     )
     torch.testing.assert_close(warp(image, flow), reference, atol=1e-5, rtol=0)
 
@@ -80,21 +82,21 @@ def test_the_same_as_grid_sample_to_its_rounding() -> None:
 def test_gradients_reach_image_and_flow() -> None:
     generator = torch.Generator().manual_seed(4)
     image = torch.rand(1, 2, 5, 6, generator=generator, dtype=torch.float64, requires_grad=True)
-    # Away from whole numbers, where the interpolation has a kink.
+    # Away from integers, where the interpolation has a kink.
     flow = torch.rand(1, 2, 5, 6, generator=generator, dtype=torch.float64) * 0.6 + 0.2
     assert torch.autograd.gradcheck(warp, (image, flow.requires_grad_()))
 
 
-def square_over_still_ground() -> tuple[Tensor, Tensor]:
-    """A square at columns 10..19, rows 8..17 moves 4 pixels right over ground that rests."""
+def square_on_still_ground() -> tuple[Tensor, Tensor]:
+    """Flows of a square at columns 10..19, rows 8..17 that moves 4 px right on a still ground."""
     forward, backward = torch.zeros(1, 2, 32, 40), torch.zeros(1, 2, 32, 40)
     forward[0, 0, 8:18, 10:20] = 4.0
     backward[0, 0, 8:18, 14:24] = -4.0
     return forward, backward
 
 
-def test_what_a_moving_square_uncovers_is_occluded() -> None:
-    mask = occlusion_mask(*square_over_still_ground())[0, 0]
+def test_ground_that_a_moving_square_uncovers_is_occluded() -> None:
+    mask = occlusion_mask(*square_on_still_ground())[0, 0]
     # On the second frame columns 10..13 show ground that was behind the square: going back by
     # zero lands on a pixel that moves by 4. Central differences of the backward flow are 2 (so
     # 4 > 0.01 * 16 + 0.002) on both sides of each edge of the square: the motion boundaries.
@@ -106,46 +108,46 @@ def test_what_a_moving_square_uncovers_is_occluded() -> None:
     assert torch.equal(mask, expected)
 
 
-def test_what_a_moving_square_is_about_to_cover_is_occluded() -> None:
+def test_ground_that_a_moving_square_will_cover_is_occluded() -> None:
     # On the first frame the square is about to cover the ground at columns 20..23.
-    forward, backward = square_over_still_ground()
+    forward, backward = square_on_still_ground()
     mask = occlusion_mask(backward, forward)[0, 0]
     assert mask[8:18, 20:24].all()
     assert not mask[9:17, 11:19].any()  # the inside of the square
     assert not mask[:, :9].any() and not mask[:, 25:].any() and not mask[:7].any()
 
 
-def test_what_comes_from_outside_the_frame_is_occluded() -> None:
+def test_pixels_from_outside_the_frame_are_occluded() -> None:
     mask = occlusion_mask(constant(-3.0, 0.0, 8, 12), constant(3.0, 0.0, 8, 12))[0, 0]
     assert mask[:, 9:].all() and not mask[:, :9].any()
 
 
 @given(st.floats(-8, 8), st.floats(-8, 8))
 @settings(max_examples=30, deadline=None)
-def test_uniform_motion_is_trusted_inside(u: float, v: float) -> None:
+def test_uniform_motion_is_reliable_inside(u: float, v: float) -> None:
     mask = occlusion_mask(constant(-u, -v, 24, 24), constant(u, v, 24, 24))
     assert not mask[:, :, 8:16, 8:16].any()
 
 
-def test_warping_error_of_a_carried_picture_is_zero_and_of_a_change_its_size() -> None:
+def test_warping_error_is_zero_for_a_warped_frame_and_else_the_change() -> None:
     generator = torch.Generator().manual_seed(5)
     previous = torch.rand(2, 3, 10, 12, generator=generator)
     flow = constant(2.0, 1.0, 10, 12).expand(2, -1, -1, -1)
-    trusted = torch.ones(2, 1, 10, 12, dtype=torch.bool)
+    mask = torch.ones(2, 1, 10, 12, dtype=torch.bool)
     current = warp(previous, flow)
-    assert warping_error(previous, current, flow, trusted).tolist() == [0.0, 0.0]
+    assert warping_error(previous, current, flow, mask).tolist() == [0.0, 0.0]
     changed = current + torch.tensor([0.1, 0.25]).view(2, 1, 1, 1)
-    error = warping_error(previous, changed, flow, trusted)
+    error = warping_error(previous, changed, flow, mask)
     torch.testing.assert_close(error, torch.tensor([0.1, 0.25]), atol=1e-6, rtol=0)
 
 
-def test_warping_error_looks_only_where_the_mask_is_set() -> None:
+def test_warping_error_is_masked() -> None:
     previous = torch.zeros(1, 3, 4, 6)
     current = previous.clone()
     current[:, :, :, :3] = 1.0
     mask = torch.ones(1, 1, 4, 6)
     flow = torch.zeros(1, 2, 4, 6)
-    # Half of the places differ by 1: sqrt(1/2).
+    # Half of the pixels differ by 1: sqrt(1/2).
     assert warping_error(previous, current, flow, mask).item() == pytest.approx(0.5**0.5)
     mask[..., :3] = 0
     assert warping_error(previous, current, flow, mask).item() == 0.0

@@ -33,22 +33,23 @@ def test_vgg_layers_carry_the_names_of_the_papers():
 
 
 def test_vgg19_agrees_with_torchvisions_own(tmp_path):
-    """The same random weights in torchvision's VGG-19 and in ours, through a file."""
+    """The same random weights in torchvision's VGG-19 and in `oxford_vgg19`, through a file."""
     from torchvision.models import vgg19
 
     torch.manual_seed(0)
-    theirs = vgg19(weights=None).features.eval()
-    tensors = {f"features.{name}": value for name, value in theirs.state_dict().items()}
+    reference = vgg19(weights=None).features.eval()
+    tensors = {f"features.{name}": value for name, value in reference.state_dict().items()}
     path = tmp_path / "vgg.safetensors"
-    wanted = {n: v for n, v in tensors.items() if int(n.split(".")[1]) in VGG19_NUMBERS}
-    save_file(wanted, path)
-    ours = oxford_vgg19(path)
+    saved = {n: v for n, v in tensors.items() if int(n.split(".")[1]) in VGG19_NUMBERS}
+    save_file(saved, path)
+    network = oxford_vgg19(path)
     image = torch.rand(1, 3, 32, 48)
     x = image * 255 - torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
     with torch.no_grad():
-        found = ours(image, ["relu1_1", "relu3_2", "relu5_1"])
+        features = network(image, ["relu1_1", "relu3_2", "relu5_1"])
         for name, last in (("relu1_1", 1), ("relu3_2", 13), ("relu5_1", 29)):
-            torch.testing.assert_close(found[name], theirs[: last + 1](x), rtol=1e-4, atol=1e-3)
+            expected = reference[: last + 1](x)
+            torch.testing.assert_close(features[name], expected, rtol=1e-4, atol=1e-3)
 
 
 def test_torchvision_preprocessing_is_mean_and_deviation():
@@ -61,14 +62,14 @@ def test_torchvision_preprocessing_is_mean_and_deviation():
 
 
 def test_compact_offers_the_teachers_shapes(compact):
-    found = compact(torch.rand(2, 3, 64, 96), ["relu1_1", "relu3_1", "relu4_2", "relu5_1"])
-    assert {name: tuple(f.shape[1:]) for name, f in found.items()} == {
+    features = compact(torch.rand(2, 3, 64, 96), ["relu1_1", "relu3_1", "relu4_2", "relu5_1"])
+    assert {name: tuple(f.shape[1:]) for name, f in features.items()} == {
         "relu1_1": (64, 64, 96),
         "relu3_1": (256, 16, 24),
         "relu4_2": (512, 8, 12),
         "relu5_1": (512, 4, 6),
     }
-    assert all((f >= 0).all() for f in found.values())
+    assert all((f >= 0).all() for f in features.values())
 
 
 def test_gradients_reach_the_picture_and_not_the_weights(compact):
@@ -78,15 +79,15 @@ def test_gradients_reach_the_picture_and_not_the_weights(compact):
     assert all(p.grad is None and not p.requires_grad for p in compact.parameters())
 
 
-def test_compact_sees_the_difference_between_texture_and_blur(compact):
+def test_compact_tells_texture_from_blur(compact):
     torch.manual_seed(0)
     texture = torch.rand(1, 3, 64, 64)
     blurred = F.avg_pool2d(texture, 9, stride=1, padding=4)
     with torch.no_grad():
-        sharp, soft, again = (
+        sharp, soft, repeated = (
             compact(x, ["relu2_1"])["relu2_1"].float() for x in (texture, blurred, texture.clone())
         )
-    assert torch.equal(sharp, again)
+    assert torch.equal(sharp, repeated)
     assert (sharp - soft).square().mean() > 0.1 * sharp.square().mean()
 
 

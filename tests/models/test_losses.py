@@ -1,4 +1,4 @@
-"""Losses against values worked out another way."""
+"""Losses against values computed by other means."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_style_loss_averages_layers_with_their_weights():
 
 def test_gatys_style_loss_agrees_with_the_paper():
     rng = np.random.default_rng(1)
-    f, a = rng.normal(size=(2, 4, 6)), rng.normal(size=(2, 4, 6))  # N = 4 channels, M = 6 places
+    f, a = rng.normal(size=(2, 4, 6)), rng.normal(size=(2, 4, 6))  # N = 4 channels, M = 6 positions
     expected = np.mean(
         [((g @ g.T - h @ h.T) ** 2).sum() / (4 * 4**2 * 6**2) for g, h in zip(f, a, strict=True)]
     )
@@ -83,8 +83,8 @@ def test_gradient_of_total_variation():
     assert torch.autograd.gradcheck(total_variation, (images,))
 
 
-def test_weave_is_what_repeats_every_other_pixel():
-    """Stripes and checks of amplitude 0.1 have a mean square of 0.01; a ramp and an edge, none."""
+def test_weave_loss_is_of_patterns_that_repeat_every_other_pixel():
+    """Stripes and checks of amplitude 0.1 have a mean square of 0.01, a ramp 0."""
     y, x = torch.meshgrid(torch.arange(36.0), torch.arange(50.0), indexing="ij")
     for weave in ((-1) ** x, (-1) ** y, (-1) ** (x + y)):
         image = (0.5 + 0.1 * weave).expand(1, 3, -1, -1)
@@ -92,11 +92,11 @@ def test_weave_is_what_repeats_every_other_pixel():
     ramp = (x / 50 + y / 72).expand(1, 3, -1, -1)
     assert weave_loss(ramp).item() < 1e-12
     grain = torch.rand(1, 3, 320, 320, generator=torch.Generator().manual_seed(1))
-    # White noise is as strong at half the rate as anywhere; a mean over 256 places leaves 1/256.
+    # White noise is as strong at half the rate as anywhere; a mean over 256 pixels leaves 1/256.
     assert weave_loss(grain).item() == pytest.approx(3 * grain.var().item() / 256, rel=0.15)
 
 
-def test_temporal_loss_counts_only_trusted_places():
+def test_temporal_loss_is_masked():
     previous, now = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
     now[..., :2] = 0.5
     mask = torch.ones(1, 1, 4, 4)

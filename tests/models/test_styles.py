@@ -30,7 +30,7 @@ def style_files(tmp_path):
     return paths
 
 
-def test_a_single_name_is_the_whole():
+def test_a_single_name_has_the_full_share():
     assert parse_blend("great_wave") == {"great_wave": 1.0}
 
 
@@ -49,11 +49,11 @@ def test_shares_must_be_positive_numbers(spec):
 
 
 @pytest.mark.parametrize("name", known_styles())
-def test_every_shipped_style_loads_and_paints(name):
+def test_every_style_loads_and_runs(name):
     with torch.no_grad():
-        painted = load_style(name)(torch.rand(1, 3, 48, 64))
-    assert painted.isfinite().all()
-    assert painted.std() > 0.02, "a flat grey picture is no painting"
+        stylized = load_style(name)(torch.rand(1, 3, 48, 64))
+    assert stylized.isfinite().all()
+    assert stylized.std() > 0.02, "the output is a flat gray"
 
 
 def test_an_unknown_style_lists_the_known_and_the_nearest():
@@ -68,14 +68,14 @@ def test_a_blend_of_files_lies_between_them(style_files):
         torch.testing.assert_close(value, 0.25 * first[name] + 0.75 * second[name])
 
 
-def test_strength_one_is_the_style_and_zero_the_trunk():
+def test_strength_one_is_the_style_and_zero_the_identity():
     style = load_style("great_wave").state_dict()
-    trunk = load_network(styles.trunk_file("fast")).state_dict()
+    identity = load_network(styles.identity_file("fast")).state_dict()
     half = load_style("great_wave", strength=0.5).state_dict()
     zero = load_style("great_wave", strength=0.0).state_dict()
     for name in style:
-        torch.testing.assert_close(half[name], 0.5 * style[name] + 0.5 * trunk[name])
-        torch.testing.assert_close(zero[name], trunk[name])
+        torch.testing.assert_close(half[name], 0.5 * style[name] + 0.5 * identity[name])
+        torch.testing.assert_close(zero[name], identity[name])
 
 
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -83,12 +83,12 @@ HARBOR = Path(__file__).parents[2] / "samples" / "harbor.jpg"
 
 
 def features_along(networks):
-    """Features of the harbour as each network paints it, and of the harbour itself first."""
-    judge = load_loss_network("compact")
+    """Features of the sample photo, then of the same as stylized by each network."""
+    loss_network = load_loss_network("compact")
     photo = read_photo(HARBOR)[None, :, 50:306, 150:406]
     with torch.no_grad():
         pictures = [photo, *(network(photo).clamp(0, 1) for network in networks)]
-        return [judge(picture, (*STYLE_LAYERS, CONTENT_LAYER)) for picture in pictures]
+        return [loss_network(picture, (*STYLE_LAYERS, CONTENT_LAYER)) for picture in pictures]
 
 
 def grams(features):
@@ -97,7 +97,7 @@ def grams(features):
 
 @pytest.mark.parametrize("name", known_styles())
 def test_more_strength_is_less_content_and_more_style(name):
-    """Content to within 5 %: one crop, and by the compact network, which is not the ruler."""
+    """Content to within 5 %: one crop, and by the compact network, not VGG-19."""
     photo, *path = features_along(load_style(name, strength=strength) for strength in STEPS)
     content = [content_loss(f[CONTENT_LAYER], photo[CONTENT_LAYER]).item() for f in path]
     style = [style_loss(grams(f), grams(path[-1])).item() for f in path]
@@ -117,12 +117,12 @@ def test_a_blend_goes_from_one_style_to_the_other():
     assert near == sorted(near, reverse=True)
 
 
-def test_the_trunk_gives_the_picture_back():
+def test_the_identity_network_reproduces_its_input():
     y, x = torch.meshgrid(torch.linspace(0, 6, 96), torch.linspace(0, 9, 128), indexing="ij")
     picture = torch.stack([x.sin(), (x + y).cos(), (y * 2).sin()])[None] * 0.3 + 0.45
     with torch.no_grad():
-        same = load_style("great_wave", strength=0.0)(picture)
-    error = (same - picture).square().mean().sqrt().item()
+        output = load_style("great_wave", strength=0.0)(picture)
+    error = (output - picture).square().mean().sqrt().item()
     assert error < 0.05  # a smooth picture, well inside 8% of the range; an untrained net gives 0.3
 
 
@@ -135,15 +135,15 @@ def test_strength_out_of_range(strength):
 def test_mixing_one_network_changes_nothing(style_files):
     network = load_network(style_files[0])
     mixed = mix({"a": network}, {"a": 1.0})
-    assert mixed is not network  # which its owner may want to mix again
+    assert mixed is not network  # the caller may mix it again
     pairs = zip(mixed.state_dict().values(), network.state_dict().values(), strict=True)
-    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+    assert all(torch.equal(mixed, original) for mixed, original in pairs)
 
 
 def test_a_truncated_file(style_files):
-    whole = style_files[0].read_bytes()
-    style_files[0].write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    data = style_files[0].read_bytes()
+    style_files[0].write_bytes(data[: len(data) // 2])
+    with pytest.raises(WeightsError, match="not a valid safetensors file"):
         load_style(str(style_files[0]))
 
 
@@ -156,7 +156,7 @@ def test_a_file_of_another_kind(tmp_path):
     with pytest.raises(WeightsError, match="does not hold the weights"):
         load_style(str(path))
     path.write_bytes(b"\x80\x04 pickled")
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="not a valid safetensors file"):
         load_style(str(path))
 
 
@@ -165,20 +165,20 @@ def test_a_missing_file(tmp_path):
         load_style(str(tmp_path / "none.safetensors"))
 
 
-def test_a_damaged_shipped_file(tmp_path, monkeypatch):
+def test_a_damaged_file_of_the_package(tmp_path, monkeypatch):
     (tmp_path / "a.safetensors").write_bytes(b"changed")
     row = {"file": "a.safetensors", "sha256": "0" * 64}
     monkeypatch.setattr(styles, "WEIGHTS", tmp_path)
     with pytest.raises(WeightsError, match="damaged"):
-        styles.checked(row)
+        styles.verified_file(row)
 
 
-def test_the_table_names_every_file_in_the_folder():
+def test_the_manifest_names_every_file_in_the_folder():
     table = json.loads((styles.WEIGHTS / "manifest.json").read_text())
     rows = [style["weights"] for style in table["styles"].values()]
     rows += [*table["trunks"].values(), table["loss_network"]]
     assert {row["file"] for row in rows} == {p.name for p in styles.WEIGHTS.glob("*.safetensors")}
     for row in rows:
-        styles.checked(row)
+        styles.verified_file(row)
     for style in table["styles"].values():
         assert {"painting", "artist", "year", "licence", "sentence"} <= style.keys()

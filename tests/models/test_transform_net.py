@@ -1,15 +1,16 @@
-"""The network keeps sizes, colours can pass, and a checkerboard is not built in."""
+"""Sizes and batches of the network, its skip path for colors, and no initial checkerboard."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.layers import ShuffleConv, reflect_pad
-from impasto.models.transform_net import FORMS, TransformNet
+from impasto.models.transform_net import TransformNet
 
 
-@pytest.fixture(scope="module", params=FORMS)
+@pytest.fixture(scope="module", params=ARCHITECTURES)
 def network(request) -> TransformNet:
     torch.manual_seed(0)
     return TransformNet(request.param).eval()
@@ -23,7 +24,7 @@ def test_any_size_keeps_its_size(network, height, width, count):
 
 
 @torch.no_grad()
-def test_pictures_of_a_batch_do_not_touch(network):
+def test_images_of_a_batch_are_independent(network):
     images = torch.rand(3, 3, 40, 56)
     alone = torch.cat([network(image[None]) for image in images])
     # sums in another order, through some twenty layers of float32
@@ -31,8 +32,8 @@ def test_pictures_of_a_batch_do_not_touch(network):
 
 
 @torch.no_grad()
-def test_recolor_can_give_back_what_standardising_took(network):
-    """Before training, an exact body would give the input back."""
+def test_recolor_can_undo_the_standardization(network):
+    """Before training, with an identity in place of the body, the output is the input."""
     image = torch.rand(2, 3, 8, 8) * 0.3
     variance, mean = torch.var_mean(image, dim=(2, 3), keepdim=True, correction=0)
     gain, offset = network.recolor(mean, variance.sqrt())

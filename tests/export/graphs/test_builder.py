@@ -15,7 +15,7 @@ from impasto.export.spec import NEWEST_OPSET, OLDEST_OPSET
 from impasto.models import load_style
 from impasto.models.fast.uint8_io import EightBit
 from impasto.models.layers import UpsampleConv
-from impasto.models.styles import load_network, trunk_file
+from impasto.models.styles import identity_file, load_network
 from impasto.models.transform_net import TransformNet
 from tests.pictures import make_pictures
 
@@ -148,7 +148,7 @@ def test_even_pictures_have_no_variance_to_lose(network, level):
 
 def test_weights_are_shares(network):
     """More than 1 in all is scaled to 1; what they lack is the trunk's."""
-    other, trunk = load_style("udnie"), load_network(trunk_file("fast"))
+    other, trunk = load_style("udnie"), load_network(identity_file("fast"))
     mixture = Mixture([network, other], trunk)
     mixing = open_session(build_portable_model(mixture).SerializeToString())
     frames = make_pictures(1, 40, 40)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.export.graphs import packing
-from impasto.models.architectures import FORMS
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.colors import ycc_to_rgb
 from impasto.models.styles import weights_of
 from impasto.models.transform_net import TransformNet
@@ -23,7 +23,7 @@ from impasto.export.graphs import openvino as graphs  # noqa: E402  (it needs Op
 @pytest.fixture(scope="module")
 def network() -> TransformNet:
     torch.manual_seed(0)
-    network = TransformNet(next(iter(FORMS))).eval()
+    network = TransformNet(next(iter(ARCHITECTURES))).eval()
     with torch.no_grad():  # as after training: no bias is 0, no gain 1
         for parameter in network.parameters():
             parameter += 0.05 * torch.randn_like(parameter)

@@ -12,9 +12,9 @@ from impasto.export.graphs.gpu import build_gpu_model
 from impasto.export.graphs.portable import build_portable_model
 from impasto.export.graphs.rgb_to_yuv import yuv420_weights
 from impasto.export.graphs.templates import VARIANTS, build_template, fill_template, template_path
-from impasto.models.architectures import FORMS, shapes
+from impasto.models.architectures import ARCHITECTURES, state_dict_shapes
 from impasto.models.fast.yuv420 import RgbToYuv420
-from impasto.models.styles import load_weights, network_of
+from impasto.models.styles import build_network, load_weights
 from impasto.models.transform_net import TransformNet
 from tests.pictures import make_pictures
 
@@ -37,7 +37,7 @@ def test_a_filled_template_is_the_built_graph(variant):
     weights = load_weights("great_wave:0.5+starry_night:0.5", strength=0.8)
     colors = yuv420_weights(matrix=1, full_range=False) if yuv420 else None
     ours = onnx.load_from_string(fill_template(weights, norm_mode, yuv420=colors, gpu=gpu))
-    network = network_of(weights)
+    network = build_network(weights)
     if gpu:
         built = build_gpu_model(network, norm_mode, yuv420=yuv420, half=gpu == "fp16")
     else:
@@ -52,7 +52,7 @@ def test_a_filled_template_is_the_built_graph(variant):
 def test_moving_bytes_changes_nothing(size):
     """The graph for CPU engines returns what the exported one does, to the last bit."""
     weights, frames = load_weights("great_wave"), make_pictures(2, *size)
-    exported = build_portable_model(network_of(weights)).SerializeToString()
+    exported = build_portable_model(build_network(weights)).SerializeToString()
     difference = run(fill_template(weights, "instance"), frames).astype(int) - run(exported, frames)
     assert np.abs(difference).max() <= 1 and (difference != 0).mean() < 1e-3
 
@@ -70,7 +70,7 @@ def test_yuv420_is_that_of_the_rgb_picture(matrix, full_range, size):
     conversion = RgbToYuv420.of(matrix, full_range)
     with torch.inference_mode():
         pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
-        rgb = 255 * network_of(weights)(pictures)
+        rgb = 255 * build_network(weights)(pictures)
         ycc = torch.einsum("yc,nchw->nyhw", conversion.from_rgb, rgb)
         ycc += conversion.zero.view(1, 3, 1, 1)
         chroma = F.avg_pool2d(ycc[:, 1:], 2).reshape(2, -1, width)
@@ -78,7 +78,7 @@ def test_yuv420_is_that_of_the_rgb_picture(matrix, full_range, size):
     assert np.abs(planes - expected).max() < 0.51
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ARCHITECTURES)
 def test_the_shapes_of_a_style_file_are_those_of_the_network(form):
     state = TransformNet(form).state_dict()
-    assert {name: tuple(value.shape) for name, value in state.items()} == shapes(form)
+    assert {name: tuple(value.shape) for name, value in state.items()} == state_dict_shapes(form)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.fast.fused_conv import FusedConv
 from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
@@ -21,12 +22,12 @@ from impasto.models.fast.running_statistics import (
     tensors_of,
 )
 from impasto.models.fast.uint8_io import EightBit
-from impasto.models.transform_net import FORMS, TransformNet
+from impasto.models.transform_net import TransformNet
 from tests.pictures import make_pictures
 from tests.reference import measure
 
 
-@pytest.fixture(scope="module", params=FORMS)
+@pytest.fixture(scope="module", params=ARCHITECTURES)
 def network(request) -> TransformNet:
     return make_network(request.param)
 

@@ -1,4 +1,4 @@
-"""Training learns, stops and goes on, on pictures drawn here."""
+"""Training lowers its losses, and resumes after an interruption, on synthetic images."""
 
 from dataclasses import replace
 
@@ -18,9 +18,9 @@ from impasto.models.training.train import (
     Recipe,
     border_loss,
     learning_rate_at,
-    move,
+    random_motion,
+    train_identity,
     train_style,
-    train_trunk,
 )
 
 TINY = Recipe(form="fast", steps=6, crop=64, seed=3)
@@ -28,7 +28,7 @@ TINY = Recipe(form="fast", steps=6, crop=64, seed=3)
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Thirty pictures of soft random blobs."""
+    """A folder of thirty smooth random images."""
     folder = tmp_path_factory.mktemp("photos")
     torch.manual_seed(0)
     for index in range(30):
@@ -57,13 +57,13 @@ def test_a_folder_without_photos(tmp_path):
         next(crops(list_photos(tmp_path)[0], size=64, batch=1, seed=0))
 
 
-def test_the_trunk_learns(photos, tmp_path):
+def test_training_lowers_the_losses(photos, tmp_path):
     losses = []
 
     def watched(network, batch):
-        found = training.trunk_losses(network, batch)
-        losses.append(sum(found.values()).item())
-        return found
+        terms = training.identity_losses(network, batch)
+        losses.append(sum(terms.values()).item())
+        return terms
 
     torch.manual_seed(0)
     from impasto.models.transform_net import TransformNet
@@ -71,24 +71,24 @@ def test_the_trunk_learns(photos, tmp_path):
     recipe = replace(TINY, steps=60)
     batches = crops(list_photos(photos)[0], size=64, batch=2, seed=0)
     training.train(
-        TransformNet("fast"), recipe, batches, watched, out=tmp_path / "trunk", device="cpu"
+        TransformNet("fast"), recipe, batches, watched, out=tmp_path / "identity", device="cpu"
     )
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 
-def test_a_style_is_trained_from_a_parent_and_described(photos, tmp_path):
-    trunk, style = tmp_path / "trunk.safetensors", tmp_path / "style.safetensors"
-    train_trunk(photos, TINY, None, trunk, "cpu")
-    train_style(photos / "00.png", photos, TINY, trunk, style, "cpu")
-    assert load_network(style).form_name == "fast"
+def test_a_style_is_trained_from_a_parent_and_has_metadata(photos, tmp_path):
+    identity, style = tmp_path / "identity.safetensors", tmp_path / "style.safetensors"
+    train_identity(photos, TINY, None, identity, "cpu")
+    train_style(photos / "00.png", photos, TINY, identity, style, "cpu")
+    assert load_network(style).architecture == "fast"
     with safe_open(style, "pt") as file:
         assert {"form", "recipe", "content", "style"} <= file.metadata().keys()
     assert not style.with_suffix(".checkpoint").exists()
     assert style.with_suffix(".png").exists()
 
 
-def test_a_stopped_run_goes_on_where_it_was(photos, tmp_path):
-    """Stopped at step 200 and started again, Adam's moments and the average are those of then."""
+def test_an_interrupted_run_resumes_from_its_checkpoint(photos, tmp_path):
+    """Interrupted at step 200, it ends with the weights of a run without interruption."""
     torch.manual_seed(0)
     from impasto.models.transform_net import TransformNet
 
@@ -104,13 +104,13 @@ def test_a_stopped_run_goes_on_where_it_was(photos, tmp_path):
             TransformNet("fast"),
             recipe,
             batches(count),
-            training.trunk_losses,
+            training.identity_losses,
             out=tmp_path / name,
             device="cpu",
         ).state_dict()
 
-    whole = run(201, "whole")
-    checkpoint = tmp_path / "whole.checkpoint"
+    expected = run(201, "once")
+    checkpoint = tmp_path / "once.checkpoint"
     assert not checkpoint.exists()
 
     class Stop(Exception):
@@ -126,47 +126,47 @@ def test_a_stopped_run_goes_on_where_it_was(photos, tmp_path):
             TransformNet("fast"),
             recipe,
             stopping(),
-            training.trunk_losses,
+            training.identity_losses,
             out=tmp_path / "parts",
             device="cpu",
         )
     resumed = run(1, "parts")
-    for name, value in whole.items():
+    for name, value in expected.items():
         torch.testing.assert_close(resumed[name], value)
 
 
-def test_learning_rate_warms_up_and_cools_down():
+def test_learning_rate_warms_up_and_decays():
     rates = [learning_rate_at(step / 1000, step) for step in range(1000)]
     assert rates[0] < 0.05 and max(rates) > 0.95 and rates[-1] < 0.03
 
 
-def test_what_zeros_around_a_picture_do_is_a_border():
-    """Of a 3x3 mean it is the outermost pixels that see zeros, where the mirror image would be."""
+def test_border_loss_is_the_effect_of_zero_padding():
+    """In a 3x3 mean it is the outermost pixels that see zeros instead of the reflection."""
     photos = torch.rand(2, 3, 80, 100)
 
     def blurred(images: torch.Tensor) -> torch.Tensor:
         return F.conv2d(images, torch.full((3, 1, 3, 3), 1 / 9), padding=1, groups=3)
 
-    lost = np.zeros((2, 3, 80, 100))
+    missing = np.zeros((2, 3, 80, 100))
     for index, channel in np.ndindex(2, 3):
         picture = photos[index, channel].numpy().astype(float)
         for row, column in np.ndindex(80, 100):
             around = [(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
             outside = [(y, x) for y, x in around if not (0 <= y < 80 and 0 <= x < 100)]
             mirrored = ((79 - abs(79 - abs(y)), 99 - abs(99 - abs(x))) for y, x in outside)
-            lost[index, channel, row, column] = sum(picture[place] for place in mirrored) / 9
-    along = 80 * 100 - (80 - 2 * MARGIN) * (100 - 2 * MARGIN)
-    expected = np.square(lost).sum((1, 2, 3)) / (3 * along)
+            missing[index, channel, row, column] = sum(picture[yx] for yx in mirrored) / 9
+    count = 80 * 100 - (80 - 2 * MARGIN) * (100 - 2 * MARGIN)
+    expected = np.square(missing).sum((1, 2, 3)) / (3 * count)
     assert np.allclose(border_loss(blurred, photos, blurred(photos)), expected, rtol=1e-4)
     assert border_loss(lambda images: 1 - images, photos, 1 - photos).eq(0).all()
 
 
-def test_moved_frames_agree_with_their_flow():
-    """A painting equal to the photo moves exactly as the photo, up to the noise added."""
+def test_random_motion_warps_photos_and_stylized_frames_alike():
+    """With stylized frames equal to the photos, they differ by the noise only."""
     torch.manual_seed(0)
     photos = torch.nn.functional.interpolate(torch.rand(8, 3, 8, 8), (64, 64), mode="bicubic")
     photos = photos.clamp(0, 1)
-    moved = move(photos, photos, torch.Generator().manual_seed(1))
-    difference = ((moved.photos - moved.painted) * moved.mask).abs()
+    moved = random_motion(photos, photos, torch.Generator().manual_seed(1))
+    difference = ((moved.photos - moved.stylized) * moved.mask).abs()
     assert difference.mean() < 0.03  # the noise's largest deviation
     assert 0.5 < moved.mask.mean() <= 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
-from impasto.models.styles import Weights, load_weights
+from impasto.models.styles import StyleWeights, load_weights
 from impasto.realtime.engines import autotune_cache, torch_engine, torch_gpu
 from impasto.realtime.engines import select as engines
 from impasto.realtime.engines.base import Engine, IdentityEngine
@@ -176,7 +176,7 @@ def test_what_is_not_to_be_had_is_an_error_with_advice(options, message):
 def test_weights_are_as_good_as_the_network():
     network = make_network()
     arrays = {name: value.numpy() for name, value in network.state_dict().items()}
-    weights, frames = Weights(network.form_name, arrays), make_pictures(1, 40, 50)
+    weights, frames = StyleWeights(network.architecture, arrays), make_pictures(1, 40, 50)
     for name in [key for key in engines._OPENERS if key != "openvino" or find_spec(key)]:
         ours, theirs = (open_engine(n, engine=name, device="cpu") for n in (weights, network))
         assert np.array_equal(ours(frames), theirs(frames))

@@ -440,13 +440,10 @@ class TestCommand:
     ) -> None:
         from dataclasses import replace
 
-        from impasto.models.training import finetune
+        from impasto.models.training.finetune import RECIPE, finetune
 
-        monkeypatch.setattr(
-            finetune.teach,
-            "__kwdefaults__",
-            finetune.teach.__kwdefaults__ | {"recipe": replace(finetune.RECIPE, steps=2, batch=1)},
-        )
+        changed = {"recipe": replace(RECIPE, steps=2, batch=1)}
+        monkeypatch.setattr(finetune, "__kwdefaults__", finetune.__kwdefaults__ | changed)
         style = tmp_path / "mine.safetensors"
         ran = impasto(
             *("keyframes", clip, painting, tmp_path / "keys", *self.ARGUMENTS),

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.errors import WeightsError
-from impasto.models.styles import form_of, load_network, load_style, mix, mixture_of
-from impasto.models.transform_net import FORMS, TransformNet
+from impasto.models.styles import architecture_of, load_network, load_style, mix, mixture_of
+from impasto.models.transform_net import TransformNet
 from impasto.realtime.live.transition import Transition
 
 
@@ -75,4 +76,4 @@ def test_mixing_leaves_its_parts_as_they_were(style_files):
     mixed = first_weight(mix(networks, mixture))
     assert torch.equal(mixed, before[0] * 0.25 + before[1] * 0.75)
     assert all(map(torch.equal, before, map(first_weight, networks.values())))
-    assert {form_of(path) for path in mixture} == {next(iter(FORMS))}
+    assert {architecture_of(path) for path in mixture} == {next(iter(ARCHITECTURES))}

@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import SourceError
-from impasto.models.transform_net import FORMS, TransformNet
+from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.torch_engine import precisions
 from impasto.realtime.measure import bench
 from tests.media import make_clip
@@ -19,7 +20,7 @@ from tests.media import make_clip
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("bench")
-    form = next(iter(FORMS))
+    form = next(iter(ARCHITECTURES))
     style = folder / "untrained.safetensors"
     save_file(TransformNet(form).state_dict(), style, metadata={"form": form})
     clip = make_clip(folder / "clip.mp4", frames=7)
@@ -36,7 +37,7 @@ EXTRA = [("openvino", precisions("cpu")[0]), ("openvino", "int8")] if find_spec(
 def test_every_network_on_every_engine(figures):
     rows = figures["networks"]
     native = precisions("cpu")
-    for form in FORMS:
+    for form in ARCHITECTURES:
         found = {(r["engine"], r["precision"], r["folded"]) for r in rows if r["network"] == form}
         kinds = [("torch", precision) for precision in native] + [
             ("onnxruntime", "fp32"),
