@@ -1,4 +1,4 @@
-"""Every change of layout, dtype, colour order and size of a picture.
+"""Every change of layout, dtype, color order and size of a picture.
 
 Pictures are (H, W, 3) uint8 RGB arrays; PyAV's frames are whatever a codec wants. The arithmetic
 is FFmpeg's swscale throughout; what is decided here is the matrix, the range, where chroma is
@@ -107,7 +107,7 @@ def color_of(frame: av.VideoFrame) -> ColorTags:
     """The tags of a decoded frame, for the file made of it.
 
     The matrix is the one it is converted with, or 2 where it has none that we know. RGB, palette
-    and grey have no matrix and no range to keep.
+    and gray have no matrix and no range to keep.
     """
     pixel_format = frame.sw_format or frame.format
     is_yuv = _is_yuv(pixel_format)
@@ -171,7 +171,7 @@ def to_rgb(
     if alpha and background is not None:
         image = _over(image, background)
     if pixel_format.name.startswith("gray") and frame.color_range == _LIMITED:
-        image = _LIMITED_TO_FULL[image]  # swscale takes every grey for full range
+        image = _LIMITED_TO_FULL[image]  # swscale takes every gray for full range
     return image
 
 
@@ -226,7 +226,7 @@ def to_video_frame(
     """An RGB picture as a frame for an encoder, with the matrix and range of `color`, tagged so.
 
     image: (H, W, 3) uint8. pixel_format: "yuv420p", "yuv420p10le", "yuv444p", "gbrp", "rgb24" ...
-    Chroma is sited at the left, where every decoder expects it (swscale's default is the centre).
+    Chroma is sited at the left, where every decoder expects it (swscale's default is the center).
     The frame has no pts. Raises ValueError for another kind of array and av.FFmpegError for a
     pixel format swscale cannot write.
     """
@@ -282,7 +282,7 @@ def with_color_of(stylized: np.ndarray, original: np.ndarray) -> np.ndarray:
     """The luminance of `stylized` with the chroma of `original` (both (H, W, 3) uint8).
 
     In gamma-coded RGB with BT.709 luma Y: out = Y_stylized + (original - Y_original), which
-    leaves both colour differences as they were. Where that leaves the cube, the chroma is scaled
+    leaves both color differences as they were. Where that leaves the cube, the chroma is scaled
     down until it fits, so that luminance and hue hold (clipping would change both).
     """
     out = np.empty_like(stylized)
@@ -291,7 +291,7 @@ def with_color_of(stylized: np.ndarray, original: np.ndarray) -> np.ndarray:
         luma, chroma = _luma(_planes(stylized[rows])), _planes(original[rows])
         chroma -= _luma(chroma)
         # As much of it as the cube holds above and below; the same steps for every pixel, as
-        # picking out the few that need them takes longer. 1e-3: a grey pixel has none.
+        # picking out the few that need them takes longer. 1e-3: a gray pixel has none.
         above = (255 - luma) / (chroma.max(axis=0) + _TINY)
         below = luma / (_TINY - chroma.min(axis=0))
         np.minimum(above, below, out=above)
@@ -331,7 +331,7 @@ def _has_alpha(pixel_format: VideoFormat) -> bool:
 
 
 def _over(rgba: np.ndarray, background: int) -> np.ndarray:
-    """(H, W, 4) straight alpha laid over one grey level: (H, W, 3)."""
+    """(H, W, 4) straight alpha laid over one gray level: (H, W, 3)."""
     color, alpha = rgba[..., :3], rgba[..., 3:].astype(np.uint16)
     if alpha.min() == 255:
         return np.ascontiguousarray(color)

@@ -1,4 +1,4 @@
-"""Whether there is an NVIDIA GPU, asked of its driver, without loading PyTorch for it."""
+"""Asks the NVIDIA driver for CUDA devices, without loading PyTorch."""
 
 import ctypes
 import sys
@@ -7,7 +7,7 @@ from functools import cache
 
 @cache
 def cuda_devices() -> int:
-    """How many CUDA devices this process may use; 0 where there is no driver."""
+    """How many CUDA devices this process may use; 0 without a driver."""
     count = ctypes.c_int(0)
     driver = _driver()
     if driver is None or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
@@ -16,7 +16,7 @@ def cuda_devices() -> int:
 
 
 def cuda_name() -> str:
-    """What the first of them is called, such as "NVIDIA H200"; "cuda" where there is none."""
+    """The name of the first CUDA device, such as "NVIDIA H200"; "cuda" if there is none."""
     name, driver = ctypes.create_string_buffer(100), _driver()
     if driver is None or driver.cuDeviceGetName(name, len(name), 0) != 0:
         return "cuda"

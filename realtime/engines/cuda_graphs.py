@@ -1,6 +1,6 @@
 """CUDA graphs: functions of tensors that are captured once for each shape, and then only replayed.
 
-A network of ours is some fifty small kernels a frame. To launch them one by one from Python takes
+A style network is some fifty small kernels a frame. To launch them one by one from Python takes
 longer than a GPU takes to run them.
 """
 

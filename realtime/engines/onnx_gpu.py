@@ -172,7 +172,7 @@ class OnnxGpuEngine(Engine):
     def _provider_options(
         self, model: bytes, shape: tuple[int, ...]
     ) -> list[tuple[str, dict[str, str]]]:
-        """The provider and what it is told; TensorRT leaves to CUDA what it cannot do."""
+        """The providers with their options; what TensorRT does not support is left to CUDA."""
         if self.provider == "cpu":
             return [(PROVIDERS["cpu"], {})]
         cuda = {

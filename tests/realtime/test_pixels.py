@@ -1,4 +1,4 @@
-"""Colours against the formulas of ITU-T H.273; sizes; turns; luminance-only."""
+"""Colors against the formulas of ITU-T H.273; sizes; turns; luminance-only."""
 
 from fractions import Fraction
 
@@ -115,13 +115,13 @@ class TestDecodedColors:
         ramp = np.linspace(40, 216, 24)
         chroma = np.tile(np.rint(ramp), (16, 1)).astype(np.uint8)
         luma = np.full((32, 48), 120, np.uint8)
-        grey = np.full((16, 24), 128, np.uint8)
-        image = to_rgb(frame_of([luma, grey, chroma], "yuv420p", matrix=1, color_range=1))
+        gray = np.full((16, 24), 128, np.uint8)
+        image = to_rgb(frame_of([luma, gray, chroma], "yuv420p", matrix=1, color_range=1))
         steps = np.diff(image[16, 8:40, 0].astype(int))
         assert steps.min() >= 5 and steps.max() <= 9  # 7.65 levels of Cr a sample, 1.79 of red each
 
     @pytest.mark.parametrize(("color_range", "expected"), [(0, 100), (1, 98), (2, 100)])
-    def test_grey_is_full_range_unless_tagged(self, color_range, expected):
+    def test_gray_is_full_range_unless_tagged(self, color_range, expected):
         frame = frame_of([np.full((32, 48), 100, np.uint8)], "gray", color_range=color_range)
         assert (to_rgb(frame) == expected).all()  # (100 - 16) * 255 / 219 = 97.8
 
@@ -265,7 +265,7 @@ class TestWithColorOf:
         rng = np.random.default_rng(3)
         return rng.integers(0, 256, (2, 70, 41, 3), dtype=np.uint8)
 
-    def test_own_colours_change_nothing(self, pair):
+    def test_own_colors_change_nothing(self, pair):
         assert (with_color_of(pair[0], pair[0]) == pair[0]).all()
 
     def test_luminance_is_the_stylized_ones(self, pair):
@@ -283,15 +283,15 @@ class TestWithColorOf:
         assert np.abs(ours - along[..., None] * theirs).max() <= 1.5
 
     def test_where_nothing_leaves_the_cube_it_is_a_shift(self):
-        """The formula itself, on colours with room around them."""
+        """The formula itself, on colors with room around them."""
         rng = np.random.default_rng(4)
         stylized, original = rng.integers(96, 160, (2, 50, 37, 3), dtype=np.uint8)
         shifted = original + ((stylized.astype(float) - original) @ LUMA)[..., None]
         assert np.abs(with_color_of(stylized, original) - shifted).max() <= 0.51
 
-    def test_of_grey_is_grey(self, pair):
-        grey = np.repeat(pair[1][..., :1], 3, axis=-1)
-        out = with_color_of(pair[0], grey)
+    def test_of_gray_is_gray(self, pair):
+        gray = np.repeat(pair[1][..., :1], 3, axis=-1)
+        out = with_color_of(pair[0], gray)
         assert (out == out[..., :1]).all()
 
 

@@ -1,4 +1,4 @@
-"""What was measured is remembered, for as long as it holds."""
+"""The fastest engine is cached, for the machine and versions it was measured with."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_another_machine_is_another_case(monkeypatch, what):
     assert load("fast", "cpu") is None
 
 
-def test_another_version_is_measured_anew(monkeypatch):
+def test_another_version_is_measured_again(monkeypatch):
     store("fast", "cpu", result=FOUND)
     monkeypatch.setattr(autotune_cache, "version", lambda name: "99")
     assert load("fast", "cpu") is None

@@ -123,7 +123,7 @@ def test_auto_measures_once(nothing_known, monkeypatch):
     assert again.reason == f"{first.reason}, when last measured"
 
 
-def test_an_engine_that_is_gone_is_looked_for_anew(nothing_known, monkeypatch):
+def test_an_engine_that_is_gone_is_searched_again(nothing_known, monkeypatch):
     def gone(*_: object) -> Engine:
         raise EngineError("it does not work here any more")
 

@@ -79,7 +79,7 @@ def test_the_third_of_a_shape_is_captured(notes):
     for n in range(6):
         (result,) = double(torch.full((2,), float(n)))
         assert result.tolist() == [2 * n, 2 * n]
-    assert runs == 4  # twice as ever, once to warm up, once to be captured
+    assert runs == 4  # twice eagerly, once to warm up, once to be captured
     double(torch.zeros(3))
     assert runs == 5 and not notes
     double.reset()

@@ -180,7 +180,7 @@ class TestNothingIsLost:
         stylize_video(clip, tmp_path / "out.mp4", identity)
         assert times(tmp_path / "out.mp4") == [Fraction(n, 25) for n in range(10)]
 
-    def test_colour_and_pixel_shape(self, tmp_path: Path) -> None:
+    def test_color_and_pixel_shape(self, tmp_path: Path) -> None:
         color = ColorTags(5, 6, 5, full_range=True)
         clip = make_clip(tmp_path / "in.mp4", color=color, sar=Fraction(4, 3))
         stylize_video(clip, tmp_path / "out.mp4", identity, encoder=EncoderOptions(crf=1))
