@@ -113,6 +113,21 @@ def test_options_in_the_text_exist(page: Path) -> None:
             assert options <= known, code
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_files_and_modules_in_the_text_exist(page: Path) -> None:
+    for code in inline_code(page):
+        if re.fullmatch(r"(realtime|models|export|tests|docs|samples|\.ci)(/[\w.-]+)+/?", code):
+            assert (ROOT / code).exists(), code
+        if re.fullmatch(r"impasto(\.\w+)+", code):
+            path = ROOT.joinpath(*code.split(".")[1:])
+            in_parent = path.parent.with_suffix(".py")  # a class or function there
+            assert (
+                path.exists()
+                or path.with_suffix(".py").exists()
+                or (path.name in in_parent.read_text())
+            ), code
+
+
 @pytest.mark.parametrize(
     "words",
     cases(
