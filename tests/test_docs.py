@@ -184,7 +184,7 @@ def test_cheap_commands_run(command: str, folder: Path, capsys: pytest.CaptureFi
         pytest.param(code, id=f"{named(page)}-{number}")
         for page in PAGES
         for number, code in enumerate(blocks(page, "python"))
-        if "onnxruntime." not in code
+        if "onnxruntime." not in code and named(page) != "README.md"  # run from the wheel
     ],
 )
 def test_python_examples_run(code: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
