@@ -1,4 +1,4 @@
-"""`python -m realtime` is the `impasto` command."""
+"""`python -m impasto.realtime` is the `impasto` command."""
 
 import sys
 

@@ -40,7 +40,14 @@ INNER = {
     "live/overlay": {"live.controls", "temporal.modes"},
     "keyframes/tracking": {"temporal.flow"},
     "keyframes/color_transfer": set(),
-    "keyframes/selection": {"files.containers", "temporal.cuts", "frame", "keyframes.tracking"},
+    "keyframes/selection": {
+        "files.containers",
+        "frame",
+        "keyframes.tracking",
+        "temporal.cuts",
+        "temporal.flow",
+    },
+    "progress": set(),
     "keyframes/propagate": {
         "frame",
         "keyframes.color_transfer",

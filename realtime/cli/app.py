@@ -1,4 +1,4 @@
-"""The `impasto` application, and what makes a function one of its commands."""
+"""The `impasto` application, and the decorator that makes a function one of its commands."""
 
 import functools
 import traceback as tracebacks
@@ -8,24 +8,35 @@ from typing import Annotated, Any
 import typer
 
 from impasto.models.errors import ImpastoError
-from impasto.realtime.cli.terminal import complain, say, words_of
+from impasto.realtime.cli.terminal import error_message, print_error, print_line
 
+# Options that were renamed: the old spelling is still accepted, and not shown.
+RENAMED_OPTIONS = {
+    "retouch": "refine",
+    "teach": "finetune",
+    "alone": "style-only",
+    "carried": "propagated",
+    "teacher": "vgg19-weights",
+}
 app = typer.Typer(
     name="impasto",
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: RENAMED_OPTIONS.get(name, name),
+    },
 )
 # The class of every usage error; some versions of typer carry their own click, others import it.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def command(*, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a function a command that tells its errors in one line, and has an example."""
+    """Make a function a command: `example` ends its help, and an error is one line, exit code 1."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
-        def told(**given: Any) -> None:
+        def run(**given: Any) -> None:
             try:
                 function(**given)
             except (UsageError, typer.Exit, typer.Abort, BrokenPipeError):
@@ -34,15 +45,15 @@ def command(*, example: str) -> Callable[[Callable[..., None]], Callable[..., No
                 if given["traceback"]:
                     tracebacks.print_exc()
                 elif isinstance(error, ImpastoError) or getattr(error, "filename", None):
-                    complain(words_of(error))  # or of a file that nobody may see, a name too long
+                    print_error(error_message(error))  # ours, or the system's about a file
                 else:
-                    complain(
-                        f"a bug, or something nobody thought of: {type(error).__name__}: {error}. "
-                        "Please report it, with what --traceback adds."
+                    print_error(
+                        f"internal error: {type(error).__name__}: {error}; "
+                        "please report it with the output of --traceback"
                     )
                 raise typer.Exit(1) from None
 
-        return app.command(epilog=f"Example: {example}")(told)
+        return app.command(epilog=f"Example: {example}")(run)
 
     return register
 
@@ -52,11 +63,11 @@ def impasto(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
-    """Turns video into painting. Each command shows an example with --help."""
+    """Real-time video stylization. Each command shows an example with --help."""
     if version:
         from impasto.realtime.measure.doctor import version_of
 
-        say(f"impasto {version_of('impasto') or '(not installed)'}")
+        print_line(f"impasto {version_of('impasto') or '(not installed)'}")
     elif context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(2)

@@ -1,4 +1,4 @@
-"""What is typed on the command line, as values; ValueError says what was expected."""
+"""Parsers of command-line arguments; each raises ValueError with what was expected."""
 
 import re
 from fractions import Fraction
@@ -80,25 +80,25 @@ def parse_bit_depth(text: str | int) -> int:
 
 def parse_layers(text: str) -> dict[str, float]:
     """ "relu3_1:0.5,relu4_1" as weights by layer of the loss network, 1 where none is given."""
-    found: dict[str, float] = {}
+    layers: dict[str, float] = {}
     for part in text.split(","):
         match = re.fullmatch(r"(relu[1-5]_[1-4])(?::(\d+(?:\.\d*)?|\.\d+))?", part.strip())
         if not match:
             raise ValueError(f"expected layers such as relu3_1:0.5,relu4_1; got {text!r}")
-        found[match[1]] = float(match[2] or 1)
-    if not any(found.values()):
+        layers[match[1]] = float(match[2] or 1)
+    if not any(layers.values()):
         raise ValueError(f"expected a layer with a weight above zero; got {text!r}")
-    return found
+    return layers
 
 
 def parse_paintings(text: str) -> list[tuple[Path, float]]:
     """ "wave.jpg", or "wave.jpg:0.6+scream.jpg:0.4", as files with weights above zero.
 
-    A file of just that name goes before its parts.
+    A file whose name is the whole text is taken first.
     """
     if Path(text).exists():
         return [(Path(text), 1.0)]
-    found = []
+    paintings = []
     for part in (part.strip() for part in text.split("+")):
         match = re.fullmatch(r"(.+):(\d+(?:\.\d*)?|\.\d+)", part)
         name, weight = (
@@ -108,5 +108,5 @@ def parse_paintings(text: str) -> list[tuple[Path, float]]:
             raise ValueError(
                 f"expected paintings such as wave.jpg or wave.jpg:0.6+scream.jpg:0.4; got {text!r}"
             )
-        found.append((Path(name), float(weight)))
-    return found
+        paintings.append((Path(name), float(weight)))
+    return paintings

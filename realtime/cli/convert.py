@@ -1,4 +1,4 @@
-"""`impasto video` and `impasto image`: files in, painted files out."""
+"""`impasto video` and `impasto image`: files in, stylized files out."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import typer
 
 from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
-from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, Job, find_jobs
-from impasto.realtime.cli.terminal import complain, counted, say
-from impasto.realtime.cli.work import OnProgress, finish, work_through
+from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, FileJob, find_jobs
+from impasto.realtime.cli.terminal import plural, print_error, print_line
+from impasto.realtime.cli.work import finish, run_jobs
+from impasto.realtime.progress import OnProgress
 
 
 @command(example="impasto video holiday.mp4 painted.mp4 --style great_wave")
@@ -37,11 +38,9 @@ def video(
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Convert a video; sound, times, subtitles and all else in it are kept."""
-    if end is not None and (start or 0) >= end:
-        raise typer.BadParameter("--start must come before --end.")
-    if crf is not None and bitrate is not None:
-        raise typer.BadParameter("Give either --crf or --bitrate: the one decides the other.")
+    """Stylize a video; sound, timestamps, subtitles and all other streams are kept."""
+    options.in_order(start, end)
+    options.only_one(crf=crf, bitrate=bitrate)
     from impasto.realtime.atomic import partial_path
     from impasto.realtime.cpu import work_in_batch
     from impasto.realtime.engines.options import EngineOptions
@@ -51,8 +50,8 @@ def video(
     from impasto.realtime.stylizer import LazyStylizer
 
     work_in_batch()
-    options = EngineOptions(style, strength, engine, device, precision)
-    options.check()
+    engine_options = EngineOptions(style, strength, engine, device, precision)
+    engine_options.check()
     jobs = find_jobs(
         source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
     )
@@ -60,11 +59,10 @@ def video(
         codec=codec, crf=crf, preset=preset, bitrate=bitrate, bit_depth=bit_depth
     )
     reasons: list[str] = []
-    stylizer = LazyStylizer(
-        options, reasons.append if json else say, keep_color=keep_color, steadiness=steadiness
-    )
+    log = reasons.append if json else print_line
+    stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, steadiness=steadiness)
 
-    def convert(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
+    def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
         try:
             report = stylize_video(
                 job.source,
@@ -82,28 +80,28 @@ def video(
             )
         except KeyboardInterrupt:
             partial = partial_path(job.target)
-            kept = f"what was done is kept as {partial}" if partial.exists() else "nothing is kept"
-            complain(f"stopped; {kept}")
+            kept = f"the video so far is {partial}" if partial.exists() else "nothing was written"
+            print_error(f"stopped; {kept}")
             raise typer.Exit(130) from None
         rate = report.frames / report.seconds
-        frames = counted(report.frames, "frame")
+        frames = plural(report.frames, "frame")
         line = f"{job.target}: {frames} in {report.seconds:.1f} s, {rate:.1f} fps"
         figures = {name: getattr(report, name) for name in report.__slots__} | {"fps": rate}
         figures["lost"] = figures.pop("missing_frames")
         return line, figures | {"notes": [*report.notes, *stylizer.notes()]}
 
-    def count(job: Job) -> int:
+    def count(job: FileJob) -> int:
         with VideoReader(job.source, start=start, end=end) as file:
             return file.info.frame_count or 0
 
-    rows = work_through(jobs, convert, count=count, quiet=json)
+    rows = run_jobs(jobs, convert, count=count, quiet=json)
     finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)
 
 
 @command(example="impasto image holiday.jpg painted.png --style starry_night")
 def image(
-    source: options.PictureIn,
-    target: options.PictureOut,
+    source: options.ImageIn,
+    target: options.ImageOut,
     style: options.Style,
     strength: options.Strength = 1.0,
     size: options.Size = None,
@@ -115,7 +113,7 @@ def image(
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Paint one picture, or a folder of them. JPEG, PNG, WebP, BMP and TIFF; alpha is kept."""
+    """Stylize a picture, or a folder of them: JPEG, PNG, WebP, BMP and TIFF; alpha is kept."""
     import numpy as np
 
     from impasto.realtime.atomic import check_target
@@ -128,16 +126,16 @@ def image(
     )
     from impasto.realtime.stylizer import LazyStylizer
 
-    options = EngineOptions(style, strength, engine, device, precision)
-    options.check()
+    engine_options = EngineOptions(style, strength, engine, device, precision)
+    engine_options.check()
     jobs = find_jobs(
         source, target, readable=IMAGE_SUFFIXES, writable=IMAGE_SUFFIXES, otherwise=".png"
     )
     reasons: list[str] = []
-    say_reason = reasons.append if json else say
-    stylizer = LazyStylizer(options, say_reason, keep_color=keep_color, is_video=False)
+    log = reasons.append if json else print_line
+    stylizer = LazyStylizer(options, log, keep_color=keep_color, is_video=False)
 
-    def paint(job: Job, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
+    def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
         picture = read_image(job.source, size=size, alpha=supports_alpha(job.target))
         check_target(job.target, overwrite=overwrite)
         painted, alpha = stylizer.stylize_image(picture[..., :3]), picture[..., 3:]
@@ -146,5 +144,5 @@ def image(
         figures = {"width": width, "height": height, "notes": stylizer.notes()}
         return f"{job.target}: {width}x{height}", figures
 
-    rows = work_through(jobs, paint, count=lambda job: 1, quiet=json)
+    rows = run_jobs(jobs, convert, count=lambda job: 1, quiet=json)
     finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)

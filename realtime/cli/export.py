@@ -1,4 +1,4 @@
-"""`impasto export`: a style to ONNX."""
+"""`impasto export`: a style as an ONNX file."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,9 +8,9 @@ import typer
 from impasto.export import spec
 from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
-from impasto.realtime.cli.terminal import say, show_findings, show_json, show_table
+from impasto.realtime.cli.terminal import print_line, show_json, show_nested, show_table
 
-MOST_CALIBRATING = 64  # pictures of a folder: more change the measured ranges little, and take time
+MAX_CALIBRATION_IMAGES = 64  # of a folder: more change the measured ranges little
 
 
 @command(example="impasto export great_wave great_wave.onnx --fp16")
@@ -26,19 +26,19 @@ def export(
     interactive: Annotated[
         bool,
         typer.Option(
-            "--interactive", help="Leave the styles of a blend apart, with their weights an input."
+            "--interactive", help="Make the weights of a blend's styles an input of the model."
         ),
     ] = False,
     layout: Annotated[
         Literal["nhwc-uint8", "nchw-float"],
-        typer.Option(help="nchw-float: the bare network, (N, 3, H, W) from 0 to 1."),
+        typer.Option(help="nchw-float: the network alone, (N, 3, H, W) from 0 to 1."),
     ] = "nhwc-uint8",
     static: Annotated[
         Any,
         typer.Option(
-            parser=options.typed(spec.parse_static),
+            parser=options.parsed(spec.parse_static),
             metavar="NxHxW",
-            help="One fixed shape, such as 1x720x1280, for TensorRT and phones; else any.",
+            help="A fixed shape, such as 1x720x1280, for TensorRT and phones; default: any.",
         ),
     ] = None,
     opset: Annotated[
@@ -46,21 +46,21 @@ def export(
         typer.Option(
             min=spec.OLDEST_OPSET,
             max=spec.NEWEST_OPSET,
-            help="Of the ONNX operators; older ones load in older programs.",
+            help="ONNX operator set; older ones load in older programs.",
         ),
     ] = spec.OPSET,
     fp16: Annotated[
-        bool, typer.Option("--fp16", help="Half precision, for GPUs; in and out as before.")
+        bool, typer.Option("--fp16", help="float16 inside, for GPUs; the same inputs and outputs.")
     ] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="Convolutions in 8 bits.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit convolutions.")] = False,
     calibrate: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="With --int8: pictures like those to come; else rendered ones."
+            metavar="FOLDER", help="Pictures to calibrate --int8 with; default: rendered ones."
         ),
     ] = None,
     show: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Show what an exported file is, and stop.")
+        Path | None, typer.Option(metavar="FILE", help="Describe an exported file, and exit.")
     ] = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -75,20 +75,19 @@ def export(
             show_json(about)
         else:
             for name, value in about.items():
-                show_findings(name, value)
+                show_nested(name, value)
         return
     if style is None or target is None:
         raise typer.BadParameter("Give a STYLE and an OUT file, or --show FILE.")
-    if fp16 and int8:
-        raise typer.BadParameter("Give either --fp16 or --int8.")
+    options.only_one(fp16=fp16, int8=int8)
     if interactive and int8:
-        raise typer.BadParameter("--interactive goes with --fp16, not --int8: it mixes weights.")
+        raise typer.BadParameter("--interactive cannot be combined with --int8.")
     if calibrate is not None and not int8:
-        raise typer.BadParameter("--calibrate is for --int8: give both.")
+        raise typer.BadParameter("--calibrate needs --int8.")
     from impasto.models.styles import mixture_of
     from impasto.realtime.atomic import atomic_write
 
-    mixture_of(style, strength=strength)  # an unknown style is told before anything heavy is loaded
+    mixture_of(style, strength=strength)  # raises for an unknown style, before PyTorch is loaded
     with atomic_write(target, overwrite=overwrite) as partial:
         size = 360 if static is None else static[1:]
         pictures = None if calibrate is None else read_pictures(calibrate, size=size)
@@ -112,12 +111,12 @@ def export(
         show_json({"file": target, "checks": [found.figures() for found in differences]})
         return
     show_table(*difference_table(differences))
-    say(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch as above")
+    print_line(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch as above")
 
 
 def read_pictures(folder: Path, *, size: int | tuple[int, int]) -> list[Any]:
     """The first pictures of a folder, each (1, H, W, 3) uint8 RGB, to calibrate with."""
     from impasto.realtime.files.images import images_in, read_image
 
-    files = images_in(folder)[:MOST_CALIBRATING]
+    files = images_in(folder)[:MAX_CALIBRATION_IMAGES]
     return [read_image(path, size=size)[None] for path in files]

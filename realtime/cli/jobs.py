@@ -1,4 +1,4 @@
-"""Which files a command is to work on, and where the result of each goes."""
+"""The files that a command reads, and the file that each result is written to."""
 
 import glob
 import os
@@ -15,7 +15,7 @@ VIDEO_EXTENSIONS = frozenset(
 
 
 @dataclass(frozen=True)
-class Job:
+class FileJob:
     """One file to read, and the one to write."""
 
     source: Path
@@ -23,7 +23,7 @@ class Job:
 
 
 def is_many(source: str) -> bool:
-    """Whether a command's IN names a folder or a pattern, so that its OUT is a folder."""
+    """Whether IN is a folder or a pattern, so that OUT must be a folder."""
     path = Path(source)
     return path.is_dir() or (glob.has_magic(source) and not path.exists())
 
@@ -35,16 +35,16 @@ def find_jobs(
     readable: Collection[str],
     writable: Collection[str],
     otherwise: str,
-) -> list[Job]:
-    """The work for a command's IN and OUT, in the order of the names.
+) -> list[FileJob]:
+    """The jobs for a command's IN and OUT, in the order of the file names.
 
     source: a file, a folder (every file in it whose extension is in `readable`), or a pattern
-    such as "clips/*.mov" (every file it matches). For these two, `target` is a folder, made here
-    if need be. A single file may go into a folder as well.
+    such as "clips/*.mov" (every file it matches). For these two, `target` is a folder, created here
+    if it does not exist. A single file may go into a folder as well.
     A result is named like its source; where that extension is not in `writable`, `otherwise`
-    replaces it, and two that would share a name keep the old one too ("a.wmv.mp4"). Matches in
-    several folders stay in such folders.
-    Raises SourceError where there is nothing to do, and SinkError for a target of the wrong kind.
+    replaces it, and files that would share a name keep the old extension too ("a.wmv.mp4").
+    Matches in several folders keep these folders.
+    Raises SourceError where there are no files, and SinkError for a target of the wrong kind.
     """
     if not is_many(source):
         path = Path(source)
@@ -53,17 +53,15 @@ def find_jobs(
         if target.is_dir():
             target /= _named(Path(path.name), writable, otherwise)
         if target.suffix.lower() not in writable:
-            given = f"{target.suffix!r} is none of them" if target.suffix else "there is none"
             raise SinkError(
-                f"the extension of {target} chooses its kind, and {given}: "
-                f"use {', '.join(writable)}"
+                f"cannot tell the file format from the name {target}: "
+                f"use one of the extensions {', '.join(writable)}"
             )
-        return [Job(path, target)]
+        return [FileJob(path, target)]
     folder = Path(source)
     if folder.is_dir():
         found = [path for path in folder.iterdir() if path.suffix.lower() in readable]
-        kinds = ", ".join(sorted(readable))
-        nothing = f"no file in {folder} has an extension that is known: {kinds}"
+        nothing = f"no file in {folder} has a known extension: {', '.join(sorted(readable))}"
     else:
         found = [Path(match) for match in glob.glob(source, recursive=True)]
         nothing = f"no file matches {source}"
@@ -74,17 +72,19 @@ def find_jobs(
     names = [_named(path.relative_to(common), writable, otherwise) for path in found]
     shared = {name for name in names if names.count(name) > 1}
     jobs = [
-        Job(path, target / (name.with_name(path.name + name.suffix) if name in shared else name))
+        FileJob(
+            path, target / (name.with_name(path.name + name.suffix) if name in shared else name)
+        )
         for path, name in zip(found, names, strict=True)
     ]
     if target.is_file() or (target.suffix.lower() in writable and not target.is_dir()):
-        raise SinkError(f"several files cannot go into {target}: name a folder")
+        raise SinkError(f"cannot write several files to {target}: name a folder")
     try:
         target.mkdir(exist_ok=True)
         for job in jobs:
             job.target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SinkError(f"cannot make the folder {target}: {error.strerror}") from None
+        raise SinkError(f"cannot create the folder {target}: {error.strerror}") from None
     return jobs
 
 

@@ -1,18 +1,18 @@
-"""`impasto keyframes`: a video's keyframes by optimisation, and the video after them."""
+"""`impasto keyframes`: keyframes painted by optimization, and propagated to the whole video."""
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from impasto.realtime.cli import arguments, options
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.terminal import (
-    complain,
-    counted,
+    plural,
+    print_error,
+    print_line,
     progress_bar,
-    say,
     show_json,
     show_table,
 )
@@ -25,77 +25,85 @@ def keyframes(
         Path | None, typer.Argument(metavar="PAINTING", help="The picture to paint like.")
     ] = None,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="The folder that keyframes are kept in.")
+        Path | None, typer.Argument(metavar="OUT", help="The folder for the painted keyframes.")
     ] = None,
     video: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Carry the paint through the whole video.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Propagate the keyframes to the whole video, too."),
     ] = None,
     every: Annotated[
         Any,
         typer.Option(
-            parser=options.typed(arguments.parse_interval),
+            parser=options.parsed(arguments.parse_interval),
             metavar="TIME",
-            help="Take one every 2s, and where scenes begin; else where the view has changed.",
+            help="A keyframe every 2s (or 0.5, 1:30), and where shots begin. By default: where "
+            "shots begin, and where the view has changed.",
         ),
     ] = None,
     at: Annotated[
         Any,
         typer.Option(
-            parser=options.typed(arguments.parse_times),
+            parser=options.parsed(arguments.parse_times),
             metavar="TIMES",
-            help="Take these: 0:03,0:07.",
+            help="Keyframes at these times only, such as 0:03,0:07.5.",
         ),
     ] = None,
-    intra: Annotated[bool, typer.Option("--intra", help="Take the codec's intra frames.")] = False,
+    intra: Annotated[
+        bool, typer.Option("--intra", help="The codec's intra frames as keyframes.")
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the keyframes; paint nothing.")
+        bool, typer.Option("--dry-run", help="List the keyframes and paint nothing.")
     ] = False,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also put the keyframes on one picture.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a contact sheet of the keyframes."),
     ] = None,
     size: options.Size = None,
     start: options.Time = None,
     end: options.Time = None,
-    preset: Annotated[
-        Literal["default", "gatys2016", "johnson2016"],
-        typer.Option(help="How to paint: what looks best, or as published."),
-    ] = "default",
+    preset: options.GatysPreset = "default",
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Of the optimisation; else the preset's.")
+        int | None,
+        typer.Option(min=1, help="Steps of optimization a keyframe; default: the preset's."),
     ] = None,
     style_weight: Annotated[
-        float | None, typer.Option(min=0, help="Against the content's; else the preset's.")
+        float | None, typer.Option(min=0, help="Weight of the style loss; default: the preset's.")
     ] = None,
     style_scale: Annotated[
-        float | None, typer.Option(min=0.05, max=8, help="Size of the strokes; else the preset's.")
+        float | None,
+        typer.Option(min=0.05, max=8, help="Relative size of the strokes; default: the preset's."),
     ] = None,
     fill: Annotated[
         str,
         typer.Option(
             help="What paints where no keyframe reaches: a style, a .safetensors file, content "
-            "(the video itself, recoloured), or nearest."
+            "(the video itself, recolored), or nearest (the installed style nearest to PAINTING)."
         ),
     ] = "nearest",
-    teach: Annotated[
-        bool, typer.Option("--teach", help="Teach a style the keyframes first; it then fills in.")
+    finetune: Annotated[
+        bool,
+        typer.Option("--finetune", help="Fine-tune the --fill style on the keyframes first."),
     ] = False,
     save_style: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep what --teach taught, as a style (.safetensors)."),
+        typer.Option(metavar="FILE", help="Save the style of --finetune as .safetensors."),
     ] = None,
-    alone: Annotated[
-        bool, typer.Option("--alone", help="With --teach: the style alone paints the video.")
+    style_only: Annotated[
+        bool,
+        typer.Option(
+            "--style-only", help="With --finetune: that style paints every frame; no propagation."
+        ),
     ] = False,
-    retouch: Annotated[
+    refine: Annotated[
         int,
         typer.Option(
             min=0,
             max=1000,
-            help="Steps of painting on each frame of the video; 0 is quicker, and softer.",
+            help="Steps of optimization on each frame of --video; 0 is faster, and softer.",
         ),
     ] = 4,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on: use the keyframes that are in OUT.")
+        bool, typer.Option("--resume", help="Continue: use the keyframes that are in OUT already.")
     ] = False,
     device: options.Device = "auto",
     codec: options.Codec = None,
@@ -106,39 +114,37 @@ def keyframes(
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Paint a video's keyframes as Gatys et al. do, and carry the paint through the video."""
-    if sum((every is not None, at is not None, intra)) > 1:
-        raise typer.BadParameter("Give one of --every, --at and --intra.")
-    if end is not None and (start or 0) >= end:
-        raise typer.BadParameter("--start must come before --end.")
+    """Paint keyframes of a video as Gatys et al. do, and propagate them to every frame."""
+    options.only_one(every=every, at=at, intra=intra)
+    options.in_order(start, end)
     if not dry_run and (painting is None or folder is None):
         raise typer.BadParameter("Give a PAINTING and a folder OUT, or --dry-run.")
-    if (alone or save_style is not None) and not teach:
-        raise typer.BadParameter("--alone and --save-style go with --teach.")
-    if alone and video is None:
-        raise typer.BadParameter("--alone says how a --video is painted: give both.")
-    if crf is not None and bitrate is not None:
-        raise typer.BadParameter("Give either --crf or --bitrate: the one decides the other.")
+    if (style_only or save_style is not None) and not finetune:
+        raise typer.BadParameter("--style-only and --save-style need --finetune.")
+    if style_only and video is None:
+        raise typer.BadParameter("--style-only needs --video.")
+    options.only_one(crf=crf, bitrate=bitrate)
     if fill not in ("nearest", "content"):
         from impasto.models.styles import mixture_of
 
-        mixture_of(fill)  # an unknown style is told before anything heavy is loaded
+        mixture_of(fill)  # raises for an unknown style, before anything heavy is loaded
     from impasto.realtime.files.codecs import EncoderOptions
-    from impasto.realtime.keyframes.render import Film, Order, Shots, choose, work, write_sheet
-    from impasto.realtime.keyframes.selection import Rule
+    from impasto.realtime.keyframes import render
+    from impasto.realtime.keyframes.job import Clip, KeyframeJob
+    from impasto.realtime.keyframes.selection import Selection, SelectionRule
 
-    film = Film(source, size, start, end)
-    order = Order(
-        film=film,
+    job = KeyframeJob(
+        clip=Clip(source, size, start, end),
+        rule=SelectionRule(every, at or (), intra),
         painting=painting,
         folder=folder,
         video=video,
         sheet=sheet,
         fill=fill,
-        teach=teach,
+        finetune=finetune,
         save_style=save_style,
-        alone=alone,
-        retouch=retouch,
+        style_only=style_only,
+        refine=refine,
         resume=resume,
         overwrite=overwrite,
         device=device,
@@ -146,31 +152,31 @@ def keyframes(
         preset=preset,
         changes={"steps": steps, "style_weight": style_weight, "style_scale": style_scale},
     )
-    order.check()
-    shots = Shots()
+    job.check()
+    selection = Selection()
     notes: list[str] = []
     figures: dict[str, Any] = {}
-    tell = notes.append if json else say
     try:
         with progress_bar() as bar:
-            rule = Rule(every, at or (), intra)
-            shots = choose(film, rule, bar.stage("looking for keyframes"))
+            selection = render.select(job, bar.start_stage("selecting keyframes"))
             if not dry_run:
-                figures = work(order, shots, tell, bar.stage)
+                log = notes.append if json else print_line
+                figures = render.render(job, selection, log, bar.start_stage)
             elif sheet is not None:
-                write_sheet(sheet, film, shots, overwrite=overwrite)
+                render.write_keyframe_sheet(job, selection)
     except KeyboardInterrupt:
-        painting_began = shots.frames and not dry_run
-        kept = f"what is painted is kept in {folder}: go on with --resume"
-        complain(f"stopped; {kept if painting_began else 'nothing was painted yet'}")
+        kept = "nothing was painted"
+        if selection.frame_count and not dry_run:
+            kept = f"the painted keyframes are in {folder}; continue with --resume"
+        print_error(f"stopped; {kept}")
         raise typer.Exit(130) from None
-    rows = [dataclasses.asdict(keyframe) for keyframe in shots.keyframes]
+    rows = [dataclasses.asdict(keyframe) for keyframe in selection.keyframes]
     if json:
-        show_json({"frames": shots.frames, "keyframes": rows, "notes": notes, **figures})
+        show_json({"frames": selection.frame_count, "keyframes": rows, "notes": notes, **figures})
     elif dry_run:
         columns = ("frame", "seconds", "shot", "chosen")
         show_table(
             columns,
             [(r["number"], f"{r['time']:.2f}", r["shot"], r["reason"]) for r in rows],
         )
-        say(f"{counted(len(rows), 'keyframe')} of {counted(shots.frames, 'frame')}")
+        print_line(f"{plural(len(rows), 'keyframe')} of {plural(selection.frame_count, 'frame')}")

@@ -8,71 +8,72 @@ import typer
 from impasto.models.errors import WeightsError
 from impasto.realtime.cli import arguments, options
 from impasto.realtime.cli.app import command
-from impasto.realtime.cli.terminal import counted, say, show_table
+from impasto.realtime.cli.terminal import plural, print_line, show_table
 
 
 @command(example="impasto live --style great_wave")
 def live(
     style: Annotated[
-        str | None, typer.Option(help="To begin with, as for video; the keys go through all.")
+        str | None, typer.Option(help="The first style, as for impasto video; keys change it.")
     ] = None,
     camera: Annotated[
         str,
         typer.Option(
-            help="A number or a name (--list-cameras), test, a video file, or an address: "
-            "rtsp://, http://, udp://, srt://."
+            help="A number or a name (--list-cameras), test, a video file, or a URL: rtsp://, "
+            "http://, udp://, srt://."
         ),
     ] = "0",
     list_cameras: Annotated[
-        bool, typer.Option("--list-cameras", help="Show the cameras there are, and stop.")
+        bool, typer.Option("--list-cameras", help="List the cameras, and exit.")
     ] = False,
-    capture: Annotated[
-        Any,
-        typer.Option(
-            parser=options.typed(arguments.parse_width_and_height),
-            metavar="WxH",
-            help="Asked of the camera; else 1280x720.",
-        ),
-    ] = None,
+    capture: options.CameraSize = None,
     size: Annotated[
         Any,
         typer.Option(
-            parser=options.typed(arguments.parse_size),
+            parser=options.parsed(arguments.parse_size),
             metavar="SIZE",
-            help="Paint at this size, whatever it costs; else at what holds --fps.",
+            help="Stylize at this size: 720 or 1280x720 pixels. Default: what holds --fps.",
         ),
     ] = None,
     fps: Annotated[
         Any,
         typer.Option(
-            parser=options.typed(arguments.parse_rate), metavar="RATE", help="To be held."
+            parser=options.parsed(arguments.parse_rate),
+            metavar="RATE",
+            help="Frames a second to hold, such as 30 or 30000/1001.",
         ),
     ] = "30",
     strength: options.Strength = 1.0,
     keep_color: options.KeepColor = False,
     steadiness: options.Steadiness = "off",
     mirror: Annotated[
-        bool, typer.Option("--mirror/--no-mirror", help="Show the picture as a mirror does.")
+        bool, typer.Option("--mirror/--no-mirror", help="Mirror the picture in the window.")
     ] = True,
-    loop: Annotated[bool, typer.Option("--loop", help="Play a file again and again.")] = False,
-    window: Annotated[bool, typer.Option("--window/--no-window", help="For servers: none.")] = True,
+    loop: Annotated[bool, typer.Option("--loop", help="Repeat a video file.")] = False,
+    window: Annotated[
+        bool, typer.Option("--window/--no-window", help="Show a window, or none, as on a server.")
+    ] = True,
     record: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Record from the start (key r: later).")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Record to this video file from the start (key r: later)."
+        ),
     ] = None,
     audio: Annotated[
-        bool, typer.Option("--audio", help="Record, and stream, the microphone, too.")
+        bool, typer.Option("--audio", help="Record and stream the microphone too.")
     ] = False,
     virtual_camera: Annotated[
-        bool, typer.Option("--virtual-camera", help="Be a camera for other programs.")
+        bool, typer.Option("--virtual-camera", help="Provide a virtual camera for other programs.")
     ] = False,
     stream: Annotated[
-        str | None, typer.Option(metavar="URL", help="Send to udp://, srt:// or rtmp://.")
+        str | None, typer.Option(metavar="URL", help="Stream to udp://, srt:// or rtmp://.")
     ] = None,
     snapshots: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where key s saves pictures.")
+        Path, typer.Option(metavar="FOLDER", help="The folder for pictures saved with key s.")
     ] = Path(),
     seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="Stop after so long; else with q or Ctrl-C.")
+        float | None,
+        typer.Option(min=0.1, help="Stop after so many seconds; default: with q or Ctrl-C."),
     ] = None,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
@@ -80,7 +81,7 @@ def live(
     overwrite: options.Overwrite = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Show a camera, a stream or a file painted, as it comes. Key h lists the keys."""
+    """Stylize a camera, a stream or a file live, in a window. Key h lists the keys."""
     if list_cameras:
         show_cameras()
         return
@@ -91,7 +92,7 @@ def live(
 
     styles = list(known_styles())
     if style is not None:
-        mixture_of(style)  # an unknown style is told before anything is opened
+        mixture_of(style)  # raises for an unknown style, before anything is opened
         styles = [style, *(name for name in styles if name != style)]
     if not styles:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")
@@ -124,20 +125,20 @@ def live(
         mirror=mirror,
         recording=record is not None,
     )
-    readouts = run_session(config, controls, say)
+    readouts = run_session(config, controls, print_line)
     overall = readouts.overall
-    say(
-        f"{counted(overall.count, 'frame')} at {overall.fps:.1f} fps, {readouts.dropped} dropped, "
+    print_line(
+        f"{plural(overall.count, 'frame')} at {overall.fps:.1f} fps, {readouts.dropped} dropped, "
         f"95% shown within {overall.delay_ms(0.95):.0f} ms of capture"
     )
 
 
 def show_cameras() -> None:
-    """The cameras of this machine, a row each."""
+    """Print a table of the cameras of this machine."""
     from impasto.realtime.live.cameras import list_cameras
 
     cameras = list_cameras()
     if not cameras:
-        say("no camera is to be found here; --camera test needs none")
+        print_line("no camera found; --camera test needs none")
         return
     show_table(("number", "name", "device"), [(str(c.number), c.name, c.device) for c in cameras])

@@ -1,4 +1,4 @@
-"""The `impasto` command: a thin layer; each file beside this one holds what its name says.
+"""Entry point of the `impasto` command.
 
 Exit codes: 0; 1 the work failed; 2 bad arguments; 130 stopped by Ctrl-C.
 """
@@ -15,16 +15,16 @@ import typer
 
 from impasto.realtime.cli import convert, live, paint, keyframes, styles, learn, export, measure  # noqa: F401
 from impasto.realtime.cli.app import UsageError, app
-from impasto.realtime.cli.terminal import complain
+from impasto.realtime.cli.terminal import print_error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with these arguments (None: the process's own); return its exit code."""
+    """Run the command with these arguments (None: `sys.argv`); return its exit code."""
     if argv is None:
-        _stop_as_by_ctrl_c()
-    if sys.stdout is None:  # closed; or else a file that is written would take its place
+        _treat_signals_as_ctrl_c()
+    if sys.stdout is None:  # closed; a file that is opened would get its descriptor
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
-    if isinstance(sys.stdout, TextIOWrapper):  # the name of a file may be what it cannot encode
+    if isinstance(sys.stdout, TextIOWrapper):  # it may be unable to encode a file name
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return app(args=argv, prog_name="impasto", standalone_mode=False) or 0
@@ -32,16 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         shown_by = context.command_path if context else "impasto"
         message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-        complain(f"{message}. See {shown_by} --help.")
+        print_error(f"{message}. See {shown_by} --help.")
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        complain("stopped")
+        print_error("stopped")
         return 130
 
 
-def _stop_as_by_ctrl_c() -> None:
-    """However a user or a system ends the process, what is done is to be kept, and to play."""
-    for name in ("SIGTERM", "SIGHUP"):  # Windows lacks the latter: a terminal that is closed
+def _treat_signals_as_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP stop the work as Ctrl-C does: files are finished and playable."""
+    for name in ("SIGTERM", "SIGHUP"):  # SIGHUP: the terminal was closed; Windows has none
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
             signal.signal(number, signal.default_int_handler)

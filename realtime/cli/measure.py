@@ -1,19 +1,18 @@
-"""`impasto bench`, `impasto eval` and `impasto doctor`: figures of this machine and of styles."""
+"""`impasto bench`, `impasto eval` and `impasto doctor`: speed, quality, and this machine."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from impasto.models.errors import WeightsError
-from impasto.realtime.cli import arguments, options
+from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
+from impasto.realtime.cli.figures import show_bench, show_gatys, show_live
 from impasto.realtime.cli.terminal import (
-    say,
-    show_findings,
+    print_line,
     show_json,
-    show_live,
-    show_speeds,
+    show_nested,
     show_table,
 )
 
@@ -21,61 +20,51 @@ from impasto.realtime.cli.terminal import (
 @command(example="impasto bench --quick")
 def bench(
     style: Annotated[
-        str | None, typer.Option(help="What the clip is converted with; else the first installed.")
+        str | None, typer.Option(help="The style of the conversion; default: the first installed.")
     ] = None,
     clip: Annotated[
         Path | None,
-        typer.Option(metavar="VIDEO", help="What is converted; else the sample, where it is."),
+        typer.Option(metavar="VIDEO", help="The video to convert; default: the sample clip."),
     ] = None,
     device: options.Device = "auto",
     quick: Annotated[
-        bool, typer.Option("--quick", help="640x360 and few rounds: under a minute.")
+        bool, typer.Option("--quick", help="640x360 only and fewer rounds: under a minute.")
     ] = False,
     live: Annotated[
-        bool, typer.Option("--live", help="The live path instead, from a generated camera.")
+        bool, typer.Option("--live", help="Measure the live path instead, with a generated camera.")
     ] = False,
     gatys: Annotated[
-        bool, typer.Option("--gatys", help="Painting by optimisation instead: 512x512, 300 steps.")
+        bool, typer.Option("--gatys", help="Measure painting by optimization: 512x512, 300 steps.")
     ] = False,
-    size: Annotated[
-        Any,
-        typer.Option(
-            parser=options.typed(arguments.parse_width_and_height),
-            metavar="WxH",
-            help="With --live: of the camera.",
-        ),
-    ] = "1280x720",
-    fps: Annotated[
-        int, typer.Option(min=1, max=240, help="With --live: of the camera, and to be shown.")
-    ] = 30,
-    seconds: Annotated[float, typer.Option(min=1, help="With --live: how long.")] = 60.0,
+    size: options.CameraSize = "1280x720",
+    fps: Annotated[int, typer.Option(min=1, max=240, help="With --live: frames a second.")] = 30,
+    seconds: Annotated[float, typer.Option(min=1, help="With --live: duration in seconds.")] = 60.0,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Measure the speed here: our network, the classic one, and the machine's own limit."""
-    if live and gatys:
-        raise typer.BadParameter("Give either --live or --gatys.")
+    """Measure the speed of this machine: the networks, its limit, and a conversion."""
+    options.only_one(live=live, gatys=gatys)
     from impasto.models.styles import known_styles, mixture_of
 
     style = style or next(iter(known_styles()), None)
     if style is None:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")
-    mixture_of(style)  # an unknown style is told before anything heavy is loaded
+    mixture_of(style)  # raises for an unknown style, before anything heavy is loaded
     from impasto.realtime.engines.torch_engine import resolve_device
 
-    def measuring(part: str) -> None:
+    def log(part: str) -> None:
         if not json:
-            say(f"measuring {part} ...")
+            print_line(f"measuring {part} ...")
 
     if live:
         from impasto.realtime.measure.bench_live import bench_live
 
-        found = bench_live(style, size=size, fps=fps, seconds=seconds, device=device)
+        figures = bench_live(style, size=size, fps=fps, seconds=seconds, device=device)
         show = show_live
     elif gatys:
         from impasto.realtime.measure.bench_gatys import bench_gatys
 
-        found = bench_gatys(style, device=resolve_device(device), say=measuring)
+        figures = bench_gatys(style, device=resolve_device(device), log=log)
         show = show_gatys
     else:
         from impasto.realtime.measure.bench import CLIP
@@ -83,22 +72,12 @@ def bench(
 
         clip = CLIP if clip is None and CLIP.is_file() else clip
         device = resolve_device(device)
-        found = measure(style, clip=clip, device=device, quick=quick, say=measuring)
-        show = show_speeds
+        figures = measure(style, clip=clip, device=device, quick=quick, log=log)
+        show = show_bench
     if json:
-        show_json(found)
+        show_json(figures)
     else:
-        show(found)
-
-
-def show_gatys(figures: dict[str, Any]) -> None:
-    """What `realtime.measure.bench_gatys.bench_gatys` measured."""
-    from impasto.realtime.measure.bench_gatys import tables
-
-    for columns, rows in tables(figures):
-        show_table(columns, rows)
-    show_findings("limit", figures["limit"])
-    show_findings("machine", figures["machine"])
+        show(figures)
 
 
 @command(
@@ -109,47 +88,44 @@ def eval(
     style: options.Style,
     picture: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PICTURE", help="To paint and judge; may be repeated, or a folder."),
+        typer.Option(metavar="PICTURE", help="A picture, or a folder of them; may be repeated."),
     ] = None,
     clip: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="CLIP",
-            help="A video, or a folder of its frames, for steadiness; may be repeated.",
+            help="A video, or a folder of frames, for E_warp; may be repeated.",
         ),
     ] = None,
     painting: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What the style comes from; else no style loss."),
+        typer.Option(metavar="FILE", help="The painting of the style; default: no style loss."),
     ] = None,
     strength: options.Strength = 1.0,
     side: Annotated[
-        int, typer.Option(min=64, max=2160, help="Short side that clips are painted at, in pixels.")
+        int, typer.Option(min=64, max=2160, help="Short side of the clips, in pixels.")
     ] = 288,
     frames: Annotated[
-        int, typer.Option(min=2, max=600, help="Of each clip, from its beginning.")
+        int, typer.Option(min=2, max=600, help="Frames of each clip, from its start.")
     ] = 30,
     loss_network: Annotated[
         Literal["compact", "vgg16", "vgg19"],
-        typer.Option(help="What judges; the others are downloaded at first use."),
+        typer.Option(help="Measures the losses; vgg16 and vgg19 are downloaded at first use."),
     ] = "compact",
-    teacher: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Judge by the Oxford VGG-19 in this .safetensors file."),
-    ] = None,
+    vgg19_weights: options.Vgg19Weights = None,
     gatys_steps: Annotated[
         bool,
         typer.Option(
             "--gatys-steps",
-            help="How many steps of L-BFGS each --picture, painted in one pass, is worth (slow).",
+            help="Also find how many steps of L-BFGS reach the loss of each --picture (slow).",
         ),
     ] = False,
-    carried: Annotated[
+    propagated: Annotated[
         bool,
         typer.Option(
-            "--carried",
-            help="Carry painted keyframes through each --clip, too, against frames painted one by "
-            "one (slow).",
+            "--propagated",
+            help="Compare painted keyframes propagated through each --clip with frames painted one "
+            "by one (slow).",
         ),
     ] = False,
     device: options.Device = "auto",
@@ -158,74 +134,74 @@ def eval(
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Judge a style: content and style loss, and the steadiness of clips, off, hold and flow."""
+    """Measure a style: content and style loss of pictures, and warping error of clips."""
     pictures, clips = picture or [], clip or []
     if not pictures and not clips:
-        raise typer.BadParameter("Give a --picture, a --clip, or both, to judge by.")
-    if teacher is not None and loss_network != "compact":
-        raise typer.BadParameter("Give either --loss-network or --teacher.")
+        raise typer.BadParameter("Give a --picture, a --clip, or both.")
+    if vgg19_weights is not None and loss_network != "compact":
+        raise typer.BadParameter("Give one of --loss-network or --vgg19-weights.")
     if gatys_steps and (painting is None or not pictures):
         raise typer.BadParameter("--gatys-steps needs a --painting and a --picture.")
-    if carried and (painting is None or not clips):
-        raise typer.BadParameter("--carried needs a --painting and a --clip.")
+    if propagated and (painting is None or not clips):
+        raise typer.BadParameter("--propagated needs a --painting and a --clip.")
     from impasto.realtime.engines.options import EngineOptions
 
-    options = EngineOptions(style, strength, engine, device, precision)
-    options.check()
+    engine_options = EngineOptions(style, strength, engine, device, precision)
+    engine_options.check()
     from impasto.realtime.measure.evaluate import evaluate, tables
 
+    network = "oxford" if vgg19_weights else loss_network
+    log = (lambda line: None) if json else print_line
     figures = evaluate(
-        options,
+        engine_options,
         pictures=pictures,
         clips=clips,
         painting=painting,
         side=side,
         frames=frames,
-        loss_network="oxford" if teacher else loss_network,
-        teacher=teacher,
-        say=lambda line: None if json else say(line),
+        loss_network=network,
+        teacher=vgg19_weights,
+        log=log,
     )
     if gatys_steps and painting is not None:
         from impasto.realtime.measure.bench_gatys import steps_of_pictures
 
-        network = "oxford" if teacher else loss_network
-        worth = steps_of_pictures(options, pictures, painting, network, teacher)
-        for row, steps in zip(figures["pictures"], worth, strict=True):
+        counts = steps_of_pictures(engine_options, pictures, painting, network, vgg19_weights)
+        for row, steps in zip(figures["pictures"], counts, strict=True):
             row["gatys_steps"] = steps
-            if not json:
-                say(f"{row['picture'].name}: one pass is worth {steps or 'over 300'} L-BFGS steps")
-    found = tables(figures)
-    if carried and painting is not None:
+            log(f"{row['picture'].name}: the loss of {steps or 'over 300'} L-BFGS steps")
+    shown = tables(figures)
+    if propagated and painting is not None:
         from impasto.realtime.measure import evaluate_keyframes
 
-        figures["carried"] = evaluate_keyframes.evaluate_carried(
-            options,
+        figures["carried"] = evaluate_keyframes.evaluate_propagation(
+            engine_options,
             clips,
             painting,
             side=side,
             frames=frames,
-            loss_network="oxford" if teacher else loss_network,
-            teacher=teacher,
-            say=lambda line: None if json else say(line),
+            loss_network=network,
+            teacher=vgg19_weights,
+            log=log,
         )
-        found += evaluate_keyframes.tables(figures["carried"])
+        shown += evaluate_keyframes.tables(figures["carried"])
     if json:
         show_json(figures)
     else:
-        for columns, rows in found:
+        for columns, rows in shown:
             show_table(columns, rows)
 
 
 @command(example="impasto doctor --json")
 def doctor(json: options.Json = False, traceback: options.Traceback = False) -> None:
-    """Show what this machine has: devices, encoders, cameras, weights. Exit 1 if amiss."""
+    """Check this machine: devices, encoders, cameras, styles. Exit code 1 for a problem."""
     from impasto.realtime.measure.doctor import examine
 
-    found = examine()
+    report = examine()
     if json:
-        show_json(found)
+        show_json(report)
     else:
-        for name, value in found.items():
-            show_findings(name, value)
-    if found["problems"]:
+        for name, value in report.items():
+            show_nested(name, value)
+    if report["problems"]:
         raise typer.Exit(1)

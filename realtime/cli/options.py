@@ -1,4 +1,4 @@
-"""The arguments and options of the commands, each told to typer once."""
+"""The arguments and options that several commands share, each defined once for typer."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -13,17 +13,21 @@ from impasto.realtime.temporal import modes
 T = TypeVar("T")
 
 
-def typed(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser of `arguments`, for typer, which wants its own kind of error."""
+def parsed(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A parser of `arguments` with the kind of error that typer expects."""
 
-    def parsed(text: str) -> T:
+    def parse_or_refuse(text: str) -> T:
         try:
             return parse(text)
         except ValueError as error:
             raise typer.BadParameter(f"{error}.") from None
 
-    return parsed
+    return parse_or_refuse
 
+
+# `Any`, below: typer takes no such union; the type is in a comment.
+
+# --- Files ------------------------------------------------------------------------------------
 
 VideoIn = Annotated[
     str, typer.Argument(metavar="IN", help='A video, a folder, or a quoted pattern ("*.mov").')
@@ -31,112 +35,174 @@ VideoIn = Annotated[
 VideoOut = Annotated[
     Path,
     typer.Argument(
-        metavar="OUT", help="A file, its kind chosen by the extension; a folder for several."
+        metavar="OUT", help="A video file, by its extension; a folder for several files."
     ),
 ]
-PictureIn = Annotated[
+ImageIn = Annotated[
     str, typer.Argument(metavar="IN", help='A picture, a folder, or a quoted pattern ("*.jpg").')
 ]
-PictureOut = Annotated[
+ImageOut = Annotated[
     Path,
     typer.Argument(
-        metavar="OUT", help="A .png, .jpg, .webp, .tif or .bmp file; a folder for several."
+        metavar="OUT", help="A .png, .jpg, .webp, .tif or .bmp file; a folder for several files."
     ),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+
+# --- Style ------------------------------------------------------------------------------------
+
 Style = Annotated[
     str,
     typer.Option(
-        help="A name (impasto styles lists them), a blend such as great_wave:0.6+starry_night:0.4, "
-        "or a .safetensors file."
+        help="A name (see impasto styles), a blend such as great_wave:0.6+starry_night:0.4, or a "
+        ".safetensors file."
     ),
 ]
 Strength = Annotated[
-    float, typer.Option(min=0, max=1, help="0 gives the picture back, 1 paints in full.")
-]
-Size = Annotated[
-    Any,  # of int | tuple[int, int] | None; typer takes no such union
-    typer.Option(
-        parser=typed(arguments.parse_size),
-        metavar="SIZE",
-        help="Short side in pixels (720), or width and height (1280x720).",
-    ),
+    float, typer.Option(min=0, max=1, help="From 0, the picture itself, to 1, the full style.")
 ]
 Paintings = Annotated[
-    Any,  # of list[tuple[Path, float]]
+    Any,  # list[tuple[Path, float]]
     typer.Argument(
-        parser=typed(arguments.parse_paintings),
+        parser=parsed(arguments.parse_paintings),
         metavar="STYLE",
-        help="A painting, or several: wave.jpg:0.6+scream.jpg:0.4.",
-    ),
-]
-Layers = Annotated[
-    Any,  # of dict[str, float] | None
-    typer.Option(
-        parser=typed(arguments.parse_layers),
-        metavar="LAYERS",
-        help="With weights, such as relu3_1:0.5,relu4_1.",
+        help="A painting, or several with weights: wave.jpg:0.6+scream.jpg:0.4.",
     ),
 ]
 KeepColor = Annotated[
-    bool, typer.Option("--keep-color", help="Paint the luminance only; keep the colours.")
+    bool, typer.Option("--keep-color", help="Stylize the luminance only; keep the colors.")
 ]
 Steadiness = Annotated[
     modes.Steadiness,
     typer.Option(
-        help="Against flicker. hold: where little but noise changes, for a camera that stands "
-        "still; flow: blends along the motion, for one that moves; raft: the same with a network "
-        "that finds the motion, for GPUs (downloaded at first use)."
+        help="Against flicker. hold: keeps pixels that change by noise only, for a fixed camera; "
+        "flow: blends along the optical flow, for a moving one; raft: the same with the RAFT "
+        "network, for GPUs (downloaded at first use)."
     ),
 ]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
-Engine = Annotated[
-    Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"],
-    typer.Option(help="auto: the fastest one here, but tensorrt."),
+
+# --- Painting by optimization -----------------------------------------------------------------
+
+Layers = Annotated[
+    Any,  # dict[str, float] | None
+    typer.Option(
+        parser=parsed(arguments.parse_layers),
+        metavar="LAYERS",
+        help="Layers with weights, such as relu3_1:0.5,relu4_1; default: the preset's.",
+    ),
 ]
-Precision = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16", "int8"],
-    typer.Option(help="Of the network's arithmetic. auto: the best for speed, but int8."),
+GatysPreset = Annotated[
+    Literal["default", "gatys2016", "johnson2016"],
+    typer.Option(help="All settings of the optimization; two are as published."),
+]
+Vgg19Weights = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Use the original VGG-19 weights (Oxford) in this .safetensors file as the loss "
+        "network.",
+    ),
+]
+
+# --- Size, rate and time ----------------------------------------------------------------------
+
+Size = Annotated[
+    Any,  # int | tuple[int, int] | None
+    typer.Option(
+        parser=parsed(arguments.parse_size),
+        metavar="SIZE",
+        help="Short side in pixels (720), or width and height (1280x720).",
+    ),
+]
+CameraSize = Annotated[
+    Any,  # tuple[int, int] | None
+    typer.Option(
+        parser=parsed(arguments.parse_width_and_height),
+        metavar="WxH",
+        help="Size of the camera's frames, in pixels; default: 1280x720.",
+    ),
 ]
 FrameRate = Annotated[
     Fraction | None,
     typer.Option(
-        parser=typed(arguments.parse_rate),
+        parser=parsed(arguments.parse_rate),
         metavar="RATE",
-        help="Frames a second, dropped or repeated by their time: 30, 29.97 or 30000/1001.",
+        help="Frames a second: 30, 29.97 or 30000/1001. Frames are dropped or repeated.",
     ),
 ]
 Time = Annotated[
     Fraction | None,
     typer.Option(
-        parser=typed(arguments.parse_time), metavar="TIME", help="Seconds or mm:ss into the video."
+        parser=parsed(arguments.parse_time),
+        metavar="TIME",
+        help="Seconds or mm:ss into the video.",
     ),
 ]
+
+# --- Computing --------------------------------------------------------------------------------
+
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
+Engine = Annotated[
+    Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"],
+    typer.Option(help="What runs the network. auto: the fastest here, tensorrt excepted."),
+]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16", "int8"],
+    typer.Option(help="Arithmetic of the network. auto: the fastest, int8 excepted."),
+]
 Batch = Annotated[int, typer.Option(min=1, max=64, help="Frames computed together.")]
+HwAccel = Annotated[
+    str | None, typer.Option(help="Decode on a device: cuda, vaapi ... (see impasto doctor).")
+]
+
+# --- Encoder ----------------------------------------------------------------------------------
+
 Codec = Annotated[
     str | None,
-    typer.Option(help="h264, hevc, av1, vp9, prores, gif, h264_nvenc ...; else by extension."),
+    typer.Option(
+        help="h264, hevc, av1, vp9, prores, gif, h264_nvenc ...; default: by the extension."
+    ),
 ]
-Crf = Annotated[int | None, typer.Option(help="Quality on the codec's own scale; lower is better.")]
+Crf = Annotated[
+    int | None, typer.Option(help="Quality on the codec's own scale; lower values are better.")
+]
 Preset = Annotated[
     str | None, typer.Option(help="The encoder's own name for a speed, such as medium.")
 ]
 BitRate = Annotated[
     int | None,
     typer.Option(
-        parser=typed(arguments.parse_bitrate),
+        parser=parsed(arguments.parse_bitrate),
         metavar="RATE",
         help="Bits a second, such as 8M or 800k, instead of --crf.",
     ),
 ]
 BitDepth = Annotated[
     int,
-    typer.Option(parser=typed(arguments.parse_bit_depth), metavar="BITS", help="8 or 10."),
+    typer.Option(
+        parser=parsed(arguments.parse_bit_depth), metavar="BITS", help="Bits a channel: 8 or 10."
+    ),
 ]
-HwAccel = Annotated[
-    str | None, typer.Option(help="Decode on a device: cuda, vaapi ... (see impasto doctor).")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+
+# --- Reports ----------------------------------------------------------------------------------
+
 Json = Annotated[
-    bool, typer.Option("--json", help="Report in JSON on standard output, with nothing else there.")
+    bool, typer.Option("--json", help="Report in JSON, and nothing else, on standard output.")
 ]
-Traceback = Annotated[bool, typer.Option("--traceback", help="Show everything about an error.")]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Show the traceback of an error.")]
+
+
+# --- Combinations -----------------------------------------------------------------------------
+
+
+def only_one(**options: object) -> None:
+    """Raise a usage error where more than one of these options is given (not None, not False)."""
+    if sum(value is not None and value is not False for value in options.values()) > 1:
+        *names, last = (f"--{name.replace('_', '-')}" for name in options)
+        raise typer.BadParameter(f"Give one of {', '.join(names)} or {last}.")
+
+
+def in_order(start: Fraction | None, end: Fraction | None) -> None:
+    """Raise a usage error where `end` does not come after `start`."""
+    if end is not None and (start or 0) >= end:
+        raise typer.BadParameter("--start must come before --end.")

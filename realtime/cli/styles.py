@@ -1,4 +1,4 @@
-"""`impasto styles`: what is installed; a contact sheet."""
+"""`impasto styles`: the installed styles, as a table and as a contact sheet."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,26 +8,26 @@ import typer
 from impasto.models.errors import WeightsError
 from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
-from impasto.realtime.cli.terminal import say, show_json, show_table
+from impasto.realtime.cli.terminal import print_line, show_json, show_table
 
 
 @command(example="impasto styles --sheet styles.png --on holiday.jpg")
 def styles(
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="OUT", help="Also paint one picture in every style, side by side."),
+        typer.Option(metavar="OUT", help="Write a contact sheet: one picture in every style."),
     ] = None,
     on: Annotated[
         Path | None,
-        typer.Option(metavar="PICTURE", help="What to paint on the sheet, instead of a seascape."),
+        typer.Option(metavar="PICTURE", help="The picture for --sheet; default: a seascape."),
     ] = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """List the styles that are installed, and make a contact sheet of them."""
+    """List the installed styles."""
     if on is not None and sheet is None:
-        raise typer.BadParameter("--on says what is painted on a --sheet: give both.")
+        raise typer.BadParameter("--on needs --sheet.")
     from impasto.models.styles import known_styles
 
     known = known_styles()
@@ -36,12 +36,12 @@ def styles(
     if json:
         show_json([vars(style) for style in known.values()])
     else:
-        columns = ("style", "painting", "artist", "year", "licence")
+        columns = ("style", "painting", "artist", "year", "license")
         rows = [(s.name, s.painting, s.artist, s.year, s.licence) for s in known.values()]
         show_table(columns, rows)
     if sheet is not None:
-        from impasto.realtime.painting.sheet import write_sheet
+        from impasto.realtime.painting.sheet import write_style_sheet
 
-        write_sheet(sheet, list(known), on=on, overwrite=overwrite)
+        write_style_sheet(sheet, list(known), on=on, overwrite=overwrite)
         if not json:
-            say(f"{sheet}: {len(known)} styles")
+            print_line(f"{sheet}: {len(known)} styles")

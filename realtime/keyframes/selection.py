@@ -1,6 +1,6 @@
-"""Which frames of a film are its keyframes: where scenes begin, and where the view has changed.
+"""Selection of keyframes: where shots begin, and where too much of the view has changed.
 
-Cuts are found by PySceneDetect (`realtime.cuts`).
+Cuts are found by PySceneDetect (`realtime.temporal.cuts`).
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ import av
 from impasto.models.errors import SourceError
 from impasto.realtime.files.containers import open_media, video_stream
 from impasto.realtime.frame import Frame
-from impasto.realtime.keyframes.tracking import Track, downscale
+from impasto.realtime.keyframes.tracking import PixelTracker
 from impasto.realtime.temporal.cuts import CutDetector
+from impasto.realtime.temporal.flow import downscale
 
 Reason = Literal["begins", "cut", "view", "every", "at", "intra", "memory"]
-_SIDE = 144  # px: how much of the view is left needs no more
-_STILL_SEEN = 0.65  # of a picture, that can be followed back to the last keyframe
-_LEAST_SECONDS = Fraction(1, 2)  # between keyframes by the view: water and smoke never stay
+_SIDE = 144  # px, short side: enough to measure how much of the view is left
+_MIN_VISIBLE = 0.65  # share of a frame that must still be traceable to the last keyframe
+_MIN_SECONDS = Fraction(1, 2)  # between keyframes selected by the view: water and smoke never stay
 _MEMORY = 1 << 30  # bytes that the frames between two keyframes may take
 
 
 @dataclass(frozen=True, slots=True)
 class Keyframe:
-    """A frame to be painted by optimisation."""
+    """A frame to be painted by optimization."""
 
     number: int  # of the frame, from 0
     pts: int
@@ -38,98 +39,101 @@ class Keyframe:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Which frames to take. With nothing said: where scenes begin and where the view has changed.
+class SelectionRule:
+    """Which frames become keyframes. By default: where shots begin, and where the view has changed.
 
-    every: seconds; also where scenes begin. at: seconds, from the beginning of the file. intra:
-    frames that the codec coded by themselves. most_apart: frames; one is taken wherever the next
-    would come later.
+    every: seconds between keyframes; shots still begin with one. at: seconds from the beginning of
+    the file. intra: the codec's intra-coded frames. max_gap: frames; there is a keyframe at least
+    that often.
     """
 
     every: Fraction | None = None
     at: tuple[Fraction, ...] = ()
     intra: bool = False
-    most_apart: int = 250
+    max_gap: int = 250
 
 
 @dataclass
-class Shots:
-    """What was found: keyframes in order, the pts with which scenes begin, frames in all."""
+class Selection:
+    """The keyframes of a video, in order, and its shots."""
 
     keyframes: list[Keyframe] = field(default_factory=list)
-    cuts: set[int] = field(default_factory=set)
-    frames: int = 0
+    cuts: set[int] = field(default_factory=set)  # the pts of the first frame of each shot
+    frame_count: int = 0
 
 
-def most_apart(height: int, width: int) -> int:
-    """How many frames of this size may lie between two keyframes, by the memory they take.
+def max_gap(height: int, width: int) -> int:
+    """The most frames of this size between two keyframes, by the memory they take.
 
-    Each waits as it is and as it is filled in, with its motion.
+    Propagation holds each frame twice (the original and the filled-in one) and its motion.
     """
     return max(8, min(250, _MEMORY // (6 * height * width + (5 << 20))))
 
 
-def find_shots(
+def select_keyframes(
     frames: Iterable[Frame],
-    rule: Rule,
+    rule: SelectionRule,
     *,
     start_time: Fraction = Fraction(0),
     end: Fraction | None = None,
     intra: Sequence[Fraction] = (),
-) -> Iterator[Shots]:
-    """Look through a film; yields what was found after each frame, growing.
+) -> Iterator[Selection]:
+    """Go through all frames; yields the same growing selection after each of them.
 
-    start_time: of the file, in its own time. end: seconds from it, where the frames end. intra:
-    times of the codec's intra frames, in the file's own time. Raises SourceError for times outside.
+    start_time: the file's first timestamp, in seconds. end: seconds from it to the end of the
+    frames. intra: timestamps of the codec's intra frames, in seconds. Raises SourceError for times
+    of `rule.at` at which there is no frame.
     """
-    found, chooser = Shots(), _Chooser(rule, list(intra))
-    held: Frame | None = None
-    first = Fraction(0)
+    selection, selector = Selection(), _Selector(rule, list(intra))
+    last: Frame | None = None
+    first_time = Fraction(0)
     shot = 0
-    begins_scene = CutDetector()
+    begins_shot = CutDetector()
     for frame in frames:
-        begins = begins_scene(frame)
-        cut = begins and held is not None
+        begins = begins_shot(frame)
+        cut = begins and last is not None
         shot += cut
         if begins:
-            found.cuts.add(frame.pts)
+            selection.cuts.add(frame.pts)
         time = frame.pts * frame.time_base - start_time
-        if held is None:
-            first = time
+        if last is None:
+            first_time = time
         else:
-            _take_at(found, rule, held, time, start_time, shot - cut)
-        reason = chooser(frame, time, start_time, cut, found.frames)
+            _add_requested(selection, rule, last, time, start_time, shot - cut)
+        number = selection.frame_count
+        reason = selector(frame, time, start_time, cut, number)
         if reason is not None:
-            found.keyframes.append(Keyframe(found.frames, frame.pts, float(time), shot, reason))
-            chooser.taken(frame, time, found.frames)
-        found.frames += 1
-        held = frame
-        yield found
-    if held is not None:
-        last = held.pts * held.time_base - start_time
-        until = max(end or last, last + Fraction(1, 1000))
-        _take_at(found, rule, held, until, start_time, shot)
-        for wanted in rule.at:
-            if not first <= wanted < until:
+            selection.keyframes.append(Keyframe(number, frame.pts, float(time), shot, reason))
+            selector.accept(frame, time, number)
+        selection.frame_count += 1
+        last = frame
+        yield selection
+    if last is not None:
+        last_time = last.pts * last.time_base - start_time
+        until = max(end or last_time, last_time + Fraction(1, 1000))
+        _add_requested(selection, rule, last, until, start_time, shot)
+        for time in rule.at:
+            if not first_time <= time < until:
                 raise SourceError(
-                    f"there is no frame at {float(wanted):g} s: what is painted goes "
-                    f"from {float(first):g} to {float(until):g} s"
+                    f"there is no frame at {float(time):g} s: the part to be painted is "
+                    f"from {float(first_time):g} to {float(until):g} s"
                 )
 
 
-class _Chooser:
-    """Says of each frame in turn whether it is a keyframe, and why; times of `at` apart."""
+class _Selector:
+    """Decides for one frame after another whether it is a keyframe, but for the times of `at`."""
 
-    def __init__(self, rule: Rule, intra: list[Fraction]) -> None:
+    def __init__(self, rule: SelectionRule, intra: list[Fraction]) -> None:
         self._rule, self._intra = rule, intra
         self._by_view = not (rule.every or rule.at or rule.intra)
-        self._track: Track | None = None
+        self._track: PixelTracker | None = None
         self._last_time = self._next_time = Fraction(0)
         self._last_number = 0
 
     def __call__(
         self, frame: Frame, time: Fraction, start_time: Fraction, cut: bool, number: int
     ) -> Reason | None:
+        """The reason why this frame is a keyframe; None where it is not."""
         rule = self._rule
         if self._intra and time + start_time >= self._intra[0]:
             while self._intra and time + start_time >= self._intra[0]:
@@ -143,36 +147,44 @@ class _Chooser:
             return "cut"
         if rule.every is not None and time >= self._next_time:
             return "every"
-        if number - self._last_number >= rule.most_apart:
+        if number - self._last_number >= rule.max_gap:
             return "memory"
         if self._by_view and self._track is not None:
             self._track.follow(downscale(frame.image, _SIDE))
-            changed = self._track.trust.mean() < _STILL_SEEN
-            if changed and time - self._last_time >= _LEAST_SECONDS:
+            changed = self._track.confidence.mean() < _MIN_VISIBLE
+            if changed and time - self._last_time >= _MIN_SECONDS:
                 return "view"
         return None
 
-    def taken(self, frame: Frame, time: Fraction, number: int) -> None:
-        """This frame is a keyframe."""
+    def accept(self, frame: Frame, time: Fraction, number: int) -> None:
+        """Measure from this frame on: it is a keyframe."""
         self._last_time, self._last_number = time, number
         if self._rule.every is not None:
             self._next_time = time + self._rule.every
         if self._by_view:
-            self._track = Track(downscale(frame.image, _SIDE))
+            self._track = PixelTracker(downscale(frame.image, _SIDE))
 
 
-def _take_at(
-    found: Shots, rule: Rule, frame: Frame, until: Fraction, start_time: Fraction, shot: int
+def _add_requested(
+    selection: Selection,
+    rule: SelectionRule,
+    frame: Frame,
+    until: Fraction,
+    start_time: Fraction,
+    shot: int,
 ) -> None:
-    """Take `frame`, the last but one that came, if a time of `at` falls on it."""
+    """Make `frame`, the newest of the selection, a keyframe if a time of `rule.at` falls on it.
+
+    until: when the next frame is shown.
+    """
     time = frame.pts * frame.time_base - start_time
     if any(time <= t < until for t in rule.at):
-        number = found.frames - 1
-        found.keyframes.append(Keyframe(number, frame.pts, float(time), shot, "at"))
+        number = selection.frame_count - 1
+        selection.keyframes.append(Keyframe(number, frame.pts, float(time), shot, "at"))
 
 
-def intra_times(path: str | Path) -> list[Fraction]:
-    """The times, in the file's own time, of the frames that are coded by themselves."""
+def intra_frame_times(path: str | Path) -> list[Fraction]:
+    """The timestamps of the intra-coded frames of a video file, in seconds. Raises SourceError."""
     container = open_media(path)
     try:
         stream = video_stream(container, path)

@@ -1,4 +1,4 @@
-"""How fast a whole conversion is, in a process of its own, as `impasto video` would run it."""
+"""Speed of one conversion from file to file, run as `impasto video` runs it, in a new process."""
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -6,11 +6,17 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import process_time, time
-from typing import Any
 
+# None of these loads PyTorch, so the new process does so only if an engine needs it.
+from impasto.models.styles import load_weights
+from impasto.realtime.cpu import work_in_batch
+from impasto.realtime.engines.select import open_engine
+from impasto.realtime.files.codecs import EncoderOptions
+from impasto.realtime.files.convert import stylize_video
+from impasto.realtime.files.video_reader import VideoReader
+from impasto.realtime.measure.timing import Figures, in_turns, stylizing
 from impasto.realtime.memory import memory_mb
-
-Figures = dict[str, Any]
+from impasto.realtime.stylizer import Stylizer
 
 
 def convert_in_new_process(
@@ -23,45 +29,42 @@ def convert_in_new_process(
     hwaccel: str | None = None,
     batch: int = 1,
 ) -> Figures:
-    """Convert `clip` as `impasto video` does with these options, and say where the time went."""
-    asked = engine, codec, hwaccel, batch
+    """Convert `clip` with these options of `impasto video`; return the time of each stage.
+
+    Times ending in _ms are milliseconds a frame, those in _s seconds. Raises what the conversion
+    raises.
+    """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_convert, clip, style, device, asked, time()).result()
+        work = pool.submit(_convert, clip, style, device, engine, codec, hwaccel, batch, time())
+        return work.result()
 
 
 def _convert(
     clip: Path,
     style: str,
     device: str,
-    asked: tuple[str, str | None, str | None, int],
+    engine_name: str,
+    codec: str | None,
+    hwaccel: str | None,
+    batch: int,
     began: float,
 ) -> Figures:
-    # Here, so that the process loads what `impasto video` loads, and PyTorch only if it is chosen.
-    from impasto.models.styles import load_weights
-    from impasto.realtime.cpu import work_in_batch
-    from impasto.realtime.engines.select import open_engine
-    from impasto.realtime.files.codecs import EncoderOptions
-    from impasto.realtime.files.convert import stylize_video
-    from impasto.realtime.files.video_reader import VideoReader
-    from impasto.realtime.stylizer import Stylizer
-
     work_in_batch()
     with VideoReader(clip) as source:
         size = source.info.height, source.info.width
-    name, codec, hwaccel, batch = asked
-    engine = open_engine(load_weights(style), engine=name, device=device, size=size)
+    engine = open_engine(load_weights(style), engine=engine_name, device=device, size=size)
     ready, computed = time() - began, process_time()
     with TemporaryDirectory() as folder:
         report = stylize_video(
-            *(clip, Path(folder) / clip.name, Stylizer(engine)),
+            clip,
+            Path(folder) / clip.name,
+            Stylizer(engine),
             batch_size=batch,
             encoder=EncoderOptions(codec=codec),
             hwaccel=hwaccel,
         )
     computed = process_time() - computed
     peak = memory_mb("VmHWM")
-
-    from impasto.realtime.measure.bench import in_turns, stylizing
 
     alone = [stylizing(engine, size, folded=engine.has_running_statistics)]
     frames = report.frames

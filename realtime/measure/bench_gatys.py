@@ -1,4 +1,4 @@
-"""How fast Gatys optimisation is on this machine, and where its time goes."""
+"""Speed of Gatys optimization on this machine, with its default and with plain settings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,15 +12,16 @@ from impasto.models.gatys.optimize import PRESETS, Progress, Settings, StyleImag
 from impasto.models.losses import STYLE_LAYERS
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.files.images import image_files, read_image
-from impasto.realtime.measure.bench import limit, machine
+from impasto.realtime.measure.bench import limit
 from impasto.realtime.measure.evaluate import Table
+from impasto.realtime.measure.timing import Figures, machine
 from impasto.realtime.memory import keep_freed_memory, memory_mb
 from impasto.realtime.painting.paint import read_styles
 from impasto.realtime.painting.sheet import seascape
 from impasto.realtime.pixels import as_tensor
 from impasto.realtime.stylizer import LazyStylizer
 
-# One size, Gram matrices, plain L-BFGS: the work that published figures are for.
+# One size, Gram matrices, plain L-BFGS: the settings of published figures.
 PLAIN = replace(
     PRESETS["default"],
     optimizer="lbfgs",
@@ -29,7 +30,7 @@ PLAIN = replace(
     style_weight=20.0,
     style_layers=dict.fromkeys(STYLE_LAYERS, 1.0),
 )
-_JUDGED_SIDE = 256  # px, short
+_EVALUATED_SIDE = 256  # px, short side
 _COARSE_TO_FINE = replace(PLAIN, optimizer="multilevel", history=20, levels=2)
 
 
@@ -39,16 +40,16 @@ def bench_gatys(
     side: int = 512,
     steps: int = 300,
     device: str = "cpu",
-    say: Callable[[str], None] = lambda part: None,
-) -> dict[str, Any]:
+    log: Callable[[str], None] = lambda part: None,
+) -> Figures:
     """Paint a seascape of `side` x `side` px; returns plain data, ready for JSON.
 
-    style: the shipped style that makes the painting, since none is shipped: the seascape mirrored
-    and painted. "plain": `steps` of L-BFGS at one size; "coarse_to_fine": half as
-    many at two sizes, ended where the total is that of the plain run's end; "default": the
-    command's own settings and steps. A row: "seconds", "steps_per_second", "cpu_seconds",
-    "content", "style", "total", "seconds_to_same", "steps_to_same" (None: not reached). "limit":
-    of a convolution just before and after, as other work on the machine changes it.
+    style: the style that makes the painting, as no painting is shipped: the mirrored seascape in
+    this style. "plain": `steps` of L-BFGS at one size; "coarse_to_fine": half as many at two sizes,
+    ended at the final loss of the plain run; "default": the settings and steps of `impasto paint`.
+    Each has "seconds", "steps_per_second", "cpu_seconds", "content", "style", "total",
+    "seconds_to_same", "steps_to_same" (None: not reached). "limit": of a convolution before and
+    after, as other load on the machine changes it.
     """
     content = seascape(side, side)
     painting = LazyStylizer(EngineOptions(style), is_video=False).stylize_image(
@@ -56,7 +57,7 @@ def bench_gatys(
     )
     pictures = as_tensor(content), as_tensor(painting)
     before = limit("bf16", device)
-    figures: dict[str, Any] = {"side": side, "steps": steps}
+    figures: Figures = {"side": side, "steps": steps}
     goal: float | None = None
     default = PRESETS["default"]
     for name, settings, count in (
@@ -64,12 +65,12 @@ def bench_gatys(
         ("coarse_to_fine", _COARSE_TO_FINE, steps // 2),
         ("default", default, min(steps, default.steps)),
     ):
-        say(name.replace("_", " "))
+        log(name.replace("_", " "))
         figures[name] = timed(*pictures, replace(settings, steps=count), device, goal)
         if name == "plain":
             goal = figures[name]["total"]
         elif name == "coarse_to_fine":
-            goal = None  # other losses: not to be compared
+            goal = None  # other losses, not comparable
     figures["limit"] = {
         "convolution_gflops_before": before["convolution_gflops"],
         "convolution_gflops_after": limit("bf16", device)["convolution_gflops"],
@@ -81,8 +82,8 @@ def bench_gatys(
 
 def timed(
     content: Tensor, painting: Tensor, settings: Settings, device: str, goal: float | None
-) -> dict[str, Any]:
-    """One run, loading included; it ends where it comes down to `goal` at full size."""
+) -> Figures:
+    """Time one run, loading included; it ends when its total at full size is `goal` or less."""
     keep_freed_memory()
     size = tuple(content.shape[-2:])
     began, cpu = perf_counter(), process_time()
@@ -106,8 +107,8 @@ def timed(
     }
 
 
-def tables(figures: dict[str, Any]) -> list[Table]:
-    """The same for reading: columns and rows."""
+def tables(figures: Figures) -> list[Table]:
+    """Columns and rows of the figures of `bench_gatys`, for reading."""
     columns = ("settings", "seconds", "of processors", "steps/s", "content", "style", "same after")
     rows: list[tuple[str, ...]] = []
     for name in ("plain", "coarse_to_fine", "default"):
@@ -127,7 +128,7 @@ def tables(figures: dict[str, Any]) -> list[Table]:
     return [(columns, rows)]
 
 
-def steps_that_equal(
+def steps_to_equal(
     painted: Tensor,
     content: Tensor,
     painting: Tensor,
@@ -136,9 +137,10 @@ def steps_that_equal(
     most: int = 300,
     device: str = "cpu",
 ) -> int | None:
-    """The number of L-BFGS steps that come to the objective of a picture painted in one pass.
+    """The number of L-BFGS steps that reach the objective of an image stylized in one pass.
 
-    All (1, 3, H, W) in [0, 1]. Johnson et al. 2016, section 4.1: 50 to 100. None: over `most`.
+    painted, content, painting: (1, 3, H, W) in [0, 1]. None: more than `most`. Johnson et al.
+    2016, section 4.1, report 50 to 100.
     """
 
     def totals(init: Tensor | None, steps: int) -> Any:
@@ -147,7 +149,7 @@ def steps_that_equal(
         return (now.total for now in paint(content, styles, changed, init=init, device=device))
 
     goal = next(totals(painted, 1))
-    for step, total in enumerate(totals(None, most)):  # each before its step
+    for step, total in enumerate(totals(None, most)):  # the total before each step
         if total <= goal:
             return step
     return None
@@ -160,16 +162,16 @@ def steps_of_pictures(
     loss_network: str = "compact",
     teacher: Path | None = None,
 ) -> list[int | None]:
-    """`steps_that_equal` for each picture, at a short side of 256 px as in Johnson et al. 2016.
+    """`steps_to_equal` for each picture, at a short side of 256 px as in Johnson et al. 2016.
 
     pictures: files and folders of them, as for `impasto eval`. Raises SourceError, WeightsError.
     """
     stylizer = LazyStylizer(options, is_video=False)
     style = read_styles([(painting, 1.0)], ())[0].image
     settings = replace(PLAIN, loss_network=loss_network, teacher=teacher)
-    found = []
+    counts = []
     for file in image_files(pictures):
-        picture = read_image(file, size=_JUDGED_SIDE)
+        picture = read_image(file, size=_EVALUATED_SIDE)
         painted = as_tensor(stylizer.stylize_image(picture))
-        found.append(steps_that_equal(painted, as_tensor(picture), style, settings=settings))
-    return found
+        counts.append(steps_to_equal(painted, as_tensor(picture), style, settings=settings))
+    return counts

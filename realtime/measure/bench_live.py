@@ -1,23 +1,19 @@
-"""The whole live path, from a generated camera into no window: what is shown, and how late.
-
-A benchmark, never a timed test.
-"""
+"""Frame rate and latency of the live path, from a generated camera to a hidden window."""
 
 from fractions import Fraction
 from statistics import median
 from time import process_time
-from typing import Any
 
 from impasto.realtime.live.cameras import open_live
 from impasto.realtime.live.controls import Controls
 from impasto.realtime.live.loop import LiveStylizer, NoWindow, Readouts, run_live
 from impasto.realtime.live.rate_control import AdaptiveScale
-from impasto.realtime.measure.bench import machine
+from impasto.realtime.measure.timing import Figures, machine
 from impasto.realtime.memory import memory_mb
 
 
-class _Scale(NoWindow):
-    """Looks at nothing but the process, when the first frame comes and with every 30th."""
+class _ProcessMonitor(NoWindow):
+    """Samples the memory of the process with the first frame and every 30th after it."""
 
     def __init__(self) -> None:
         self.rss_mb: list[float | None] = []
@@ -39,16 +35,16 @@ def bench_live(
     fps: int = 30,
     seconds: float = 60.0,
     device: str = "auto",
-) -> dict[str, Any]:
-    """Paint a generated camera of `size` (height, width) at `fps` for `seconds`; plain data.
+) -> Figures:
+    """Stylize a generated camera of `size` (height, width) at `fps` for `seconds`; plain data.
 
-    "shown_fps": of paintings that came to where the window would be; "dropped": frames that were
-    stale before their turn; "delay_ms": from capture to there; "working_scale": painted at so much
-    of the height and width, and that once a second; "cpu_seconds": of all cores, while it showed;
-    "rss_mb": memory, after the first tenth (when all is loaded) and at the end, None where the
-    system does not tell. Raises WeightsError and EngineError.
+    "shown_fps": frames that reached the window; "dropped": frames that were stale before they were
+    stylized; "delay_ms": from capture to the window; "working_scale": share of the height and width
+    that frames are stylized at, also sampled once a second; "cpu_seconds": of all cores, from the
+    first frame on; "rss_mb": memory after a tenth of the time (when all is loaded) and at the end,
+    None where the system does not report it. Raises WeightsError and EngineError.
     """
-    screen = _Scale()
+    screen = _ProcessMonitor()
     stylize = LiveStylizer([style], Controls(readouts=False), AdaptiveScale(fps), device=device)
     with open_live("test", size=size, frame_rate=Fraction(fps)) as source:
         readouts = run_live(source, screen, stylize, fps=fps, seconds=seconds)
@@ -70,8 +66,8 @@ def bench_live(
     }
 
 
-def shown(readouts: Readouts, fps: int) -> dict[str, Any]:
-    """What the read-outs say of the whole time, or its last ten minutes."""
+def shown(readouts: Readouts, fps: int) -> Figures:
+    """The figures of the read-outs, over the run or its last ten minutes."""
     overall, scales = readouts.overall, list(readouts.scales)
     return {
         "shown_fps": round(overall.fps, 2),

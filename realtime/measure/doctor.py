@@ -1,4 +1,4 @@
-"""What this machine has: devices, encoders, cameras, weights; tried, not just looked up."""
+"""Diagnosis of this machine: packages, devices, encoders, cameras and styles, each tried."""
 
 import os
 import platform
@@ -31,14 +31,22 @@ _CPU_FLAGS = (
     *("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16"),
     *("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"),  # products of bytes
 )
+# Written from the documentation and tested without a GPU. Remove an entry once it has run on one.
+EXPERIMENTAL = (
+    "PyTorch on CUDA, with CUDA graphs",
+    "ONNX Runtime on CUDA",
+    "TensorRT",
+    "decoding by NVDEC (--hwaccel cuda)",
+    "encoding by NVENC (--codec h264_nvenc, hevc_nvenc, av1_nvenc)",
+)
 OK = "ok"
 
 
 def examine() -> dict[str, Any]:
-    """Everything there is to know, as plain data.
+    """Examine this machine; returns plain data, ready for JSON.
 
-    What can be tried is "ok", or else the reason why not, in one line. "problems" lists what keeps
-    `impasto video` from working as it should; it is empty on a healthy machine.
+    What was tried is "ok", or one line with the reason why it failed. "experimental": what has
+    never run on a GPU. "problems": what keeps `impasto video` from working; normally empty.
     """
     packages = {name: version_of(name) for name in PACKAGES}
     report: dict[str, Any] = {
@@ -57,35 +65,36 @@ def examine() -> dict[str, Any]:
         "microphones": _or_reason(_microphones),
         "virtual_camera": _or_reason(_virtual_camera),
         "styles": _or_reason(_styles),
+        "experimental": list(EXPERIMENTAL),
     }
     report["problems"] = _problems(report)
     return report
 
 
 def _problems(report: dict[str, Any]) -> list[str]:
-    packages, found = report["packages"], []
+    packages, problems = report["packages"], []
     needed = [name for name in PACKAGES if name not in _EITHER | _OPTIONAL]
     missing = [name for name in needed if packages[name] is None]
     if not any(packages[name] for name in _EITHER):
         missing.append("onnxruntime")
-    found += [f"{name} is not installed: install impasto again" for name in missing]
+    problems += [f"{name} is not installed: install impasto again" for name in missing]
     for part in ("gpus", "onnxruntime", "encoders", "styles"):
         if isinstance(report[part], str):
-            found.append(f"{part}: {report[part]}")
+            problems.append(f"{part}: {report[part]}")
     encoders, providers, styles = report["encoders"], report["onnxruntime"], report["styles"]
     if isinstance(encoders, dict) and encoders["h264"] != OK:
-        found.append(f"H.264 cannot be written: {encoders['h264']}")
+        problems.append(f"H.264 cannot be written: {encoders['h264']}")
     if isinstance(providers, dict) and providers["CPUExecutionProvider"] != OK:
-        found.append(f"ONNX Runtime does not run: {providers['CPUExecutionProvider']}")
+        problems.append(f"ONNX Runtime does not run: {providers['CPUExecutionProvider']}")
     if isinstance(styles, dict):
-        found += [why for why in styles.values() if why != OK]
+        problems += [why for why in styles.values() if why != OK]
         if not styles:
-            found.append("no style is installed: install impasto again")
-    return found
+            problems.append("no style is installed: install impasto again")
+    return problems
 
 
 def _or_reason(examine_one: Callable[[], Any]) -> Any:
-    """Its answer, or why there is none: a doctor does not faint at what it finds."""
+    """The answer of one examination, or the reason why it failed."""
     try:
         return examine_one()
     except Exception as error:
@@ -101,15 +110,15 @@ def version_of(package: str) -> str | None:
 
 
 def _cpu() -> dict[str, Any]:
-    """Name, cores, and what is there of the instructions that make bfloat16 and int8 fast."""
+    """Name, cores, and the instruction sets that make bfloat16 and int8 fast."""
     name, flags = platform.processor() or platform.machine(), []
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         fields = dict(part.split(":", 1) for part in lines if ":" in part)
         fields = {key.strip(): value.strip() for key, value in fields.items()}
         name = fields.get("model name", name)
-        there = fields.get("flags", fields.get("Features", "")).split()
-        flags = [flag for flag in _CPU_FLAGS if flag in there]
+        supported = fields.get("flags", fields.get("Features", "")).split()
+        flags = [flag for flag in _CPU_FLAGS if flag in supported]
     elif sys.platform == "darwin":
         ask = ["sysctl", "-n", "machdep.cpu.brand_string"]
         name = subprocess.run(ask, capture_output=True, text=True).stdout.strip() or name
@@ -117,7 +126,7 @@ def _cpu() -> dict[str, Any]:
 
 
 def _memory_gib() -> float | None:
-    """The machine's memory; None where the system does not say."""
+    """The machine's memory; None where the system does not report it."""
     try:
         size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -130,17 +139,17 @@ def _gpus() -> list[dict[str, Any]]:
 
     if not torch.cuda.is_available():
         return []
-    found = []
+    gpus = []
     for index in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(index)
-        found.append(
+        gpus.append(
             {
                 "name": gpu.name,
                 "memory_gib": round(gpu.total_memory / 2**30, 1),
                 "compute_capability": f"{gpu.major}.{gpu.minor}",
             }
         )
-    return found
+    return gpus
 
 
 def _providers() -> dict[str, str]:
@@ -155,7 +164,7 @@ def _opencv() -> str:
 
 
 def _encoders() -> dict[str, str]:
-    """Every codec that can be asked for, opened once."""
+    """Every codec of `files.codecs`, opened once."""
     from impasto.realtime.files.codecs import CODECS
 
     return {name: _opened(name) for name in CODECS}
@@ -168,7 +177,7 @@ def _opened(codec: str) -> str:
 
     from impasto.realtime.files.codecs import CODECS, CONTAINERS, EncoderOptions, encoding_for
 
-    os.environ.setdefault("SVT_LOG", "0")  # SVT-AV1 prints to the terminal by itself
+    os.environ.setdefault("SVT_LOG", "0")  # or SVT-AV1 prints to the terminal
     extension = next(ext for ext, kind in CONTAINERS.items() if codec in kind.codecs)
     depth = min(CODECS[codec].pixel_formats)
     try:
@@ -186,7 +195,7 @@ def _opened(codec: str) -> str:
 
 
 def _decoding_devices() -> dict[str, str]:
-    """Kinds of device this FFmpeg can decode on, tried with H.264."""
+    """Devices that this FFmpeg can decode on, each tried with H.264."""
     import av
     from av.codec.hwaccel import HWAccel, hwdevices_available
 
@@ -197,8 +206,8 @@ def _decoding_devices() -> dict[str, str]:
             answers[kind] = OK
         except av.FFmpegError as error:
             answers[kind] = f"did not open: {error.strerror}"
-        except RuntimeError:  # what PyAV raises where the decoder knows no such device
-            answers[kind] = "not for H.264, in this FFmpeg"
+        except RuntimeError:  # from PyAV, where the decoder does not support the device
+            answers[kind] = "does not decode H.264 in this FFmpeg"
     return answers
 
 
@@ -222,7 +231,7 @@ def _virtual_camera() -> str:
 
 
 def _styles() -> dict[str, str]:
-    """Of each style whether its file is the one the table describes."""
+    """Every style, loaded, with its checksum."""
     from impasto.models.styles import known_styles, load_style
 
     answers = {}

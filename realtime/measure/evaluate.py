@@ -91,12 +91,12 @@ def evaluate(
     frames: int = 30,
     loss_network: str = "compact",
     teacher: Path | None = None,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """All figures as plain data, ready for JSON.
 
     side, frames: what clips are cut down to (px of the short side). loss_network, teacher: see
-    `load_loss_network`. say: is given a line for each automatic choice, and for what is left out.
+    `load_loss_network`. log: called with a line for each choice and omission.
     "pictures" has the rows of `evaluate_pictures`, "clips" those of `evaluate_clip`, with "clip",
     "frames", "width" and "height"; "notes" what was said. Raises SourceError, WeightsError and
     EngineError.
@@ -106,7 +106,7 @@ def evaluate(
     def note(line: str) -> None:
         if line not in notes:  # pictures and clips are mostly painted alike
             notes.append(line)
-            say(line)
+            log(line)
 
     target = None if painting is None else as_tensor(read_image(painting))
     read = [(path, read_clip(path, size=side, frames=frames)) for path in clips]

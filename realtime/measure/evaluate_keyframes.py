@@ -1,7 +1,7 @@
-"""What carrying painted keyframes through a clip is worth, against painting each frame on its own.
+"""Keyframe propagation on a clip, measured against painting each frame on its own.
 
-Both are judged where carrying is hardest: at two consecutive frames half way between two keyframes,
-and half way from the last one to the end.
+Both are measured where propagation is hardest: at two consecutive frames half way between two
+keyframes, and half way from the last one to the end.
 """
 
 import tempfile
@@ -20,10 +20,11 @@ from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.engines.torch_engine import resolve_device
 from impasto.realtime.files.images import read_image
 from impasto.realtime.frame import Frame
-from impasto.realtime.keyframes.paint import Folder, paint_keyframes
-from impasto.realtime.keyframes.propagate import Carry
-from impasto.realtime.keyframes.refine import retouched
-from impasto.realtime.keyframes.selection import Rule, find_shots, most_apart
+from impasto.realtime.keyframes.folder import KeyframeFolder
+from impasto.realtime.keyframes.paint import paint_keyframes
+from impasto.realtime.keyframes.propagate import KeyframePropagation
+from impasto.realtime.keyframes.refine import refined
+from impasto.realtime.keyframes.selection import SelectionRule, max_gap, select_keyframes
 from impasto.realtime.measure.evaluate import (
     EstimatedMotion,
     Flow,
@@ -38,7 +39,7 @@ from impasto.realtime.stylizer import LazyStylizer
 _RATE = Fraction(25)  # frames a second: what a clip is taken to have
 
 
-def evaluate_carried(
+def evaluate_propagation(
     options: EngineOptions,
     clips: Sequence[Path],
     painting: Path,
@@ -48,26 +49,26 @@ def evaluate_carried(
     loss_network: str = "compact",
     teacher: Path | None = None,
     settings: Settings = PRESETS["default"],
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
-    """A row of `judged` for each clip, with "clip"; arguments as for `measure.evaluate.evaluate`.
+    """A row of `evaluate_keyframes` for each clip, with "clip"; arguments as for `evaluate`.
 
     options: the style that fills in. Raises SourceError, WeightsError and EngineError.
     """
-    picture = read_image(painting)
+    image = read_image(painting)
     network = load_loss_network(loss_network, teacher=teacher)
-    metrics = StyleMetrics(network, as_tensor(picture))
+    metrics = StyleMetrics(network, as_tensor(image))
     rows = []
     for clip in clips:
         images = read_clip(clip, size=side, frames=frames)
-        say(f"{clip.name}: painting keyframes, and frames one by one ...")
+        log(f"{clip.name}: painting keyframes, and frames one by one ...")
         fill = LazyStylizer(options, steadiness="flow")
-        row = judged(images, picture, settings, fill, metrics, options.device)
+        row = evaluate_keyframes(images, image, settings, fill, metrics, options.device)
         rows.append({"clip": clip} | row)
     return rows
 
 
-def judged(
+def evaluate_keyframes(
     images: Sequence[np.ndarray],
     painting: np.ndarray,
     settings: Settings,
@@ -75,42 +76,43 @@ def judged(
     metrics: StyleMetrics,
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """One clip, its keyframes chosen and carried as `impasto keyframes` does by default.
+    """One clip, its keyframes selected and propagated as `impasto keyframes` does by default.
 
-    images: (H, W, 3) uint8, two or more. fill: paints where no keyframe can be traced. Returns
-    "keyframes" (their numbers), "filled" (share of the picture) and "e_warp" and "style", each
-    {"alone", "carried", "ratio"}: means over the judged places, None where there are none.
+    images: (H, W, 3) uint8, two or more. fill: stylizes where no keyframe can be traced. Returns
+    "keyframes" (their numbers), "filled" (share of the pixels) and "e_warp" and "style", each
+    {"alone", "carried", "ratio"}: means over the measured frames, painted on their own and
+    propagated; None where there are no such frames.
     """
     device = resolve_device(device)
     frames = [Frame(image, number, 1 / _RATE) for number, image in enumerate(images)]
     height, width = images[0].shape[:2]
-    *_, shots = find_shots(frames, Rule(most_apart=most_apart(height, width)))
-    numbers = [keyframe.number for keyframe in shots.keyframes]
+    *_, selection = select_keyframes(frames, SelectionRule(max_gap=max_gap(height, width)))
+    numbers = [keyframe.number for keyframe in selection.keyframes]
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Folder(Path(scratch))
-        made = paint_keyframes(frames, shots, [painting], settings, folder, device=device)
-        pictures = {done.keyframe.pts: read_image(done.path) for done in made}
-    carrying = Carry(pictures, pictures.__getitem__, shots.cuts, fill)
+        folder = KeyframeFolder(Path(scratch))
+        painted = paint_keyframes(frames, selection, [painting], settings, folder, device=device)
+        paintings = {one.keyframe.pts: read_image(one.path) for one in painted}
+    propagation = KeyframePropagation(paintings, paintings.__getitem__, selection.cuts, fill)
     style = StyleImage(as_tensor(painting))
-    whole = retouched(carrying, [style], settings, device=device)
-    carried = [frame.image for frame in whole([frame] for frame in frames)]
+    stylize = refined(propagation, [style], settings, device=device)
+    propagated = [frame.image for frame in stylize([frame] for frame in frames)]
     motion = EstimatedMotion(images)
     errors, losses = [], []
-    for place in half_way(numbers, len(images)):
-        pair = slice(place, place + 2)
+    for first in half_way(numbers, len(images)):
+        pair = slice(first, first + 2)
         alone = []
         for image in images[pair]:
             *_, last = paint(as_tensor(image), [style], settings, device=device)
             alone.append(as_picture(last.image))
-        flow = motion(place + 1, place)
-        ways = alone, carried[pair]
+        flow = motion(first + 1, first)
+        ways = alone, propagated[pair]
         errors.append([_warping_error(way, flow) for way in ways])
         originals = [as_tensor(image) for image in images[pair]]
         both = (metrics.mean_losses(map(as_tensor, way), originals) for way in ways)
         losses.append([style or 0.0 for _, style in both])
     return {
         "keyframes": numbers,
-        "filled": carrying.filled / len(frames),
+        "filled": propagation.filled / len(frames),
         "e_warp": _compared(errors),
         "style": _compared(losses),
     }
@@ -126,16 +128,16 @@ def half_way(keyframes: Sequence[int], count: int) -> list[int]:
 
 
 def tables(rows: Sequence[dict[str, Any]]) -> list[Table]:
-    """Rows of `evaluate_carried`, each with its "clip", for reading."""
+    """Columns and rows of the figures of `evaluate_propagation`, for reading."""
     columns = ["clip", "keyframes", "filled in"]
-    columns += ["E_warp alone", "carried", "ratio", "style alone", "carried", "ratio"]
+    columns += ["E_warp alone", "propagated", "ratio", "style alone", "propagated", "ratio"]
 
     def shown(figures: dict[str, float] | None) -> list[str]:
         if figures is None:
             return ["", "", ""]
         return [f"{figures[way]:.3f}" for way in ("alone", "carried")] + [f"{figures['ratio']:.2f}"]
 
-    found = [
+    cells = [
         (
             row["clip"].name,
             str(len(row["keyframes"])),
@@ -145,17 +147,17 @@ def tables(rows: Sequence[dict[str, Any]]) -> list[Table]:
         )
         for row in rows
     ]
-    return [(columns, found)]
+    return [(columns, cells)]
 
 
 def _warping_error(pair: Sequence[np.ndarray], flow: Flow) -> float:
-    found = warping_error_of(pair, lambda later, earlier: flow, [0, 0]).short_term
-    assert found is not None
-    return found
+    error = warping_error_of(pair, lambda later, earlier: flow, [0, 0]).short_term
+    assert error is not None
+    return error
 
 
 def _compared(pairs: Sequence[Sequence[float]]) -> dict[str, float] | None:
-    """Means of (alone, carried)."""
+    """Means of pairs of (alone, propagated), and their ratio."""
     if not pairs:
         return None
     alone, carried = np.mean(pairs, axis=0).tolist()

@@ -1,10 +1,10 @@
-"""A painting of one's own as a style: a network of the package taught to paint like it."""
+"""Training a style from one painting: a shipped network fine-tuned on your pictures."""
 
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -36,24 +36,24 @@ from impasto.realtime.files.images import IMAGE_SUFFIXES, read_image, write_imag
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.painting.paint import read_painting
 from impasto.realtime.pixels import as_tensor
+from impasto.realtime.progress import OnProgress, StartStage
 
 PARENT = "great_wave"  # a common parent lets styles mix; this one has been trained the longest
-LEAST = 8  # pictures to learn on
-_MOST = 1000  # of the pictures that are given, evenly chosen
-_OF_FILM = 250  # of a film's frames: neighbours are alike
-_SIDE = 256  # px, short: then what is cut out for a step shows whole things
-_RENDERED = 300
-_JUDGED = 8  # pictures that the style is judged by in the end
-_OURS = re.compile(r"\d{6}\.jpg|[0-9a-f]{16}\.(csv|checkpoint(\.partial)?)")  # where it is worked
-
-Stage = Callable[[str, str], Callable[[int, int | None, float], None]]  # see `cli.terminal.Bar`
+MIN_IMAGES = 8
+_MAX_IMAGES = 1000  # of a folder, evenly spaced
+_MAX_FRAMES = 250  # of a video, evenly spaced: neighbors are alike
+_SIDE = 256  # px, short side: then a training crop shows whole objects
+_RENDERED = 300  # images, where none are given
+_EVALUATED = 8  # images that the finished style is evaluated on
+# The files of a job's work folder.
+_WORK_FILE = re.compile(r"\d{6}\.jpg|[0-9a-f]{16}\.(csv|checkpoint(\.partial)?)")
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What is learnt, on what, and where it goes.
+class TrainingJob:
+    """A style to train: from which painting, on which images, with which result.
 
-    painting: a picture. photos: pictures, folders of them, films; none: scenes that are rendered.
+    painting: a picture. photos: pictures, folders of them, videos; none: rendered scenes.
     target: a .safetensors file.
     """
 
@@ -66,13 +66,13 @@ class Lesson:
 
     @property
     def folder(self) -> Path:
-        """Where it is worked; a lesson that is stopped is gone on with from there."""
+        """The work folder; a job that was stopped continues from its checkpoint there."""
         return self.target.with_name(f"{self.target.stem}.learning")
 
 
 @dataclass
-class Learnt:
-    """How it went. Losses are those of `models.judge`, in the compact loss network."""
+class TrainingResult:
+    """The figures of a trained style. Losses are those of `models.judge`."""
 
     target: Path
     pictures: int = 0
@@ -82,138 +82,139 @@ class Learnt:
     notes: list[str] = field(default_factory=list)
 
 
-def learn(lesson: Lesson, stage: Stage) -> Learnt:
-    """Teach a network the painting; the style is written when it is done, and whole.
+def train_style(job: TrainingJob, start: StartStage) -> TrainingResult:
+    """Train a network to paint like the painting; the style is written when it is complete.
 
-    Raises SourceError, SinkError and WeightsError.
+    start: begins the progress of a named stage. Raises SourceError, SinkError and WeightsError.
     """
-    began, learnt = perf_counter(), Learnt(lesson.target)
-    if lesson.target.suffix != ".safetensors":
-        raise SinkError(f"{lesson.target} will be a style: name it so that it ends in .safetensors")
-    painting, folder = _read(lesson), lesson.folder
-    _refuse_to_clear(folder)
-    target = Target(lesson.target, overwrite=lesson.overwrite)
+    began, result = perf_counter(), TrainingResult(job.target)
+    if job.target.suffix != ".safetensors":
+        raise SinkError(f"{job.target} must end in .safetensors, to be a style")
+    painting, folder = _read_painting(job), job.folder
+    _check_work_folder(folder)
+    target = Target(job.target, overwrite=job.overwrite)
     try:
         folder.mkdir(exist_ok=True)
-        learnt.pictures = _gather(lesson, learnt.notes, stage("pictures", "a second"))
-        training, kept_back = list_photos(folder)
+        result.pictures = _gather(job, result.notes, start("pictures", "a second"))
+        training, validation = list_photos(folder)
         picture = as_tensor(painting)[0]
-        loss_network = load_loss_network(lesson.recipe.loss_network, device=lesson.device)
-        tell = stage("learning", "steps a second")
-        network = _taught(lesson, picture, training, loss_network, tell)
-        about = {"painting": lesson.painting.name, "parent": PARENT}
+        loss_network = load_loss_network(job.recipe.loss_network, device=job.device)
+        on_progress = start("learning", "steps a second")
+        network = _train(job, picture, training, loss_network, on_progress)
+        metadata = {"painting": job.painting.name, "parent": PARENT}
         try:
-            recipe = json.dumps(asdict(lesson.recipe))
-            save_network(network, target.partial, recipe=recipe, **about)
+            recipe = json.dumps(asdict(job.recipe))
+            save_network(network, target.partial, recipe=recipe, **metadata)
         except (OSError, SafetensorError) as error:
-            raise SinkError(f"cannot write {lesson.target}: {error}") from error
+            raise SinkError(f"cannot write {job.target}: {error}") from error
         target.commit()
         metrics = StyleMetrics(loss_network, picture[None])
-        found = evaluate_network(network, kept_back[:_JUDGED], metrics)
-        learnt.content, learnt.style, _ = found
+        losses = evaluate_network(network, validation[:_EVALUATED], metrics)
+        result.content, result.style, _ = losses
     finally:
         target.discard()
         if not list(folder.glob("*.checkpoint")):
             shutil.rmtree(folder, ignore_errors=True)
-    learnt.seconds = perf_counter() - began
-    return learnt
+    result.seconds = perf_counter() - began
+    return result
 
 
-def _read(lesson: Lesson) -> np.ndarray:
-    painting = read_painting(lesson.painting)
+def _read_painting(job: TrainingJob) -> np.ndarray:
+    """The painting, (H, W, 3) uint8. Raises SourceError for one too narrow to train on."""
+    painting = read_painting(job.painting)
     short, long = sorted(painting.shape[:2])
-    if short * lesson.recipe.painting_side < long * MIN_SIDE:  # it is seen at that long side
+    if short * job.recipe.painting_side < long * MIN_SIDE:  # it is reduced to that long side
         raise SourceError(
-            f"{lesson.painting} is {painting.shape[1]}x{painting.shape[0]}: too narrow to learn "
-            "from; cut a piece out of it"
+            f"{job.painting} is {painting.shape[1]}x{painting.shape[0]}, too narrow to train on; "
+            "cut out a part of it"
         )
     return painting
 
 
-def _refuse_to_clear(folder: Path) -> None:
-    """Raise SinkError where the folder to work in is there, and holds what is not ours."""
+def _check_work_folder(folder: Path) -> None:
+    """Raise SinkError where the work folder exists and holds other files: it will be removed."""
     if folder.exists() and not folder.is_dir():
-        raise SinkError(f"{folder} is in the way: it is the folder that is worked in")
+        raise SinkError(f"{folder} is in the way: a work folder of that name is needed")
     for path in folder.glob("*"):
-        if not _OURS.fullmatch(path.name):
-            raise SinkError(f"{path} is in the way: {folder} is the folder that is worked in")
+        if not _WORK_FILE.fullmatch(path.name):
+            raise SinkError(f"{path} is in the way: {folder} is the work folder, and is removed")
 
 
-def _taught(
-    lesson: Lesson,
+def _train(
+    job: TrainingJob,
     painting: Tensor,
     photos: list[Path],
     loss_network: LossNetwork,
-    tell: Callable[[int, int | None, float], None],
+    on_progress: OnProgress,
 ) -> TransformNet:
-    """The network, trained to paint photos like the painting, (3, H, W) in [0, 1]."""
-    recipe, device = lesson.recipe, lesson.device
+    """The trained network. painting: (3, H, W) in [0, 1]."""
+    recipe, device = job.recipe, job.device
     torch.manual_seed(recipe.seed)
-    dice = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(recipe.seed)
     targets = style_targets(painting, loss_network, recipe, device)
     times: list[float] = []
 
     def on_step(step: int, *_: object) -> None:
         times.append(perf_counter())
-        tell(step, recipe.steps, (len(times) - 1) / max(times[-1] - times[0], 1e-9))
+        rate = (len(times) - 1) / max(times[-1] - times[0], 1e-9)
+        on_progress(step, recipe.steps, rate)
 
     return train(
         load_style(PARENT),
         recipe,
         crops(photos, size=recipe.crop, batch=recipe.batch, seed=recipe.seed),
-        lambda network, batch: style_losses(network, batch, targets, recipe, dice),
-        # By the painting: another one does not go on from what was learnt of this one.
-        out=lesson.folder / hashlib.sha256(painting.numpy().tobytes()).hexdigest()[:16],
+        lambda network, batch: style_losses(network, batch, targets, recipe, generator),
+        # Named by the painting, so that another one does not continue from this one's checkpoint.
+        out=job.folder / hashlib.sha256(painting.numpy().tobytes()).hexdigest()[:16],
         device=device,
         on_step=on_step,
     )
 
 
-# --- What it learns on ------------------------------------------------------------------------
+# --- Training images --------------------------------------------------------------------------
 
 
-def _gather(
-    lesson: Lesson, notes: list[str], tell: Callable[[int, int | None, float], None]
-) -> int:
-    """Copy all pictures into the lesson's folder, small, and return how many there are."""
+def _gather(job: TrainingJob, notes: list[str], on_progress: OnProgress) -> int:
+    """Copy all images into the work folder, reduced; returns how many there are."""
     began, count = perf_counter(), 0
-    for old in lesson.folder.glob("*.jpg"):
+    for old in job.folder.glob("*.jpg"):
         old.unlink()
-    found = (_pictures_in(place, notes) for place in lesson.photos)
-    for picture in chain.from_iterable(found) if lesson.photos else _rendered():
-        write_image(lesson.folder / f"{count:06}.jpg", picture)
+    given = (_read_all(path, notes) for path in job.photos)
+    for image in chain.from_iterable(given) if job.photos else _rendered():
+        write_image(job.folder / f"{count:06}.jpg", image)
         count += 1
-        tell(count, None, count / (perf_counter() - began))
-    if count < LEAST:
-        places = ", ".join(map(str, lesson.photos))
+        on_progress(count, None, count / (perf_counter() - began))
+    if count < MIN_IMAGES:
+        paths = ", ".join(map(str, job.photos))
         raise SourceError(
-            f"there are {count} pictures in {places}: {LEAST} are the least to learn on, and some "
-            "hundreds do best; films count as well"
+            f"there are {count} pictures in {paths}: at least {MIN_IMAGES} are needed to train on, "
+            "and some hundreds are best; videos count as well"
         )
     return count
 
 
 def _rendered() -> Iterator[np.ndarray]:
-    """Pictures where none are given."""
+    """Images to train on where none are given, (H, W, 3) uint8."""
     return (render(1, _SIDE, _SIDE * 3 // 2, seed=seed)[0] for seed in range(_RENDERED))
 
 
-def _pictures_in(place: Path, notes: list[str]) -> Iterator[np.ndarray]:
-    """A picture, those of a folder, or some frames of a film: (H, W, 3) uint8, `_SIDE` px high."""
-    if place.is_dir():
-        paths = sorted(p for p in place.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        lost = 0
-        for path in paths[:: max(1, -(-len(paths) // _MOST))]:
+def _read_all(path: Path, notes: list[str]) -> Iterator[np.ndarray]:
+    """A picture, those of a folder, or frames of a video: (H, W, 3) uint8, short side `_SIDE`."""
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        unreadable = 0
+        for file in files[:: max(1, -(-len(files) // _MAX_IMAGES))]:
             try:
-                yield read_image(path, size=_SIDE)
+                yield read_image(file, size=_SIDE)
             except SourceError:
-                lost += 1
-        if lost:
-            notes.append(f"{place}: {lost} files could not be read as pictures, and are left out")
-    elif place.suffix.lower() in IMAGE_SUFFIXES:
-        yield read_image(place, size=_SIDE)
+                unreadable += 1
+        if unreadable:
+            files_left_out = f"{unreadable} files could not be read as pictures, and are left out"
+            notes.append(f"{path}: {files_left_out}")
+    elif path.suffix.lower() in IMAGE_SUFFIXES:
+        yield read_image(path, size=_SIDE)
     else:
-        with VideoReader(place, size=_SIDE) as film:
-            every = max(1, (film.info.frame_count or 0) // _OF_FILM)
-            for frame in islice(film, 0, every * _OF_FILM, every):
+        with VideoReader(path, size=_SIDE) as video:
+            every = max(1, (video.info.frame_count or 0) // _MAX_FRAMES)
+            for frame in islice(video, 0, every * _MAX_FRAMES, every):
                 yield frame.image

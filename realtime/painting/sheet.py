@@ -1,4 +1,4 @@
-"""A contact sheet: one picture in every style, with the names; and a picture to try them on."""
+"""A contact sheet of labeled images; one picture in every style."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +11,15 @@ from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.files.images import read_image, write_image
 from impasto.realtime.stylizer import LazyStylizer
 
-_SHORT_SIDE = 360  # px, of what is painted
-_GAP = 8  # px, of paper around each picture
-_PAPER, _INK = 255, 40  # grey levels
+_SHORT_SIDE = 360  # px, of each image
+_GAP = 8  # px, around each image
+_PAPER, _INK = 255, 40  # gray levels
 
 
-def write_sheet(
+def write_style_sheet(
     path: Path, styles: Sequence[str], *, on: Path | None = None, overwrite: bool = False
 ) -> None:
-    """Paint one picture in every style, as good as each can, onto a sheet.
+    """Write a contact sheet of one picture in each of `styles`.
 
     on: the picture, reduced to a short side of 360 px; None: `seascape`.
     Raises SinkError, SourceError, WeightsError, EngineError.
@@ -36,22 +36,22 @@ def write_sheet(
     write_image(path, contact_sheet(painted), overwrite=overwrite)
 
 
-def contact_sheet(pictures: Sequence[tuple[str, np.ndarray]], *, columns: int = 3) -> np.ndarray:
-    """Pictures in rows, left to right, each with its name below.
+def contact_sheet(images: Sequence[tuple[str, np.ndarray]], *, columns: int = 3) -> np.ndarray:
+    """Images in rows, from left to right, each with its name below.
 
-    pictures: (name, (H, W, 3) uint8 RGB), all of one size. Returns (H', W', 3) uint8 RGB.
-    Raises EngineError where OpenCV, which writes the names, cannot be loaded.
+    images: (name, (H, W, 3) uint8 RGB), all of one size. Returns (H', W', 3) uint8 RGB.
+    Raises EngineError where OpenCV, which draws the names, cannot be loaded.
     """
-    columns = min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
-    height, width = pictures[0][1].shape[:2]
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    height, width = images[0][1].shape[:2]
     label = max(20, width // 14)
     tall, wide = height + label + _GAP, width + _GAP
     sheet = np.full((rows * tall + _GAP, columns * wide + _GAP, 3), _PAPER, np.uint8)
-    for index, (name, picture) in enumerate(pictures):
+    for index, (name, image) in enumerate(images):
         top, left = _GAP + index // columns * tall, _GAP + index % columns * wide
-        sheet[top : top + height, left : left + width] = picture
-        _write(sheet[top + height : top + height + label, left : left + width], name)
+        sheet[top : top + height, left : left + width] = image
+        _draw_text(sheet[top + height : top + height + label, left : left + width], name)
     return sheet
 
 
@@ -89,12 +89,14 @@ def seascape(height: int = 288, width: int = 512) -> np.ndarray:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def _write(strip: np.ndarray, text: str) -> None:
-    """Write `text` into the middle of a strip of the sheet (a view), in place."""
+def _draw_text(strip: np.ndarray, text: str) -> None:
+    """Draw `text` into the middle of a strip of the sheet, (h, w, 3) uint8, in place."""
     try:
         import cv2
     except ImportError as error:
-        raise EngineError(f"a sheet needs OpenCV, which does not load here: {error}") from None
+        raise EngineError(
+            f"a contact sheet needs OpenCV, which could not be loaded: {error}"
+        ) from None
     height, width = strip.shape[:2]
     face, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, height // 24)
     (at_one, _), _ = cv2.getTextSize(text, face, 1.0, thickness)

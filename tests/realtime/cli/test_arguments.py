@@ -1,4 +1,4 @@
-"""What is typed, as values."""
+"""Parsers of command-line arguments."""
 
 from fractions import Fraction
 
@@ -20,7 +20,7 @@ sides = st.integers(MIN_SIDE, MAX_SIDE)
 
 
 @given(sides, sides)
-def test_sizes_are_turned_to_height_and_width(width: int, height: int) -> None:
+def test_sizes_become_height_and_width(width: int, height: int) -> None:
     assert parse_size(f"{width}x{height}") == (height, width)
     assert parse_size(str(height)) == height
 
@@ -54,6 +54,6 @@ def test_bitrates(text: str, bits: int) -> None:
     + [(parse_bitrate, text) for text in ("", "0", "-8M", "999", "8G", "8 M")]
     + [(parse_bit_depth, text) for text in ("", "9", "ten")],
 )
-def test_what_is_expected_is_said(parse, text: str) -> None:
+def test_the_error_has_what_was_expected(parse, text: str) -> None:
     with pytest.raises(ValueError, match=f"expected .*got {text!r}"):
         parse(text)

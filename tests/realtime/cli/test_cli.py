@@ -1,4 +1,4 @@
-"""The command from end to end: what it writes, what it says, and how it leaves."""
+"""The command from end to end: files, output, and exit codes."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from impasto.realtime.cli.terminal import show_speeds
+from impasto.realtime.cli.figures import show_bench
 from impasto.realtime.files.images import read_image, write_image
 from tests.media import make_clip, numbered_picture
 from tests.pictures import make_pictures
@@ -158,7 +158,7 @@ class TestVideo:
         ran = impasto("video", clip, out, "--style", style, "--traceback")
         assert ran.code == 1 and ran.err.startswith("Traceback") and "SinkError" in ran.err
 
-    def test_a_bug_is_one_line(
+    def test_an_internal_error_is_one_line(
         self, clip: Path, style: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*arguments: object, **options: object) -> None:
@@ -167,8 +167,10 @@ class TestVideo:
         monkeypatch.setattr("impasto.realtime.files.convert.stylize_video", broken)
         ran = impasto("video", clip, clip.with_name("out.mp4"), "--style", style)
         assert ran.code == 1
-        assert "ZeroDivisionError: by nothing" in ran.error_line
-        assert "--traceback" in ran.error_line
+        assert ran.error_line == (
+            "impasto: internal error: ZeroDivisionError: by nothing; "
+            "please report it with the output of --traceback"
+        )
 
 
 class TestSeveral:
@@ -189,7 +191,7 @@ class TestSeveral:
         assert {p.name: frame_count(p) for p in out.iterdir()} == {"a.mp4": 4, "b.mkv": 3}
         assert ran.out.endswith("2 of 2 files are done\n")
 
-    def test_a_choice_is_told_once(
+    def test_a_choice_is_logged_once(
         self, clips: Path, style: Path, tmp_path: Path, impasto: Impasto
     ) -> None:
         make_clip(clips / "wide.mp4", frames=1, size=(48, 96))
@@ -309,6 +311,7 @@ class TestDoctor:
         assert found["encoders"]["h264"] == "ok" and found["cpu"]["cores"] >= 1
         assert found["styles"] == {"dawn": "ok", "dusk": "ok"}
         assert isinstance(found["microphones"], list)
+        assert any("CUDA graphs" in part for part in found["experimental"])
         # The package or its driver is mostly missing, which is no problem.
         assert found["virtual_camera"] == "ok" or "virtual camera" in found["virtual_camera"]
         assert "h264: ok" in impasto("doctor").out
@@ -336,7 +339,7 @@ class TestBench:
         ran = impasto("bench", "--style", "dwan")
         assert ran.code == 1 and "did you mean dawn" in ran.error_line
 
-    def test_figures_are_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_figures_are_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
         at = {"engine": "torch", "precision": "bf16", "width": 640, "height": 360}
         times = {"ms": 10.0, "ms_min": 9.0, "ms_max": 12.5}
         alone = {**at, "engine": "openvino", "precision": "int8"}  # no classic network is in int8
@@ -349,22 +352,22 @@ class TestBench:
             "limit": {"bf16": {"matmul_gflops": 200.0, "convolution_gflops": 150.0}},
             "machine": {"cores": 2},
         }
-        show_speeds(figures)
-        told = capsys.readouterr().out
+        show_bench(figures)
+        printed = capsys.readouterr().out
         assert (
-            "int8" in told
-            and "25.0" in told
-            and "10.0 (9.0 to 12.5)" in told
-            and "200 gflops" in told
+            "int8" in printed
+            and "25.0" in printed
+            and "10.0 (9.0 to 12.5)" in printed
+            and "200 gflops" in printed
         )
-        assert "no conversion was timed" in told
+        assert "no conversion was timed" in printed
         conversion = {"clip": "a.mp4", "fps": 80.0, "network_fps": 100.0, "first_frame_s": 2.5}
         conversion["steady_fps"] = 85.0
         spent = {"decode_ms": 1.0, "stylize_ms": 9.0, "encode_ms": 2.0, "peak_memory_mb": 900}
         spent["processor_ms"] = 17.25
-        show_speeds(figures | {"end_to_end": {**conversion, **spent, **at}})
-        told = capsys.readouterr().out
-        assert "80.0 fps, 80% of the network alone" in told and "85.0 fps from it on" in told
+        show_bench(figures | {"end_to_end": {**conversion, **spent, **at}})
+        printed = capsys.readouterr().out
+        assert "80.0 fps, 80% of the network alone" in printed and "85.0 fps from it on" in printed
 
 
 class TestProcess:
@@ -372,7 +375,7 @@ class TestProcess:
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "realtime", *map(str, arguments)],
+            [sys.executable, "-m", "impasto.realtime", *map(str, arguments)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -386,7 +389,7 @@ class TestProcess:
         assert (process.returncode, errors) == (0, "")
         assert f"{out}: 10 frames" in printed
 
-    def test_no_bar_without_a_terminal_and_no_chatter_of_encoders(
+    def test_no_bar_without_a_terminal_and_no_output_of_encoders(
         self, clip: Path, style: Path
     ) -> None:
         for codec in ("av1", "hevc"):
@@ -395,7 +398,7 @@ class TestProcess:
                 _, errors = process.communicate()
             assert (process.returncode, errors) == (0, "")
 
-    def test_goes_on_when_nobody_reads_what_it_says(self, clip: Path, style: Path) -> None:
+    def test_goes_on_when_nobody_reads_its_output(self, clip: Path, style: Path) -> None:
         out = clip.with_name("out.mp4")
         with self.start("video", clip, out, "--style", style) as process:
             assert process.stdout is not None
@@ -407,7 +410,7 @@ class TestProcess:
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
     def test_standard_output_that_is_closed_or_full(self, clip: Path, style: Path) -> None:
         out = clip.with_name("out.mp4")
-        command = [sys.executable, "-m", "realtime", "video", clip, out, "--style", style]
+        command = [sys.executable, "-m", "impasto.realtime", "video", clip, out, "--style", style]
         for where, code, said in (
             ("/dev/full", 1, "impasto: cannot write to standard output: No space left on device\n"),
             ("&-", 0, ""),
@@ -449,5 +452,5 @@ class TestProcess:
             process.send_signal(number)
             _, errors = process.communicate()
         assert process.returncode == 130
-        assert errors == f"impasto: stopped; what was done is kept as {partial}\n"
+        assert errors == f"impasto: stopped; the video so far is {partial}\n"
         assert not out.exists() and 0 < frame_count(partial) < 800

@@ -1,11 +1,11 @@
-"""Which files are worked on, and where the results go."""
+"""The files that a command reads, and where the results go."""
 
 from pathlib import Path
 
 import pytest
 
 from impasto.models.errors import SinkError, SourceError
-from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, Job, find_jobs
+from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, FileJob, find_jobs
 
 
 def jobs(source: object, target: Path) -> dict[str, str]:
@@ -17,7 +17,7 @@ def jobs(source: object, target: Path) -> dict[str, str]:
         writable=(".mp4", ".mkv"),
         otherwise=".mp4",
     )
-    assert all(isinstance(job, Job) for job in found)
+    assert all(isinstance(job, FileJob) for job in found)
     root = target.parent
     return {str(j.source.relative_to(root)): str(j.target.relative_to(root)) for j in found}
 
@@ -40,7 +40,7 @@ def test_a_file_into_a_folder(tmp_path: Path) -> None:
     assert jobs(tmp_path / "a.wmv", tmp_path / "out") == {"a.wmv": "out/a.mp4"}
 
 
-def test_a_missing_source_is_told_before_the_target(tmp_path: Path) -> None:
+def test_a_missing_source_is_reported_before_the_target(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="gone does not exist"):
         jobs(tmp_path / "gone", tmp_path / "out")
 
@@ -52,7 +52,7 @@ def test_a_folder(tmp_path: Path) -> None:
     assert (tmp_path / "out").is_dir()
 
 
-def test_names_that_meet_keep_their_old_extension(tmp_path: Path) -> None:
+def test_files_that_would_share_a_name_keep_the_old_extension(tmp_path: Path) -> None:
     touch(tmp_path / "in", "a.flv", "a.wmv", "b.wmv")
     assert list(jobs(tmp_path / "in", tmp_path / "out").values()) == [
         "out/a.flv.mp4",
@@ -73,7 +73,7 @@ def test_a_name_with_brackets_is_a_name(tmp_path: Path) -> None:
     assert jobs(tmp_path / "a [1].mp4", tmp_path / "b.mp4") == {"a [1].mp4": "b.mp4"}
 
 
-def test_existing_folders_do(tmp_path: Path) -> None:
+def test_an_existing_folder_is_used(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.mp4", "out.mp4/old.mp4")
     assert jobs(tmp_path / "in", tmp_path / "out.mp4") == {"in/a.mp4": "out.mp4/a.mp4"}
 
@@ -88,7 +88,7 @@ def test_nothing_to_do(source: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "target, message",
-    [("out.mp4", "name a folder"), ("taken", "name a folder"), ("gone/out", "cannot make")],
+    [("out.mp4", "name a folder"), ("taken", "name a folder"), ("gone/out", "cannot create")],
 )
 def test_several_need_a_folder(target: str, message: str, tmp_path: Path) -> None:
     touch(tmp_path, "in/a.mp4", "taken")

@@ -14,6 +14,7 @@ from impasto.models.errors import SourceError
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.torch_engine import precisions
 from impasto.realtime.measure import bench
+from impasto.realtime.measure.timing import in_turns
 from tests.media import make_clip
 
 
@@ -24,9 +25,9 @@ def figures(tmp_path_factory) -> dict:
     style = folder / "untrained.safetensors"
     save_file(TransformNet(form).state_dict(), style, metadata={"form": form})
     clip = make_clip(folder / "clip.mp4", frames=7)
-    said: list[str] = []
-    figures = bench.bench(str(style), clip=clip, sizes=((48, 64),), rounds=1, say=said.append)
-    assert said == ["limit", "networks at 64x48", "conversion of clip.mp4"]
+    logged: list[str] = []
+    figures = bench.bench(str(style), clip=clip, sizes=((48, 64),), rounds=1, log=logged.append)
+    assert logged == ["limit", "networks at 64x48", "conversion of clip.mp4"]
     return figures
 
 
@@ -96,7 +97,7 @@ def test_classic_has_the_multiply_adds_of_the_paper():
 def test_turns_are_taken():
     order: list[str] = []
     cases = [lambda: order.append("a") or 1, lambda: order.append("b") or 2]
-    seconds = bench.in_turns(cases, 2)
+    seconds = in_turns(cases, 2)
     assert order == ["a", "b"] * 3
     assert [len(times) for times in seconds] == [2, 2]
 

@@ -1,11 +1,11 @@
-"""What impasto bench --gatys and impasto eval --gatys-steps find, in form."""
+"""The form of the figures of `impasto bench --gatys` and `impasto eval --gatys-steps`."""
 
 import json
 from pathlib import Path
 
 from impasto.models.gatys.optimize import StyleImage, paint
 from impasto.realtime.files.images import write_image
-from impasto.realtime.measure.bench_gatys import PLAIN, bench_gatys, steps_that_equal, tables
+from impasto.realtime.measure.bench_gatys import PLAIN, bench_gatys, steps_to_equal, tables
 from impasto.realtime.pixels import as_tensor
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
@@ -26,12 +26,12 @@ def test_a_picture_of_five_steps_is_worth_five_steps() -> None:
     settings = PLAIN.__class__(**{**vars(PLAIN), "steps": 6})
     painted = [now.image for now in paint(content, [StyleImage(painting)], settings)]
     # The total is that before the step, so the fifth picture's is first met by the sixth.
-    assert steps_that_equal(painted[4], content, painting, most=12) in (4, 5, 6)
-    assert steps_that_equal(content, content, painting, most=3) == 0
-    assert steps_that_equal(painting, painting, painting, most=3) == 0
+    assert steps_to_equal(painted[4], content, painting, most=12) in (4, 5, 6)
+    assert steps_to_equal(content, content, painting, most=3) == 0
+    assert steps_to_equal(painting, painting, painting, most=3) == 0
 
 
-def test_eval_tells_it(style: Path, tmp_path: Path, impasto: Impasto) -> None:
+def test_eval_reports_it(style: Path, tmp_path: Path, impasto: Impasto) -> None:
     picture = tmp_path / "a.png"
     write_image(picture, make_pictures(1, 40, 40)[0])
     given = ("eval", "--style", style, "--picture", picture, "--gatys-steps")

@@ -1,4 +1,4 @@
-"""The figures of impasto eval: right where the answer is known, and what the command makes of them.
+"""`impasto eval`: its figures where the answer is known, and its output.
 
 Exact flow comes from the rendered sample clip.
 """
@@ -166,7 +166,11 @@ class TestCommand:
             (("--picture", "nowhere.png"), 1, "nowhere.png"),
             (("--clip", "nowhere.mp4"), 1, "nowhere.mp4"),
             (("--picture", "x.png", "--painting", "nowhere.jpg"), 1, "nowhere.jpg"),
-            (("--clip", "x.mp4", "--teacher", "t", "--loss-network", "vgg16"), 2, "--teacher"),
+            (
+                ("--clip", "x.mp4", "--vgg19-weights", "t", "--loss-network", "vgg16"),
+                2,
+                "--vgg19-weights",
+            ),
         ],
     )
     def test_errors_are_one_line(self, arguments, code, told, style, impasto: Impasto) -> None:
@@ -177,8 +181,8 @@ class TestCommand:
         ran = impasto("eval", "--style", style, "--clip", picture.parent)
         assert ran.code == 1 and "two or more" in ran.error_line
 
-    def test_a_teacher_that_is_none(self, picture, style, impasto: Impasto) -> None:
-        ran = impasto("eval", "--style", style, "--picture", picture, "--teacher", style)
+    def test_weights_of_another_network(self, picture, style, impasto: Impasto) -> None:
+        ran = impasto("eval", "--style", style, "--picture", picture, "--vgg19-weights", style)
         assert ran.code == 1 and "convolutions" in ran.error_line
 
 

@@ -1,8 +1,6 @@
-"""What `impasto eval --carried` finds: where it looks, and what comes of a film that only pans."""
+"""What `impasto eval --propagated` measures: which frames, and its figures for a pan."""
 
 import json
-from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -11,12 +9,12 @@ from impasto.models.gatys.optimize import Settings
 from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import load_loss_network
 from impasto.realtime.files.images import write_image
-from impasto.realtime.frame import Frame
-from impasto.realtime.measure.evaluate_keyframes import half_way, judged, tables
+from impasto.realtime.keyframes.fill import unstylized
+from impasto.realtime.measure.evaluate_keyframes import evaluate_keyframes, half_way, tables
 from impasto.realtime.pixels import as_tensor
 from tests.media import make_clip
 from tests.realtime.conftest import Impasto
-from tests.realtime.keyframes.test_keyframes import panned, texture
+from tests.realtime.keyframes.views import panned, texture
 
 
 @pytest.mark.parametrize(
@@ -35,14 +33,11 @@ def test_half_way(keyframes: list[int], count: int, places: list[int]) -> None:
     assert not {k for place in found for k in (place, place + 1)} & {*keyframes, count}
 
 
-def test_a_pan_is_carried_steadily() -> None:
+def test_a_pan_is_steadier_propagated_than_painted_alone() -> None:
     images, painting = panned(5), texture(90, 100, seed=5)
     metrics = StyleMetrics(load_loss_network("compact"), as_tensor(painting))
 
-    def nothing(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
-        return chain.from_iterable(batches)
-
-    row = judged(images, painting, Settings(steps=10), nothing, metrics)
+    row = evaluate_keyframes(images, painting, Settings(steps=10), unstylized, metrics)
     assert row["keyframes"] == [0] and row["filled"] < 0.2
     assert 0 < row["e_warp"]["carried"] < 0.6 * row["e_warp"]["alone"]
     assert row["style"]["ratio"] == pytest.approx(
@@ -50,16 +45,16 @@ def test_a_pan_is_carried_steadily() -> None:
     )
     assert 0.7 < row["style"]["ratio"] < 1.5
 
-    short = judged(images[:2], painting, Settings(steps=1), nothing, metrics)
+    short = evaluate_keyframes(images[:2], painting, Settings(steps=1), unstylized, metrics)
     assert short["e_warp"] is None and short["style"] is None
     ((columns, rows),) = tables([row | {"clip": Path("a")}, short | {"clip": Path("b")}])
     assert {len(each) for each in rows} == {len(columns)}
 
 
-def test_eval_tells_it(style: Path, tmp_path: Path, impasto: Impasto) -> None:
+def test_eval_reports_it(style: Path, tmp_path: Path, impasto: Impasto) -> None:
     clip, painting = make_clip(tmp_path / "clip.mp4", frames=2), tmp_path / "painting.png"
     write_image(painting, texture(64, 64))
-    given = ("eval", "--style", style, "--clip", clip, "--side", 64, "--carried")
+    given = ("eval", "--style", style, "--clip", clip, "--side", 64, "--propagated")
     assert impasto(*given).code == 2
     ran = impasto(*given, "--painting", painting, "--engine", "torch", "--json")
     assert (ran.code, ran.err) == (0, "")

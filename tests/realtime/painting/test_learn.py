@@ -1,4 +1,4 @@
-"""A painting of one's own becomes a style: a few steps, on pictures and films made here."""
+"""Training a style from a painting: a few steps, on pictures and videos made here."""
 
 import json
 from pathlib import Path
@@ -11,14 +11,14 @@ from impasto.models.errors import SinkError, SourceError
 from impasto.models.styles import load_style, load_weights
 from impasto.models.training.train import Recipe
 from impasto.realtime.files.images import write_image
-from impasto.realtime.painting.learn import LEAST, Lesson, learn
+from impasto.realtime.painting.learn import MIN_IMAGES, TrainingJob, train_style
 from tests.media import make_clip
 from tests.pictures import make_pictures
 
 TINY = Recipe(steps=3, crop=64, painting_side=128)
 
 
-def stage(name: str, unit: str):
+def start(name: str, unit: str):
     return lambda done, total, rate: None
 
 
@@ -33,7 +33,7 @@ def painting(tmp_path: Path) -> Path:
 def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
-    for index, picture in enumerate(make_pictures(LEAST, 70, 90)):
+    for index, picture in enumerate(make_pictures(MIN_IMAGES, 70, 90)):
         write_image(folder / ("more" if index % 2 else "") / f"{index}.png", picture)
     return folder
 
@@ -43,36 +43,36 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "mine.safetensors"
 
 
-def test_what_is_learnt_is_a_style(painting: Path, photos: Path, target: Path) -> None:
-    learnt = learn(Lesson(painting, [photos], target, TINY), stage)
-    assert learnt.pictures == LEAST and learnt.content > 0 and learnt.style > 0
+def test_the_result_is_a_style(painting: Path, photos: Path, target: Path) -> None:
+    result = train_style(TrainingJob(painting, [photos], target, TINY), start)
+    assert result.pictures == MIN_IMAGES and result.content > 0 and result.style > 0
     with safe_open(target, "pt") as file:
         about = file.metadata()
     assert about["painting"] == "painting.png" and about["parent"] == "great_wave"
     assert json.loads(about["recipe"])["steps"] == 3 and about["form"] == "fast"
-    taught, parent = load_weights(str(target)).arrays, load_weights("great_wave").arrays
-    assert any(np.abs(taught[name] - parent[name]).max() > 1e-4 for name in taught)
-    load_style(f"{target}:0.5+great_wave:0.5", strength=0.5)  # it mixes
+    trained, parent = load_weights(str(target)).arrays, load_weights("great_wave").arrays
+    assert any(np.abs(trained[name] - parent[name]).max() > 1e-4 for name in trained)
+    load_style(f"{target}:0.5+great_wave:0.5", strength=0.5)  # it blends
     assert sorted(p.name for p in target.parent.iterdir()) == [
         "mine.safetensors", "painting.png", "photos",
     ]  # fmt: skip
 
 
-def test_films_and_single_pictures_are_learnt_on(
+def test_videos_and_single_pictures_are_trained_on(
     painting: Path, target: Path, tmp_path: Path
 ) -> None:
-    film = make_clip(tmp_path / "film.mp4")
-    with_picture = learn(Lesson(painting, [film, painting], target, TINY), stage)
-    alone = learn(Lesson(painting, [film], target, TINY, overwrite=True), stage)
-    assert with_picture.pictures == alone.pictures + 1 >= LEAST + 1
+    video = make_clip(tmp_path / "video.mp4")
+    with_picture = train_style(TrainingJob(painting, [video, painting], target, TINY), start)
+    alone = train_style(TrainingJob(painting, [video], target, TINY, overwrite=True), start)
+    assert with_picture.pictures == alone.pictures + 1 >= MIN_IMAGES + 1
 
 
 def test_a_damaged_picture_in_a_folder_is_left_out(
     painting: Path, photos: Path, target: Path
 ) -> None:
     (photos / "damaged.jpg").write_text("no picture")
-    learnt = learn(Lesson(painting, [photos], target, TINY), stage)
-    assert learnt.pictures == LEAST and "1 files could not be read" in learnt.notes[0]
+    result = train_style(TrainingJob(painting, [photos], target, TINY), start)
+    assert result.pictures == MIN_IMAGES and "1 files could not be read" in result.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -93,34 +93,32 @@ def test_bad_input_leaves_nothing(
     if isinstance(size := change.get("painting"), tuple):
         change = {"painting": painting.with_name("odd.png")}
         write_image(change["painting"], make_pictures(1, *size)[0])
-    lesson = {"painting": painting, "photos": [photos], "target": target, "recipe": TINY} | change
+    job = {"painting": painting, "photos": [photos], "target": target, "recipe": TINY} | change
     before = sorted(target.parent.iterdir())
     with pytest.raises(error, match=words):
-        learn(Lesson(**lesson), stage)
+        train_style(TrainingJob(**job), start)
     assert sorted(target.parent.iterdir()) == before
 
 
 def test_a_style_that_exists_is_kept(painting: Path, photos: Path, target: Path) -> None:
     target.write_text("mine")
     with pytest.raises(SinkError, match="exists"):
-        learn(Lesson(painting, [photos], target, TINY), stage)
+        train_style(TrainingJob(painting, [photos], target, TINY), start)
     assert target.read_text() == "mine"
 
 
-def test_a_folder_of_somebody_elses_is_left_alone(
-    painting: Path, photos: Path, target: Path
-) -> None:
-    lesson = Lesson(painting, [photos], target, TINY)
-    lesson.folder.mkdir()
-    (lesson.folder / "holiday.jpg").write_text("mine")
+def test_a_folder_of_other_files_is_left_alone(painting: Path, photos: Path, target: Path) -> None:
+    job = TrainingJob(painting, [photos], target, TINY)
+    job.folder.mkdir()
+    (job.folder / "holiday.jpg").write_text("mine")
     with pytest.raises(SinkError, match=r"holiday\.jpg is in the way"):
-        learn(lesson, stage)
-    assert [p.name for p in lesson.folder.iterdir()] == ["holiday.jpg"]
+        train_style(job, start)
+    assert [p.name for p in job.folder.iterdir()] == ["holiday.jpg"]
     names = {p.name for p in target.parent.iterdir()}
     assert names == {"mine.learning", "painting.png", "photos"}
 
 
-def test_a_lesson_that_is_stopped_goes_on(painting: Path, photos: Path, target: Path) -> None:
+def test_a_stopped_job_continues(painting: Path, photos: Path, target: Path) -> None:
     """Stopped by Ctrl-C after its first checkpoint, at 20 steps; before, nothing is kept."""
     stop_at, steps = 3, []
 
@@ -133,15 +131,15 @@ def test_a_lesson_that_is_stopped_goes_on(painting: Path, photos: Path, target: 
 
         return tell
 
-    lesson = Lesson(painting, [photos], target, Recipe(steps=23, crop=32, painting_side=128))
+    job = TrainingJob(painting, [photos], target, Recipe(steps=23, crop=32, painting_side=128))
     with pytest.raises(KeyboardInterrupt):
-        learn(lesson, stopping)
-    assert not lesson.folder.exists() and not target.exists()
+        train_style(job, stopping)
+    assert not job.folder.exists() and not target.exists()
     stop_at = 21
     with pytest.raises(KeyboardInterrupt):
-        learn(lesson, stopping)
-    assert lesson.folder.is_dir() and not target.exists()
+        train_style(job, stopping)
+    assert job.folder.is_dir() and not target.exists()
     stop_at = 0
     steps.clear()
-    learn(lesson, stopping)
-    assert steps == [21, 22, 23] and target.exists() and not lesson.folder.exists()
+    train_style(job, stopping)
+    assert steps == [21, 22, 23] and target.exists() and not job.folder.exists()

@@ -1,4 +1,4 @@
-"""impasto paint: what it writes, what it keeps, and what it says to bad input."""
+"""`impasto paint`: what it writes, and what it refuses."""
 
 import csv
 import json
@@ -11,16 +11,16 @@ import pytest
 from impasto.models.gatys.optimize import Settings
 from impasto.realtime.cli.arguments import parse_layers, parse_paintings
 from impasto.realtime.files.images import read_image, write_image
-from impasto.realtime.painting.curves import drawn
+from impasto.realtime.painting.curves import draw_chart
 from impasto.realtime.painting.paint import (
-    Job,
-    enlarged_for_words,
-    paint_picture,
+    PaintJob,
+    enlarged_for_text,
+    paint_image,
     read_content,
     read_styles,
     snapshot_path,
 )
-from impasto.realtime.painting.study import cases_of
+from impasto.realtime.painting.study import study_images
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
 
@@ -42,8 +42,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture
-def job(files, tmp_path: Path) -> Job:
-    return Job(
+def job(files, tmp_path: Path) -> PaintJob:
+    return PaintJob(
         files["content"],
         [(files["wave"], 1.0)],
         tmp_path / "out.png",
@@ -79,15 +79,15 @@ def test_json(files, tmp_path: Path, impasto: Impasto) -> None:
 
 @pytest.mark.parametrize("colors", ["luminance", "recolored"])
 def test_colors_of_the_content_are_kept(colors, files, tmp_path: Path, impasto: Impasto) -> None:
-    grey = np.repeat(make_pictures(1, 48, 48, seed=7)[0][..., :1], 3, axis=2)
-    content, out = tmp_path / "grey.png", tmp_path / "out.png"
-    write_image(content, grey)
+    gray = np.repeat(make_pictures(1, 48, 48, seed=7)[0][..., :1], 3, axis=2)
+    content, out = tmp_path / "gray.png", tmp_path / "out.png"
+    write_image(content, gray)
     options = ("--steps", 12, "--levels", 1, "--colors", colors)
     assert impasto("paint", content, files["wave"], out, *options).code == 0
     painted = read_image(out).astype(int)
     colorful = np.abs(painted - painted.mean(2, keepdims=True)).mean()
     assert colorful < (1 if colors == "luminance" else 12)
-    assert np.abs(painted - grey).mean() > 1
+    assert np.abs(painted - gray).mean() > 1
 
 
 def test_transparency_is_kept(files, tmp_path: Path, impasto: Impasto) -> None:
@@ -102,18 +102,18 @@ def test_transparency_is_kept(files, tmp_path: Path, impasto: Impasto) -> None:
     assert impasto("paint", content, files["wave"], out.with_suffix(".jpg"), "--steps", 2).code == 0
 
 
-def test_ctrl_c_keeps_the_picture_so_far(job: Job) -> None:
+def test_ctrl_c_keeps_the_picture_so_far(job: PaintJob) -> None:
     def stop(progress):
         if progress.step == 3:
             raise KeyboardInterrupt
 
-    report = paint_picture(job, on_progress=stop)
+    report = paint_image(job, on_progress=stop)
     assert report.stopped and report.steps == 3
     assert report.target.name == "out.partial.png" and not job.target.exists()
     assert read_image(report.target).shape == (32, 42, 3)
 
 
-def test_ctrl_c_at_a_coarse_level_keeps_full_size(job: Job) -> None:
+def test_ctrl_c_at_a_coarse_level_keeps_full_size(job: PaintJob) -> None:
     settings = replace(job.settings, levels=2, steps=4)
     found = []
 
@@ -121,7 +121,7 @@ def test_ctrl_c_at_a_coarse_level_keeps_full_size(job: Job) -> None:
         found.append(picture.shape)
         return False
 
-    report = paint_picture(replace(job, size=130, settings=settings), watcher=stop)
+    report = paint_image(replace(job, size=130, settings=settings), preview=stop)
     assert report.stopped and found == [(130, 174, 3)]
     assert read_image(report.target).shape == (130, 174, 3)
 
@@ -134,7 +134,7 @@ def test_the_command_after_ctrl_c(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Bar, "tell", interrupted)
+    monkeypatch.setattr(Bar, "update", interrupted)
     out = tmp_path / "out.png"
     ran = impasto("paint", files["content"], files["wave"], out, *FAST)
     assert ran.code == 130 and "out.partial.png" in ran.error_line
@@ -168,7 +168,7 @@ class TestBadInput:
         (style,) = read_styles([(large, 1.0)], ())
         assert style.image.shape == (1, 3, 2500, 3000)
 
-    def test_files_that_are_none(self, files, tmp_path: Path, impasto: Impasto) -> None:
+    def test_damaged_and_missing_files(self, files, tmp_path: Path, impasto: Impasto) -> None:
         broken, out = tmp_path / "broken.jpg", tmp_path / "out.png"
         broken.write_bytes(files["wave"].read_bytes()[:200])
         self.run(impasto, broken, files["wave"], out, told="damaged")
@@ -176,7 +176,7 @@ class TestBadInput:
         self.run(impasto, files["content"], tmp_path / "none.jpg", out, told="none.jpg")
         assert not out.exists() and not list(tmp_path.glob("*.partial.*"))
 
-    def test_targets_that_cannot_be(self, files, tmp_path: Path, impasto: Impasto) -> None:
+    def test_targets_that_cannot_be_written(self, files, tmp_path: Path, impasto: Impasto) -> None:
         given = files["content"], files["wave"]
         self.run(impasto, *given, tmp_path / "no" / "out.png", told="no folder")
         self.run(impasto, *given, tmp_path / "out.txt", told="cannot write images")
@@ -194,7 +194,7 @@ class TestBadInput:
         self.run(impasto, *given, "--content-layers", "relu5_2", told="no relu5_2")
         self.run(impasto, given[0], "a.jpg:0", given[2], told="wave.jpg:0.6", code=2)
         self.run(impasto, *given, "--study", "start", "--preview", told="--study", code=2)
-        self.run(impasto, *given, "--teacher", files["wave"], told="safetensors")
+        self.run(impasto, *given, "--vgg19-weights", files["wave"], told="safetensors")
 
 
 def test_paintings_and_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +227,7 @@ class TestStudies:
             assert len(list(csv.DictReader(table))) == 2 * count
 
     def test_texture_is_of_style_alone(self, files) -> None:
-        cases = cases_of("texture", files["content"], [(files["wave"], 1.0)], Settings(), 32)
+        cases = study_images("texture", files["content"], [(files["wave"], 1.0)], Settings(), 32)
         assert len(cases) == 10
         assert all(c.settings.content_weight == 0 for c in cases)
         assert [len(c.settings.style_layers) for c in cases] == [1] * 5 + [1, 2, 3, 4, 5]
@@ -238,13 +238,13 @@ class TestStudies:
         for seed in range(2):
             write_image(folder / f"{seed}.png", make_pictures(1, 40, 40 + seed, seed=seed)[0])
         styles = [(files["wave"], 1.0), (files["scream"], 1.0)]
-        cases = cases_of("grid", folder, styles, Settings(), 32)
+        cases = study_images("grid", folder, styles, Settings(), 32)
         assert [case.name for case in cases] == ["0, wave", "0, scream", "1, wave", "1, scream"]
         assert {case.content.shape for case in cases} == {(32, 32, 3)}
 
 
-def test_curves_of_nothing_can_be_drawn() -> None:
-    assert drawn({"zero": ([1, 2], [0.0, 0.0])}).shape == (540, 960, 3)
+def test_curves_of_nothing_can_be_draw_chart() -> None:
+    assert draw_chart({"zero": ([1, 2], [0.0, 0.0])}).shape == (540, 960, 3)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_small_picture_is_previewed_enlarged(
     size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     picture = make_pictures(1, *size)[0]
-    found = enlarged_for_words(picture)
+    found = enlarged_for_text(picture)
     assert found.shape == (*shown, 3)
     times = shown[0] // size[0]
     np.testing.assert_array_equal(found[::times, ::times], picture)
