@@ -2,8 +2,11 @@
 
 import ast
 import importlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 import typer
 from PIL import Image
 
+from impasto.realtime.cli.app import RENAMED_OPTIONS
 from impasto.realtime.cli.main import app, main
 from tests.media import make_clip
 
@@ -102,7 +106,8 @@ def test_every_command_parses(words: list[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_options_in_the_text_exist(page: Path) -> None:
-    known = set().union(*map(options_of, COMMANDS)) | {"--no-deps", "--device"}
+    renamed = {f"--{option}" for option in RENAMED_OPTIONS}
+    known = renamed.union(*map(options_of, COMMANDS)) | {"--no-deps", "--device"}
     for code in inline_code(page):
         words = code.split()
         options = {re.split("[=|]", word)[0] for word in words if word.startswith("--")}
@@ -208,6 +213,22 @@ def test_the_example_with_onnxruntime_needs_nothing_of_impasto(folder: Path) -> 
     painted = np.asarray(Image.open(folder / "painted.png"))
     assert painted.shape == photo.shape
     assert np.abs(painted.astype(int) - photo).mean() > 5  # painted, not copied
+
+
+def test_what_opencv_lacks_is_named_as_in_the_manual(folder: Path) -> None:
+    """A server without a desktop often has no libGL, and then OpenCV does not load."""
+    missing = "libGL.so.1: cannot open shared object file"
+    (folder / "cv2.py").write_text(f"raise ImportError({missing!r})\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "impasto.realtime", "live", "--camera", "test", "--seconds", "1"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"impasto: {missing}") and "libgl1" in ran.stderr
+    manual = (ROOT / "docs" / "troubleshooting.md").read_text()
+    assert missing in manual and "apt-get install libgl1 libglib2.0-0" in manual
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

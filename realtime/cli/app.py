@@ -46,6 +46,8 @@ def command(*, example: str) -> Callable[[Callable[..., None]], Callable[..., No
                     tracebacks.print_exc()
                 elif isinstance(error, ImpastoError) or getattr(error, "filename", None):
                     print_error(error_message(error))  # ours, or the system's about a file
+                elif isinstance(error, ImportError) and "shared object" in str(error):
+                    print_error(f"{error}; OpenCV needs the packages libgl1 and libglib2.0-0")
                 else:
                     print_error(
                         f"internal error: {type(error).__name__}: {error}; "
