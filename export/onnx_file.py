@@ -127,19 +127,19 @@ def _networks(
         return network, [ParityCase(network)]
     files = list(mixture)[: len(parse_blend(spec))]
     networks = {file: load_network(file) for file in files}
-    trunk = identity_file(networks[files[0]].architecture)
-    networks[trunk] = load_network(trunk)
+    identity = identity_file(networks[files[0]].architecture)
+    networks[identity] = load_network(identity)
     shares = np.array([mixture[file] for file in files], np.float32) / max(strength, 1e-9)
 
     def case(weights: np.ndarray) -> ParityCase:
         of_styles = [float(weight) * strength for weight in weights]
         rest = 1 - sum(of_styles)
-        of_all = dict(zip([*files, trunk], [*of_styles, rest], strict=True))
+        of_all = dict(zip([*files, identity], [*of_styles, rest], strict=True))
         return ParityCase(mix(networks, of_all), weights.astype(np.float32))
 
     cases = [case(shares), case(np.eye(len(files))[0]), case(0.5 * shares)]
     styles = [networks[file] for file in files]
-    return Mixture(styles, networks[trunk], strength), cases
+    return Mixture(styles, networks[identity], strength), cases
 
 
 def _calibration_frames(

@@ -37,13 +37,13 @@ NEW_MEAN, NEW_VARIANCE = "new_mean", "new_variance"
 class Mixture:
     """Networks of one architecture, mixed at run time by the graph's input `weights` (styles,).
 
-    Each weight is a style's share, from 0. What they lack to 1 goes to `trunk`, the network that
+    Each weight is a style's share, from 0. What they lack to 1 goes to `identity`, the network that
     returns its input; a sum above 1 is scaled to 1. So equal weights are an equal blend, and
     smaller ones a weaker style. strength: the styles' share where the weights sum to 1.
     """
 
     styles: Sequence[nn.Module]
-    trunk: nn.Module
+    identity: nn.Module
     strength: float = 1.0
 
 
@@ -216,7 +216,7 @@ class GraphBuilder(fx.Interpreter):
 
         One product of the shares (1, styles + 1) with all parameters (styles + 1, P), then split.
         """
-        states = [network.state_dict() for network in (*mixture.styles, mixture.trunk)]
+        states = [network.state_dict() for network in (*mixture.styles, mixture.identity)]
         stacked = torch.stack([torch.cat([v.flatten() for v in s.values()]) for s in states])
         self.styles = len(mixture.styles)
         total = self._add("ReduceSum", WEIGHTS, keepdims=1)

@@ -42,7 +42,7 @@ def build_portable_model(
     free, H and W at least 16, unless `static` fixes all three: then no shape is computed at run
     time. half: float16 inside, except for the picture's own statistics and its last scaling.
     """
-    networks = [*network.styles, network.trunk] if isinstance(network, Mixture) else [network]
+    networks = [*network.styles, network.identity] if isinstance(network, Mixture) else [network]
     networks = [rewrite_on_subpixels(one) for one in networks]
     first = networks[0]
     if in_levels := layout == "nhwc-uint8" and isinstance(first, TransformNet):
@@ -51,7 +51,7 @@ def build_portable_model(
         trace(first), norm_mode, layout, static, opset, half, in_levels=in_levels
     )
     if isinstance(network, Mixture):
-        builder.mix(replace(network, styles=networks[:-1], trunk=networks[-1]))
+        builder.mix(replace(network, styles=networks[:-1], identity=networks[-1]))
     return run_builder(builder)
 
 

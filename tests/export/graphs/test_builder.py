@@ -147,9 +147,9 @@ def test_even_pictures_have_no_variance_to_lose(network, level):
 
 
 def test_weights_are_shares(network):
-    """More than 1 in all is scaled to 1; what they lack is the trunk's."""
-    other, trunk = load_style("udnie"), load_network(identity_file("fast"))
-    mixture = Mixture([network, other], trunk)
+    """More than 1 in all is scaled to 1; the rest up to 1 is the identity network's."""
+    other, identity = load_style("udnie"), load_network(identity_file("fast"))
+    mixture = Mixture([network, other], identity)
     mixing = open_session(build_portable_model(mixture).SerializeToString())
     frames = make_pictures(1, 40, 40)
 
