@@ -14,7 +14,7 @@ from impasto.export.scenes import render
 from impasto.export.spec import FRAMES, WEIGHTS, GraphPrecision, GraphShape, TensorLayout
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, ParityError
-from impasto.models.fast.uint8_io import EightBit
+from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.transform_net import TransformNet
 
 # Three sizes, since a graph with one size baked in would pass at that size: a usual one, one that
@@ -149,7 +149,7 @@ def _both(
     more = {} if weights is None else {WEIGHTS: weights}
     if layout == "nhwc-uint8":
         (got,) = session.run(None, {FRAMES: frames, **more})
-        expected = EightBit(network)(torch.from_numpy(_enlarged(frames, network))).numpy()
+        expected = Uint8Wrapper(network)(torch.from_numpy(_enlarged(frames, network))).numpy()
         return expected[:, :height, :width].astype(np.float32), got.astype(np.float32)
     (got,) = session.run(None, {FRAMES: to_floats(frames), **more})
     expected = network(torch.from_numpy(to_floats(_enlarged(frames, network)))).numpy()

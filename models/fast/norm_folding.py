@@ -8,7 +8,7 @@ convolution before each norm:
 
 What is left is convolutions alone: twice as fast, and steadier (`FoldedNetwork`). More is folded in
 the same way: the scaling from and to 0..255, the standardising of the input, the map of the output.
-Every few frames the statistics are brought up to date (`RenewingNetwork`).
+Every few frames the statistics are brought up to date (`RunningNormNetwork`).
 """
 
 import operator
@@ -59,7 +59,7 @@ class FusedNetwork(nn.Module):
         self.dtype, self.yuv420 = dtype, yuv420
         # float16 holds a level's fractions, and GPUs round to it before they add a bias, which for
         # a picture of little contrast is large; bfloat16 holds levels only.
-        self.centred = dtype == torch.float16
+        self.centered = dtype == torch.float16
         self.body, self.layers = fuse(network.body)
         self.first, self.last = self.layers[0], self.layers[-1]
         self.last.apart, self.last.activation = False, "hardtanh"
@@ -82,7 +82,7 @@ class FusedNetwork(nn.Module):
         """
         mean, deviation = picture.mean, (picture.variance + 1e-5).sqrt()
         self.first.fold_first(
-            scale, shift, self.dtype, 255 * mean, 255 * deviation, centred=self.centred
+            scale, shift, self.dtype, 255 * mean, 255 * deviation, centered=self.centered
         )
         self.border.copy_(255 * mean)  # in place, like the weights
         gain, offset = self.network.recolor(mean.view(1, 3, 1, 1), deviation.view(1, 3, 1, 1))
@@ -96,7 +96,7 @@ class FusedNetwork(nn.Module):
 
     def _stylized(self, padded: Tensor, size: tuple[int, int]) -> Tensor:
         """Run the body; size: height and width of the frames."""
-        if self.centred:
+        if self.centered:
             padded = padded.sub_(self.border.view(1, -1, 1, 1))
         blocks = crop_blocks(self.body(padded), size, self.network.MARGIN)
         if self.yuv420 is not None:
@@ -128,7 +128,7 @@ class FoldedNetwork(FusedNetwork):
         return self._stylized(self._padded(frames), (frames.shape[1], frames.shape[2]))
 
 
-class RenewingNetwork(FusedNetwork):
+class RunningNormNetwork(FusedNetwork):
     """`network` on one frame, with statistics that are moved towards the frame's own on the way.
 
     Going down the layers, what each convolution gives is measured, and normed with the statistics

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-class EightBit(nn.Module):
+class Uint8Wrapper(nn.Module):
     """(N, H, W, 3) uint8 RGB to the same shape, through a network of (N, 3, H, W) in [0, 1]."""
 
     def __init__(self, network: nn.Module) -> None:

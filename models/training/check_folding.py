@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
+from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import initial_statistics
 from impasto.models.fast.running_statistics import tensors_of
-from impasto.models.fast.uint8_io import EightBit
+from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.styles import load_style
 from impasto.models.training.dataset import read_photo, resize_short_side
 
@@ -25,8 +25,8 @@ from impasto.models.training.dataset import read_photo, resize_short_side
 def psnr_of_clip(style: str, clip: Path, *, every: int, weight: float, size: int) -> Tensor:
     """dB for each frame of `clip` after the first, short side `size` px."""
     network = load_style(style)
-    plain, folded = EightBit(network), FoldedNetwork(network, torch.bfloat16)
-    renewing = RenewingNetwork(network, torch.bfloat16)
+    plain, folded = Uint8Wrapper(network), FoldedNetwork(network, torch.bfloat16)
+    renewing = RunningNormNetwork(network, torch.bfloat16)
     statistics = tensors_of(initial_statistics(sum(folded.widths)))
     levels = []
     for index, path in enumerate(sorted(clip.iterdir())):

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
-from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
+from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.fast.running_statistics import tensors_of
-from impasto.models.fast.uint8_io import EightBit
+from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.fast.yuv420 import RgbToYuv420
 from impasto.models.styles import StyleWeights, build_network
 from impasto.models.transform_net import TransformNet
@@ -50,7 +50,7 @@ class TorchEngine(Engine):
             self.concurrency = 2 if device == "cpu" and self._threads > 1 else 1
             self.output_formats = frozenset({"rgb24", "yuv420p"})
             dtype = DTYPES[precision]
-            self._renewing = RenewingNetwork(network, dtype, yuv420)
+            self._renewing = RunningNormNetwork(network, dtype, yuv420)
             # One for each thread: they may use statistics of different age at the same time.
             self._folded = [FoldedNetwork(network, dtype, yuv420) for _ in range(self.concurrency)]
             self._users = [0] * self.concurrency
@@ -69,7 +69,7 @@ class TorchEngine(Engine):
                 fused.take(network)
         else:
             network = network.to(DTYPES[self.precision]).to(memory_format=torch.channels_last)
-            self._instance = EightBit(network)
+            self._instance = Uint8Wrapper(network)
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
         return TorchEngine(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
+from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.fast.running_statistics import tensors_of
 from impasto.models.fast.yuv420 import RgbToYuv420
@@ -240,7 +240,7 @@ class _Worker:
 class _UpdateWorker:
     """The network that updates running statistics, and the stream it runs on."""
 
-    def __init__(self, network: RenewingNetwork, context: _StreamContext) -> None:
+    def __init__(self, network: RunningNormNetwork, context: _StreamContext) -> None:
         self._network, self._context = network, context
         self.run = context.graphed(self._updated)
 

@@ -16,8 +16,8 @@ from impasto.export.parity import Difference, open_session
 from impasto.models.architectures import ARCHITECTURES
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, ParityError
-from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
-from impasto.models.fast.uint8_io import EightBit
+from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
+from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.transform_net import TransformNet
 from tests.pictures import make_pictures
 from tests.reference import measure
@@ -60,7 +60,7 @@ def test_any_size_agrees(agreeing, batch, height, width):
     rows = [min(i, height - 1) for i in range(max(height, 32))]
     columns = [min(i, width - 1) for i in range(max(width, 32))]
     with torch.inference_mode():
-        expected = EightBit(network)(torch.from_numpy(frames[:, rows][:, :, columns])).numpy()
+        expected = Uint8Wrapper(network)(torch.from_numpy(frames[:, rows][:, :, columns])).numpy()
     assert got.shape == frames.shape
     assert np.abs(expected[:, :height, :width].astype(int) - got).max() <= 1  # rounding
 
@@ -138,7 +138,7 @@ def test_renewed_statistics_are_outputs(weight):
     stylized, mean, variance = run(
         network, "running", frames, statistics, weight=np.array(weight, np.float32)
     )
-    renewing = RenewingNetwork(network, torch.float32)
+    renewing = RunningNormNetwork(network, torch.float32)
     expected, renewed = renewing(torch.from_numpy(frames), statistics, weight)
     assert np.abs(expected.numpy().astype(int) - stylized).max() <= 1  # as above
     np.testing.assert_allclose(mean, renewed.mean, atol=1e-3)

@@ -13,7 +13,7 @@ from impasto.export.parity import check_parity, open_session
 from impasto.export.quantize import quantize
 from impasto.export.spec import NEWEST_OPSET, OLDEST_OPSET
 from impasto.models import load_style
-from impasto.models.fast.uint8_io import EightBit
+from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.layers import UpsampleConv
 from impasto.models.styles import identity_file, load_network
 from impasto.models.transform_net import TransformNet
@@ -141,7 +141,7 @@ def test_even_pictures_have_no_variance_to_lose(network, level):
     data = build_portable_model(network).SerializeToString()
     frames = np.full((1, 700, 900, 3), level, np.uint8)
     with torch.inference_mode():
-        expected = EightBit(network)(torch.from_numpy(frames)).numpy().astype(int)
+        expected = Uint8Wrapper(network)(torch.from_numpy(frames)).numpy().astype(int)
     got = open_session(data).run(None, {"frames": frames})[0]
     assert np.abs(got.mean(axis=(1, 2)) - expected.mean(axis=(1, 2))).max() < 5
 

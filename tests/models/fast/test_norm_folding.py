@@ -12,7 +12,7 @@ from torch import nn
 
 from impasto.models.architectures import ARCHITECTURES
 from impasto.models.fast.fused_conv import FusedConv
-from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
+from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.fast.running_statistics import (
     join,
@@ -21,7 +21,7 @@ from impasto.models.fast.running_statistics import (
     statistics_of,
     tensors_of,
 )
-from impasto.models.fast.uint8_io import EightBit
+from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.transform_net import TransformNet
 from tests.pictures import make_pictures
 from tests.reference import measure
@@ -56,7 +56,7 @@ def test_folded_is_the_network_itself_with_the_frames_own_statistics(network, si
     frames, statistics = frames_and_statistics(network, *size)
     folded = FoldedNetwork(network, torch.float32)
     folded.fold(statistics)
-    difference = folded(frames).int() - EightBit(network)(frames).int()
+    difference = folded(frames).int() - Uint8Wrapper(network)(frames).int()
     # The same sums in another order: rounding may fall on the other side, by one level.
     assert difference.abs().max() <= 1
     assert (difference != 0).float().mean() < 0.01
@@ -67,7 +67,7 @@ def test_folded_in_bf16_stays_near(network):
     frames, statistics = frames_and_statistics(network, 64, 96)
     folded = FoldedNetwork(network, torch.bfloat16)
     folded.fold(statistics)
-    difference = (folded(frames).float() - EightBit(network)(frames).float()) / 255
+    difference = (folded(frames).float() - Uint8Wrapper(network)(frames).float()) / 255
     # Eight bits of mantissa through 15 layers: 42 dB or more was seen, untrained and trained.
     assert -10 * difference.square().mean().log10() > 38
 
@@ -79,14 +79,14 @@ def test_a_full_refresh_finds_the_frames_own_statistics(network, dtype):
     frames, true = frames_and_statistics(network, 61, 83)
     _, other = frames_and_statistics(network, 45, 50, seed=3)
     deviation = (true.variance + 1e-5).sqrt()
-    renewing = RenewingNetwork(network, dtype)
+    renewing = RunningNormNetwork(network, dtype)
     # float32: sums in another order; bf16: eight bits of mantissa, through 15 layers.
     tolerance, levels = (1e-3, 1) if dtype == torch.float32 else (0.05, 12)
     for before in (other, tensors_of(initial_statistics(len(true.mean))), true):
         stylized, own = renewing(frames, before, 1.0)
         assert ((own.mean - true.mean) / deviation).abs().max() < tolerance
         assert ((own.variance + 1e-5) / deviation.square() - 1).abs().max() < tolerance
-        assert (stylized.int() - EightBit(network)(frames).int()).abs().max() <= levels
+        assert (stylized.int() - Uint8Wrapper(network)(frames).int()).abs().max() <= levels
 
 
 @torch.inference_mode()
@@ -96,7 +96,7 @@ def test_a_refresh_moves_by_its_weight():
     frames, true = frames_and_statistics(network, 61, 83)
     _, before = frames_and_statistics(network, 45, 50, seed=3)
     folded = FoldedNetwork(network, torch.float32)
-    stylized, after = RenewingNetwork(network, torch.float32)(frames, before, 0.25)
+    stylized, after = RunningNormNetwork(network, torch.float32)(frames, before, 0.25)
     expected = torch.lerp(before.mean[:3], true.mean[:3], 0.25)
     torch.testing.assert_close(after.mean[:3], expected, atol=1e-5, rtol=1e-4)
     folded.fold(after)
@@ -109,7 +109,7 @@ def test_a_still_scene_settles_at_its_own_statistics():
     network = make_network()
     frames, true = frames_and_statistics(network, 61, 83)
     statistics = frames_and_statistics(network, 45, 50, seed=3)[1]
-    renewing = RenewingNetwork(network, torch.float32)
+    renewing = RunningNormNetwork(network, torch.float32)
     errors = []
     for _ in range(12):
         statistics = renewing(frames, statistics, 0.5)[1]
@@ -121,7 +121,7 @@ def test_a_still_scene_settles_at_its_own_statistics():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_flat_frame_is_no_division_by_zero(network, dtype):
     frames = torch.full((1, 48, 64, 3), 77, dtype=torch.uint8)
-    renewing = RenewingNetwork(network, dtype)
+    renewing = RunningNormNetwork(network, dtype)
     statistics = renewing(frames, tensors_of(initial_statistics(sum(renewing.widths))), 1.0)[1]
     assert torch.isfinite(statistics.mean).all() and torch.isfinite(statistics.variance).all()
 

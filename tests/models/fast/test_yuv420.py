@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto.models.fast.norm_folding import FoldedNetwork, RenewingNetwork
+from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import initial_statistics
 from impasto.models.fast.running_statistics import tensors_of
 from impasto.models.fast.yuv420 import RgbToYuv420, yuv420p_of
@@ -91,7 +91,7 @@ def test_the_network_gives_what_its_rgb_becomes(height, width, full_range):
     frames = torch.from_numpy(make_pictures(2, height, width))
     rgb = 255 * network(frames[:1].permute(0, 3, 1, 2).float() / 255)
     expected = converted(rgb, conversion)
-    renewing = RenewingNetwork(network, torch.float32, conversion)
+    renewing = RunningNormNetwork(network, torch.float32, conversion)
     initial = tensors_of(initial_statistics(sum(renewing.widths)))
     got, statistics = renewing(frames[:1], initial, 1.0)
     assert got.shape == (1, height * 3 // 2, width) and got.dtype == torch.uint8
