@@ -133,7 +133,7 @@ def image(
     )
     reasons: list[str] = []
     log = reasons.append if json else print_line
-    stylizer = LazyStylizer(options, log, keep_color=keep_color, is_video=False)
+    stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, is_video=False)
 
     def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
         picture = read_image(job.source, size=size, alpha=supports_alpha(job.target))
