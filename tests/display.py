@@ -42,12 +42,17 @@ class Display:
         return pixels.reshape(height, -1)[:, : 4 * width].reshape(height, width, 4)[..., 2::-1]
 
 
-def until(happened: Callable[[], object], *, doing: Callable[[], object] = lambda: None) -> None:
-    """Repeat `doing` until `happened()`; fail after PATIENCE seconds."""
-    give_up = monotonic() + PATIENCE
+def until(
+    happened: Callable[[], object],
+    *,
+    doing: Callable[[], object] = lambda: None,
+    seconds: float = PATIENCE,
+) -> None:
+    """Repeat `doing` until `happened()`; fail after `seconds`."""
+    give_up = monotonic() + seconds
     doing()
     while not happened():
-        assert monotonic() < give_up, f"it did not happen within {PATIENCE} s"
+        assert monotonic() < give_up, f"it did not happen within {seconds} s"
         doing()
 
 

@@ -89,6 +89,7 @@ class LiveStylizer:
         engine: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        transition_seconds: float = 1.0,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.styles, self.controls, self.scale = styles, controls, scale
@@ -96,7 +97,7 @@ class LiveStylizer:
         self._log = log
         self._size = size
         self._options = {"engine": engine, "device": device, "precision": precision}
-        self._transition = Transition()
+        self._transition = Transition(seconds=transition_seconds)
         self._stylizer: Stylizer | None = None
 
     def __call__(self, frame: Frame) -> StylizedFrame:

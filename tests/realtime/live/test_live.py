@@ -81,7 +81,7 @@ def test_a_pinned_size_is_kept(style_files):
 
 
 def test_stylizing_follows_the_controls(style_files):
-    stylize = stylizer(style_files)
+    stylize = stylizer(style_files, transition_seconds=20)  # slow enough for a busy machine
     plain = stylize(frame()).image
     stylize.controls = Controls(keep_color=True)
     kept = stylize(frame()).image.astype(int) - frame().image
