@@ -1,123 +1,119 @@
-"""A sheet to paint on, measured in metres: filled shapes with smooth edges, in numpy."""
+"""A transparent sheet to draw on, measured in meters; and the noise that gives it grain."""
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
-Colour = Sequence[float] | np.ndarray  # RGB in display values [0, 1], one or one a pixel
-Point = tuple[float, float]
+Color = str | np.ndarray  # "#rrggbb", or display values in [0, 1]: (3,) or (H, W, 3)
+Points = str | Sequence[tuple[float, float]]  # "x,y x,y ...", in meters
+
+
+def rgb(color: Color) -> np.ndarray:
+    """Display values in [0, 1] of a color."""
+    if not isinstance(color, str):
+        return color
+    return np.array([int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)], np.float32)
+
+
+def ramp(x: np.ndarray | float, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
+    """Smooth step: 0 at `low`, 1 at `high` (which may be the smaller one)."""
+    s = np.clip((x - low) / (high - low), 0.0, 1.0)
+    return s * s * (3.0 - 2.0 * s)
+
+
+def noise(
+    shape: tuple[int, ...], seed: int, coarse: float, fine: float = 2.0, *, stretch: float = 1.0
+) -> np.ndarray:
+    """Noise with details between two sizes: (H, W) float32, mean 0, deviation 1, tiling.
+
+    coarse, fine: periods in pixels, `stretch` times that along x; amplitudes fall with frequency.
+    """
+    height, width = shape[:2]
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width) * stretch)
+    gain = np.exp(-0.5 * (radius * fine) ** 2) / (radius + 1 / coarse) ** 1.5 * (radius > 0)
+    gain *= 1 - np.exp(-((radius * coarse) ** 2))
+    white = np.random.default_rng(seed).standard_normal((height, width))
+    field = np.fft.irfft2(np.fft.rfft2(white) * gain, (height, width))
+    return (field / field.std()).astype(np.float32)
 
 
 class Canvas:
-    """A transparent sheet, y upwards, the origin at its lower left corner.
+    """y points upward, the origin is the lower left corner.
 
-    rgb: (H, W, 3) float32 display values, alpha: (H, W) float32, both not premultiplied.
-    The size is rounded up to a multiple of 32 pixels, so that the picture halves five times.
+    picture: (H, W, 4) float32, RGB in display values times alpha, and alpha. x, y: (1, W) and
+    (H, 1), the pixel centers in meters.
     """
 
-    def __init__(self, width_m: float, height_m: float, pixels_per_m: float) -> None:
-        self.scale = pixels_per_m
-        rows = -(-int(np.ceil(height_m * pixels_per_m)) // 32) * 32
-        columns = -(-int(np.ceil(width_m * pixels_per_m)) // 32) * 32
-        self.width_m, self.height_m = columns / pixels_per_m, rows / pixels_per_m
-        self.rgb = np.zeros((rows, columns, 3), np.float32)
-        self.alpha = np.zeros((rows, columns), np.float32)
+    def __init__(self, width: float, height: float, scale: float) -> None:
+        """width, height: meters. scale: pixels per meter."""
+        self.width, self.height, self.scale = width, height, scale
+        rows, columns = int(np.ceil(height * scale)), int(np.ceil(width * scale))
+        self.picture = np.zeros((rows, columns, 4), np.float32)
+        self.x = (np.arange(columns, dtype=np.float32)[None] + 0.5) / scale
+        self.y = (rows - 0.5 - np.arange(rows, dtype=np.float32)[:, None]) / scale
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.alpha.shape[0], self.alpha.shape[1]
+    def grain(
+        self, seed: int, coarse: float, fine: float = 2.0, stretch: float = 1.0
+    ) -> np.ndarray:
+        """`noise` of the sheet's size, of shape (H, W, 1)."""
+        return noise(self.picture.shape, seed, coarse, fine, stretch=stretch)[..., None]
 
-    def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """x (1, W) and y (H, 1) of the pixel centres, in metres."""
-        rows, columns = self.shape
-        x = (np.arange(columns, dtype=np.float32) + 0.5) / self.scale
-        y = (rows - 0.5 - np.arange(rows, dtype=np.float32)) / self.scale
-        return x[None, :], y[:, None]
+    def fill(self, cover: np.ndarray, color: Color, window: tuple[slice, ...] = ()) -> None:
+        """Lay a color over the sheet as far as `cover` in [0, 1] says."""
+        paint, part = rgb(color), self.picture[window]
+        paint = paint[window] if paint.ndim == 3 else paint
+        part[..., :3] += (paint - part[..., :3]) * cover[..., None]
+        part[..., 3] += (1 - part[..., 3]) * cover
 
-    def _window(self, x0: float, y0: float, x1: float, y1: float) -> tuple[slice, slice]:
-        rows, columns = self.shape
-        pad = 2
-        left = int(np.clip(np.floor(x0 * self.scale) - pad, 0, columns))
-        right = int(np.clip(np.ceil(x1 * self.scale) + pad, 0, columns))
-        top = int(np.clip(np.floor(rows - y1 * self.scale) - pad, 0, rows))
-        bottom = int(np.clip(np.ceil(rows - y0 * self.scale) + pad, 0, rows))
-        return slice(top, bottom), slice(left, right)
+    def polygon(self, points: Points, color: Color, opacity: float = 1.0) -> None:
+        """Fill a polygon."""
+        self._draw(points, color, opacity, None)
 
-    def lay(
-        self, cover: np.ndarray, colour: Colour, window: tuple[slice, slice] | None = None
+    def line(self, points: Points, width: float, color: Color) -> None:
+        """Draw a line, `width` meters wide, but at least one pixel."""
+        self._draw(points, color, 1.0, max(1, round(width * self.scale)))
+
+    def _draw(self, points: Points, color: Color, opacity: float, thickness: int | None) -> None:
+        if isinstance(points, str):
+            points = [tuple(map(float, point.split(","))) for point in points.split()]
+        rows, columns = self.picture.shape[:2]
+        p = np.asarray(points, np.float64) * (1, -1) * self.scale + (-0.5, rows - 0.5)
+        pad = 2 + (thickness or 0)
+        left, top = np.clip(np.floor(p.min(0)).astype(int) - pad, 0, (columns, rows))
+        right, bottom = np.clip(np.ceil(p.max(0)).astype(int) + pad, 0, (columns, rows))
+        if left >= right or top >= bottom:
+            return
+        cover = np.zeros((bottom - top, right - left), np.uint8)
+        at = [np.round((p - (left, top)) * 16).astype(np.int32)]
+        if thickness:
+            cv2.polylines(cover, at, False, 255, thickness, cv2.LINE_AA, shift=4)
+        else:
+            cv2.fillPoly(cover, at, 255, cv2.LINE_AA, shift=4)
+        window = slice(top, bottom), slice(left, right)
+        self.fill(cover.astype(np.float32) * (opacity / 255), color, window)
+
+    def box(
+        self, x: float, y: float, width: float, height: float, color: Color, opacity: float = 1.0
     ) -> None:
-        """Lay a colour over what is there, as much as `cover` (H, W) in [0, 1] says."""
-        window = window or (slice(None), slice(None))
-        paint = np.asarray(colour, np.float32)
-        if paint.ndim == 3:
-            paint = np.broadcast_to(paint, (*self.shape, 3))[window]
-        rgb, alpha = self.rgb[window], self.alpha[window]
-        total = cover + alpha * (1 - cover)
-        share = np.divide(cover, total, out=np.zeros_like(total), where=total > 0)[..., None]
-        rgb += (paint - rgb) * share
-        alpha[...] = total
-
-    def shade(self, factor: np.ndarray | float, window: tuple[slice, slice] | None = None) -> None:
-        """Multiply the colours: below 1 is shadow. factor: broadcasts to (H, W)."""
-        window = window or (slice(None), slice(None))
-        self.rgb[window] = np.clip(
-            self.rgb[window] * np.asarray(factor, np.float32)[..., None], 0.0, 1.0
-        )
-
-    def polygon(self, points: Sequence[Point], colour: Colour, *, opacity: float = 1.0) -> None:
-        """Fill a polygon, convex or not, with an edge one pixel soft."""
-        p = np.asarray(points, np.float32)
-        window = self._window(*p.min(0), *p.max(0))
-        x, y = self.grid()
-        x, y = x[:, window[1]], y[window[0]]
-        nearest = np.full(np.broadcast_shapes(x.shape, y.shape), np.inf, np.float32)
-        inside = np.zeros(nearest.shape, bool)
-        for (ax, ay), (bx, by) in zip(p, np.roll(p, -1, axis=0), strict=True):
-            ex, ey = bx - ax, by - ay
-            along = np.clip(((x - ax) * ex + (y - ay) * ey) / max(ex * ex + ey * ey, 1e-9), 0, 1)
-            nearest = np.minimum(nearest, (x - ax - along * ex) ** 2 + (y - ay - along * ey) ** 2)
-            if ay != by:
-                inside ^= ((ay <= y) != (by <= y)) & (x < ax + (y - ay) / (by - ay) * ex)
-        distance = np.sqrt(nearest) * np.where(inside, 1, -1) * self.scale
-        self.lay(np.clip(distance + 0.5, 0, 1) * opacity, colour, window)
-
-    def rect(
-        self, x0: float, y0: float, x1: float, y1: float, colour: Colour, *, opacity: float = 1.0
-    ) -> None:
-        """Fill an upright rectangle."""
-        window = self._window(x0, y0, x1, y1)
-        x, y = self.grid()
-        x, y, s = x[:, window[1]], y[window[0]], self.scale
-        wide = np.clip((x - x0) * s + 0.5, 0, 1) * np.clip((x1 - x) * s + 0.5, 0, 1)
-        high = np.clip((y - y0) * s + 0.5, 0, 1) * np.clip((y1 - y) * s + 0.5, 0, 1)
-        self.lay(wide * high * opacity, colour, window)
+        """Fill an upright rectangle, from its lower left corner."""
+        right, top = x + width, y + height
+        self.polygon([(x, y), (right, y), (right, top), (x, top)], color, opacity)
 
     def ellipse(
-        self, cx: float, cy: float, rx: float, ry: float, colour: Colour, *, opacity: float = 1.0
+        self, x: float, y: float, rx: float, ry: float, color: Color, opacity: float = 1.0
     ) -> None:
-        """Fill an ellipse."""
-        window = self._window(cx - rx, cy - ry, cx + rx, cy + ry)
-        x, y = self.grid()
-        x, y = x[:, window[1]], y[window[0]]
-        reach = np.hypot((x - cx) / rx, (y - cy) / ry)
-        self.lay(
-            np.clip((1 - reach) * min(rx, ry) * self.scale + 0.5, 0, 1) * opacity, colour, window
-        )
+        """Fill an ellipse around (x, y)."""
+        a = np.linspace(0, 2 * np.pi, 33)
+        self.polygon(np.stack([x + rx * np.cos(a), y + ry * np.sin(a)], 1), color, opacity)
 
-    def line(
-        self, points: Sequence[Point], width: float, colour: Colour, *, opacity: float = 1.0
-    ) -> None:
-        """Draw a line through the points, `width` metres wide."""
-        for (ax, ay), (bx, by) in zip(points[:-1], points[1:], strict=True):
-            half = width / 2
-            window = self._window(
-                min(ax, bx) - half, min(ay, by) - half, max(ax, bx) + half, max(ay, by) + half
-            )
-            x, y = self.grid()
-            x, y = x[:, window[1]], y[window[0]]
-            ex, ey = bx - ax, by - ay
-            along = np.clip(((x - ax) * ex + (y - ay) * ey) / max(ex * ex + ey * ey, 1e-9), 0, 1)
-            away = np.hypot(x - ax - along * ex, y - ay - along * ey)
-            # A line thinner than a pixel keeps its weight by becoming fainter.
-            cover = np.clip((half - away) * self.scale + 0.5, 0, min(1.0, width * self.scale))
-            self.lay(cover * opacity, colour, window)
+    def shade(self, factor: np.ndarray) -> None:
+        """Multiply the colors by a factor, (H, W, 1) or (H, W, 3): below 1 is shadow."""
+        alpha = self.picture[..., 3:]
+        self.picture[..., :3] = np.minimum(self.picture[..., :3] * factor, alpha)
+
+    def texture(self) -> np.ndarray:
+        """(H, W, 4) float32: linear light times alpha, and alpha."""
+        alpha = self.picture[..., 3:]
+        light = (self.picture[..., :3] / np.maximum(alpha, 1e-6)) ** 2.2 * alpha
+        return np.concatenate([light, alpha], axis=2)

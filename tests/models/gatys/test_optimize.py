@@ -165,7 +165,7 @@ def test_the_authors_weights_in_our_units() -> None:
 
     energy = np.mean(features("harbor", ["relu4_2"])["relu4_2"] ** 2)
     weights = []
-    for name in ("paper_waves", "ink_hatching", "stained_glass", "flow_field"):
+    for name in ("ink_hatching", "flow_field", "styles"):
         by_layer = features(name, list(STYLE_LAYERS))
         grams = [(len(f), f @ f.T / f.shape[1]) for f in by_layer.values()]
         weights.append([1e3 / n**4 * np.sum(gram**2) / energy for n, gram in grams])
