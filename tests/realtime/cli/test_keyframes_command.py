@@ -124,7 +124,7 @@ def test_finetunes_a_style(
         "not a video's name": (
             ["CLIP", "PAINTING", "KEYS", "--video", "x.png"],
             1,
-            "the kind of video",
+            "the extension chooses the container",
         ),
         "onto what is read": (
             ["CLIP", "PAINTING", "KEYS", "--overwrite", "--video", "CLIP"],
