@@ -1,4 +1,4 @@
-"""Pictures from disk, alone and as a source."""
+"""Image files: formats, rotation, alpha, folders; what is written is read back."""
 
 import struct
 from fractions import Fraction
@@ -66,7 +66,7 @@ class TestReadImage:
         [("a.png", 0), ("a.jpg", 10), ("a.JPG", 10), ("a.webp", 20)],
     )
     @pytest.mark.parametrize("size", [(48, 64), (49, 67)])
-    def test_what_was_written_is_read(self, tmp_path, name, tolerance, size):
+    def test_written_images_are_read_back(self, tmp_path, name, tolerance, size):
         image = numbered_picture(77, size)
         back = read_image(save(tmp_path / name, image))
         assert back.shape == image.shape and back.dtype == np.uint8
@@ -84,13 +84,13 @@ class TestReadImage:
             ("png", "gray", "a.png"),
         ],
     )
-    def test_kinds_and_depths(self, tmp_path, codec, pixel_format, name):
+    def test_formats_and_bit_depths(self, tmp_path, codec, pixel_format, name):
         image = np.repeat(numbered_picture(5)[..., :1], 3, axis=-1)
         frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixel_format)
         back = read_image(encode(tmp_path / name, frame, codec))
-        assert np.abs(back.astype(int) - image).max() <= 1  # grey is a rounded sum of three
+        assert np.abs(back.astype(int) - image).max() <= 1  # gray is a rounded sum of three
 
-    def test_transparency_is_laid_over_white(self, tmp_path):
+    def test_transparency_is_composited_over_white(self, tmp_path):
         rgba = np.full((32, 48, 4), (200, 100, 50, 255), np.uint8)
         rgba[:, :24, 3] = 0
         frame = av.VideoFrame.from_ndarray(rgba, format="rgba")
@@ -117,7 +117,7 @@ class TestReadImage:
             save(tmp_path / "a.png", numbered_picture(3)).rename(tmp_path / name)
             assert number_of(read_image(name)) == 3
 
-    def test_refusals(self, tmp_path):
+    def test_damaged_files_are_refused(self, tmp_path):
         cut = truncated(save(tmp_path / "cut.png", numbered_picture(0)), 0.02)
         for path, match in [
             (tmp_path / "none.png", "No such file"),
@@ -128,7 +128,7 @@ class TestReadImage:
             with pytest.raises(SourceError, match=match):
                 read_image(path)
 
-    def test_absurd_dimensions(self, tmp_path):
+    def test_too_large_dimensions_are_refused(self, tmp_path):
         path = save(tmp_path / "a.png", numbered_picture(0))
         data = bytearray(path.read_bytes())
         data[16:24] = struct.pack(">II", 60000, 60000)
@@ -138,7 +138,7 @@ class TestReadImage:
 
 
 class TestFolders:
-    def test_in_the_order_of_their_numbers(self, tmp_path):
+    def test_numbers_in_names_are_sorted_as_numbers(self, tmp_path):
         for number in (10, 9, 1, 100):
             save(tmp_path / f"frame{number}.png", numbered_picture(number))
         text_file(tmp_path / "notes.txt")
@@ -155,7 +155,7 @@ class TestFolders:
         paths = [save(tmp_path / name, numbered_picture(0)) for name in names]
         assert image_files([paths[0], tmp_path / "folder", paths[1]]) == [*paths, paths[1]]
 
-    def test_another_size_is_refused_unless_one_is_asked_for(self, tmp_path):
+    def test_another_size_is_refused_unless_scaled(self, tmp_path):
         paths = [
             save(tmp_path / "a.png", numbered_picture(1, (48, 64))),
             save(tmp_path / "b.png", numbered_picture(2, (60, 60))),
@@ -166,7 +166,7 @@ class TestFolders:
         assert [number_of(image) for image in images] == [1, 2]
         assert {image.shape for image in images} == {(32, 42, 3)}
 
-    def test_a_folder_without_pictures(self, tmp_path):
+    def test_a_folder_without_images(self, tmp_path):
         with pytest.raises(SourceError, match="no images in"):
             images_in(tmp_path)
         with pytest.raises(SourceError, match="cannot read"):
