@@ -45,7 +45,7 @@ def command(*, example: str) -> Callable[[Callable[..., None]], Callable[..., No
                 if given["traceback"]:
                     tracebacks.print_exc()
                 elif isinstance(error, ImpastoError) or getattr(error, "filename", None):
-                    print_error(error_message(error))  # ours, or the system's about a file
+                    print_error(error_message(error))  # or the system's own about a file
                 elif isinstance(error, ImportError) and "shared object" in str(error):
                     print_error(f"{error}; OpenCV needs the packages libgl1 and libglib2.0-0")
                 else:

@@ -46,8 +46,8 @@ def rates(seconds: Sequence[float]) -> dict[str, float]:
 def stylizing(engine: Engine, size: tuple[int, int], *, folded: bool) -> Callable[[], int]:
     """A case for `in_turns`: a video of one frame of (height, width), repeated.
 
-    folded: with norm statistics carried between frames, for as many frames as lie between two
-    refreshes, so that each call includes one; else one frame with its own statistics.
+    folded: with running norm statistics, for as many frames as lie between two updates, so that
+    each call includes one; else one frame with its own statistics.
     """
     stylizer = Stylizer(engine, is_video=folded, ahead=False)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)

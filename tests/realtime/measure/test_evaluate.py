@@ -160,7 +160,7 @@ class TestCommand:
         assert all(word in ran.out for word in ("E_warp", "ratio", "hold", "flow", "frames"))
 
     @pytest.mark.parametrize(
-        ("arguments", "code", "told"),
+        ("arguments", "code", "message"),
         [
             ((), 2, "--picture"),
             (("--picture", "nowhere.png"), 1, "nowhere.png"),
@@ -173,9 +173,9 @@ class TestCommand:
             ),
         ],
     )
-    def test_errors_are_one_line(self, arguments, code, told, style, impasto: Impasto) -> None:
+    def test_errors_are_one_line(self, arguments, code, message, style, impasto: Impasto) -> None:
         ran = impasto("eval", "--style", style, *arguments)
-        assert ran.code == code and told in ran.error_line
+        assert ran.code == code and message in ran.error_line
 
     def test_a_clip_of_one_frame_has_no_steadiness(self, picture, style, impasto: Impasto) -> None:
         ran = impasto("eval", "--style", style, "--clip", picture.parent)

@@ -148,15 +148,15 @@ def test_another_picture_to_start_from(files, tmp_path: Path, impasto: Impasto) 
 
 
 class TestBadInput:
-    def run(self, impasto: Impasto, *arguments: object, told: str, code: int = 1) -> None:
+    def run(self, impasto: Impasto, *arguments: object, message: str, code: int = 1) -> None:
         ran = impasto("paint", *arguments)
-        assert ran.code == code and told in ran.error_line
+        assert ran.code == code and message in ran.error_line
 
     def test_one_pixel(self, files, tmp_path: Path, impasto: Impasto) -> None:
         dot, out = tmp_path / "dot.png", tmp_path / "out.png"
         write_image(dot, np.full((1, 1, 3), 90, np.uint8))
-        self.run(impasto, dot, files["wave"], out, told="--size enlarges it")
-        self.run(impasto, files["content"], dot, out, told="too small to have a style")
+        self.run(impasto, dot, files["wave"], out, message="--size enlarges it")
+        self.run(impasto, files["content"], dot, out, message="too small to have a style")
         assert impasto("paint", dot, files["wave"], out, *FAST).code == 0
         assert read_image(out).shape == (32, 32, 3)
 
@@ -171,30 +171,30 @@ class TestBadInput:
     def test_damaged_and_missing_files(self, files, tmp_path: Path, impasto: Impasto) -> None:
         broken, out = tmp_path / "broken.jpg", tmp_path / "out.png"
         broken.write_bytes(files["wave"].read_bytes()[:200])
-        self.run(impasto, broken, files["wave"], out, told="damaged")
-        self.run(impasto, files["content"], broken, out, told="damaged")
-        self.run(impasto, files["content"], tmp_path / "none.jpg", out, told="none.jpg")
+        self.run(impasto, broken, files["wave"], out, message="damaged")
+        self.run(impasto, files["content"], broken, out, message="damaged")
+        self.run(impasto, files["content"], tmp_path / "none.jpg", out, message="none.jpg")
         assert not out.exists() and not list(tmp_path.glob("*.partial.*"))
 
     def test_targets_that_cannot_be_written(self, files, tmp_path: Path, impasto: Impasto) -> None:
         given = files["content"], files["wave"]
-        self.run(impasto, *given, tmp_path / "no" / "out.png", told="no folder")
-        self.run(impasto, *given, tmp_path / "out.txt", told="cannot write images")
+        self.run(impasto, *given, tmp_path / "no" / "out.png", message="no folder")
+        self.run(impasto, *given, tmp_path / "out.txt", message="cannot write images")
         before = files["scream"].read_bytes()
-        self.run(impasto, *given, files["scream"], told="exists")
+        self.run(impasto, *given, files["scream"], message="exists")
         curves = ("--curves", files["scream"])
-        self.run(impasto, *given, tmp_path / "out.png", *curves, told="exists")
+        self.run(impasto, *given, tmp_path / "out.png", *curves, message="exists")
         assert files["scream"].read_bytes() == before
 
     def test_arguments(self, files, tmp_path: Path, impasto: Impasto) -> None:
         given = (files["content"], files["wave"], tmp_path / "out.png")
         mask = ("--mask", files["mask"])
-        self.run(impasto, *given, *mask, *mask, told="--mask", code=2)
-        self.run(impasto, *given, "--style-layers", "conv9", told="relu3_1", code=2)
-        self.run(impasto, *given, "--content-layers", "relu5_2", told="no relu5_2")
-        self.run(impasto, given[0], "a.jpg:0", given[2], told="wave.jpg:0.6", code=2)
-        self.run(impasto, *given, "--study", "start", "--preview", told="--study", code=2)
-        self.run(impasto, *given, "--vgg19-weights", files["wave"], told="safetensors")
+        self.run(impasto, *given, *mask, *mask, message="--mask", code=2)
+        self.run(impasto, *given, "--style-layers", "conv9", message="relu3_1", code=2)
+        self.run(impasto, *given, "--content-layers", "relu5_2", message="no relu5_2")
+        self.run(impasto, given[0], "a.jpg:0", given[2], message="wave.jpg:0.6", code=2)
+        self.run(impasto, *given, "--study", "start", "--preview", message="--study", code=2)
+        self.run(impasto, *given, "--vgg19-weights", files["wave"], message="safetensors")
 
 
 def test_paintings_and_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
