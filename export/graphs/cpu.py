@@ -90,10 +90,9 @@ class _CpuBuilder(GraphBuilder):
 
     def _output_yuv420(self, x: str) -> None:
         """From unshuffled RGB, cropped before the shuffle, to planes."""
+        for name, value in yuv420_weights(matrix=1, full_range=False).items():
+            self.initializers[name] = numpy_helper.from_array(value, name)
         names = [(f"{part}.weight", f"{part}.bias") for part in (LUMA, CHROMA)]
-        weights = yuv420_weights(matrix=1, full_range=False)
-        for name in (name for pair in names for name in pair):
-            self.initializers[name] = numpy_helper.from_array(weights[name], name)
         margin = MARGIN // 2
         ends = self._add("Div", self._size(), self._integers(2))
         ends = self._add("Add", ends, self._integers(margin))
