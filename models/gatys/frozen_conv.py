@@ -39,7 +39,7 @@ class _ConvRelu(torch.autograd.Function):
                 x, weight, bias, paddings, [1, 1], [1, 1], 1, "relu", [], ""
             )
         else:
-            y = F.conv2d(x, weight, bias, padding=around).relu_()
+            y = F.conv2d(x, weight, bias, padding=padding).relu_()
         ctx.sizes, ctx.paddings, indices = (x.shape, y.shape), paddings, None
         if pooled:
             parts, indices = torch.ops.aten.max_pool2d_with_indices(_in_parts(y), [2, 2])
