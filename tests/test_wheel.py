@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of these sources, built from a copy, so that no stale build folder gets in."""
     source = tmp_path_factory.mktemp("source")
-    for package in PACKAGES:
+    for package in (*PACKAGES, "samples"):
         ignored = shutil.ignore_patterns("__pycache__", "node_modules")
         shutil.copytree(ROOT / package, source / package, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -89,6 +89,7 @@ def test_every_module_and_every_file_it_needs_is_in_it(wheel: Path) -> None:
                 relative = path.relative_to(ROOT)
                 if "web" not in relative.parts:  # the page, which is served from the repository
                     assert f"impasto/{relative.as_posix()}" in names
+    assert "impasto/samples/harbor.mp4" in names  # where `impasto bench` looks for it
 
 
 def test_every_package_is_listed() -> None:
@@ -98,7 +99,8 @@ def test_every_package_is_listed() -> None:
         for path in (ROOT / package).rglob("__init__.py")
     }
     listed = PROJECT["tool"]["setuptools"]["packages"]
-    assert sorted(listed) == sorted("impasto." + ".".join(folder.parts) for folder in folders)
+    expected = ["impasto." + ".".join(folder.parts) for folder in folders]
+    assert sorted(listed) == sorted([*expected, "impasto.samples"])  # the clip that is timed
 
 
 @pytest.mark.parametrize("name", ["impasto.realtime", "impasto"])
