@@ -112,8 +112,8 @@ class Viewer:
 def viewer(display: Display, monkeypatch: pytest.MonkeyPatch) -> Iterator[Viewer]:
     """Before a window that is open.
 
-    On a busy machine about one window in forty stays black, however often it is shown: Qt has
-    missed that it is exposed. Another one is opened in its place.
+    On a busy machine a window may stay black however often it is shown (4 of 1,300): Qt does not
+    paint it. Another one is opened in its place.
     """
     monkeypatch.setenv("DISPLAY", display.name)
     viewer = Viewer(display)
