@@ -158,6 +158,12 @@ def stored_pts(path: Path) -> list[int]:
         return sorted(p.pts for p in container.demux(video=0) if p.pts is not None)
 
 
+def frame_count(path: Path) -> int:
+    """How many frames the video stream of a file has, by decoding them."""
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
 def info_of(
     size: tuple[int, int] = SIZE, time_base: Fraction = 1 / RATE, **more: Any
 ) -> StreamInfo:

@@ -1,8 +1,7 @@
-"""A file to another: nothing lost, everything in time, and what remains when something fails."""
+"""Video conversion: times, range, frame rate and size, damaged input, and failures."""
 
 import subprocess
 import sys
-import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,16 +23,13 @@ from tests.media import (
     corrupted_middle,
     make_audio_only,
     make_clip,
-    number_of,
     text_file,
     truncated,
     without_moov,
 )
+from tests.realtime.files.conversion import duration, identity, numbers, packets, payloads, times
 
-
-def identity(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
-    for batch in batches:
-        yield from batch
+pytestmark = pytest.mark.usefixtures("nothing_is_left_running")
 
 
 def failing(error: type[BaseException], after: int) -> Any:
@@ -46,119 +42,7 @@ def failing(error: type[BaseException], after: int) -> Any:
     return stylizer
 
 
-def packets(path: Path, kind: str, index: int = 0) -> list[tuple[Fraction, bytes]]:
-    """Time in seconds, and data, of every packet of one stream."""
-    with av.open(str(path)) as container:
-        stream = [s for s in container.streams if s.type == kind][index]
-        assert stream.time_base is not None
-        return [
-            ((p.pts or 0) * stream.time_base, bytes(p)) for p in container.demux(stream) if p.size
-        ]
-
-
-def data(path: Path, kind: str, index: int = 0) -> list[bytes]:
-    return [content for _, content in packets(path, kind, index)]
-
-
-def times(path: Path, kind: str = "video") -> list[Fraction]:
-    return sorted(time for time, _ in packets(path, kind))
-
-
-def numbers(path: Path) -> list[int]:
-    with av.open(str(path)) as container:
-        return [number_of(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
-
-
-def languages(path: Path, kind: str) -> list[str | None]:
-    with av.open(str(path)) as container:
-        return [s.language for s in container.streams if s.type == kind]
-
-
-def duration(path: Path) -> Fraction:
-    with av.open(str(path)) as container:
-        return Fraction(container.duration or 0, av.time_base)
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_running() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) <= before
-    opened = Path("/proc/self/fd")
-    if opened.exists():
-        names = [str(fd.resolve()) for fd in opened.iterdir() if fd.is_symlink()]
-        assert not [name for name in names if "/in." in name or "/out." in name]
-
-
-def full_clip(path: Path, **more: Any) -> Path:
-    subtitles = ("fra", "deu") if path.suffix in (".mp4", ".mov", ".mkv", ".webm") else ()
-    chapters = () if path.suffix in (".ts", ".avi") else ("One", "Two")
-    options = {
-        "frames": 25,
-        "audio": ("eng", "fra"),
-        "audio_codec": "libopus" if path.suffix == ".webm" else "aac",
-        "subtitles": subtitles,
-        "chapters": chapters,
-        "metadata": {"title": "The Harbour", "comment": "Ours"},
-    }
-    return make_clip(path, **{**options, **more})
-
-
-class TestNothingIsLost:
-    @pytest.mark.parametrize(
-        ("source", "target"),
-        [
-            (".mp4", ".mp4"),
-            (".mp4", ".mkv"),
-            (".mp4", ".mov"),
-            (".mkv", ".mp4"),
-            (".mkv", ".mkv"),
-            (".mov", ".mp4"),
-            (".webm", ".webm"),
-            (".webm", ".mkv"),
-            (".webm", ".mp4"),
-            (".ts", ".mp4"),
-            (".ts", ".mkv"),
-            (".ts", ".ts"),
-            (".avi", ".mp4"),
-        ],
-    )
-    def test_sound_is_copied_byte_for_byte(self, source: str, target: str, tmp_path: Path) -> None:
-        clip, out = full_clip(tmp_path / f"in{source}"), tmp_path / f"out{target}"
-        report = stylize_video(clip, out, identity)
-        assert report.frames == 25
-        assert numbers(out) == list(range(25))
-        for index in range(2):
-            before, after = data(clip, "audio", index), data(out, "audio", index)
-            if source == ".ts" and target != ".ts":  # where every packet has a header of its own
-                assert len(after) == len(before)
-            else:
-                assert after == before
-        assert not [note for note in report.notes if "audio" in note]
-        if source != ".avi":  # which stores no languages
-            assert languages(out, "audio") == ["eng", "fra"]
-        # Sound and picture stay where they were to each other.
-        sound, picture = packets(out, "audio")[0][0], times(out)[0]
-        was_sound, was_picture = packets(clip, "audio")[0][0], times(clip)[0]
-        assert abs((sound - picture) - (was_sound - was_picture)) <= Fraction(1, 1000)
-
-    @pytest.mark.parametrize("target", [".mp4", ".mov", ".mkv", ".webm"])
-    @pytest.mark.parametrize("source", [".mp4", ".mkv"])
-    def test_chapters_tags_and_subtitles(self, source: str, target: str, tmp_path: Path) -> None:
-        clip, out = full_clip(tmp_path / f"in{source}"), tmp_path / f"out{target}"
-        stylize_video(clip, out, identity)
-        with av.open(str(out)) as container:
-            tags = {key.lower(): value for key, value in container.metadata.items()}
-            chapters = container.chapters()
-        assert tags["title"] == "The Harbour" and tags["comment"] == "Ours"
-        assert [chapter["metadata"]["title"] for chapter in chapters] == ["One", "Two"]
-        edges = [chapter["end"] * (chapter["time_base"] or 0) for chapter in chapters]
-        assert edges == [Fraction(1, 2), 1]
-        assert languages(out, "subtitle")[0] == "fra"
-        lines = data(out, "subtitle")
-        assert any(b"text in fra" in line for line in lines)
-        assert packets(out, "subtitle")[0][0] == 0
-
+class TestTimesAndTags:
     def test_times_are_exact(self, tmp_path: Path) -> None:
         uneven = [0, 1, 5, 6, 30, 31, 100, 250]
         clip = make_clip(
@@ -169,7 +53,7 @@ class TestNothingIsLost:
         assert times(tmp_path / "out.mp4") == times(clip) == [Fraction(p, 600) for p in uneven]
         assert duration(tmp_path / "out.mp4") == duration(clip)
 
-    def test_a_clock_that_starts_late_starts_at_zero(self, tmp_path: Path) -> None:
+    def test_timestamps_that_start_late_start_at_zero(self, tmp_path: Path) -> None:
         clip = make_clip(
             tmp_path / "in.ts",
             frames=10,
@@ -192,7 +76,7 @@ class TestNothingIsLost:
                 luma = [np.asarray(f.planes[0]).astype(int) for f in (before, after)]
                 assert np.abs(luma[0] - luma[1]).mean() < 2  # of 255, both codecs' loss
 
-    def test_rotated_comes_out_upright(self, tmp_path: Path) -> None:
+    def test_a_rotated_video_becomes_upright(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "in.mp4", rotation=90, frames=3)
         stylize_video(clip, tmp_path / "out.mp4", identity)
         with av.open(str(tmp_path / "out.mp4")) as container:
@@ -200,144 +84,10 @@ class TestNothingIsLost:
             assert (frame.height, frame.width) == (64, 48)
             assert frame.rotation == 0
 
-    @pytest.mark.parametrize(("source", "target"), [(".mp4", ".mkv"), (".mp4", ".mp4")])
-    def test_cover(self, source: str, target: str, tmp_path: Path) -> None:
-        clip = make_clip(tmp_path / f"in{source}", cover=True, audio=("eng",))
-        out, again = tmp_path / f"out{target}", tmp_path / "again.mp4"
-        stylize_video(clip, out, identity)
-        stylize_video(out, again, identity)
-        for path in (out, again):
-            with av.open(str(path)) as container:
-                covers = [s for s in container.streams.video if s.disposition & 0x400]
-                assert len(covers) == 1 and covers[0].codec_context.name == "mjpeg"
-                found = [bytes(p) for p in container.demux(covers[0]) if p.size]
-            assert found == data(clip, "video", 1)
 
-    def test_fonts_stay_attached(self, tmp_path: Path) -> None:
-        clip, with_font = make_clip(tmp_path / "a.mkv"), tmp_path / "in.mkv"
-        with av.open(str(clip)) as before, av.open(str(with_font), "w") as after:
-            stream = after.add_stream_from_template(before.streams.video[0], opaque=True)
-            after.add_attachment("brush.ttf", "application/x-truetype-font", b"font" * 50)
-            for packet in before.demux(video=0):
-                if packet.dts is not None:
-                    packet.stream = stream
-                    after.mux(packet)
-        stylize_video(with_font, tmp_path / "out.mkv", identity)
-        with av.open(str(tmp_path / "out.mkv")) as container:
-            (font,) = [s for s in container.streams if s.type == "attachment"]
-            assert font.name == "brush.ttf" and font.data == b"font" * 50
-        report = stylize_video(with_font, tmp_path / "out.mp4", identity)
-        assert any("attachment" in note and "left out" in note for note in report.notes)
-
-    def test_languages_by_the_names_that_mov_knows(self, tmp_path: Path) -> None:
-        clip = make_clip(tmp_path / "in.mp4", audio=("deu",), subtitles=("zho",))
-        stylize_video(clip, tmp_path / "out.mov", identity)
-        assert languages(tmp_path / "out.mov", "audio") == ["ger"]
-        assert languages(tmp_path / "out.mov", "subtitle") == ["chi"]
-
-    def test_unusual_tags_reach_mp4(self, tmp_path: Path) -> None:
-        clip = make_clip(tmp_path / "in.mkv", metadata={"title": "T", "CAMERA": "Ours"})
-        stylize_video(clip, tmp_path / "out.mp4", identity)
-        with av.open(str(tmp_path / "out.mp4")) as container:
-            assert container.metadata["CAMERA"] == "Ours" and container.metadata["title"] == "T"
-
-    def test_sound_longer_and_shorter_than_the_picture(self, tmp_path: Path) -> None:
-        for seconds in (0.2, 3.0):
-            clip = make_clip(tmp_path / "in.mp4", audio=("eng",), audio_seconds=seconds)
-            stylize_video(clip, tmp_path / "out.mp4", identity, overwrite=True)
-            assert data(tmp_path / "out.mp4", "audio") == data(clip, "audio")
-
-    def test_milliseconds_of_matroska_become_even_samples(self, tmp_path: Path) -> None:
-        clip = make_clip(tmp_path / "in.mkv", audio=("eng",), frames=50)
-        stylize_video(clip, tmp_path / "out.mp4", identity)
-        found = [time * 48000 for time, _ in packets(tmp_path / "out.mp4", "audio")]
-        assert {b - a for a, b in zip(found[1:], found[2:], strict=False)} == {1024}
-
-    @pytest.mark.parametrize("clocks", [(500, 500), (9000, 500), (500, 9000)])
-    def test_recordings_joined_end_to_end(self, clocks: tuple[int, int], tmp_path: Path) -> None:
-        """Their clocks start anew, go back or ahead; sound goes on with the picture."""
-        clip, out = tmp_path / "in.ts", tmp_path / "out.ts"
-        parts = [
-            make_clip(
-                tmp_path / f"part{number}.ts",
-                frames=50,
-                audio=("eng",),
-                container_options={"output_ts_offset": str(clock)},
-            )
-            for number, clock in enumerate(clocks)
-        ]
-        clip.write_bytes(b"".join(part.read_bytes() for part in parts))
-        report = stylize_video(clip, out, identity)
-        assert report.missing_frames == 0 and any("joined" in note for note in report.notes)
-        assert numbers(out) == [*range(50), *range(50)]
-        assert data(out, "audio") == [*data(parts[0], "audio"), *data(parts[1], "audio")]
-        for kind, step in (("video", 1 / 25), ("audio", 1024 / 48000)):
-            found = times(out, kind)
-            steps = [float(b - a) for a, b in zip(found, found[1:], strict=False)]
-            assert steps == pytest.approx([step] * len(steps), abs=0.03), kind
-            assert found[-1] - found[0] == pytest.approx(4, abs=0.1), kind
-
-    def test_sound_and_picture_are_interleaved(self, tmp_path: Path) -> None:
-        """Read in the order of the file, no stream runs more than half a second ahead."""
-        clip = make_clip(tmp_path / "in.mp4", audio=("eng",), frames=150)
-        stylize_video(clip, tmp_path / "out.mkv", identity)
-        reached = {"video": Fraction(0), "audio": Fraction(0)}
-        with av.open(str(tmp_path / "out.mkv")) as container:
-            for packet in container.demux():
-                if packet.pts is not None:
-                    reached[packet.stream.type] = packet.pts * packet.time_base
-                    assert abs(reached["video"] - reached["audio"]) < Fraction(1, 2)
-        assert min(reached.values()) > 5
-
-
-class TestWhatDoesNotFit:
-    @pytest.mark.parametrize(
-        ("audio_codec", "source", "target", "expected"),
-        [
-            ("aac", ".mp4", ".webm", "opus"),
-            ("libmp3lame", ".mkv", ".webm", "opus"),
-            ("libopus", ".mkv", ".avi", "mp3"),
-            ("flac", ".mkv", ".ts", "aac"),
-            ("tta", ".mkv", ".mp4", "aac"),
-        ],
-    )
-    def test_sound_is_reencoded_and_said_so(
-        self, audio_codec: str, source: str, target: str, expected: str, tmp_path: Path
-    ) -> None:
-        clip = make_clip(
-            tmp_path / f"in{source}", audio=("eng",), audio_codec=audio_codec, frames=50
-        )
-        out = tmp_path / f"out{target}"
-        report = stylize_video(clip, out, identity)
-        assert [
-            note
-            for note in report.notes
-            if "audio" in note and "does not support it; re-encoded as" in note
-        ]
-        with av.open(str(out)) as container:
-            stream = container.streams.audio[0]
-            assert expected in stream.codec_context.codec.canonical_name
-            sound = np.concatenate(
-                [f.to_ndarray().reshape(-1) for f in container.decode(stream)], dtype=np.float32
-            )
-            rate = stream.rate
-        assert abs(len(sound) / rate - 2) < 0.1
-        spectrum = np.abs(np.fft.rfft(sound[rate // 2 : rate * 3 // 2]))
-        assert abs(int(spectrum.argmax()) - 440) <= 1  # Hz: the tone is still there
-
-    @pytest.mark.parametrize("target", [".gif", ".avi", ".ts"])
-    def test_what_is_left_out_is_said(self, target: str, tmp_path: Path) -> None:
-        clip = full_clip(tmp_path / "in.mkv")
-        report = stylize_video(clip, tmp_path / f"out{target}", identity)
-        said = " / ".join(report.notes)
-        assert "2 chapters were left out" in said
-        assert "subtitle stream 3 (subrip, fra) was left out" in said
-        assert ("audio stream 1 (aac, eng) was left out" in said) == (target == ".gif")
-
-
-class TestPartsAndRates:
+class TestRangeRateAndSize:
     @pytest.mark.parametrize("target", [".mp4", ".mkv", ".ts"])
-    def test_start_and_end_cut_sound_and_picture_alike(self, target: str, tmp_path: Path) -> None:
+    def test_start_and_end_cut_audio_and_video_alike(self, target: str, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "in.mp4", frames=100, audio=("eng",), chapters=("A", "B", "C"))
         out = tmp_path / f"out{target}"
         report = stylize_video(clip, out, identity, start=1, end=3)
@@ -350,7 +100,7 @@ class TestPartsAndRates:
             assert len(after) == pytest.approx(2 * 48000 / 1024, abs=2)
             for time, content in after:
                 assert abs(before[content] - 1 - time) <= Fraction(1, 1000)
-        assert abs(duration(out) - 2) < Fraction(3, 100)  # the last piece of sound is whole
+        assert abs(duration(out) - 2) < Fraction(3, 100)  # the last audio packet is kept whole
         if target != ".ts":
             with av.open(str(out)) as container:
                 assert [
@@ -359,7 +109,7 @@ class TestPartsAndRates:
                 ] == [("A", 0), ("B", 0.33), ("C", 1.67)]
 
     @pytest.mark.parametrize(("rate", "count"), [(50, 50), (10, 10), (Fraction(30000, 1001), 30)])
-    def test_another_frame_rate_is_as_long(
+    def test_another_frame_rate_keeps_the_duration(
         self, rate: Fraction | int, count: int, tmp_path: Path
     ) -> None:
         clip = make_clip(tmp_path / "in.mp4", frames=25, audio=("eng",))
@@ -383,10 +133,10 @@ class TestPartsAndRates:
         clip = make_clip(folder / "in.mp4", frames=13, audio=("eng",))
         stylize_video(clip, folder / "one.mp4", identity)
         stylize_video(clip, folder / "many.mp4", identity, batch_size=batch_size)
-        assert data(folder / "one.mp4", "video") == data(folder / "many.mp4", "video")
+        assert payloads(folder / "one.mp4", "video") == payloads(folder / "many.mp4", "video")
         assert times(folder / "one.mp4") == times(folder / "many.mp4")
 
-    def test_pieces_are_the_whole(self, tmp_path: Path) -> None:
+    def test_parts_add_up_to_the_whole(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "in.mp4", frames=30)
         seen: list[bytes] = []
 
@@ -429,8 +179,8 @@ class TestReport:
     def test_unknown_name(self) -> None:
         from impasto import realtime
 
-        with pytest.raises(AttributeError, match="no attribute 'nothing_of_ours'"):
-            realtime.nothing_of_ours  # noqa: B018  # asking is the test
+        with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+            realtime.no_such_name  # noqa: B018  # asking is the test
 
 
 class TestBadInput:
@@ -480,10 +230,10 @@ class TestBadInput:
 
     def test_corrupt_packets_lose_frames_only(self, tmp_path: Path) -> None:
         clip = corrupted_middle(make_clip(tmp_path / "in.mkv", frames=50, audio=("eng",), gop=5))
-        sound = data(clip, "audio")
+        audio = payloads(clip, "audio")
         report = stylize_video(clip, tmp_path / "out.mkv", identity)
         assert 40 <= report.frames <= 50
-        assert data(tmp_path / "out.mkv", "audio") == sound
+        assert payloads(tmp_path / "out.mkv", "audio") == audio
 
     def test_the_source_is_not_written_over(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "in.mp4")
@@ -570,7 +320,7 @@ class TestFailure:
         assert sorted(tmp_path.iterdir()) == sorted([clip, partial])
         found = numbers(partial)
         assert found == list(range(len(found))) and 50 <= len(found) <= 60
-        # The sound ends with the picture.
+        # Audio ends with the video.
         assert abs(times(partial, "audio")[-1] - Fraction(len(found), 25)) < Fraction(1, 10)
 
     def test_interrupt_before_the_first_frame_leaves_nothing(self, tmp_path: Path) -> None:
