@@ -1,7 +1,7 @@
 """Video conversion: decode a file, stylize every frame, encode it with all other streams."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -17,9 +17,8 @@ from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.files.video_writer import VideoWriter
 from impasto.realtime.frame import Frame
 from impasto.realtime.pipeline import Stylize, formats_of, run
+from impasto.realtime.progress import OnProgress
 from impasto.realtime.threads import Background, Prefetch
-
-Progress = Callable[[int, int | None, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def stylize_video(
     encoder: EncoderOptions = DEFAULT_ENCODER,
     overwrite: bool = False,
     hwaccel: str | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ConversionReport:
     """Convert a video file: every frame by `stylizer`, audio and all other streams copied.
 
@@ -144,7 +143,9 @@ def negotiate(stylizer: Stylize, writer: VideoWriter) -> Stylize:
 class _Watch:
     """A stylizer that counts what comes out of it."""
 
-    def __init__(self, stylizer: Stylize, total: int | None, on_progress: Progress | None) -> None:
+    def __init__(
+        self, stylizer: Stylize, total: int | None, on_progress: OnProgress | None
+    ) -> None:
         self.first_frame = 0.0  # by perf_counter
         self._stylizer, self._total, self._on_progress = stylizer, total, on_progress
 

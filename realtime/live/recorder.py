@@ -5,12 +5,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import check_target
 from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions, container_for
-from impasto.realtime.files.video_writer import VideoWriter
+from impasto.realtime.files.video_writer import ExtraStreams, VideoWriter
 from impasto.realtime.frame import Frame, StreamInfo
 from impasto.realtime.live.audio_track import AudioTrack
 from impasto.realtime.live.microphone import Microphone
@@ -114,7 +114,7 @@ class Recorder:
     def _begin(self, frame: Frame, size: tuple[int, int]) -> None:
         path = self._next_path()
         self._first_pts, self._last, self._count, self._size = frame.pts, Fraction(0), 0, size
-        extra_streams: Any = None
+        extra_streams: ExtraStreams | None = None
         if self._microphone is not None:
             epoch = self._epoch + float(frame.pts * frame.time_base)
             extra_streams = self._audio = AudioTrack(self._microphone, epoch)
