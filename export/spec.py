@@ -11,7 +11,7 @@ GraphPrecision = Literal["fp32", "fp16", "int8"]
 GraphShape = tuple[int, int, int]  # batch, height, width
 
 # Where the norms have their statistics from: each picture itself; the inputs `mean` and `variance`
-# (C,); or these moved towards those of the one picture by `weight` (a number from 0 to 1), layer by
+# (C,); or these moved toward those of the one picture by `weight` (a number from 0 to 1), layer by
 # layer as in impasto.models.fast.norm_folding, and put out again.
 NormMode = Literal["instance", "frozen", "running"]
 

@@ -303,7 +303,7 @@ def with_color_of(stylized: np.ndarray, original: np.ndarray) -> np.ndarray:
 
 
 def _planes(rgb: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 as (3, H, W) float32: arithmetic on planes is vectorised."""
+    """(H, W, 3) uint8 as (3, H, W) float32: arithmetic on planes is vectorized."""
     planes = np.empty((3, *rgb.shape[:2]), np.float32)
     for channel in range(3):
         planes[channel] = rgb[..., channel]

@@ -159,7 +159,7 @@ def _pixels(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trace(view: View, t: float, px: np.ndarray, py: np.ndarray) -> np.ndarray:
-    """The number of the sheet that is seen at places (H, W) of the picture."""
+    """The number of the sheet that is seen at positions (H, W) of the picture."""
     number = np.zeros(px.shape, np.int64)
     for k, sheet in enumerate(scene()):
         number[sheet.look(view, t, Grid(px, py, 1.0)).rgba[..., 3] > 0.5] = k

@@ -89,7 +89,7 @@ class _CpuBuilder(GraphBuilder):
         return self._add("DepthToSpace", x, blocksize=2, mode="CRD")
 
     def _output_yuv420(self, x: str) -> None:
-        """From unshuffled RGB, cropped before the shuffle, to planes."""
+        """From unshuffled RGB, cropped before the shuffle, to yuv420p."""
         for name, value in yuv420_weights(matrix=1, full_range=False).items():
             self.initializers[name] = numpy_helper.from_array(value, name)
         names = [(f"{part}.weight", f"{part}.bias") for part in (LUMA, CHROMA)]

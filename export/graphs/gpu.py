@@ -202,8 +202,8 @@ class _GpuBuilder(GraphBuilder):
         luma = self._add("DepthToSpace", luma, blocksize=2, mode="CRD")
         rows = self._add("Concat", self._integers(0, -1), self._side(2), axis=0)
         parts = [self._add("Reshape", part, rows) for part in (luma, chroma)]
-        planes = self._add("Concat", *parts, axis=1)
-        self.nodes.append(helper.make_node("Cast", [planes], [STYLIZED], to=TensorProto.UINT8))
+        yuv420 = self._add("Concat", *parts, axis=1)
+        self.nodes.append(helper.make_node("Cast", [yuv420], [STYLIZED], to=TensorProto.UINT8))
 
     # Helpers.
 

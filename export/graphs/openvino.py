@@ -224,7 +224,7 @@ class _FrozenNorms:
 
 
 class _RunningNorms:
-    """Moves the statistics towards those of the frame, layer after layer, and applies them."""
+    """Moves the statistics toward those of the frame, layer after layer, and applies them."""
 
     def __init__(
         self,

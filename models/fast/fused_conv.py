@@ -12,7 +12,7 @@ from impasto.models.fast.subpixel_conv import fold_upsample_into_transposed_conv
 class FusedConv(nn.Module):
     """A convolution and what follows it up to the next one, in this order:
 
-    [nearest-neighbour upsampling] convolution [pixel shuffle] [norm, folded] [+ residual] [ReLU]
+    [nearest-neighbor upsampling] convolution [pixel shuffle] [norm, folded] [+ residual] [ReLU]
 
     `fold` sets the weights and comes before the first call. On the CPU the oneDNN operators that
     torch.compile uses do bias, residual and ReLU in the convolution's own pass. With separate
@@ -34,9 +34,9 @@ class FusedConv(nn.Module):
         self.stride, self.dilation = list(conv.stride), list(conv.dilation)
         self.groups = conv.groups
         self.channels = conv.out_channels // 4 if shuffle else conv.out_channels
-        self.apart = True  # a pixel shuffle is carried out; else left as channels (row, column, c)
-        self.renew: Callable[[Tensor], Tensor] | None = None  # the norm, where it is not folded
-        self.places: tuple[Tensor, Tensor] | None = None  # of weight and bias, for good
+        self.shuffles_pixels = True  # else they are left as channels (row, column, c)
+        self.norm: Callable[[Tensor], Tensor] | None = None  # where it is not folded
+        self.weight_and_bias: tuple[Tensor, Tensor] | None = None  # allocated once
         self.take(conv)
 
     def take(self, conv: nn.Conv2d) -> None:
@@ -63,7 +63,7 @@ class FusedConv(nn.Module):
 
         recode: applied to weight and bias last, for an output other than RGB (`RgbToYuv420.fold`).
         """
-        if self.shuffle:  # four pixels a place
+        if self.shuffle:  # four pixels a position
             scale, shift = scale.repeat(4), shift.repeat(4)
         outputs = (1, -1, 1, 1) if self.upsample else (-1, 1, 1, 1)
         weight = self.plain_weight * scale.view(outputs)
@@ -101,13 +101,13 @@ class FusedConv(nn.Module):
                 weight.to(dtype), self.padding, self.stride, self.dilation, self.groups
             )
             return
-        if self.places is None:
-            self.places = (
+        if self.weight_and_bias is None:
+            self.weight_and_bias = (
                 torch.empty_like(weight, dtype=dtype, memory_format=torch.channels_last),
                 torch.empty_like(bias, dtype=dtype),
             )
-        # In place: a CUDA graph that was captured with the last ones finds the new ones there.
-        self.weight, self.bias = self.places
+        # In place, since a captured CUDA graph reads the weights at these addresses.
+        self.weight, self.bias = self.weight_and_bias
         self.weight.copy_(weight)
         self.bias.copy_(bias)
 
@@ -117,13 +117,13 @@ class FusedConv(nn.Module):
         self.bias = (self.unshifted + shift).to(self.bias.dtype)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        regrouped = self.shuffle and self.apart
-        if self.renew is None and (residual is None or not regrouped):
+        regrouped = self.shuffle and self.shuffles_pixels
+        if self.norm is None and (residual is None or not regrouped):
             y = self._convolve(x, residual, self.activation)
-            return _taken_apart(y) if regrouped else y
+            return _pixel_shuffle(y) if regrouped else y
         y = self._convolve(x, None, "none")
-        y = _taken_apart(y) if regrouped else y
-        y = y if self.renew is None else self.renew(y)
+        y = _pixel_shuffle(y) if regrouped else y
+        y = y if self.norm is None else self.norm(y)
         y = y if residual is None else y.add_(residual)
         return y.relu_() if self.activation == "relu" else y
 
@@ -159,8 +159,8 @@ def _onednn_takes(device: torch.device, dtype: torch.dtype) -> bool:
     return dtype == torch.float32
 
 
-def _taken_apart(y: Tensor) -> Tensor:
-    """(N, 4C, H, W), four pixels a place, to (N, C, 2H, 2W); channels_last in and out."""
+def _pixel_shuffle(y: Tensor) -> Tensor:
+    """(N, 4C, H, W), four pixels a position, to (N, C, 2H, 2W); channels_last in and out."""
     n, channels, height, width = y.shape
     c = channels // 4
     y = y.permute(0, 2, 3, 1).view(n, height, width, 2, 2, c).permute(0, 1, 3, 2, 4, 5)

@@ -1,4 +1,4 @@
-"""A network for video: instance norm carried from frame to frame, and folded into convolutions.
+"""A network for video: instance norm by running statistics, folded into convolutions.
 
 Instance norm measures every channel of every frame. On video the figures hardly change from one
 frame to the next, so they are kept as a moving average, and folded into the weights of the
@@ -7,7 +7,7 @@ convolution before each norm:
     w' = w * s        b' = (b - mean) * s + beta        s = gamma / sqrt(variance + eps)
 
 What is left is convolutions alone: twice as fast, and steadier (`FoldedNetwork`). More is folded in
-the same way: the scaling from and to 0..255, the standardising of the input, the map of the output.
+the same way: the scaling from and to 0..255, the standardizing of the input, the map of the output.
 Every few frames the statistics are brought up to date (`RunningNormNetwork`).
 """
 
@@ -38,10 +38,10 @@ from impasto.models.fast.yuv420 import RgbToYuv420, yuv420p_of
 from impasto.models.transform_net import TransformNet
 
 
-def norm_map(norm: nn.InstanceNorm2d, moments: NormStatistics) -> tuple[Tensor, Tensor]:
-    """Scale and shift of each channel: what `norm` does to an input of these moments."""
-    scale = norm.weight.float() * (moments.variance + norm.eps).rsqrt()
-    return scale, norm.bias.float() - moments.mean * scale
+def norm_map(norm: nn.InstanceNorm2d, statistics: NormStatistics) -> tuple[Tensor, Tensor]:
+    """Scale and shift of each channel: what `norm` does to an input with these statistics."""
+    scale = norm.weight.float() * (statistics.variance + norm.eps).rsqrt()
+    return scale, norm.bias.float() - statistics.mean * scale
 
 
 class FusedNetwork(nn.Module):
@@ -62,7 +62,7 @@ class FusedNetwork(nn.Module):
         self.centered = dtype == torch.float16
         self.body, self.layers = fuse(network.body)
         self.first, self.last = self.layers[0], self.layers[-1]
-        self.last.apart, self.last.activation = False, "hardtanh"
+        self.last.shuffles_pixels, self.last.activation = False, "hardtanh"
         self.take(network)
         self.widths = [3, *(norm.num_features for norm in self.norms)]
         self.border = self.first.plain_weight.new_zeros(3, dtype=dtype)
@@ -76,7 +76,7 @@ class FusedNetwork(nn.Module):
             layer.take(convolution)
 
     def _fold_ends(self, picture: NormStatistics, scale: Tensor, shift: Tensor) -> None:
-        """The first layer, which standardises the picture, and the last, which gives it back.
+        """Fold the first layer, which standardizes the picture, and the last, which undoes that.
 
         scale, shift: of each of the first layer's channels, to be folded in as well.
         """
@@ -129,12 +129,12 @@ class FoldedNetwork(FusedNetwork):
 
 
 class RunningNormNetwork(FusedNetwork):
-    """`network` on one frame, with statistics that are moved towards the frame's own on the way.
+    """`network` on one frame, with running statistics that are updated layer by layer.
 
-    Going down the layers, what each convolution gives is measured, and normed with the statistics
-    so renewed, before the next layer sees it. (To renew all of them from one pass with the old ones
-    is wrong: every layer then makes up for a change that the layers before it have also made up
-    for, and the errors grow from refresh to refresh.)
+    The output of each convolution is measured, its statistics are moved toward the measured ones,
+    and it is normalized with the result before the next layer. (To update all of them from one pass
+    with the old ones is wrong: every layer then makes up for a change that the layers before it
+    have also made up for, and the errors grow from update to update.)
     """
 
     def take(self, network: TransformNet) -> None:
@@ -145,7 +145,7 @@ class RunningNormNetwork(FusedNetwork):
     def forward(
         self, frame: Tensor, statistics: NormStatistics, weight: float
     ) -> tuple[Tensor, NormStatistics]:
-        """frame: a batch of one. Returns it stylised, and `statistics` moved by `weight` (0 to 1).
+        """frame: a batch of one. Returns it stylized, and `statistics` moved by `weight` (0 to 1).
 
         With a weight of 1 they are the frame's own, whatever they were before, and so is the
         picture what `network` makes of it, in two thirds of the time.
@@ -158,23 +158,23 @@ class RunningNormNetwork(FusedNetwork):
         scale, _ = unchanged(self.first.channels, padded)
         self._fold_ends(picture, scale.float(), -norms[0].mean)
         fill_border(padded, self.border)
-        renewed = [picture]
+        updated = [picture]
 
-        def renew(norm: nn.InstanceNorm2d, old: NormStatistics, y: Tensor) -> Tensor:
+        def running_norm(norm: nn.InstanceNorm2d, old: NormStatistics, y: Tensor) -> Tensor:
             rest, variance = statistics_of(y)
             new = moving_average(old, NormStatistics(old.mean + rest, variance), weight)
-            renewed.append(new)
+            updated.append(new)
             # One pass over memory, three to ten times as fast here as torch.addcmul.
             return F.batch_norm(
                 y, new.mean - old.mean, new.variance, norm.weight, norm.bias, eps=norm.eps
             )
 
         for layer, norm, old in zip(self.layers[:-1], self.norms, norms, strict=True):
-            layer.renew = partial(renew, norm, old)
+            layer.norm = partial(running_norm, norm, old)
         for layer, old in zip(self.layers[1:-1], norms[1:], strict=True):
             layer.shift_bias(-old.mean)
         stylized = self._stylized(padded, (frame.shape[1], frame.shape[2]))
-        return stylized, join(renewed)
+        return stylized, join(updated)
 
 
 def unchanged(channels: int, like: Tensor) -> tuple[Tensor, Tensor]:

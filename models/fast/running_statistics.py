@@ -22,7 +22,7 @@ def statistics_of(x: Tensor) -> NormStatistics[Tensor]:
     group = 8 if channels < 16 and width % 8 == 0 else 1
     lines = lines.reshape(1, height, width // group, group * channels)
     stats = torch.ops.aten.batch_norm_update_stats(lines.permute(0, 3, 1, 2), None, None, 0.0)
-    mean, variance = (moment.float().view(group, channels) for moment in stats)
+    mean, variance = (x.float().view(group, channels) for x in stats)
     spread = mean.var(0, correction=0)
     return NormStatistics(mean.mean(0), variance.mean(0) + spread)
 
@@ -50,7 +50,7 @@ def split(statistics: NormStatistics[Tensor], widths: list[int]) -> list[NormSta
 def moving_average(
     old: NormStatistics[Tensor], new: NormStatistics[Tensor], weight: float
 ) -> NormStatistics[Tensor]:
-    """`old` moved towards `new` by `weight` (0 to 1)."""
+    """`old` moved toward `new` by `weight` (0 to 1)."""
     return NormStatistics(
         torch.lerp(old.mean, new.mean, weight), torch.lerp(old.variance, new.variance, weight)
     )

@@ -217,7 +217,7 @@ class Refiner:
         self._cached: tuple[Objective, MultilevelPreconditioner] | None = None  # of the last size
 
     def __call__(self, content: Tensor, image: Tensor) -> Tensor:
-        """`image` after some steps towards content and styles; all (1, 3, H, W) in [0, 1]."""
+        """`image` after some steps toward content and styles; all (1, 3, H, W) in [0, 1]."""
         content, size = content.to(self._device), (content.shape[-2], content.shape[-1])
         settings = replace(self._settings, optimizer="multilevel", tolerance=0.0)
         if self._cached is None or self._cached[0].content.shape != content.shape:

@@ -26,14 +26,14 @@ def psnr_of_clip(style: str, clip: Path, *, every: int, weight: float, size: int
     """dB for each frame of `clip` after the first, short side `size` px."""
     network = load_style(style)
     plain, folded = Uint8Wrapper(network), FoldedNetwork(network, torch.bfloat16)
-    renewing = RunningNormNetwork(network, torch.bfloat16)
+    running = RunningNormNetwork(network, torch.bfloat16)
     statistics = tensors_of(initial_statistics(sum(folded.widths)))
     levels = []
     for index, path in enumerate(sorted(clip.iterdir())):
         picture = resize_short_side(read_photo(path), size)
         frame = (255 * picture).round().to(torch.uint8).permute(1, 2, 0)[None].contiguous()
         if index % every == 0:
-            stylized, statistics = renewing(frame, statistics, weight if index else 1.0)
+            stylized, statistics = running(frame, statistics, weight if index else 1.0)
             folded.fold(statistics)
         else:
             stylized = folded(frame)

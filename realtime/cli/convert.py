@@ -38,7 +38,7 @@ def video(
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Stylize a video; sound, timestamps, subtitles and all other streams are kept."""
+    """Stylize a video; audio, timestamps, subtitles and all other streams are kept."""
     options.in_order(start, end)
     options.only_one(crf=crf, bitrate=bitrate)
     from impasto.realtime.atomic import partial_path
@@ -138,9 +138,9 @@ def image(
     def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
         picture = read_image(job.source, size=size, alpha=supports_alpha(job.target))
         check_target(job.target, overwrite=overwrite)
-        painted, alpha = stylizer.stylize_image(picture[..., :3]), picture[..., 3:]
-        write_image(job.target, np.concatenate([painted, alpha], axis=2), overwrite=overwrite)
-        height, width = painted.shape[:2]
+        stylized, alpha = stylizer.stylize_image(picture[..., :3]), picture[..., 3:]
+        write_image(job.target, np.concatenate([stylized, alpha], axis=2), overwrite=overwrite)
+        height, width = stylized.shape[:2]
         figures = {"width": width, "height": height, "notes": stylizer.notes()}
         return f"{job.target}: {width}x{height}", figures
 

@@ -25,7 +25,7 @@ def learn(
         typer.Option(
             metavar="PICTURES",
             help="What to train on: a folder of pictures, or a video; may be repeated. Best are "
-            "pictures like those to be painted. Default: rendered scenes.",
+            "pictures like those to be stylized. Default: rendered scenes.",
         ),
     ] = None,
     steps: Annotated[

@@ -7,7 +7,7 @@ have these:
 - called as a function, an engine uses the statistics of each frame itself (instance norm);
 - `stylize` uses frozen statistics, which are given: folded into the convolutions, they cost
   nothing, and a video flickers less (see models.fast.norm_folding);
-- `update` moves running statistics towards those of one frame, and returns them.
+- `update` moves running statistics toward those of one frame, and returns them.
 
 Statistics go in and come out; an engine keeps nothing between frames but folded weights.
 

@@ -4,7 +4,7 @@ Flow that is chained from frame to frame is smooth in time, but drifts; flow bet
 apart does not drift, but trembles from frame to frame. On the sample, whose flow is known, the
 median error 30 frames on was 1.6 px chained and 0.4 px direct; the warping error of a painting
 propagated 20 frames was 0.014 chained and 0.024 direct. So propagated paint moves by the chain,
-which is corrected slowly towards the direct flow, and where one frame must fit another exactly
+which is corrected slowly toward the direct flow, and where one frame must fit another exactly
 (`PixelTracker.registered`) the flow is direct.
 """
 

@@ -35,7 +35,7 @@ from impasto.realtime.stylizer import LazyStylizer
 from impasto.realtime.temporal.cuts import CutDetector
 from impasto.realtime.temporal.modes import STEADINESS, Steadiness
 
-PICTURE_SIDE = 384  # px, short: what pictures are painted at
+PICTURE_SIDE = 384  # px, short: what pictures are stylized at
 _EVERY = 6  # frames: how often a clip's content and style loss are taken
 
 Table = tuple[Sequence[str], list[tuple[str, ...]]]  # columns, rows
@@ -64,14 +64,14 @@ class EstimatedMotion:
     """
 
     def __init__(self, frames: Sequence[np.ndarray]) -> None:
-        self._grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+        self._gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
         self._estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._estimator.setFinestScale(0)
         self._known: dict[tuple[int, int], Flow] = {}
 
     def __call__(self, later: int, earlier: int) -> Flow:
         if (later, earlier) not in self._known:
-            first, last = self._grey[earlier], self._grey[later]
+            first, last = self._gray[earlier], self._gray[later]
             forward, backward = (
                 self._estimator.calc(*pair, np.empty(0))  # empty: no flow to begin with
                 for pair in ((first, last), (last, first))
@@ -104,7 +104,7 @@ def evaluate(
     notes: list[str] = []
 
     def note(line: str) -> None:
-        if line not in notes:  # pictures and clips are mostly painted alike
+        if line not in notes:  # pictures and clips mostly get the same notes
             notes.append(line)
             log(line)
 
@@ -180,7 +180,7 @@ def shot_starts(frames: Sequence[np.ndarray]) -> list[int]:
 def warping_error_of(
     frames: Sequence[np.ndarray], motion: Motion, starts: Sequence[int]
 ) -> WarpingError:
-    """E_warp of frames (H, W, 3) uint8, painted or not, under the motion of the input.
+    """E_warp of frames (H, W, 3) uint8, stylized or not, under the motion of the input.
 
     motion: estimated, or exact where it is known. starts: see `shot_starts`.
     """
@@ -216,7 +216,7 @@ def read_clip(path: Path, *, size: int, frames: int) -> list[np.ndarray]:
 
 
 def read_pictures(paths: Iterable[Path]) -> list[tuple[Path, np.ndarray]]:
-    """Pictures, and all those in folders, at the size they are painted at. Raises SourceError."""
+    """Pictures, and all those in folders, at the size they are stylized at. Raises SourceError."""
     return [(file, read_image(file, size=PICTURE_SIDE)) for file in image_files(paths)]
 
 
@@ -243,7 +243,7 @@ def evaluate_clip(
 ) -> list[dict[str, Any]]:
     """A row for each mode of steadiness, of one clip.
 
-    frames: (H, W, 3) uint8. paint: gives as many, painted in a mode. motion: None estimates it.
+    frames: (H, W, 3) uint8. paint: gives as many, stylized in a mode. motion: None estimates it.
 
     A row: "steadiness"; "e_warp" and "e_warp_first" (short and long term) of the output,
     "input_e_warp" and "input_e_warp_first", "ratio" and "ratio_first" of output to input;
@@ -253,12 +253,12 @@ def evaluate_clip(
     own = warping_error_of(frames, motion, starts)
     rows = []
     for mode in modes:
-        painted = paint(frames, mode)
-        found = warping_error_of(painted, motion, starts)
+        stylized = paint(frames, mode)
+        found = warping_error_of(stylized, motion, starts)
         # The last of each six: by then, what a mode blends has settled.
         chosen = range(min(_EVERY, len(frames)) - 1, len(frames), _EVERY)
         content, style = metrics.mean_losses(
-            (as_tensor(painted[k]) for k in chosen), (as_tensor(frames[k]) for k in chosen)
+            (as_tensor(stylized[k]) for k in chosen), (as_tensor(frames[k]) for k in chosen)
         )
         row = {
             "steadiness": mode,

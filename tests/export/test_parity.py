@@ -138,11 +138,11 @@ def test_renewed_statistics_are_outputs(weight):
     stylized, mean, variance = run(
         network, "running", frames, statistics, weight=np.array(weight, np.float32)
     )
-    renewing = RunningNormNetwork(network, torch.float32)
-    expected, renewed = renewing(torch.from_numpy(frames), statistics, weight)
+    running = RunningNormNetwork(network, torch.float32)
+    expected, updated = running(torch.from_numpy(frames), statistics, weight)
     assert np.abs(expected.numpy().astype(int) - stylized).max() <= 1  # as above
-    np.testing.assert_allclose(mean, renewed.mean, atol=1e-3)
-    np.testing.assert_allclose(variance, renewed.variance, atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(mean, updated.mean, atol=1e-3)
+    np.testing.assert_allclose(variance, updated.variance, atol=1e-3, rtol=1e-3)
 
 
 def run(network, kind, frames, statistics, **more) -> list[np.ndarray]:

@@ -67,11 +67,11 @@ def test_running_statistics_as_on_a_cpu(network, statistics, half, size):
     frame = make_pictures(1, *size)
     ours = build_gpu_model(network, "running", half=half)
     given = start(ours, 0.3) | statistics
-    painted, *renewed = run(ours, frames=frame, **given)
+    stylized, *updated = run(ours, frames=frame, **given)
     expected, *others = run(build_cpu_model(network, "running"), frames=frame, **given)
-    off = np.abs(painted.astype(int) - expected)
+    off = np.abs(stylized.astype(int) - expected)
     assert (off <= 1).all() if not half else (off <= 2).mean() > 0.999
-    for new, other in zip(renewed, others, strict=True):
+    for new, other in zip(updated, others, strict=True):
         assert np.abs(new - other).max() <= (2e-2 if half else 1e-4) * np.abs(other).max()
 
 
@@ -89,11 +89,11 @@ def test_yuv420_as_in_pytorch(network, matrix, full_range):
         for tensor in models[kind].graph.initializer:
             if tensor.name in colors:
                 tensor.raw_data = colors[tensor.name].tobytes()
-    painted, mean, variance = run(models["running"], frames=frames[:1], **start(models["running"]))
+    stylized, mean, variance = run(models["running"], frames=frames[:1], **start(models["running"]))
     (ours,) = run(models["frozen"], frames=frames, mean=mean, variance=variance)
-    assert ours.shape == (2, 144, 128) and painted.shape == (1, 144, 128)
-    assert np.abs(ours[:1].astype(int) - painted).max() <= 1
-    for mine, theirs in ((painted, expected), (ours, frozen)):
+    assert ours.shape == (2, 144, 128) and stylized.shape == (1, 144, 128)
+    assert np.abs(ours[:1].astype(int) - stylized).max() <= 1
+    for mine, theirs in ((stylized, expected), (ours, frozen)):
         assert np.abs(mine.astype(int) - theirs).max() <= 1  # sums in another order
 
 

@@ -88,12 +88,12 @@ def test_the_picture_is_nearly_the_same(weights, ranges, size):
     both("instance")
     model = onnx.load_from_string(fill_template(weights, "frozen"))
     start = np.zeros(model.graph.input[1].type.tensor_type.shape.dim[0].dim_value, np.float32)
-    (_, mean, variance), (_, *renewed) = both(
+    (_, mean, variance), (_, *updated) = both(
         "running", mean=start, variance=start + 1, weight=np.array(1, np.float32)
     )
     deviation = np.sqrt(variance)
-    assert np.abs((renewed[0] - mean) / deviation).max() < 0.2
-    assert np.abs(np.sqrt(renewed[1]) / deviation - 1).max() < 0.2
+    assert np.abs((updated[0] - mean) / deviation).max() < 0.2
+    assert np.abs(np.sqrt(updated[1]) / deviation - 1).max() < 0.2
     both("frozen", mean=mean, variance=variance)
 
 

@@ -72,9 +72,9 @@ def stylized_by(network: torch.nn.Module, picture: np.ndarray) -> np.ndarray:
 def test_any_size_is_what_the_network_returns(network, packed, height, width):
     (picture,) = make_pictures(1, height, width)
     blocks, *_ = packed.run_alone(picture)
-    painted = packing.unpack_rgb(blocks, height, width)
-    assert painted.shape == picture.shape and painted.dtype == np.uint8
-    assert np.abs(painted - stylized_by(network, picture)).max() <= 0.51
+    stylized = packing.unpack_rgb(blocks, height, width)
+    assert stylized.shape == picture.shape and stylized.dtype == np.uint8
+    assert np.abs(stylized - stylized_by(network, picture)).max() <= 0.51
 
 
 def test_statistics_are_those_of_onnx_runtime(network, packed):
@@ -90,9 +90,9 @@ def test_statistics_are_those_of_onnx_runtime(network, packed):
     )
     assert np.allclose(mean, moved.mean, atol=1e-4)
     assert np.allclose(variance, moved.variance, rtol=1e-3)
-    (carried,) = packed.run(second, mean=mean, variance=variance)
-    for painted in (blocks, carried):
-        assert np.abs(packing.unpack_rgb(painted, 48, 64).astype(int) - expected).max() <= 1
+    (frozen,) = packed.run(second, mean=mean, variance=variance)
+    for stylized in (blocks, frozen):
+        assert np.abs(packing.unpack_rgb(stylized, 48, 64).astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(48, 64), (46, 58)])
@@ -122,15 +122,15 @@ def test_upsampling_is_folded_into_transposed_convolutions(packed, norm_mode):
     given = {"mean": np.zeros(packed.channels), "variance": np.ones(packed.channels), "weight": 0.5}
     given = {name: np.asarray(given[name], np.float32) for name in inputs - {"frames"}}
 
-    def painted() -> np.ndarray:
+    def stylize() -> np.ndarray:
         compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return next(iter(compiled({"frames": frames, **given}).values()))
 
-    expected = painted().astype(int)
+    expected = stylize().astype(int)
     graphs.fold_upsampling(model)
     kinds = [node.get_type_name() for node in model.get_ops()]
     assert "Interpolate" not in kinds and kinds.count("ConvolutionBackpropData") == 2
-    assert np.abs(painted() - expected).max() <= 1
+    assert np.abs(stylize() - expected).max() <= 1
 
 
 @given(height=st.integers(32, 60), width=st.integers(32, 60))

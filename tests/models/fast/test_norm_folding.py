@@ -75,22 +75,22 @@ def test_folded_in_bf16_stays_near(network):
 @torch.inference_mode()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_full_refresh_finds_the_frames_own_statistics(network, dtype):
-    """From those of another scene, and from none; and it stylises with them."""
+    """From those of another scene, and from none; the frame is stylized with them."""
     frames, true = frames_and_statistics(network, 61, 83)
     _, other = frames_and_statistics(network, 45, 50, seed=3)
     deviation = (true.variance + 1e-5).sqrt()
-    renewing = RunningNormNetwork(network, dtype)
+    running = RunningNormNetwork(network, dtype)
     # float32: sums in another order; bf16: eight bits of mantissa, through 15 layers.
     tolerance, levels = (1e-3, 1) if dtype == torch.float32 else (0.05, 12)
     for before in (other, tensors_of(initial_statistics(len(true.mean))), true):
-        stylized, own = renewing(frames, before, 1.0)
+        stylized, own = running(frames, before, 1.0)
         assert ((own.mean - true.mean) / deviation).abs().max() < tolerance
         assert ((own.variance + 1e-5) / deviation.square() - 1).abs().max() < tolerance
         assert (stylized.int() - Uint8Wrapper(network)(frames).int()).abs().max() <= levels
 
 
 @torch.inference_mode()
-def test_a_refresh_moves_by_its_weight():
+def test_an_update_moves_by_its_weight():
     """In the picture itself and the first layer; deeper ones see what the first have changed."""
     network = make_network()
     frames, true = frames_and_statistics(network, 61, 83)
@@ -100,7 +100,7 @@ def test_a_refresh_moves_by_its_weight():
     expected = torch.lerp(before.mean[:3], true.mean[:3], 0.25)
     torch.testing.assert_close(after.mean[:3], expected, atol=1e-5, rtol=1e-4)
     folded.fold(after)
-    # What it gave is what the renewed statistics give.
+    # What it gave is what the updated statistics give.
     assert (stylized.int() - folded(frames).int()).abs().max() <= 1
 
 
@@ -109,10 +109,10 @@ def test_a_still_scene_settles_at_its_own_statistics():
     network = make_network()
     frames, true = frames_and_statistics(network, 61, 83)
     statistics = frames_and_statistics(network, 45, 50, seed=3)[1]
-    renewing = RunningNormNetwork(network, torch.float32)
+    running = RunningNormNetwork(network, torch.float32)
     errors = []
     for _ in range(12):
-        statistics = renewing(frames, statistics, 0.5)[1]
+        statistics = running(frames, statistics, 0.5)[1]
         errors.append(((statistics.mean - true.mean) / true.variance.sqrt()).abs().max().item())
     assert errors[-1] < 0.02 < errors[0]
 
@@ -121,8 +121,8 @@ def test_a_still_scene_settles_at_its_own_statistics():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_flat_frame_is_no_division_by_zero(network, dtype):
     frames = torch.full((1, 48, 64, 3), 77, dtype=torch.uint8)
-    renewing = RunningNormNetwork(network, dtype)
-    statistics = renewing(frames, tensors_of(initial_statistics(sum(renewing.widths))), 1.0)[1]
+    running = RunningNormNetwork(network, dtype)
+    statistics = running(frames, tensors_of(initial_statistics(sum(running.widths))), 1.0)[1]
     assert torch.isfinite(statistics.mean).all() and torch.isfinite(statistics.variance).all()
 
 

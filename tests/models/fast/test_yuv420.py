@@ -91,9 +91,9 @@ def test_the_network_gives_what_its_rgb_becomes(height, width, full_range):
     frames = torch.from_numpy(make_pictures(2, height, width))
     rgb = 255 * network(frames[:1].permute(0, 3, 1, 2).float() / 255)
     expected = converted(rgb, conversion)
-    renewing = RunningNormNetwork(network, torch.float32, conversion)
-    initial = tensors_of(initial_statistics(sum(renewing.widths)))
-    got, statistics = renewing(frames[:1], initial, 1.0)
+    running = RunningNormNetwork(network, torch.float32, conversion)
+    initial = tensors_of(initial_statistics(sum(running.widths)))
+    got, statistics = running(frames[:1], initial, 1.0)
     assert got.shape == (1, height * 3 // 2, width) and got.dtype == torch.uint8
     # Rounded, and summed in another order; chroma is limited after it is averaged.
     assert (got - expected)[:, :height].abs().max() < 0.6
