@@ -141,12 +141,12 @@ def full_hd_clip(folder: Path, *, size: tuple[int, int] = SIZE, rate: int = 90) 
     """The sample clip at 1920x1080, each frame three times, since it is short."""
     from impasto.realtime.files.codecs import EncoderOptions
     from impasto.realtime.files.convert import stylize_video
-    from impasto.realtime.measure.bench import CLIP
+    from impasto.realtime.samples import SAMPLE_VIDEO
 
     clip = folder / "full_hd.mp4"
     unchanged = lambda batches: (frame for batch in batches for frame in batch)  # noqa: E731
     encoder = EncoderOptions(preset="veryfast")
-    stylize_video(CLIP, clip, unchanged, size=size, frame_rate=rate, encoder=encoder)
+    stylize_video(SAMPLE_VIDEO, clip, unchanged, size=size, frame_rate=rate, encoder=encoder)
     return clip
 
 

@@ -89,7 +89,8 @@ def test_every_module_and_every_file_it_needs_is_in_it(wheel: Path) -> None:
                 relative = path.relative_to(ROOT)
                 if "web" not in relative.parts:  # the page, which is served from the repository
                     assert f"impasto/{relative.as_posix()}" in names
-    assert "impasto/samples/harbor.mp4" in names  # where `impasto bench` looks for it
+    for name in ("harbor.jpg", "harbor.mp4"):  # `realtime.samples` refers to them
+        assert f"impasto/samples/{name}" in names
 
 
 def test_every_package_is_listed() -> None:
@@ -100,7 +101,7 @@ def test_every_package_is_listed() -> None:
     }
     listed = PROJECT["tool"]["setuptools"]["packages"]
     expected = ["impasto." + ".".join(folder.parts) for folder in folders]
-    assert sorted(listed) == sorted([*expected, "impasto.samples"])  # the clip that is timed
+    assert sorted(listed) == sorted([*expected, "impasto.samples"])
 
 
 @pytest.mark.parametrize("name", ["impasto.realtime", "impasto"])

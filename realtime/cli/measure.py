@@ -31,7 +31,7 @@ def bench(
         bool, typer.Option("--quick", help="640x360 only and fewer rounds: under a minute.")
     ] = False,
     live: Annotated[
-        bool, typer.Option("--live", help="Measure the live path instead, with a generated camera.")
+        bool, typer.Option("--live", help="Measure the live path instead, with the sample clip.")
     ] = False,
     gatys: Annotated[
         bool, typer.Option("--gatys", help="Measure painting by optimization: 512x512, 300 steps.")
@@ -67,10 +67,10 @@ def bench(
         figures = bench_gatys(style, device=resolve_device(device), log=log)
         show = show_gatys
     else:
-        from impasto.realtime.measure.bench import CLIP
         from impasto.realtime.measure.bench import bench as measure
+        from impasto.realtime.samples import SAMPLE_VIDEO
 
-        clip = CLIP if clip is None and CLIP.is_file() else clip
+        clip = SAMPLE_VIDEO if clip is None and SAMPLE_VIDEO.is_file() else clip
         device = resolve_device(device)
         figures = measure(style, clip=clip, device=device, quick=quick, log=log)
         show = show_bench

@@ -19,7 +19,7 @@ def styles(
     ] = None,
     on: Annotated[
         Path | None,
-        typer.Option(metavar="PICTURE", help="The picture for --sheet; default: a seascape."),
+        typer.Option(metavar="PICTURE", help="The picture for --sheet; default: a harbor."),
     ] = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -41,7 +41,8 @@ def styles(
         show_table(columns, rows)
     if sheet is not None:
         from impasto.realtime.painting.sheet import write_style_sheet
+        from impasto.realtime.samples import SAMPLE_IMAGE
 
-        write_style_sheet(sheet, list(known), on=on, overwrite=overwrite)
+        write_style_sheet(sheet, list(known), on=on or SAMPLE_IMAGE, overwrite=overwrite)
         if not json:
             print_line(f"{sheet}: {len(known)} styles")

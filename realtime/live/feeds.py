@@ -1,4 +1,4 @@
-"""Timed pictures: from a device, an address, a filter graph, a file, or generated."""
+"""Timed pictures from a device, an address, a filter graph or a file."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Protocol
 
 import av
-import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
 from av.video.frame import VideoFrame
@@ -21,7 +20,6 @@ from impasto.realtime.files.containers import video_stream
 from impasto.realtime.files.decoding import Decoder
 from impasto.realtime.files.deinterlace import deinterlace
 from impasto.realtime.files.rotation import NO_ROTATION, DisplayMatrix, display_matrix, transposes
-from impasto.realtime.live.demo_camera import MovingPicture
 
 _SLIP_SECONDS = 0.25  # a paced source later than this does not catch up, but stays late
 _JUMP_SECONDS = 60  # a longer gap in the timestamps is a discontinuity, and is not waited for
@@ -46,7 +44,7 @@ class FeedInfo:
 class CapturedPicture:
     """A picture as a feed delivers it, with the time of its capture."""
 
-    picture: VideoFrame | np.ndarray | None  # (H, W, 3) uint8 RGB if an array; None: corrupt
+    picture: VideoFrame | None  # None: corrupt
     time: float  # of time.monotonic
 
 
@@ -96,7 +94,7 @@ class MediaFeed:
                 empty = True
                 read = _read_paced if paced else _read_unpaced
                 for captured in read(container, stream, clock, stopping):
-                    if info is None and isinstance(captured.picture, VideoFrame):
+                    if info is None and captured.picture is not None:
                         info = self._info(container, stream, captured.picture)
                         info = replace(info, ends=ends, paced=paced)
                         yield info
@@ -123,29 +121,6 @@ class MediaFeed:
         if self.requested and (size != self.requested[0] or rate not in (None, self.requested[1])):
             description = f"requested {_mode(*self.requested)}, got {description}"
         return FeedInfo(size, rate, description, matrix)
-
-
-@dataclass
-class GeneratedFeed:
-    """The moving test picture, at exactly its rate: when late, it skips pictures."""
-
-    size: tuple[int, int]
-    frame_rate: Fraction
-    title: str = "test picture"
-    open_seconds: float = 15
-    stall_seconds: float | None = None
-
-    def read(self, stopping: Event) -> Iterator[FeedInfo | CapturedPicture]:
-        picture = MovingPicture(self.size)
-        yield FeedInfo(self.size, self.frame_rate, _mode(self.size, self.frame_rate))
-        start, index = monotonic(), 0
-        while not stopping.is_set():
-            due = start + float(index / self.frame_rate)  # from the start, so it cannot drift
-            image = picture(float(index / self.frame_rate))
-            if stopping.wait(max(0.0, due - monotonic())):
-                return
-            yield CapturedPicture(image, due)
-            index = max(index + 1, int((monotonic() - start) * self.frame_rate))
 
 
 class MediaClock:

@@ -189,8 +189,6 @@ class LiveSource:
         picture = captured.picture
         pts = max(self._last_pts + 1, round((captured.time - self.epoch) / MICROSECOND))
         self._last_pts = pts
-        if isinstance(picture, np.ndarray):
-            return Frame(picture, pts, MICROSECOND)
         assert picture is not None
         height, width = self.size
         if transposes(info.matrix):

@@ -22,15 +22,15 @@ from impasto.realtime.engines.torch_engine import DTYPES, precisions
 from impasto.realtime.measure.bench_convert import convert_in_new_process
 from impasto.realtime.measure.bench_gpu import gpu_engines, time_on_device
 from impasto.realtime.measure.timing import Figures, in_turns, machine, rates, stylizing
+from impasto.realtime.samples import SAMPLE_VIDEO
 
 SIZES = ((360, 640), (720, 1280), (1080, 1920))  # (height, width)
-CLIP = Path(__file__).parents[2] / "samples" / "harbor.mp4"
 
 
 def bench(
     style: str,
     *,
-    clip: Path | None = CLIP,
+    clip: Path | None = SAMPLE_VIDEO,
     device: str = "cpu",
     sizes: tuple[tuple[int, int], ...] = SIZES,
     rounds: int = 7,

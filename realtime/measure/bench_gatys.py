@@ -17,8 +17,8 @@ from impasto.realtime.measure.evaluate import Table
 from impasto.realtime.measure.timing import Figures, machine
 from impasto.realtime.memory import keep_freed_memory, memory_mb
 from impasto.realtime.painting.paint import read_styles
-from impasto.realtime.painting.sheet import seascape
 from impasto.realtime.pixels import as_tensor
+from impasto.realtime.samples import SAMPLE_IMAGE
 from impasto.realtime.stylizer import LazyStylizer
 
 # One size, Gram matrices, plain L-BFGS: the settings of published figures.
@@ -42,16 +42,16 @@ def bench_gatys(
     device: str = "cpu",
     log: Callable[[str], None] = lambda part: None,
 ) -> Figures:
-    """Paint a seascape of `side` x `side` px; returns plain data, ready for JSON.
+    """Paint the sample image at `side` x `side` px; returns plain data, ready for JSON.
 
-    style: the style that makes the painting, as no painting is shipped: the mirrored seascape in
+    style: the style that makes the painting, as no painting is shipped: the mirrored image in
     this style. "plain": `steps` of L-BFGS at one size; "coarse_to_fine": half as many at two sizes,
     ended at the final loss of the plain run; "default": the settings and steps of `impasto paint`.
     Each has "seconds", "steps_per_second", "cpu_seconds", "content", "style", "total",
     "seconds_to_same", "steps_to_same" (None: not reached). "limit": of a convolution before and
     after, as other load on the machine changes it.
     """
-    content = seascape(side, side)
+    content = read_image(SAMPLE_IMAGE, size=(side, side))
     painting = LazyStylizer(EngineOptions(style), is_video=False).stylize_image(
         content[:, ::-1].copy()
     )

@@ -1,4 +1,4 @@
-"""Frame rate and latency of the live path, from a generated camera to a hidden window."""
+"""Frame rate and latency of the live path, from the sample clip to a hidden window."""
 
 from fractions import Fraction
 from statistics import median
@@ -36,7 +36,7 @@ def bench_live(
     seconds: float = 60.0,
     device: str = "auto",
 ) -> Figures:
-    """Stylize a generated camera of `size` (height, width) at `fps` for `seconds`; plain data.
+    """Stylize the sample clip at `size` (height, width) and `fps` for `seconds`; plain data.
 
     "shown_fps": frames that reached the window; "dropped": frames that were stale before they were
     stylized; "delay_ms": from capture to the window; "working_scale": share of the height and width

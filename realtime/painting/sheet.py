@@ -17,17 +17,16 @@ _PAPER, _INK = 255, 40  # gray levels
 
 
 def write_style_sheet(
-    path: Path, styles: Sequence[str], *, on: Path | None = None, overwrite: bool = False
+    path: Path, styles: Sequence[str], *, on: Path, overwrite: bool = False
 ) -> None:
     """Write a contact sheet of one picture in each of `styles`.
 
-    on: the picture, reduced to a short side of 360 px; None: `seascape`.
+    on: the picture, reduced to a short side of 360 px.
     Raises SinkError, SourceError, WeightsError, EngineError.
     """
     check_target(path, overwrite=overwrite)
-    picture = seascape() if on is None else read_image(on)
+    picture = read_image(on)
     if min(picture.shape[:2]) > _SHORT_SIDE:
-        assert on is not None
         picture = read_image(on, size=_SHORT_SIDE)
     painted = []
     for style in styles:
@@ -53,40 +52,6 @@ def contact_sheet(images: Sequence[tuple[str, np.ndarray]], *, columns: int = 3)
         sheet[top : top + height, left : left + width] = image
         _draw_text(sheet[top + height : top + height + label, left : left + width], name)
     return sheet
-
-
-def seascape(height: int = 288, width: int = 512) -> np.ndarray:
-    """A small picture to try styles on where none is given: evening sun over hills and water.
-
-    Smooth sky, soft clouds, fine waves and hard edges, as each asks another thing of a style.
-    Returns (height, width, 3) uint8 RGB, the same every time.
-    """
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / width
-    horizon = 0.55 * height / width
-    rng = np.random.default_rng(5)
-    depth = np.clip(y / horizon, 0, 1)[..., None]
-    image = (1 - depth) * np.array((70, 120, 190.0)) + depth * np.array((255, 205, 150.0))
-    for _ in range(40):  # clouds: soft ellipses, in streaks
-        at_x, at_y = rng.uniform(0, 1), rng.uniform(0.05, 0.6) * horizon
-        far = ((x - at_x) / rng.uniform(0.06, 0.2)) ** 2 + ((y - at_y) / 0.018) ** 2
-        image += 45 * np.exp(-far)[..., None] * np.array((1, 0.85, 0.8))
-    sun = np.hypot(x - 0.68, y - 0.8 * horizon)
-    image = np.where((sun < 0.035)[..., None], (255, 244, 200), image)
-    for level, rough, color in ((0.13, 6, (110, 110, 150)), (0.07, 11, (60, 80, 95))):
-        phases = rng.uniform(0, 6.3, 4)
-        ridge = sum(np.sin(rough * (k + 1) * x + phases[k]) / (k + 2) for k in range(4))
-        image = np.where((y > horizon - level - 0.04 * ridge)[..., None], color, image)
-    near = np.clip((y - horizon) / (height / width - horizon), 0, 1)
-    waves = np.sin(260 * (y - horizon) / (0.15 + near) + 9 * np.sin(14 * x) + 40 * x * near)
-    glitter = np.exp(-(((x - 0.68) / (0.04 + 0.16 * near)) ** 2))
-    water = np.stack([60 + 150 * glitter, 105 + 90 * glitter, 140 + 20 * glitter], axis=-1)
-    image = np.where((y > horizon)[..., None], water + 26 * waves[..., None], image)
-    below = y - horizon - 0.08
-    boat = (abs(x - 0.33) < 0.044 - 0.6 * below) & (abs(below) < 0.012)
-    sail = (x > 0.33) & (x - 0.33 < 0.45 * (y - horizon + 0.08)) & (y < horizon + 0.06)
-    image = np.where(boat[..., None], (70, 40, 30), image)
-    image = np.where(sail[..., None], (240, 230, 215), image)
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def _draw_text(strip: np.ndarray, text: str) -> None:

@@ -67,7 +67,7 @@ SOURCES = [
         ends=False,
     ),
     SourceCase(
-        "test-picture",
+        "sample-clip",
         lambda _: open_live("test", size=SIZE, frame_rate=Fraction(100)),
         lambda _: open_live("test", size=SIZE, frame_rate=Fraction(0)),
         ends=False,

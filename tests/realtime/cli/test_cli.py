@@ -270,6 +270,9 @@ class TestStyles:
         assert width > 2 * 128 and height > 72
         ran = impasto("styles", "--sheet", sheet)
         assert ran.code == 1 and "exists" in ran.error_line
+        assert impasto("styles", "--sheet", sheet, "--overwrite").code == 0
+        height, width = read_image(sheet).shape[:2]
+        assert width > 2 * 640 and height > 360  # the sample image
 
     def test_on_needs_a_sheet(self, impasto: Impasto) -> None:
         assert impasto("styles", "--on", "a.png").code == 2

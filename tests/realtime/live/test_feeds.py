@@ -1,17 +1,16 @@
-"""Feeds: files, filter graphs, addresses and the test picture, each in its own time."""
+"""Feeds: files, filter graphs, addresses and the sample clip, each in its own time."""
 
 import threading
 from fractions import Fraction
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
-import numpy as np
+import av
 import pytest
 
 from impasto.models.errors import SourceError
-from impasto.realtime.live.cameras import open_live
-from impasto.realtime.live.demo_camera import MovingPicture
+from impasto.realtime.live.cameras import open_live, sample_graph
 from impasto.realtime.live.feeds import MediaClock
 from tests.media import make_clip, number_of
 from tests.realtime.live.conftest import Log
@@ -31,7 +30,7 @@ def test_a_filter_graph_runs_at_its_frame_rate(log: Log) -> None:
 
 
 @pytest.mark.parametrize("size", [(120, 160), (33, 47), (2, 2)])
-def test_the_test_picture_has_the_size_and_rate_asked_for(size: tuple[int, int]) -> None:
+def test_the_sample_clip_has_the_size_and_rate_requested(size: tuple[int, int]) -> None:
     with open_live("test", size=size, frame_rate=Fraction(90)) as source:
         frames = list(islice(source, 9))
     assert source.size == size and source.frame_rate == 90
@@ -40,8 +39,27 @@ def test_the_test_picture_has_the_size_and_rate_asked_for(size: tuple[int, int])
         index = (time - first) * 90
         # Of each frame the time is a whole number of ticks from the first, to a microsecond.
         assert abs(index - round(index)) < Fraction(90, 500_000)
-        assert np.array_equal(frame.image, MovingPicture(size)(round(index) / 90))
+        assert frame.image.shape == (*size, 3)
     assert_increasing(frames)
+
+
+@pytest.mark.parametrize("folder", [None, "d:e'f,[g];h\\i %03d"])
+def test_the_sample_clip_repeats_without_a_gap(
+    folder: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 210
+    if folder is not None:
+        path, count = tmp_path / folder / "clip.mp4", 5
+        path.parent.mkdir()
+        monkeypatch.setattr("impasto.realtime.live.cameras.SAMPLE_VIDEO", path)
+        make_clip(path, frames=count, rate=30)
+    graph = sample_graph((48, 64), Fraction(30))
+    with av.open(graph, format="lavfi") as container:
+        frames = list(islice(container.decode(video=0), 2 * count + 1))
+    assert [frame.pts for frame in frames] == list(range(2 * count + 1))
+    images = [frame.to_ndarray() for frame in frames]
+    assert all((a == b).all() for a, b in zip(images, images[count:], strict=False))
+    assert all((a != b).any() for a, b in pairwise(images))
 
 
 def test_a_file_is_played_by_its_timestamps(tmp_path: Path, log: Log) -> None:
