@@ -178,9 +178,9 @@ def to_rgb(
 def _resized_planar(
     frame: av.VideoFrame, size: tuple[int, int] | None, scaler: VideoReformatter | None
 ) -> av.VideoFrame | None:
-    """A frame resized before it becomes RGB, in planes, whose RGB is quick; None if it is already.
+    """A frame resized as planar Y'CbCr before its conversion to RGB; None if that gains nothing.
 
-    None too for formats without a quick way to RGB. In planes there is half as much to resize.
+    It gains where the conversion is quick: 4:2:0 has half as many samples to resize as RGB.
     """
     name = (frame.sw_format or frame.format).name
     same_size = size is None or size == (frame.height, frame.width)

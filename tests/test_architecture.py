@@ -35,7 +35,7 @@ INNER = {
     "pipeline": {"frame"},
     "cli/arguments": set(),
     "cli/jobs": set(),
-    "cli/terminal": set(),
+    "cli/terminal": {"progress"},
     "live/rate_control": set(),
     "live/controls": {"temporal.modes"},
     "live/overlay": {"live.controls", "temporal.modes"},
@@ -132,11 +132,26 @@ def test_no_import_cycles() -> None:
 
 
 def test_no_two_classes_share_a_name() -> None:
-    first: dict[str, Path] = {}
-    for path in FILES:
+    """Among the classes at module level, of all packages and of the scripts beside them."""
+    assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(PACKAGES)
+    first: dict[str, str] = {}
+    for path in [*FILES, *(ROOT / ".ci").glob("*.py"), *(ROOT / "samples").rglob("*.py")]:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef):
-                assert first.setdefault(node.name, path) == path, node.name
+                here = f"{path.relative_to(ROOT)}:{node.lineno}"
+                other = first.setdefault(node.name, here)
+                assert other == here, f"{node.name} is a class in {other} and in {here}"
+
+
+def test_identifiers_avoid_ambiguous_and_british_words() -> None:
+    """The glossary in CONTRIBUTING.md has a better word for each."""
+    avoided = {"colour", "grey", "stylised", "neighbour", "centre"}
+    avoided |= {"places", "moments", "carried", "renewed", "trunk", "joints", "companions"}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            for field in ("name", "id", "arg", "attr"):
+                name = str(getattr(node, field, ""))
+                assert not avoided & set(name.lower().split("_")), f"{path}: {name}"
 
 
 @pytest.mark.parametrize("module", INNER)

@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("style", help="a name, a blend or a file")
     parser.add_argument("clips", type=Path)
-    parser.add_argument("--every", type=int, default=5, help="frames between refreshes")
+    parser.add_argument("--every", type=int, default=5, help="frames between updates")
     parser.add_argument("--weight", type=float, default=0.3, help="of the newest, 0 to 1")
     parser.add_argument("--size", type=int, default=256, help="px, the short side")
     options = parser.parse_args()

@@ -116,12 +116,12 @@ def evaluate(
     metrics = StyleMetrics(load_loss_network(loss_network, teacher=teacher), target)
     still = LazyStylizer(options, note, is_video=False)
     picture_rows = evaluate_pictures(stills, still.stylize_image, metrics)
-    film = LazyStylizer(options, note)
+    stylizer = LazyStylizer(options, note)
 
     def paint(images: Sequence[np.ndarray], mode: Steadiness) -> list[np.ndarray]:
-        film.steadiness = mode
+        stylizer.steadiness = mode
         batches = ([Frame(image, k, Fraction(1))] for k, image in enumerate(images))
-        return [frame.image for frame in film(batches)]
+        return [frame.image for frame in stylizer(batches)]
 
     clip_rows = []
     for path, images in read:

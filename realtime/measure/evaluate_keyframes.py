@@ -80,7 +80,7 @@ def evaluate_keyframes(
 
     images: (H, W, 3) uint8, two or more. fill: stylizes where no keyframe can be traced. Returns
     "keyframes" (their numbers), "filled" (share of the pixels) and "e_warp" and "style", each
-    {"alone", "carried", "ratio"}: means over the measured frames, painted on their own and
+    {"alone", "carried", "ratio"}: means over the measured frames, painted one by one and
     propagated; None where there are no such frames.
     """
     device = resolve_device(device)
@@ -160,5 +160,5 @@ def _compared(pairs: Sequence[Sequence[float]]) -> dict[str, float] | None:
     """Means of pairs of (alone, propagated), and their ratio."""
     if not pairs:
         return None
-    alone, carried = np.mean(pairs, axis=0).tolist()
-    return {"alone": alone, "carried": carried, "ratio": carried / max(alone, 1e-12)}
+    alone, propagated = np.mean(pairs, axis=0).tolist()
+    return {"alone": alone, "carried": propagated, "ratio": propagated / max(alone, 1e-12)}

@@ -50,7 +50,7 @@ def test_files_with_the_output_of_earlier_versions_are_read(tmp_path):
     assert list(check_parity(load_style("udnie"), path.read_bytes(), shapes=SMALL[:1]))
 
 
-def test_a_network_of_ones_own(tmp_path):
+def test_a_custom_network(tmp_path):
     network = TransformNet("fast").eval()
     path = export_onnx(network, tmp_path / "own.onnx", shapes=SMALL)
     assert "style" not in read_metadata(path)["metadata"]

@@ -71,7 +71,7 @@ def agreeing():
     return network, open_session(build_portable_model(network).SerializeToString())
 
 
-def test_another_network_is_found_out():
+def test_a_different_network_fails_the_check():
     model = build_portable_model(make("fast")).SerializeToString()
     torch.manual_seed(1)
     with pytest.raises(ParityError, match=r"gray levels, .* on rendered frames of 1x64x96"):
@@ -112,13 +112,13 @@ def test_figures_are_those_of_numpy():
     assert 38.58 < found.psnr < 39.5
 
 
-def test_a_graph_that_cannot_run_is_told():
+def test_a_graph_that_cannot_run_is_reported():
     with pytest.raises(EngineError, match="does not load the graph"):
         open_session(b"no graph")
 
 
 @torch.inference_mode()
-def test_carried_statistics_are_inputs():
+def test_frozen_statistics_are_inputs():
     network = make("fast")
     frames = make_pictures(2, 61, 83)
     statistics = measure(network, torch.from_numpy(frames[:1]))
@@ -131,7 +131,7 @@ def test_carried_statistics_are_inputs():
 
 @torch.inference_mode()
 @pytest.mark.parametrize("weight", [0.3, 1.0])
-def test_renewed_statistics_are_outputs(weight):
+def test_running_statistics_are_outputs(weight):
     network = make("fast")
     frames = make_pictures(1, 61, 83)
     statistics = measure(network, torch.from_numpy(make_pictures(1, 40, 40, seed=3)))

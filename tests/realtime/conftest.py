@@ -55,9 +55,9 @@ def impasto(capsys: pytest.CaptureFixture[str]) -> Impasto:
 
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights as the package has one: two styles and a trunk, all untrained.
+    """A folder of weights like the package's: two styles and an identity network, all untrained.
 
-    They paint badly, and do all else well.
+    Their pictures are noise; everything else works.
     """
     import torch
     from safetensors.torch import save_file

@@ -115,7 +115,7 @@ def test_leaving_ends_an_endless_generator() -> None:
     assert closed.is_set()
 
 
-def test_the_end_is_told_from_a_wait() -> None:
+def test_the_end_is_distinguished_from_a_wait() -> None:
     with Latest(range(3)) as items:
         assert list(items)[-1] == 2
         assert items.ended and items.get() is None and items.get(0) is None

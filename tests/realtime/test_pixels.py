@@ -159,7 +159,7 @@ class TestEncodedColors:
     @pytest.mark.parametrize("full_range", [False, True])
     @pytest.mark.parametrize("matrix", KR_KB)
     @pytest.mark.parametrize(("pixel_format", "bits"), [("yuv444p", 8), ("yuv444p10le", 10)])
-    def test_planes_follow_the_formula(self, matrix, full_range, pixel_format, bits):
+    def test_yuv420p_follows_the_formula(self, matrix, full_range, pixel_format, bits):
         image = np.random.default_rng(1).integers(0, 256, (32, 48, 3), dtype=np.uint8)
         frame = to_video_frame(image, pixel_format, ColorTags(matrix=matrix, full_range=full_range))
         for index, expected in enumerate(coded(image, matrix, full_range, bits)):
@@ -250,12 +250,12 @@ class TestTurns:
             matrix = (0, matrix[0], matrix[3], 0)
         a, b, c, d = matrix
         image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
-        places = {(x, y): (a * x + c * y, b * x + d * y) for y in range(4) for x in range(5)}
-        left, top = (min(p[k] for p in places.values()) for k in (0, 1))
+        positions = {(x, y): (a * x + c * y, b * x + d * y) for y in range(4) for x in range(5)}
+        left, top = (min(p[k] for p in positions.values()) for k in (0, 1))
         out = apply_display_matrix(image, tuple(65536 * n for n in matrix))
         assert transposes(matrix) == swap
         assert out.shape == ((5, 4, 3) if swap else (4, 5, 3)) and out.flags.c_contiguous
-        for (x, y), (new_x, new_y) in places.items():
+        for (x, y), (new_x, new_y) in positions.items():
             assert (out[new_y - top, new_x - left] == image[y, x]).all()
 
 
@@ -313,7 +313,7 @@ def test_quick_colors_are_the_same_but_for_rounding(
 @pytest.mark.parametrize("size", [None, (144, 48), (143, 47), (400, 140)])
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj422p", "nv12"])
 @pytest.mark.parametrize("color", [ColorTags(matrix=1), ColorTags(matrix=6, full_range=True)])
-def test_quick_rgb_is_resized_in_planes(pixel_format, size, color) -> None:
+def test_quick_rgb_is_resized_before_conversion(pixel_format, size, color) -> None:
     """Resized before chroma is repeated, so sharp edges of color differ; flat color does not."""
     rows = np.repeat(np.array(COLORS, np.uint8), 48, axis=0)
     image = np.ascontiguousarray(np.broadcast_to(rows[:, None], (288, 96, 3)))

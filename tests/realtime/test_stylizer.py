@@ -162,7 +162,7 @@ def test_the_first_frame_is_as_it_would_be_alone(torch_engine):
 
 
 @pytest.mark.parametrize("size", [1, 4, 30])
-def test_refreshed_at_the_start_and_at_an_even_pace(size):
+def test_statistics_are_updated_at_the_start_and_evenly(size):
     scenes = make_pictures(12, 32, 32), make_pictures(8, 32, 32, seed=3) // 2
     images = np.concatenate(scenes)
     images[:, 0, 0, 0] = np.arange(20)

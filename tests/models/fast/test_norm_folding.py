@@ -74,7 +74,7 @@ def test_folded_in_bf16_stays_near(network):
 
 @torch.inference_mode()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_full_refresh_finds_the_frames_own_statistics(network, dtype):
+def test_a_weight_of_1_gives_the_statistics_of_the_frame(network, dtype):
     """From those of another scene, and from none; the frame is stylized with them."""
     frames, true = frames_and_statistics(network, 61, 83)
     _, other = frames_and_statistics(network, 45, 50, seed=3)
@@ -128,7 +128,7 @@ def test_a_flat_frame_is_no_division_by_zero(network, dtype):
 
 @pytest.mark.parametrize("channels", [3, 16])
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
-def test_moments_against_numpy(channels, order):
+def test_statistics_against_numpy(channels, order):
     x = (torch.randn(1, channels, 17, 19) + 2).contiguous(memory_format=order)
     mean, variance = statistics_of(x)
     flat = x.numpy().astype(np.float64).reshape(channels, -1)

@@ -51,7 +51,7 @@ def test_an_unknown_matrix_is_refused():
 
 @settings(max_examples=20, deadline=None)
 @given(n=st.integers(1, 3), h=st.integers(1, 20), w=st.integers(1, 20), seed=st.integers(0, 9))
-def test_blocks_become_planes(n, h, w, seed):
+def test_blocks_become_yuv420p(n, h, w, seed):
     random = np.random.default_rng(seed)
     blocks = torch.from_numpy(random.integers(0, 256, (n, h, w, 6), np.uint8))
     frames = yuv420p_of(blocks)

@@ -71,7 +71,7 @@ class TestVideo:
 
         from impasto.realtime.files.video_reader import VideoReader
 
-        for name, options in (("painted", []), ("kept", ["--keep-color"])):
+        for name, options in (("stylized", []), ("kept", ["--keep-color"])):
             out = tmp_path / f"{name}.mp4"
             impasto("video", clip, out, "--style", style, "--crf", 1, "--end", 0.05, *options)
 
@@ -80,11 +80,11 @@ class TestVideo:
                 image = next(iter(source)).image.astype(float)
             return image - image.mean(axis=2, keepdims=True)
 
-        kept, painted = (
+        kept, stylized = (
             np.abs(chroma(tmp_path / f"{name}.mp4") - chroma(clip)).mean()
-            for name in ("kept", "painted")
+            for name in ("kept", "stylized")
         )
-        assert kept < 0.5 * painted
+        assert kept < 0.5 * stylized
 
     def test_batches_change_nothing(self, clip: Path, style: Path, impasto: Impasto) -> None:
         files = [clip.with_name(f"{n}.mkv") for n in (1, 4)]
@@ -205,7 +205,7 @@ class TestSeveral:
 
 class TestImage:
     @pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.webp", "out.tif", "out.bmp"])
-    def test_paints_one(self, name: str, library: Path, tmp_path: Path, impasto: Impasto) -> None:
+    def test_stylizes_one(self, name: str, library: Path, tmp_path: Path, impasto: Impasto) -> None:
         write_image(tmp_path / "in.png", numbered_picture(3, (47, 65)))
         ran = impasto("image", tmp_path / "in.png", tmp_path / name, "--style", "dawn")
         assert (ran.code, ran.err) == (0, "")

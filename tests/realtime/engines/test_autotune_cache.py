@@ -14,7 +14,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "impasto"
 
 
-def test_what_is_remembered_is_recalled():
+def test_a_stored_result_is_loaded():
     assert load("fast", "cpu") is None
     store("fast", "cpu", result=FOUND)
     assert load("fast", "cpu") == FOUND

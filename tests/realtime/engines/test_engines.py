@@ -123,7 +123,7 @@ def test_auto_measures_once(nothing_known, monkeypatch):
     assert again.reason == f"{first.reason}, when last measured"
 
 
-def test_an_engine_that_is_gone_is_searched_again(nothing_known, monkeypatch):
+def test_engines_are_timed_again_when_the_stored_one_is_gone(nothing_known, monkeypatch):
     def gone(*_: object) -> Engine:
         raise EngineError("it does not work here any more")
 
@@ -134,7 +134,7 @@ def test_an_engine_that_is_gone_is_searched_again(nothing_known, monkeypatch):
     assert engine.name in ("torch", "openvino")
 
 
-def test_an_engine_that_opens_but_cannot_paint_is_none(nothing_known, monkeypatch):
+def test_an_engine_that_opens_but_cannot_run_does_not_count(nothing_known, monkeypatch):
     def update(*_: object) -> None:
         raise RuntimeError("the path needs the cpu support of something")
 
@@ -168,7 +168,7 @@ def test_an_engine_asked_for_is_the_engine():
         ({"device": "cpu", "engine": "onnxruntime", "precision": "bf16"}, "--engine torch"),
     ],
 )
-def test_what_is_not_to_be_had_is_an_error_with_advice(options, message):
+def test_what_is_missing_is_an_error_with_advice(options, message):
     with pytest.raises(EngineError, match=message):
         open_engine(make_network(), **options)
 
@@ -180,12 +180,12 @@ def test_weights_are_as_good_as_the_network():
     for name in [key for key in engines._OPENERS if key != "openvino" or find_spec(key)]:
         ours, theirs = (open_engine(n, engine=name, device="cpu") for n in (weights, network))
         assert np.array_equal(ours(frames), theirs(frames))
-        painted, _ = ours.update(frames, None, 1.0)
-        assert np.array_equal(painted, theirs.update(frames, None, 1.0)[0])
+        stylized, _ = ours.update(frames, None, 1.0)
+        assert np.array_equal(stylized, theirs.update(frames, None, 1.0)[0])
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-def test_both_paint_without_pytorch(tmp_path, engine):
+def test_both_stylize_without_pytorch(tmp_path, engine):
     """PyTorch takes longer to load than all else until the first frame; OpenCV, which finds the
     cuts, comes next, and no first frame waits for it."""
     if engine == "openvino":
@@ -236,7 +236,7 @@ def test_the_engine_for_yuv420p_has_the_same_notes(kind):
     assert engine.notes == ["a note"]
 
 
-def test_when_no_engine_works_every_reason_is_told():
+def test_when_no_engine_works_every_reason_is_reported():
     with pytest.raises(EngineError, match="no engine works.* torch: .* onnxruntime: .* openvino: "):
         open_engine(make_network(), device="cpu", precision="fp16")
 
@@ -268,7 +268,7 @@ class _Crowded(torch.nn.Module):
 
 @pytest.mark.parametrize("kind", ["torch", "onnxruntime", "openvino"])
 @pytest.mark.parametrize("make", [make_network, ClassicNet])
-def test_a_replaced_network_paints_as_if_it_had_been_there(kind, make):
+def test_a_replaced_network_stylizes_as_in_a_new_engine(kind, make):
     frames = make_pictures(2, 48, 56)
     first, other = make().eval(), make().eval()
     with torch.no_grad():

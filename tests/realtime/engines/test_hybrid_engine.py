@@ -21,21 +21,21 @@ def networks():
     return load_style("great_wave"), load_style("udnie")
 
 
-def paint(engine: Engine, frames: np.ndarray, statistics=None):
-    """As a video goes: every frame carried, and the last one's statistics."""
-    painted = []
+def stylize_all(engine: Engine, frames: np.ndarray, statistics=None):
+    """Frames stylized with these statistics, or those of the first; and the statistics."""
+    stylized = []
     for frame in frames:
         if statistics is None:
             picture, statistics = engine.update(frame[None], None, 1.0)
         else:
             picture = engine.stylize(frame[None], statistics)
-        painted.append(picture[0].astype(float))
-    return painted, statistics
+        stylized.append(picture[0].astype(float))
+    return stylized, statistics
 
 
 def settle(engine: HybridEngine, frames: np.ndarray, statistics) -> None:
     while not engine.settled:
-        paint(engine, frames, statistics)
+        stylize_all(engine, frames, statistics)
         if engine._pending is not None:  # else it may have ended between two frames
             engine._pending.result()
 
@@ -48,32 +48,32 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def test_the_faster_one_takes_over_where_the_other_leaves_off(networks):
     engine, alone = HybridEngine(networks[0]), open_engine(networks[0], engine="torch")
     frames = make_pictures(2, 48, 64)
-    (first, _), statistics = paint(engine, frames)
-    (expected, _), _ = paint(alone, frames)
+    (first, _), statistics = stylize_all(engine, frames)
+    (expected, _), _ = stylize_all(alone, frames)
     assert np.array_equal(first, expected) and not engine.settled  # PyTorch's
     settle(engine, frames, statistics)
-    (after,), _ = paint(engine, frames[:1], statistics)
+    (after,), _ = stylize_all(engine, frames[:1], statistics)
     assert psnr(first, after) > 35
     assert not np.array_equal(first, after)  # OpenVINO's
-    picture, renewed = engine.update(frames[1:], statistics, 0.3)
+    picture, updated = engine.update(frames[1:], statistics, 0.3)
     expected, theirs = alone.update(frames[1:], statistics, 0.3)
     assert psnr(picture.astype(float), expected.astype(float)) > 35
     scale = np.sqrt(np.asarray(theirs.variance))
-    assert np.abs((renewed.mean - theirs.mean) / scale).max() < 0.05
+    assert np.abs((updated.mean - theirs.mean) / scale).max() < 0.05
 
 
 @needs_bf16
 def test_another_style_is_there_at_once_and_settles_again(networks):
     engine = HybridEngine(networks[0])
     frames = make_pictures(1, 40, 56)
-    settle(engine, frames, paint(engine, frames)[1])
+    settle(engine, frames, stylize_all(engine, frames)[1])
     engine.replace(networks[1])
     assert not engine.settled
-    (picture,), statistics = paint(engine, frames)
-    (expected,), _ = paint(open_engine(networks[1], engine="torch"), frames)
+    (picture,), statistics = stylize_all(engine, frames)
+    (expected,), _ = stylize_all(open_engine(networks[1], engine="torch"), frames)
     assert np.array_equal(picture, expected)
     settle(engine, frames, statistics)
-    (after,), _ = paint(engine, frames, statistics)
+    (after,), _ = stylize_all(engine, frames, statistics)
     assert psnr(picture, after) > 35
 
 
@@ -81,25 +81,25 @@ def test_another_style_is_there_at_once_and_settles_again(networks):
 def test_another_size_is_there_at_once_and_settles_again(networks):
     engine = HybridEngine(networks[0])
     small, large = make_pictures(1, 40, 56), make_pictures(1, 48, 64)
-    settle(engine, small, paint(engine, small)[1])
-    (picture,), statistics = paint(engine, large)
+    settle(engine, small, stylize_all(engine, small)[1])
+    (picture,), statistics = stylize_all(engine, large)
     assert picture.shape == large[0].shape and not engine.settled
     settle(engine, large, statistics)
-    (picture,), _ = paint(engine, small)  # it is not ready for two
+    (picture,), _ = stylize_all(engine, small)  # it is not ready for two
     assert picture.shape == small[0].shape and not engine.settled
 
 
 @needs_bf16
-def test_what_changed_meanwhile_is_not_painted_with_what_was(networks):
+def test_a_graph_of_an_earlier_network_or_size_is_not_used(networks):
     engine = HybridEngine(networks[0])
     frames = make_pictures(1, 40, 56)
-    _, statistics = paint(engine, frames)
+    _, statistics = stylize_all(engine, frames)
     while engine._pending is None:
-        paint(engine, frames, statistics)
+        stylize_all(engine, frames, statistics)
     engine.replace(networks[1])
     engine._pending.result()
-    (picture,), _ = paint(engine, frames)
-    (expected,), _ = paint(open_engine(networks[1], engine="torch"), frames)
+    (picture,), _ = stylize_all(engine, frames)
+    (expected,), _ = stylize_all(open_engine(networks[1], engine="torch"), frames)
     assert np.array_equal(picture, expected) and not engine.settled
 
 

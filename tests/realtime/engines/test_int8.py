@@ -1,4 +1,4 @@
-"""int8 where it is asked for: near the network, statistics carried, and never in silence."""
+"""int8 on request: near the network, with frozen statistics, and never without a note."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def weights():
 
 
 @pytest.mark.parametrize("yuv420", [False, True])
-def test_a_film_in_int8_is_nearly_the_film(weights, yuv420):
+def test_a_video_in_int8_is_nearly_the_same(weights, yuv420):
     pytest.importorskip("openvino")
     frames = make_pictures(4, 48, 64)
     films = []
@@ -35,7 +35,7 @@ def test_a_film_in_int8_is_nearly_the_film(weights, yuv420):
         films.append(np.concatenate([first, second, engine.stylize(frames[2:], statistics)]))
     exact, near = np.array(films, float)
     assert 10 * np.log10(255**2 / np.square(exact - near).mean()) > 35
-    assert near.std() > 20  # something is painted
+    assert near.std() > 20  # the picture is not flat
 
 
 def test_auto_means_it_only_where_asked(weights):

@@ -47,7 +47,7 @@ def off(ours: np.ndarray, theirs: np.ndarray) -> int:
     return int(np.abs(ours.astype(int) - theirs).max())
 
 
-def test_it_paints_as_on_a_cpu(engine, reference):
+def test_it_stylizes_as_on_a_cpu(engine, reference):
     frames = make_pictures(3, 45, 62)
     assert off(engine(frames), reference(frames)) <= 1
     first, statistics = engine.update(frames[:1], None, 1.0)
@@ -59,14 +59,14 @@ def test_it_paints_as_on_a_cpu(engine, reference):
 
 def test_bound_tensors_are_given_out_as_copies(engine):
     one, other = make_pictures(1, 48, 56), 255 - make_pictures(1, 48, 56)
-    painted, statistics = engine.update(one, None, 1.0)
-    kept, mean = painted.copy(), statistics.mean.copy()
+    stylized, statistics = engine.update(one, None, 1.0)
+    kept, mean = stylized.copy(), statistics.mean.copy()
     engine.update(other, statistics, 0.3)
-    assert np.array_equal(painted, kept) and np.array_equal(statistics.mean, mean)
-    carried = engine.stylize(one, statistics)
-    kept = carried.copy()
+    assert np.array_equal(stylized, kept) and np.array_equal(statistics.mean, mean)
+    frozen = engine.stylize(one, statistics)
+    kept = frozen.copy()
     engine.stylize(other, statistics)
-    assert np.array_equal(carried, kept)
+    assert np.array_equal(frozen, kept)
 
 
 def test_statistics_are_copied_in_when_they_change(engine, reference):
@@ -82,8 +82,8 @@ def test_a_rest_goes_through_the_session_of_a_full_batch(network, reference):
     _, statistics = reference.update(frames[:1], None, 1.0)
     expected = reference.stylize(frames, statistics)
     for count in (4, 3, 1, 2):
-        painted = engine.stylize(frames[:count], statistics)
-        assert off(painted, expected[:count]) <= 1
+        stylized = engine.stylize(frames[:count], statistics)
+        assert off(stylized, expected[:count]) <= 1
     batches = sorted(shape[0] for _, shape in engine._bound)
     assert batches == [1, 2, 4]  # three were four
 
@@ -95,7 +95,7 @@ def test_only_so_many_shapes_are_kept(network):
     assert len(engine._bound) == onnx_gpu._MAX_SHAPES
 
 
-def test_a_session_has_nothing_left_to_compute_of_sizes(engine, tmp_path):
+def test_all_sizes_of_a_session_are_fixed(engine, tmp_path):
     model = onnx_gpu.open_session(
         engine._graph("frozen"),
         [("CPUExecutionProvider", {})],
@@ -111,22 +111,22 @@ def test_yuv420p_through_the_stylizer(network, precision):
     engine = OnnxGpuEngine(network, provider="cpu", precision=precision)
     frames = frames_of(make_pictures(UPDATE_INTERVAL + 4, 96, 128))
     batches = [frames[:4], frames[4:7], frames[7:]]
-    painted, expected = (
+    stylized, expected = (
         np.stack([frame.image for frame in Stylizer(e, ahead=False)(batches, yuv420=BT709)])
         for e in (engine, TorchEngine(network))
     )
-    assert painted.shape == (len(frames), 144, 128)
-    error = painted.astype(float) - expected
+    assert stylized.shape == (len(frames), 144, 128)
+    error = stylized.astype(float) - expected
     assert 10 * np.log10(255**2 / np.square(error).mean()) > 40
 
 
-def test_a_replaced_network_paints(network, reference):
+def test_a_replaced_network_is_used(network, reference):
     engine = OnnxGpuEngine(load_style("udnie"), provider="cpu", precision="fp32")
     frames = make_pictures(2, 48, 56)
     engine.update(frames[:1], None, 1.0)
     engine.replace(network)
-    painted, _ = engine.update(frames[:1], None, 1.0)
-    assert off(painted, reference.update(frames[:1], None, 1.0)[0]) <= 1
+    stylized, _ = engine.update(frames[:1], None, 1.0)
+    assert off(stylized, reference.update(frames[:1], None, 1.0)[0]) <= 1
 
 
 def test_other_networks_run_too():
@@ -158,7 +158,7 @@ def test_out_of_memory_means_smaller_batches(network, reference, monkeypatch):
         engine.stylize(frames, statistics)
 
 
-def test_where_a_graph_is_not_captured_that_is_said(network, monkeypatch):
+def test_a_graph_that_is_not_captured_is_noted(network, monkeypatch):
     engine = OnnxGpuEngine(network, provider="cpu", precision="fp32")
     monkeypatch.setattr(engine, "provider", "cuda")
     opened, asked = onnx_gpu.open_session, []
@@ -201,7 +201,7 @@ def test_a_provider_that_does_not_load_is_an_error_with_its_reason(network, prov
     assert capfd.readouterr() == ("", "")  # ONNX Runtime would have printed half a page
 
 
-def test_it_paints_without_pytorch(tmp_path):
+def test_it_stylizes_without_pytorch(tmp_path):
     np.save(tmp_path / "frames.npy", make_pictures(2, 48, 56))
     program = f"""
 import sys
@@ -256,11 +256,11 @@ def test_new_statistics_reach_a_captured_graph():
 def test_yuv420p_on_a_gpu():
     engine = OnnxGpuEngine(load_weights("great_wave"))
     batches = [[frame] for frame in frames_of(make_pictures(2 * UPDATE_INTERVAL, 96, 128))]
-    painted, expected = (
+    stylized, expected = (
         np.stack([f.image for f in Stylizer(e, ahead=False)(batches, yuv420=BT709)])
         for e in (engine, OnnxGpuEngine(load_weights("great_wave"), provider="cpu"))
     )
-    assert (np.abs(painted.astype(int) - expected) <= 2).mean() > 0.99
+    assert (np.abs(stylized.astype(int) - expected) <= 2).mean() > 0.99
 
 
 @pytest.mark.gpu

@@ -49,7 +49,9 @@ def scenes(count: int, *size: int) -> np.ndarray:
     return (make_pictures(count, *size) * light).astype(np.uint8)
 
 
-def painted(engine, frames: list[Frame], *, ahead: bool, yuv420: ColorTags | None) -> np.ndarray:
+def stylize_all(
+    engine, frames: list[Frame], *, ahead: bool, yuv420: ColorTags | None
+) -> np.ndarray:
     stylizer = Stylizer(engine, ahead=ahead)
     batches = [[frame] for frame in frames]
     return np.stack([frame.image for frame in stylizer(batches, yuv420=yuv420)])
@@ -96,7 +98,7 @@ def test_only_so_many_shapes_are_kept(notes):
     assert double(torch.ones(1))[0].tolist() == [2]
 
 
-def test_what_cannot_be_captured_runs_as_ever_and_that_is_said(notes):
+def test_what_cannot_be_captured_runs_eagerly_with_a_note(notes):
     def waits(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (x * x.max().item(),)
 
@@ -107,7 +109,7 @@ def test_what_cannot_be_captured_runs_as_ever_and_that_is_said(notes):
     assert note.startswith("no CUDA graphs in PyTorch: _local_scalar_dense")
 
 
-def test_too_little_memory_to_capture_is_told_as_such(notes):
+def test_a_lack_of_memory_during_capture_is_reported_as_such(notes):
     def full(run: Callable) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
@@ -122,11 +124,11 @@ def test_too_little_memory_to_capture_is_told_as_such(notes):
 
 @pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("yuv420", [None, BT709])
-def test_a_film_as_on_a_cpu(engine, reference, yuv420, ahead):
+def test_a_video_as_on_a_cpu(engine, reference, yuv420, ahead):
     """Long enough that folding, stylizing and updating are all captured, and replayed."""
     frames = frames_of(scenes(5 * UPDATE_INTERVAL + 2, 48, 64))
-    ours = painted(engine, frames, ahead=ahead, yuv420=yuv420)
-    expected = painted(reference, frames, ahead=False, yuv420=yuv420)
+    ours = stylize_all(engine, frames, ahead=ahead, yuv420=yuv420)
+    expected = stylize_all(reference, frames, ahead=False, yuv420=yuv420)
     assert np.abs(ours.astype(int) - expected).max() <= 1
     assert engine.notes == []
     if yuv420 is None:
@@ -162,8 +164,8 @@ def test_a_replaced_network_reaches_what_was_captured(network, engine, reference
             ours, statistics = engine.update(frames, None, 1.0)
             expected, others = fresh.update(frames, None, 1.0)
             assert np.abs(ours.astype(int) - expected).max() <= 1
-            carried = engine.stylize(frames, statistics).astype(int)
-            assert np.abs(carried - fresh.stylize(frames, others)).max() <= 1
+            frozen = engine.stylize(frames, statistics).astype(int)
+            assert np.abs(frozen - fresh.stylize(frames, others)).max() <= 1
 
 
 def test_what_was_given_out_stays(engine):
@@ -171,15 +173,15 @@ def test_what_was_given_out_stays(engine):
     for _ in range(4):  # the last of them replayed
         first, statistics = engine.update(frames[:1], None, 1.0)
     kept = first.copy(), statistics.mean.copy()
-    carried = [engine.stylize(frames[:1], statistics) for _ in range(4)][-1]
-    before = carried.copy()
+    frozen = [engine.stylize(frames[:1], statistics) for _ in range(4)][-1]
+    before = frozen.copy()
     engine.update(frames[1:], None, 1.0)
     engine.stylize(frames[1:], statistics)
     assert np.array_equal(first, kept[0]) and np.array_equal(statistics.mean, kept[1])
-    assert np.array_equal(carried, before)
+    assert np.array_equal(frozen, before)
 
 
-def test_threads_do_not_share_a_lane(engine, reference):
+def test_threads_do_not_share_a_worker(engine, reference):
     frames = scenes(6, 40, 48)
     statistics = [reference.update(frame[None], None, 1.0)[1] for frame in frames]
     expected = [
@@ -243,8 +245,8 @@ def test_half_precision_keeps_to_its_range(network, monkeypatch):
         ours, statistics = engine.update(frame, None, 1.0)
         assert np.isfinite(statistics).all()
         theirs, _ = expected.update(frame, None, 1.0)
-        carried = engine.stylize(frame, statistics)
-        for picture in (ours, carried):
+        frozen = engine.stylize(frame, statistics)
+        for picture in (ours, frozen):
             off = np.abs(picture.astype(int) - theirs)
             assert (off <= 2).mean() > 0.98
 
@@ -262,10 +264,10 @@ def on_gpu(network) -> Iterator[TorchGpuEngine]:
 @pytest.mark.gpu
 @pytest.mark.parametrize("yuv420", [None, BT709])
 @pytest.mark.parametrize("ahead", [False, True])
-def test_a_film_on_a_gpu_as_on_a_cpu(on_gpu, reference, yuv420, ahead):
+def test_a_video_on_a_gpu_as_on_a_cpu(on_gpu, reference, yuv420, ahead):
     frames = frames_of(scenes(5 * UPDATE_INTERVAL + 2, 96, 128))
-    ours = painted(on_gpu, frames, ahead=ahead, yuv420=yuv420).astype(int)
-    expected = painted(reference, frames, ahead=False, yuv420=yuv420)
+    ours = stylize_all(on_gpu, frames, ahead=ahead, yuv420=yuv420).astype(int)
+    expected = stylize_all(reference, frames, ahead=False, yuv420=yuv420)
     off = np.abs(ours - expected)
     # fp16 through fifteen layers, eleven bits each.
     assert (off <= 2).mean() > 0.99 and off.max() <= 24

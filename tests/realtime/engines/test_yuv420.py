@@ -125,7 +125,7 @@ def test_a_plain_function_is_called_without_keywords(tmp_path):
     assert report.frames == len(decoded(tmp_path / "out.mp4"))
 
 
-def test_yuv420p_is_the_rgb_painting(tmp_path, engine):
+def test_yuv420p_is_the_rgb_result(tmp_path, engine):
     clip = make_clip(tmp_path / "in.mp4", size=(96, 128), picture=moving_picture, color=BT709)
     encoder = EncoderOptions(crf=1)
     stylize_video(clip, tmp_path / "yuv420p.mp4", Stylizer(engine), encoder=encoder)
@@ -182,8 +182,8 @@ def test_every_engine_gives_what_its_rgb_becomes(engine, name, color):
 
 
 def test_frames_below_the_networks_minimum_stay_rgb(engine):
-    (painted,) = Stylizer(engine)([frames_of(make_pictures(1, 10, 12))], yuv420=BT709)
-    assert painted.pixel_format == "rgb24" and painted.image.shape == (10, 12, 3)
+    (stylized,) = Stylizer(engine)([frames_of(make_pictures(1, 10, 12))], yuv420=BT709)
+    assert stylized.pixel_format == "rgb24" and stylized.image.shape == (10, 12, 3)
 
 
 def test_yuv420p_has_its_tags_for_the_encoder():

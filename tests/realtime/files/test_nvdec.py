@@ -81,16 +81,16 @@ def gpu_like(monkeypatch) -> TorchGpuEngine:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_tensors_are_painted_as_arrays_are(gpu_like, batch):
+def test_tensors_are_stylized_as_arrays_are(gpu_like, batch):
     frames = frames_of(make_pictures(2 * UPDATE_INTERVAL + 1, 48, 64))
 
-    def painted(frames: list[Frame]) -> np.ndarray:
+    def stylize(frames: list[Frame]) -> np.ndarray:
         stylizer = Stylizer(gpu_like)
         assert "cuda" in stylizer.formats.input_devices
         batches = [frames[i : i + batch] for i in range(0, len(frames), batch)]
         return np.stack([frame.image for frame in stylizer(batches, yuv420=BT709)])
 
-    assert np.abs(painted(as_tensors(frames)).astype(int) - painted(frames)).max() <= 1
+    assert np.abs(stylize(as_tensors(frames)).astype(int) - stylize(frames)).max() <= 1
 
 
 def test_who_cannot_read_tensors_gets_arrays(gpu_like):
@@ -104,8 +104,8 @@ def test_who_cannot_read_tensors_gets_arrays(gpu_like):
         for frame in stylizer([as_tensors(frames)]):
             assert isinstance(frame.image, np.ndarray)
     (small,) = frames_of(make_pictures(1, 10, 12))
-    (painted,) = Stylizer(gpu_like)([as_tensors([small])])
-    assert painted.image.shape == (10, 12, 3)
+    (stylized,) = Stylizer(gpu_like)([as_tensors([small])])
+    assert stylized.image.shape == (10, 12, 3)
 
 
 def test_a_lazy_stylizer_takes_tensors_where_pytorch_may_run(monkeypatch):
@@ -161,7 +161,7 @@ def test_nvdec_leaves_the_frames_of_the_cpu_on_the_gpu(nvdec, pytorch_first):
 
 
 @pytest.mark.gpu
-def test_nvdec_frames_can_still_be_had_as_rgb_and_resized(nvdec):
+def test_nvdec_frames_can_be_read_as_resized_rgb(nvdec):
     for options in ({}, {"size": 96}):
         rgb = {}
         for on_gpu in (True, False):
@@ -172,15 +172,15 @@ def test_nvdec_frames_can_still_be_had_as_rgb_and_resized(nvdec):
 
 
 @pytest.mark.gpu
-def test_a_film_that_never_visits_the_host_is_painted_alike(nvdec):
+def test_frames_that_stay_on_the_gpu_are_stylized_the_same(nvdec):
     weights = load_weights("great_wave")
-    painted = {}
+    stylized = {}
     for on_gpu in (True, False):
         stylizer = Stylizer(TorchGpuEngine(weights))
         with VideoReader(nvdec, hwaccel="cuda" if on_gpu else None, on_gpu=on_gpu) as file:
             frames = stylizer([frame] for frame in file)
-            painted[on_gpu] = np.stack([frame.image for frame in frames])
-    off = np.abs(painted[True].astype(int) - painted[False])
+            stylized[on_gpu] = np.stack([frame.image for frame in frames])
+    off = np.abs(stylized[True].astype(int) - stylized[False])
     assert off.max() <= 2  # the same numbers through the same kernels
 
 

@@ -114,7 +114,7 @@ def test_shows_counts_and_stops(style_files):
     assert threading.active_count() == before
 
 
-def test_a_file_ends_by_itself_and_time_runs_out(style_files, tmp_path):
+def test_a_session_ends_with_its_file_or_its_time(style_files, tmp_path):
     with open_live("lavfi:testsrc2=size=128x96:rate=30:duration=0.5") as source:
         readouts = run_live(source, NoWindow(), stylizer(style_files), fps=30.0, seconds=0.2)
     assert readouts.overall.count >= 1
@@ -235,7 +235,7 @@ def test_from_the_command_line_into_a_file(style_files, tmp_path, capsys):
         (["--camera", "test", "--snapshots", "no/such"], "no folder"),
     ],
 )
-def test_what_cannot_work_is_told_in_one_line(given, words, capsys, tmp_path, monkeypatch):
+def test_what_cannot_work_is_reported_in_one_line(given, words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["live", "--no-window", "--seconds", "1", *given]) == 1
     told = capsys.readouterr().err.strip()

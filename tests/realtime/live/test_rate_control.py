@@ -75,7 +75,7 @@ def test_throttle_lets_through_the_rate_that_is_asked_for(camera):
 
 
 @given(st.lists(st.floats(-0.006, 0.006), min_size=100, max_size=100))
-def test_throttle_forgives_a_clock_that_trembles(jitter):
+def test_throttle_tolerates_clock_jitter(jitter):
     throttle = Throttle(30)
     assert all(throttle.passes(number / 30 + late) for number, late in enumerate(jitter))
 

@@ -51,7 +51,7 @@ def test_turning_round_on_the_way_does_not_jump(style_files):
     assert (near - there).abs().max() < 0.12 * full
 
 
-def test_strength_goes_by_way_of_the_trunk():
+def test_strength_mixes_in_the_identity_network():
     transition = Transition(seconds=1.0)
     transition.aim("great_wave", 1.0, now=0.0)
     transition.network(0.0)
@@ -60,7 +60,7 @@ def test_strength_goes_by_way_of_the_trunk():
     torch.testing.assert_close(found, first_weight(load_style("great_wave", strength=0.4)))
 
 
-def test_an_unknown_style_is_told_and_changes_nothing(style_files):
+def test_an_unknown_style_is_reported_and_changes_nothing(style_files):
     transition = Transition()
     transition.aim(style_files[0], 1.0, now=0.0)
     transition.network(0.0)

@@ -226,7 +226,7 @@ def test_a_new_style_is_named_for_a_moment(viewer: Viewer) -> None:
     viewer.until_shown(STYLIZED)
 
 
-def test_a_changed_value_is_told_for_a_moment(viewer: Viewer) -> None:
+def test_a_changed_value_is_shown_for_a_moment(viewer: Viewer) -> None:
     viewer.now = 100.0
     viewer.press("minus")
     until(lambda: viewer.controls.strength == 0.9, doing=viewer.look)

@@ -81,7 +81,7 @@ def test_multiply_adds_counted_by_hand():
     network = nn.Sequential(
         nn.Conv2d(3, 5, 3, stride=2, padding=1), nn.ConvTranspose2d(5, 2, 2, stride=2)
     )
-    # 4x6 places of 5 * 27 products, then 4x6 places of 5 * 8.
+    # 4x6 positions of 5 * 27 products, then 4x6 positions of 5 * 8.
     assert bench.multiply_adds(network, (8, 12)) == 24 * 135 + 24 * 40
 
 
@@ -102,6 +102,6 @@ def test_turns_are_taken():
     assert [len(times) for times in seconds] == [2, 2]
 
 
-def test_a_missing_clip_is_said_first(tmp_path):
+def test_a_missing_clip_is_reported_first(tmp_path):
     with pytest.raises(SourceError, match="no clip"):
         bench.bench("great_wave", clip=tmp_path / "none.mp4")

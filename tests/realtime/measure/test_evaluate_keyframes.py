@@ -18,7 +18,7 @@ from tests.realtime.keyframes.views import panned, texture
 
 
 @pytest.mark.parametrize(
-    ("keyframes", "count", "places"),
+    ("keyframes", "count", "expected"),
     [
         ([0, 22], 60, [10, 40]),
         ([0], 4, [1]),
@@ -27,10 +27,10 @@ from tests.realtime.keyframes.views import panned, texture
         ([5], 6, []),
     ],
 )
-def test_half_way(keyframes: list[int], count: int, places: list[int]) -> None:
+def test_half_way(keyframes: list[int], count: int, expected: list[int]) -> None:
     found = half_way(keyframes, count)
-    assert found == places
-    assert not {k for place in found for k in (place, place + 1)} & {*keyframes, count}
+    assert found == expected
+    assert not {k for first in found for k in (first, first + 1)} & {*keyframes, count}
 
 
 def test_a_pan_is_steadier_propagated_than_painted_alone() -> None:

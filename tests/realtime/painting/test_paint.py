@@ -243,7 +243,7 @@ class TestStudies:
         assert {case.content.shape for case in cases} == {(32, 32, 3)}
 
 
-def test_curves_of_nothing_can_be_draw_chart() -> None:
+def test_a_chart_without_lines_can_be_drawn() -> None:
     assert draw_chart({"zero": ([1, 2], [0.0, 0.0])}).shape == (540, 960, 3)
 
 

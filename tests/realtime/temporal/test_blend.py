@@ -14,8 +14,8 @@ HEIGHT, WIDTH = 120, 160
 
 class TestStillBlend:
     def test_flicker_over_a_still_scene_is_reduced(self) -> None:
-        blend, picture, painted = StillBlend(), texture(), texture(1)
-        flickering = [noisy(painted, 20, seed) for seed in range(30)]
+        blend, picture, stylized = StillBlend(), texture(), texture(1)
+        flickering = [noisy(stylized, 20, seed) for seed in range(30)]
         # As compression does: single levels, here and there.
         out = [blend(noisy(picture, 0.5, n), frame) for n, frame in enumerate(flickering)]
         before, after = (
@@ -27,16 +27,16 @@ class TestStillBlend:
         )
         # The stylized picture, with a fifth more detail: flicker counts as detail to be restored.
         shown = np.mean(out[15:], axis=0)
-        assert rms(shown - painted) < 10
-        assert np.corrcoef(shown.ravel(), painted.ravel())[0, 1] > 0.98
+        assert rms(shown - stylized) < 10
+        assert np.corrcoef(shown.ravel(), stylized.ravel())[0, 1] > 0.98
 
     def test_changed_pixels_are_those_of_the_new_frame(self) -> None:
-        blend, ground, painted = StillBlend(), low_contrast(), texture(1)
+        blend, ground, stylized = StillBlend(), low_contrast(), texture(1)
         for number in range(6):
             image = ground.copy()
             if number % 2:  # an object that comes and goes
                 image[40:60, 60:90] = (220, 40, 30)
-            fresh = noisy(painted, 30, number)
+            fresh = noisy(stylized, 30, number)
             shown = blend(image, fresh)
             if number:
                 assert (shown[42:58, 62:88] == fresh[42:58, 62:88]).all()
@@ -82,20 +82,20 @@ class TestStillBlend:
         assert np.abs(cv2.blur(shown.astype(float) - image, (9, 9))).max() < 12 + 5
 
     def test_unchanged_frames_are_returned_as_they_are(self) -> None:
-        blend, picture, painted = StillBlend(), texture(), texture(1)
+        blend, picture, stylized = StillBlend(), texture(), texture(1)
         for _ in range(4):
-            assert (blend(picture, painted) == painted).all()
+            assert (blend(picture, stylized) == stylized).all()
 
     def test_another_scene_or_size_resets(self) -> None:
         blend = StillBlend()
         blend(texture(0), texture(1))
-        painted = texture(3)
-        assert (blend(texture(2), painted) == painted).mean() > 0.99
+        stylized = texture(3)
+        assert (blend(texture(2), stylized) == stylized).mean() > 0.99
         small = texture(2, height=51, width=41)
         assert (blend(small, small) == small).all()
         blend.reset()
-        painted = texture(3, height=51, width=41)
-        assert (blend(small, painted) == painted).all()
+        stylized = texture(3, height=51, width=41)
+        assert (blend(small, stylized) == stylized).all()
 
 
 class Flickering:
@@ -104,7 +104,7 @@ class Flickering:
     def __init__(self, step: int, *, frames: int = 12, strokes: float = 25) -> None:
         wide = texture(height=HEIGHT, width=WIDTH + step * frames)
         self.inputs = [wide[:, step * k :][:, :WIDTH].copy() for k in range(frames)]
-        self.painted = [noisy(image, strokes, k) for k, image in enumerate(self.inputs)]
+        self.stylized = [noisy(image, strokes, k) for k, image in enumerate(self.inputs)]
         self.step = step
 
     def errors(self, frames: list[np.ndarray]) -> list[float]:
@@ -121,31 +121,31 @@ class TestFlowBlend:
     @pytest.mark.parametrize("step", [0, 1, 3, 6])
     def test_a_panning_scene_is_steadier_and_stays_sharp(self, step: int) -> None:
         flickering, blend = Flickering(step), FlowBlend()
-        frames = list(map(blend, flickering.inputs, flickering.painted))
-        before, after = flickering.errors(flickering.painted), flickering.errors(frames)
+        frames = list(map(blend, flickering.inputs, flickering.stylized))
+        before, after = flickering.errors(flickering.stylized), flickering.errors(frames)
         assert after[-1] < 0.5 * before[-1]
         assert max(after[-4:]) < 1.2 * max(after[3:7])  # it does not grow
         sharp, soft = (
-            cv2.Laplacian(x, cv2.CV_32F).std() for x in (flickering.painted[-1], frames[-1])
+            cv2.Laplacian(x, cv2.CV_32F).std() for x in (flickering.stylized[-1], frames[-1])
         )
         assert soft > 0.8 * sharp
 
     def test_repeated_warping_does_not_smear(self) -> None:
         steady = Flickering(3, frames=60, strokes=0)
         blend = FlowBlend()
-        frames = list(map(blend, steady.inputs, steady.painted))
+        frames = list(map(blend, steady.inputs, steady.stylized))
         errors = [
             rms((a.astype(float) - b)[8:-8, 8:-16])
-            for a, b in zip(frames, steady.painted, strict=True)
+            for a, b in zip(frames, steady.stylized, strict=True)
         ]
         # It settles within some 30 frames: a share of 0.85 averages over about 7.
         assert errors[-1] < 4 and errors[-1] < 1.3 * max(errors[20:35])
 
     def test_unchanged_frames_are_returned_as_they_are(self) -> None:
-        blend, picture, painted = FlowBlend(), texture(), texture(1)
-        assert (blend(picture, painted) == painted).all()
+        blend, picture, stylized = FlowBlend(), texture(), texture(1)
+        assert (blend(picture, stylized) == stylized).all()
         for _ in range(5):
-            assert np.abs(blend(picture, painted).astype(int) - painted).max() <= 1
+            assert np.abs(blend(picture, stylized).astype(int) - stylized).max() <= 1
 
     def test_still_pixels_are_blended_by_the_share(self) -> None:
         blend, picture = FlowBlend(), texture()
@@ -154,18 +154,18 @@ class TestFlowBlend:
         assert np.abs(blend(picture, flat + 50) - (100 + 50 * (1 - FLOW_SHARE))).max() <= 1
 
     def test_uncovered_pixels_are_those_of_the_new_frame(self) -> None:
-        ground, painted = texture(), texture(1)
+        ground, stylized = texture(), texture(1)
         blend = FlowBlend()
         covered = ground.copy()
         covered[40:80, 40:80] = (250, 20, 20)
-        old = np.zeros_like(painted)
+        old = np.zeros_like(stylized)
         blend(covered, old)
-        result = blend(ground, painted)
+        result = blend(ground, stylized)
         # Except for the restored contrast, inside the window over which change is measured.
-        plain = result[44:76, 44:76].astype(float) - painted[44:76, 44:76]
+        plain = result[44:76, 44:76].astype(float) - stylized[44:76, 44:76]
         assert np.abs(plain).mean() < 12
         assert (
-            rms(result[:20, :20].astype(float) - painted[:20, :20]) > 60
+            rms(result[:20, :20].astype(float) - stylized[:20, :20]) > 60
         )  # unchanged, and so blended
 
     def test_another_scene_or_size_resets(self) -> None:
@@ -174,8 +174,8 @@ class TestFlowBlend:
         small = texture(2, height=50, width=40)
         assert (blend(small, small) == small).all()
         blend.reset()
-        painted = texture(3, height=50, width=40)
-        assert (blend(small, painted) == painted).all()
+        stylized = texture(3, height=50, width=40)
+        assert (blend(small, stylized) == stylized).all()
 
     @pytest.mark.parametrize("share", [-0.1, 1.0])
     def test_a_share_out_of_range_is_refused(self, share: float) -> None:

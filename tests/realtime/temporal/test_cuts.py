@@ -36,5 +36,5 @@ def test_noise_is_no_cut():
     assert beginnings(np.clip(pictures + noise, 0, 255).astype(np.uint8)) == [0]
 
 
-def test_a_black_film_is_one_scene():
+def test_a_black_video_is_one_scene():
     assert beginnings(np.zeros((4, 90, 120, 3), np.uint8)) == [0]
