@@ -2,7 +2,7 @@
 
     .venv/bin/python .ci/gpu_report.py --out FOLDER
 
-Each part runs in a process of its own with a time limit; a part that fails or takes too long is
+Each part runs in a separate process with a time limit; a part that fails or takes too long is
 reported, and the others still run. FOLDER gets report.md, report.json and a log of each part.
 Exit code 1: there is no CUDA device, or a part has failed.
 """
@@ -36,7 +36,7 @@ class Part(NamedTuple):
     measure: Callable[[str], Figures]  # given the device
 
 
-# --- Parts: what they import is heavy, and each runs in a process of its own --------------------
+# --- Parts: what they import is heavy, and each runs in a separate process --------------------
 
 
 def tests(device: str) -> Figures:

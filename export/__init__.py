@@ -1,4 +1,4 @@
-"""Exports style networks to ONNX files, and builds the graphs of our own engines."""
+"""Exports style networks to ONNX files, and builds the graphs that the engines run."""
 
 import os
 from importlib import import_module

@@ -110,7 +110,7 @@ def _check_options(
     if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
         raise ValueError(f"opset {opset} is not in {OLDEST_OPSET} to {NEWEST_OPSET}")
     if static and not is_possible(static):
-        raise ValueError(f"no graph of shape {static} can be built")
+        raise ValueError(f"cannot build a graph of shape {static}")
     if interactive and precision == "int8":
         raise ValueError("int8 weights cannot be mixed: interactive needs fp32 or fp16")
     if interactive and not isinstance(style, str):

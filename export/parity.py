@@ -108,7 +108,7 @@ def open_session(model: bytes) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # PyTorch runs next
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own classes have no base of their own
+    except Exception as error:  # ONNX Runtime's own classes have no common base
         raise EngineError(
             f"ONNX Runtime {onnxruntime.__version__} does not load the graph: {error}"
         ) from None

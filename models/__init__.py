@@ -6,7 +6,7 @@ from typing import Any
 
 # OpenMP's threads wait for work by spinning, for longer than decoding or encoding a frame takes,
 # and keep these from the cores: a conversion beside another busy program ran at a tenth of its
-# speed. Read once, when torch is first imported, which everything of ours does after this.
+# speed. Read once, when torch is first imported, which every module here does after this.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 _WHERE = {"load_style": "impasto.models.styles", "known_styles": "impasto.models.styles"}

@@ -212,6 +212,6 @@ def load_loss_network(
     elif name == "oxford" and teacher:
         network = oxford_vgg19(teacher)
     else:
-        raise WeightsError(f"no loss network {name!r}; take compact, vgg16 or vgg19")
+        raise WeightsError(f"unknown loss network {name!r}; use compact, vgg16 or vgg19")
     native = computes_bfloat16(str(device))
     return freeze(network, torch.bfloat16 if native else torch.float32, device)

@@ -73,7 +73,7 @@ def parse_blend(spec: str) -> dict[str, float]:
             value = 0.0
         if not name or not 0 < value < float("inf"):
             raise WeightsError(
-                f"{part!r} is no style with a positive share, such as great_wave:0.6"
+                f"{part!r} is not a style with a positive share, such as great_wave:0.6"
             )
         shares[name] = shares.get(name, 0.0) + value
     total = sum(shares.values())
@@ -205,7 +205,9 @@ def architecture_of(path: Path) -> str:
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is not a valid safetensors file ({error})") from None
     if architecture not in ARCHITECTURES:
-        raise WeightsError(f"{path} is no Impasto style: its metadata names no known architecture")
+        raise WeightsError(
+            f"{path} is not an Impasto style: its metadata names no known architecture"
+        )
     return architecture
 
 

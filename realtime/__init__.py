@@ -5,10 +5,10 @@ import sys
 from importlib import import_module
 from typing import Any
 
-# What it paints is nobody else's business: left to themselves, ONNX Runtime would report its use
-# to Microsoft, and OpenVINO to Google, and both would keep an identity in the user's home.
+# No telemetry: by default ONNX Runtime reports its use to Microsoft, and OpenVINO to Google, and
+# both keep an identity in the user's home.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # not to be found
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # its import fails
 
 _WHERE = {
     "stylize_video": "impasto.realtime.files.convert",

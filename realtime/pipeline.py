@@ -1,6 +1,6 @@
 """The pipeline of a file: source, batches, stylizer, sink.
 
-A live session, where frames may be dropped, has a loop of its own: `live.loop`.
+A live session, where frames may be dropped, has its own loop: `live.loop`.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -48,7 +48,7 @@ _SAME_SIZE = (
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
-# What swscale converts to packed RGB by vector code of its own, if nothing finer is asked for; and
+# What swscale converts to packed RGB by its own vector code, if nothing finer is asked for; and
 # what it converts to such by vector code.
 _QUICK = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"}
 _SEMI_PLANAR = {"nv12", "nv21"}
@@ -72,7 +72,7 @@ def matrix_for(matrix: int, height: int) -> int:
 
 
 def has_known_matrix(matrix: int) -> bool:
-    """Whether this H.273 matrix says how to convert, and we can."""
+    """Whether conversion by this matrix of H.273 is supported."""
     return matrix in _SWSCALE_MATRIX or matrix == BT2020_CONSTANT_LUMINANCE
 
 

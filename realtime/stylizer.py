@@ -132,7 +132,7 @@ class Stylizer:
             self._yuv420_engine = self.engine.for_yuv420(yuv420)
 
     def _groups(self, batch: list[Frame]) -> Iterator[_Group]:
-        """The batch in groups; a frame at which statistics are updated is a group of its own."""
+        """The batch in groups; a frame at which statistics are updated is its own group."""
         frames: list[Frame] = []
         starts_scene = False  # of `frames`
         for frame in map(self._on_readable_device, batch):
@@ -168,7 +168,7 @@ class Stylizer:
             yield group, images
 
     def _run_in_parallel(self, groups: Iterator[_Group]) -> Iterator[tuple[_Group, np.ndarray]]:
-        """As `_run_in_turn`, on some threads.
+        """As `_run_in_turn`, on several threads.
 
         Statistics are computed from statistics, so the updates are a chain. Each is submitted
         before the groups between the last one and itself, which then keep the other threads busy:
@@ -229,7 +229,7 @@ class LazyStylizer:
     """A Stylizer whose engine is opened for the first frame, and kept for further clips.
 
     So a source that cannot be read, or a target that cannot be written, is reported before anything
-    heavy is loaded. One call stylizes one clip, by a `Stylizer` of its own.
+    heavy is loaded. One call stylizes one clip, by its own `Stylizer`.
 
     log: called with one line for each automatic choice, with its reason.
     is_video, keep_color, steadiness: see `Stylizer`.
@@ -324,7 +324,7 @@ class LazyStylizer:
         return engine
 
     def _log_once(self, line: str) -> None:
-        """An engine is opened again for clips of another size, mostly with the same reason."""
+        """Log a line once: engines are opened again for other sizes, often for the same reason."""
         if line not in self._logged:
             self._logged.add(line)
             self._log(line)

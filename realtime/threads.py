@@ -270,7 +270,7 @@ class DroppingSink(Generic[T]):
         except Exception as error:  # of any kind: the writer goes on
             kind = "" if isinstance(error, ImpastoError) else f"{type(error).__name__}: "
             self.error = f"{kind}{error}"
-            self._log(f"{self._name}: {self.error}; going on without it")
+            self._log(f"{self._name}: {self.error}; continuing without it")
             return False
         return True
 

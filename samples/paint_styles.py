@@ -54,7 +54,7 @@ def _strokes(
     width: int,
     rng: np.random.Generator,
 ) -> None:
-    """Lay strokes along a field of directions, in place; each bristle leaves a line of its own."""
+    """Lay strokes along a field of directions, in place; each bristle leaves its own line."""
     paths = [start]
     for _ in range(length // 4):
         column, row = np.clip(paths[-1], 0, SIDE - 1).astype(int).T

@@ -45,7 +45,7 @@ def frames(path: Path) -> list[np.ndarray]:
 def write_webp(path: Path, pictures: list[np.ndarray]) -> None:
     """Write (H, W, 3) uint8 RGB pictures as an animated WebP that repeats forever.
 
-    Every frame is coded by itself: in differences, blocks of the frame before show through.
+    Every frame is coded independently: in differences, blocks of the frame before show through.
     """
     first, *rest = map(Image.fromarray, pictures)
     milliseconds = round(1000 / RATE)

@@ -72,7 +72,10 @@ def scale_to_levels(network: TransformNet) -> TransformNet:
 
 
 class PortableBuilder(GraphBuilder):
-    """in_levels: the network's output is that of `scale_to_levels`."""
+    """Builds the graph of an exported file.
+
+    in_levels: the network's output is that of `scale_to_levels`.
+    """
 
     def __init__(self, *arguments: Any, in_levels: bool) -> None:
         super().__init__(*arguments)

@@ -238,7 +238,7 @@ def open_network(settings: Settings, device: str) -> LossNetwork:
     if missing := [layer for layer in layers if layer not in network.convs]:
         raise WeightsError(
             f"the loss network {settings.loss_network} has no {', '.join(missing)}: "
-            f"take of {', '.join(network.convs)}, or another loss network"
+            f"use {', '.join(network.convs)}, or another loss network"
         )
     if settings.pooling == "average":
         network.pool = F.avg_pool2d

@@ -66,7 +66,7 @@ def export(
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Write a style as ONNX, for other programs; checked against PyTorch before it is there."""
+    """Write a style as ONNX, for other programs; checked against PyTorch before it is written."""
     if show is not None:
         from impasto.export.metadata import read_metadata
 

@@ -76,7 +76,7 @@ def keyframes(
     fill: Annotated[
         str,
         typer.Option(
-            help="What paints where no keyframe reaches: a style, a .safetensors file, content "
+            help="What stylizes where no keyframe reaches: a style, a .safetensors file, content "
             "(the video itself, recolored), or nearest (the installed style nearest to PAINTING)."
         ),
     ] = "nearest",
@@ -91,7 +91,7 @@ def keyframes(
     style_only: Annotated[
         bool,
         typer.Option(
-            "--style-only", help="With --finetune: that style paints every frame; no propagation."
+            "--style-only", help="With --finetune: stylize every frame by it; no propagation."
         ),
     ] = False,
     refine: Annotated[

@@ -29,7 +29,7 @@ def learn(
         ),
     ] = None,
     steps: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Training steps; more paint better.")
+        int, typer.Option(min=1, max=100_000, help="Training steps; more give a better style.")
     ] = 1500,
     style_weight: Annotated[
         float, typer.Option(min=0, help="Weight of the style loss; more looks more like PAINTING.")

@@ -11,7 +11,7 @@ have these:
 
 Statistics go in and come out; an engine keeps nothing between frames but folded weights.
 
-PyTorch, ONNX Runtime (one for CPUs, one for GPUs) and OpenVINO have modules of their own, loaded
+PyTorch, ONNX Runtime (one for CPUs, one for GPUs) and OpenVINO have their own modules, loaded
 when first used: PyTorch alone takes longer to load than everything else until the first frame.
 """
 
@@ -136,7 +136,7 @@ class Engine(ABC):
         return np.concatenate([stylized for stylized, _ in alone])
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
-        raise EngineError(f"the {self.name} engine gives RGB only")
+        raise EngineError(f"the {self.name} engine outputs RGB only")
 
     _initial_statistics: NormStatistics  # mean 0, variance 1, of as many channels as are normed
 

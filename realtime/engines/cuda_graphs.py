@@ -94,7 +94,7 @@ def cuda_graph(run: Callable[[], Tensors]) -> tuple[Callable[[], object], Tensor
     """A `Capture` of the current stream, which must not be the default one."""
     graph = torch.cuda.CUDAGraph()
     stream = torch.cuda.current_stream()
-    # "thread_local": a decoder may use the GPU at the same time, from a thread of its own.
+    # "thread_local": a decoder may use the GPU at the same time, from a separate thread.
     with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         outputs = run()
     return graph.replay, outputs

@@ -54,7 +54,7 @@ class OnnxEngine(Engine):
         return OnnxEngine(self.network, color=color)
 
     def _session(self, norm_mode: NormMode) -> Any:
-        """Opened when first needed: a video needs no "instance", a single picture nothing else."""
+        """The session of a norm mode, opened when first needed: a video needs no "instance"."""
         if norm_mode not in self._sessions:
             self._sessions[norm_mode] = _opened(graph_of(self.network, norm_mode, self.color))
         return self._sessions[norm_mode]

@@ -42,7 +42,7 @@ _FREE = ("n", "height", "width")  # sides of the input, by the graphs' own names
 class OnnxGpuEngine(Engine):
     """ONNX Runtime by CUDA or TensorRT, in float16 or float32.
 
-    Every shape of batch has a session of its own, with all sizes fixed, and tensors of its own on
+    Every shape of batch has its own session, with all sizes fixed, and its own tensors on
     the GPU, which its CUDA graph uses: a frame is copied in and out, and nothing in between. The
     first run of a shape, in which cuDNN tries its algorithms, comes before its first frame. Call it
     from one thread: CUDA graphs of ONNX Runtime belong to one.
@@ -131,7 +131,7 @@ class OnnxGpuEngine(Engine):
             bound.put(**inputs)
             bound.run()
             stylized, *others = bound.outputs()
-        except Exception as error:  # ONNX Runtime's classes have no base class of their own
+        except Exception as error:  # ONNX Runtime's classes have no common base class
             if "memory" not in str(error).lower():
                 raise
             self._bound.clear()
@@ -202,7 +202,7 @@ class OnnxGpuEngine(Engine):
     def _graph(self, norm_mode: NormMode) -> bytes:
         half = self.precision == "fp16"
         network = self.network
-        if norm_mode == "instance":  # single pictures, other networks than ours: built by PyTorch
+        if norm_mode == "instance":  # single pictures, custom networks: built by PyTorch
             from impasto.export.graphs.portable import build_portable_model
 
             network = build_network(network) if isinstance(network, StyleWeights) else network
@@ -222,7 +222,7 @@ class OnnxGpuEngine(Engine):
         return set_weights(model, colors)
 
     def _channels(self) -> int:
-        """How many are normed: of the picture, and of each layer."""
+        """The number of channels with norm statistics: three of the picture, and all layers'."""
         assert isinstance(self.network, StyleWeights)
         convolutions = {name: x for name, x in self.network.arrays.items() if x.ndim == 4}
         return 3 + sum(len(x) for name, x in convolutions.items() if name != _LAST)

@@ -29,7 +29,7 @@ _capturing = Lock()  # one at a time in a process
 class TorchGpuEngine(TorchEngine):
     """PyTorch on a GPU, in float16, bfloat16 or float32, channels last.
 
-    Several threads may call it at once. Each has a stream of its own, on which its frames are
+    Several threads may call it at once. Each has its own stream, on which its frames are
     copied to the GPU, stylized and copied back, through pinned memory and without waiting in
     between; so the copies of one run beside the computation of another.
 

@@ -30,9 +30,9 @@ class ConversionReport:
     missing_frames: int  # of the source, that could not be decoded
     seconds: float  # wall-clock time of the conversion
     first_frame_s: float  # from the start until the first stylized frame was handed to the encoder
-    decode_s: float  # busy, in a thread of its own
+    decode_s: float  # busy, in a separate thread
     stylize_s: float  # busy, on the main thread
-    encode_s: float  # busy, in a thread of its own; with the extra streams
+    encode_s: float  # busy, in a separate thread; with the extra streams
     notes: tuple[str, ...]  # one line each, for the user
 
 

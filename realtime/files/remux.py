@@ -83,7 +83,9 @@ class StreamCopier:
         if muxer in _WITH_CHAPTERS:
             output.set_chapters(chapters)
         elif chapters:
-            self.notes.append(f"{len(chapters)} chapters were left out: {muxer} has none")
+            self.notes.append(
+                f"{len(chapters)} chapters were left out: {muxer} does not support them"
+            )
         if self._tracks:
             self._demux()
         return self._origin

@@ -34,7 +34,7 @@ Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10
 [Events]
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
-# MOV has a list of languages of its own, with one of the two ISO 639-2 codes of each.
+# MOV has its own list of languages, with one of the two ISO 639-2 codes of each.
 _MOV_LANGUAGES = {
     "deu": "ger",
     "nld": "dut",

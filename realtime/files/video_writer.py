@@ -141,8 +141,8 @@ class VideoWriter:
 
     @property
     def input_formats(self) -> frozenset[PixelFormat]:
-        """What frames may be; yuv420p where it is encoded as it is, if it has the matrix and range
-        of `color`."""
+        """The pixel formats `write` takes; yuv420p, with the matrix and range of `color`, where
+        it is encoded without a conversion."""
         is_even = self._info.height % 2 == self._info.width % 2 == 0
         if self._encoding.pixel_format == "yuv420p" and is_even:
             return frozenset({"rgb24", "yuv420p"})
@@ -349,7 +349,7 @@ def _stored_color(color: ColorTags, codec: Codec) -> ColorTags:
 
 
 def _paletted(image: np.ndarray) -> av.VideoFrame:
-    """An RGB image as pal8, with a palette of its own: 255 colors, and one for "unchanged".
+    """An RGB image as pal8, with its own palette: 255 colors, and one for "unchanged".
 
     Ordered dither: error diffusion would flicker from frame to frame, and GIF would store that.
     """

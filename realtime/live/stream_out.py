@@ -122,7 +122,7 @@ class StreamOut:
         bitrate = self._bitrate or round(_BITS_PER_PIXEL * height * width * self._rate)
         form = _STREAM_FORMATS[self._scheme]
         # PyAV connects while holding the GIL, which would freeze the window until the receiver
-        # answers. FFmpeg's fifo muxer connects and sends in a thread of its own.
+        # answers. FFmpeg's fifo muxer connects and sends in a separate thread.
         container: Any = av.open(
             _with_packet_size(self._url) if self._scheme == "udp" else self._url,
             "w",

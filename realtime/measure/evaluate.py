@@ -1,4 +1,4 @@
-"""What a style is worth: content and style loss on pictures, and how steady clips come out.
+"""Measures the quality of a style: content and style loss of pictures, warping error of clips.
 
 The figures stand together, since each alone can be bought with the others: a blur is the steadiest
 output, the input itself has no content loss.

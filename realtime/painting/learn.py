@@ -134,7 +134,7 @@ def _read_painting(job: TrainingJob) -> np.ndarray:
 def _check_work_folder(folder: Path) -> None:
     """Raise SinkError where the work folder exists and holds other files: it will be removed."""
     if folder.exists() and not folder.is_dir():
-        raise SinkError(f"{folder} is in the way: a work folder of that name is needed")
+        raise SinkError(f"{folder} is in the way: the work folder must have that name")
     for path in folder.glob("*"):
         if not _WORK_FILE.fullmatch(path.name):
             raise SinkError(f"{path} is in the way: {folder} is the work folder, and is removed")

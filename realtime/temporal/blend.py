@@ -23,7 +23,7 @@ from impasto.realtime.temporal.flow import (
     warp,
 )
 
-# StillBlend. E_warp and style loss relative to no blending, in VGG-19 and by a finer flow than ours
+# StillBlend. E_warp and style loss relative to no blending, in VGG-19 and by a finer flow
 # (Great Wave, 288 px), on a webcam / a room that a person walks through / a talking head:
 #     in place only, share 0.8:              0.86 / 0.94 / 0.80, style 1.04 / 1.01 / 1.04
 #     flow at 288 px, finest scale 1:        0.54 / 0.51 / 0.48, style 1.07 / 1.07 / 0.97
@@ -41,7 +41,7 @@ _KEEP_BELOW, _DROP_ABOVE = 12.0, 24.0  # levels of change over 9x9 pixels: full 
 _MAX_FLOW_GRADIENT = 0.3  # squared: where the flow folds or tears, nothing is blended
 _STILL_DETAIL = 9  # px: finer detail is restored where blending loses it
 
-# FlowBlend. E_warp and style loss relative to no blending, in VGG-19 and by a finer flow than ours,
+# FlowBlend. E_warp and style loss relative to no blending, in VGG-19 and by a finer flow,
 # for the Great Wave on a runner / a spinning dancer at 512x288, and how long a frame takes there:
 #     share 0.7, flow at 288 px: 0.46 / 0.40, style 1.03 / 1.06
 #     share 0.8, flow at 288 px: 0.42 / 0.36, style 1.03 / 1.05

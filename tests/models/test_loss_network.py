@@ -97,7 +97,7 @@ def test_an_unknown_layer_is_named(compact):
 
 
 def test_unknown_networks_and_files(tmp_path):
-    with pytest.raises(WeightsError, match="take compact, vgg16 or vgg19"):
+    with pytest.raises(WeightsError, match="use compact, vgg16 or vgg19"):
         load_loss_network("vgg11")
     with pytest.raises(WeightsError, match="no weights at"):
         load_loss_network("oxford", teacher=tmp_path / "none.safetensors")

@@ -150,7 +150,7 @@ def test_a_truncated_file(style_files):
 def test_a_file_of_another_kind(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(WeightsError, match="no Impasto style"):
+    with pytest.raises(WeightsError, match="not an Impasto style"):
         load_style(str(path))
     save_file({"weight": torch.zeros(3)}, path, {"form": "fast"})
     with pytest.raises(WeightsError, match="does not hold the weights"):

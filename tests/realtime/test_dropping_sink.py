@@ -103,8 +103,8 @@ def test_closing_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (SinkError("nobody listens"), "stream: nobody listens; going on without it"),
-        (KeyError("x"), "stream: KeyError: 'x'; going on without it"),
+        (SinkError("nobody listens"), "stream: nobody listens; continuing without it"),
+        (KeyError("x"), "stream: KeyError: 'x'; continuing without it"),
     ],
 )
 def test_a_failure_is_reported_once_and_a_pause_tries_again(error: Exception, line: str) -> None:

@@ -1,4 +1,4 @@
-"""The command in a process of its own: standard streams, exit codes and signals."""
+"""The command in a separate process: standard streams, exit codes and signals."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The real window on a display of its own: real keys, a real mouse, and the screen read back."""
+"""The real window on its own display: real keys, a real mouse, and the screen read back."""
 
 import faulthandler
 import os
