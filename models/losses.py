@@ -1,6 +1,6 @@
 """The losses of style transfer: content, Gram style, total variation, temporal. Pure functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -61,19 +61,6 @@ def style_loss(
         [weights[layer] * relative_error(grams[layer], targets[layer]) for layer in targets]
     )
     return errors.sum(0) / sum(weights[layer] for layer in targets)
-
-
-def gatys_style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-    """Gatys et al. 2016, eqs. 4 and 5, with w_l = 1 / L: mean of sum (G - A)^2 / (4 N^2 M^2).
-
-    grams, targets: one (N, C, C) and (1, C, C) a layer, from `gram_matrix`. Returns (N,) float32.
-    The paper's G is ours times its M, the number of positions, so its M^2 below cancels.
-    """
-    errors = [
-        (gram - target).square().sum((1, 2)) / (4 * gram.shape[1] ** 2)
-        for gram, target in zip(grams, targets, strict=True)
-    ]
-    return torch.stack(errors).mean(0)
 
 
 def total_variation(image: Tensor) -> Tensor:

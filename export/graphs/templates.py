@@ -23,7 +23,7 @@ GRAPHS = Path(__file__).parent / "prebuilt"
 class GraphVariant(NamedTuple):
     """One of the prebuilt graphs."""
 
-    form: str
+    architecture: str
     norm_mode: NormMode
     yuv420: bool = False  # as output
     gpu: str = ""  # "fp32" or "fp16": for GPUs
@@ -31,8 +31,8 @@ class GraphVariant(NamedTuple):
 
 _NORM_MODES: tuple[NormMode, ...] = ("instance", "frozen", "running")
 VARIANTS = tuple(
-    GraphVariant(form, mode, yuv420, gpu)
-    for form, mode, yuv420, gpu in product(
+    GraphVariant(architecture, mode, yuv420, gpu)
+    for architecture, mode, yuv420, gpu in product(
         ARCHITECTURES, _NORM_MODES, (False, True), ("", "fp32", "fp16")
     )
     if not gpu or mode != "instance"
@@ -71,7 +71,7 @@ def build_template(variant: GraphVariant) -> onnx.ModelProto:
     from impasto.export.graphs.gpu import build_gpu_model
     from impasto.models.transform_net import TransformNet
 
-    network, half = TransformNet(variant.form).eval(), variant.gpu == "fp16"
+    network, half = TransformNet(variant.architecture).eval(), variant.gpu == "fp16"
     if variant.gpu:
         model = build_gpu_model(network, variant.norm_mode, yuv420=variant.yuv420, half=half)
     else:
@@ -86,7 +86,7 @@ def build_template(variant: GraphVariant) -> onnx.ModelProto:
 def template_path(variant: GraphVariant) -> Path:
     """The file of a template."""
     output = "yuv420" if variant.yuv420 else ""
-    parts = [variant.form, variant.norm_mode, output, variant.gpu, "onnx"]
+    parts = [variant.architecture, variant.norm_mode, output, variant.gpu, "onnx"]
     return GRAPHS / ".".join(part for part in parts if part)
 
 

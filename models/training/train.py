@@ -24,7 +24,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -44,6 +43,7 @@ from impasto.models.losses import (
 )
 from impasto.models.precision import computes_bfloat16
 from impasto.models.styles import load_network
+from impasto.models.training.checkpoint import StateDict, load_checkpoint, save_checkpoint
 from impasto.models.training.dataset import (
     crops,
     list_photos,
@@ -54,7 +54,6 @@ from impasto.models.training.dataset import (
 from impasto.models.transform_net import TransformNet
 
 LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
-StateDict = dict[str, Tensor]
 LossTerms = dict[str, Tensor]  # scalars of one step by name, weighted
 
 
@@ -250,7 +249,7 @@ def train(
     adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98))
     checkpoint = out.with_suffix(".checkpoint")
     native = computes_bfloat16(device)
-    first = load_checkpoint(checkpoint, recipe, network, average, adam)
+    first = load_checkpoint(checkpoint, asdict(recipe), network, average, adam)
 
     with open(out.with_suffix(".csv"), "a" if first else "w", newline="") as table:
         rows = csv.writer(table)
@@ -273,55 +272,11 @@ def train(
                 values = {name: round(loss.item(), 5) for name, loss in losses.items()}
                 rows.writerow([step + 1, round(time.monotonic() - started, 1), *values.values()])
                 table.flush()
-                save_checkpoint(checkpoint, recipe, step + 1, network, average, adam)
+                save_checkpoint(checkpoint, asdict(recipe), step + 1, network, average, adam)
             on_step(step + 1, losses, average)
     network.load_state_dict(average)
     checkpoint.unlink(missing_ok=True)
     return network.eval()
-
-
-def save_checkpoint(
-    path: Path,
-    recipe: Recipe,
-    step: int,
-    network: nn.Module,
-    average: StateDict,
-    adam: torch.optim.Adam,
-) -> None:
-    """Write weights, their average and Adam's two moments to a safetensors file, atomically."""
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in average.items()}
-    for index, parameter in enumerate(network.parameters()):
-        for moment in ("exp_avg", "exp_avg_sq"):
-            tensors[f"adam.{index}.{moment}"] = adam.state[parameter][moment]
-    note = {"step": str(step), "recipe": json.dumps(asdict(recipe))}
-    partial = path.with_suffix(".checkpoint.partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, note)
-    partial.replace(path)
-
-
-def load_checkpoint(
-    path: Path, recipe: Recipe, network: nn.Module, average: StateDict, adam: torch.optim.Adam
-) -> int:
-    """Load a checkpoint in place; return its step, or 0 if there is none of the same recipe."""
-    if not path.exists():
-        return 0
-    with safe_open(path, "pt") as file:
-        note = file.metadata()
-        if json.loads(note["recipe"]) != asdict(recipe):
-            return 0
-        network.load_state_dict({n: file.get_tensor(f"network.{n}") for n in average})
-        for name in average:
-            average[name].copy_(file.get_tensor(f"average.{name}"))
-        for index, parameter in enumerate(network.parameters()):
-            adam.state[parameter] = {
-                "step": torch.tensor(float(note["step"])),
-                **{
-                    moment: file.get_tensor(f"adam.{index}.{moment}").to(parameter.device)
-                    for moment in ("exp_avg", "exp_avg_sq")
-                },
-            }
-    return int(note["step"])
 
 
 # --- Validation -------------------------------------------------------------------------------

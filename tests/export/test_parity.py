@@ -22,7 +22,7 @@ from impasto.models.transform_net import TransformNet
 from tests.pictures import make_pictures
 from tests.reference import measure
 
-NETWORKS = {form: lambda form=form: TransformNet(form) for form in ARCHITECTURES} | {
+NETWORKS = {name: lambda name=name: TransformNet(name) for name in ARCHITECTURES} | {
     "classic": ClassicNet
 }
 SMALL = ((1, 64, 96), (3, 61, 83), (1, 16, 16))

@@ -33,7 +33,7 @@ def test_the_files_are_as_the_builder_writes_them(variant):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_filled_template_is_the_built_graph(variant):
-    form, norm_mode, yuv420, gpu = variant
+    _, norm_mode, yuv420, gpu = variant
     weights = load_weights("great_wave:0.5+starry_night:0.5", strength=0.8)
     colors = yuv420_weights(matrix=1, full_range=False) if yuv420 else None
     ours = onnx.load_from_string(fill_template(weights, norm_mode, yuv420=colors, gpu=gpu))
@@ -78,7 +78,8 @@ def test_yuv420_is_that_of_the_rgb_picture(matrix, full_range, size):
     assert np.abs(planes - expected).max() < 0.51
 
 
-@pytest.mark.parametrize("form", ARCHITECTURES)
-def test_the_shapes_of_a_style_file_are_those_of_the_network(form):
-    state = TransformNet(form).state_dict()
-    assert {name: tuple(value.shape) for name, value in state.items()} == state_dict_shapes(form)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_shapes_of_a_style_file_are_those_of_the_network(architecture):
+    state = TransformNet(architecture).state_dict()
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    assert shapes == state_dict_shapes(architecture)

@@ -1,0 +1,69 @@
+"""Saves the state of a training run as a safetensors file, and resumes from it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+StateDict = dict[str, Tensor]
+
+_ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def save_checkpoint(
+    path: Path,
+    recipe: Mapping[str, Any],
+    step: int,
+    network: nn.Module,
+    average: StateDict,
+    adam: torch.optim.Adam,
+) -> None:
+    """Write weights, their moving average and Adam's two moments to `path`, atomically.
+
+    recipe: the training parameters, by name; JSON values. step: the number of steps done.
+    """
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.items()}
+    for index, parameter in enumerate(network.parameters()):
+        for moment in _ADAM_MOMENTS:
+            tensors[f"adam.{index}.{moment}"] = adam.state[parameter][moment]
+    metadata = {"step": str(step), "recipe": json.dumps(dict(recipe))}
+    partial = path.with_suffix(".checkpoint.partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
+    partial.replace(path)
+
+
+def load_checkpoint(
+    path: Path,
+    recipe: Mapping[str, Any],
+    network: nn.Module,
+    average: StateDict,
+    adam: torch.optim.Adam,
+) -> int:
+    """Load a checkpoint into `network`, `average` and `adam`, in place; return its step.
+
+    Returns 0, and loads nothing, if there is no checkpoint or its recipe differs.
+    """
+    if not path.exists():
+        return 0
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        if json.loads(metadata["recipe"]) != recipe:
+            return 0
+        network.load_state_dict({name: file.get_tensor(f"network.{name}") for name in average})
+        for name in average:
+            average[name].copy_(file.get_tensor(f"average.{name}"))
+        for index, parameter in enumerate(network.parameters()):
+            adam.state[parameter] = {
+                "step": torch.tensor(float(metadata["step"])),
+                **{
+                    moment: file.get_tensor(f"adam.{index}.{moment}").to(parameter.device)
+                    for moment in _ADAM_MOMENTS
+                },
+            }
+    return int(metadata["step"])
