@@ -12,7 +12,7 @@ from impasto.models.transform_net import TransformNet
 @torch.inference_mode()
 def measure(network: TransformNet, frames: Tensor) -> NormStatistics:
     """What each norm of `network` sees, and the padded picture first, of (1, H, W, 3) uint8."""
-    picture = Uint8Wrapper(network).picture(frames)
+    picture = Uint8Wrapper(network).normalize(frames)
     seen = [reflect_pad(picture, network.STRIDE, network.MARGIN)]
     norms = [m for m in network.body.modules() if isinstance(m, nn.InstanceNorm2d)]
     hooks = [norm.register_forward_pre_hook(lambda _, x: seen.append(x[0])) for norm in norms]

@@ -19,9 +19,9 @@ from impasto.export.graphs.packing import (
     space_to_depth_conv,
     subpixels_from_upsample_conv,
 )
-from impasto.export.graphs.rgb_to_yuv import yuv420_matrix
 from impasto.export.spec import NormMode
 from impasto.models.architectures import ARCHITECTURES
+from impasto.models.colors import yuv420_matrix
 from impasto.models.fast.subpixel_conv import fold_upsample_into_transposed_conv
 from impasto.models.styles import StyleWeights
 

@@ -1,26 +1,10 @@
-"""RGB to yuv420p, as weights of a graph."""
+"""The weights with which ONNX graphs convert RGB to yuv420p."""
 
 import numpy as np
 
-from impasto.models.colors import ycc_to_rgb
+from impasto.models.colors import yuv420_matrix
 
 LUMA, CHROMA = "yuv420.luma", "yuv420.chroma"  # 1x1 convolutions
-
-
-def yuv420_matrix(matrix: int, full_range: bool, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """A block of side x side RGB pixels to yuv420: levels = matrix @ pixels + offset, in 0..255.
-
-    matrix, full_range: the color space, by ITU-T H.273. side: even. Returns (M, side**2, 3) and
-    (M,) float64, M = 3 side**2 / 2: luma of each pixel, then Cb and then Cr of each 2x2 pixels,
-    the mean of theirs.
-    """
-    to_rgb, black = ycc_to_rgb(matrix, full_range)
-    from_rgb = np.linalg.inv(to_rgb.astype(float))
-    pixels, half = np.eye(side**2), side // 2
-    means = pixels.reshape(-1, half, 2, half, 2).mean((2, 4)).reshape(-1, half**2).T
-    parts = (pixels, means, means)
-    result = [np.einsum("sp,c->spc", part, row) for part, row in zip(parts, from_rgb, strict=True)]
-    return np.concatenate(result), np.repeat(black, [len(part) for part in parts])
 
 
 def yuv420_weights(matrix: int, full_range: bool) -> dict[str, np.ndarray]:

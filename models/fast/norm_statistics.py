@@ -1,4 +1,4 @@
-"""The statistics of normalized channels, which engines give and take. PyTorch is not loaded."""
+"""The type of norm statistics that all engines share, without loading PyTorch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = TypeVar("Array", np.ndarray, "Tensor")
 class NormStatistics(NamedTuple, Generic[Array]):
     """Mean and variance of every channel that a network normalizes, layer after layer.
 
-    (C,) float32: arrays of NumPy for all engines, tensors within PyTorch.
+    (C,) float32: NumPy arrays in the interface of engines, tensors within PyTorch.
     """
 
     mean: Array
@@ -23,5 +23,5 @@ class NormStatistics(NamedTuple, Generic[Array]):
 
 
 def initial_statistics(channels: int) -> NormStatistics[np.ndarray]:
-    """Mean 0 and variance 1, from which running statistics start."""
+    """Mean 0 and variance 1 of each channel, the initial values of running statistics."""
     return NormStatistics(np.zeros(channels, np.float32), np.ones(channels, np.float32))

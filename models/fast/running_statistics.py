@@ -1,4 +1,4 @@
-"""Measures the mean and variance of channels, as instance norm needs them, and averages them."""
+"""Computes instance norm statistics and their moving average."""
 
 import torch
 from torch import Tensor
@@ -6,8 +6,11 @@ from torch import Tensor
 from impasto.models.fast.norm_statistics import NormStatistics
 
 
-def statistics_of(x: Tensor) -> NormStatistics[Tensor]:
-    """Mean and variance of each channel of one picture. x: (1, C, H, W), any strides."""
+def instance_statistics(x: Tensor) -> NormStatistics[Tensor]:
+    """Mean and (biased) variance of each channel of one picture, (C,) float32 each.
+
+    x: (1, C, H, W), floating, any strides.
+    """
     _, channels, height, width = x.shape
     lines = x.permute(0, 2, 3, 1)
     if not x.is_cpu:
@@ -22,35 +25,35 @@ def statistics_of(x: Tensor) -> NormStatistics[Tensor]:
     group = 8 if channels < 16 and width % 8 == 0 else 1
     lines = lines.reshape(1, height, width // group, group * channels)
     stats = torch.ops.aten.batch_norm_update_stats(lines.permute(0, 3, 1, 2), None, None, 0.0)
-    mean, variance = (x.float().view(group, channels) for x in stats)
-    spread = mean.var(0, correction=0)
-    return NormStatistics(mean.mean(0), variance.mean(0) + spread)
+    mean, variance = (stat.float().view(group, channels) for stat in stats)
+    variance_of_means = mean.var(0, correction=0)
+    return NormStatistics(mean.mean(0), variance.mean(0) + variance_of_means)
 
 
-def tensors_of(
+def statistics_to_tensors(
     statistics: NormStatistics, device: torch.device | str = "cpu"
 ) -> NormStatistics[Tensor]:
-    """Statistics as tensors on a device; those on the host share their memory."""
+    """Norm statistics as tensors on `device`; on the CPU they share the arrays' memory."""
     return NormStatistics(*(torch.as_tensor(x, device=device) for x in statistics))
 
 
 def join(parts: list[NormStatistics[Tensor]]) -> NormStatistics[Tensor]:
-    """Concatenate the channels of `parts`."""
+    """Concatenate the norm statistics of several layers."""
     return NormStatistics(
-        torch.cat([m.mean for m in parts]), torch.cat([m.variance for m in parts])
+        torch.cat([part.mean for part in parts]), torch.cat([part.variance for part in parts])
     )
 
 
-def split(statistics: NormStatistics[Tensor], widths: list[int]) -> list[NormStatistics[Tensor]]:
-    """The inverse of `join`: parts of these numbers of channels."""
-    parts = zip(statistics.mean.split(widths), statistics.variance.split(widths), strict=True)
+def split(statistics: NormStatistics[Tensor], channels: list[int]) -> list[NormStatistics[Tensor]]:
+    """Split norm statistics by layer, the inverse of `join`. channels: the count of each layer."""
+    parts = zip(statistics.mean.split(channels), statistics.variance.split(channels), strict=True)
     return [NormStatistics(mean, variance) for mean, variance in parts]
 
 
 def moving_average(
-    old: NormStatistics[Tensor], new: NormStatistics[Tensor], weight: float
+    old: NormStatistics[Tensor], new: NormStatistics[Tensor], momentum: float
 ) -> NormStatistics[Tensor]:
-    """`old` moved toward `new` by `weight` (0 to 1)."""
+    """old * (1 - momentum) + new * momentum, of mean and variance. momentum: in [0, 1]."""
     return NormStatistics(
-        torch.lerp(old.mean, new.mean, weight), torch.lerp(old.variance, new.variance, weight)
+        torch.lerp(old.mean, new.mean, momentum), torch.lerp(old.variance, new.variance, momentum)
     )

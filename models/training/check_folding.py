@@ -15,7 +15,7 @@ from torch import Tensor
 
 from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import initial_statistics
-from impasto.models.fast.running_statistics import tensors_of
+from impasto.models.fast.running_statistics import statistics_to_tensors
 from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.styles import load_style
 from impasto.models.training.dataset import read_photo, resize_short_side
@@ -27,7 +27,7 @@ def psnr_of_clip(style: str, clip: Path, *, every: int, weight: float, size: int
     network = load_style(style)
     plain, folded = Uint8Wrapper(network), FoldedNetwork(network, torch.bfloat16)
     running = RunningNormNetwork(network, torch.bfloat16)
-    statistics = tensors_of(initial_statistics(sum(folded.widths)))
+    statistics = statistics_to_tensors(initial_statistics(sum(folded.channels)))
     levels = []
     for index, path in enumerate(sorted(clip.iterdir())):
         picture = resize_short_side(read_photo(path), size)

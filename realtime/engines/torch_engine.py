@@ -14,7 +14,7 @@ from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
-from impasto.models.fast.running_statistics import tensors_of
+from impasto.models.fast.running_statistics import statistics_to_tensors
 from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.fast.yuv420 import RgbToYuv420
 from impasto.models.styles import StyleWeights, build_network
@@ -55,7 +55,7 @@ class TorchEngine(Engine):
             self._folded = [FoldedNetwork(network, dtype, yuv420) for _ in range(self.concurrency)]
             self._users = [0] * self.concurrency
             self._folding, self._updating = Lock(), Lock()
-            self._initial_statistics = initial_statistics(sum(self._renewing.widths))
+            self._initial_statistics = initial_statistics(sum(self._renewing.channels))
         else:
             self.replace(network)
         self._split = SplitBatches(self)
@@ -66,7 +66,7 @@ class TorchEngine(Engine):
         )
         if isinstance(network, TransformNet):
             for fused in (self._renewing, *self._folded):
-                fused.take(network)
+                fused.load_weights(network)
         else:
             network = network.to(DTYPES[self.precision]).to(memory_format=torch.channels_last)
             self._instance = Uint8Wrapper(network)
@@ -76,7 +76,7 @@ class TorchEngine(Engine):
             self._renewing.network,
             device=self.device,
             precision=self.precision,
-            yuv420=RgbToYuv420.of(color.matrix, color.full_range).to(self.device),
+            yuv420=RgbToYuv420.for_color_space(color.matrix, color.full_range).to(self.device),
         )
 
     def _copied(self, network: nn.Module) -> nn.Module:
@@ -120,7 +120,7 @@ class TorchEngine(Engine):
         new: list[NormStatistics] = []
 
         def run(frames: Tensor) -> Tensor:
-            old = tensors_of(statistics, self.device)
+            old = statistics_to_tensors(statistics, self.device)
             stylized, updated = self._renewing(frames, old, momentum)
             new.append(NormStatistics(*(x.cpu().numpy() for x in updated)))
             return stylized

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import NormStatistics
-from impasto.models.fast.running_statistics import tensors_of
+from impasto.models.fast.running_statistics import statistics_to_tensors
 from impasto.models.fast.yuv420 import RgbToYuv420
 from impasto.models.styles import StyleWeights
 from impasto.realtime.engines.base import Engine
@@ -75,7 +75,7 @@ class TorchGpuEngine(TorchEngine):
             self._renewing.network,
             device=self.device,
             precision=self.precision,
-            yuv420=RgbToYuv420.of(color.matrix, color.full_range).to(self.device),
+            yuv420=RgbToYuv420.for_color_space(color.matrix, color.full_range).to(self.device),
             capture=self.capture,
         )
 
@@ -220,7 +220,7 @@ class _Worker:
     def stylize(self, frames: np.ndarray, statistics: NormStatistics) -> np.ndarray:
         with self.context.entered():
             if statistics is not self.statistics:
-                self._fold(*tensors_of(statistics))
+                self._fold(*statistics_to_tensors(statistics))
                 self.statistics = statistics
             (stylized,) = self.context.to_host(self.run(self.context.pinned(frames)))
             return stylized
@@ -248,7 +248,7 @@ class _UpdateWorker:
         self, frame: np.ndarray, statistics: NormStatistics, momentum: float
     ) -> tuple[np.ndarray, NormStatistics]:
         with self._context.entered():
-            old = tensors_of(statistics)
+            old = statistics_to_tensors(statistics)
             outputs = self.run(self._context.pinned(frame), *old, torch.tensor(momentum))
             stylized, mean, variance = self._context.to_host(*outputs)
             return stylized, NormStatistics(mean, variance)

@@ -13,7 +13,7 @@ from impasto.export.graphs.portable import build_portable_model
 from impasto.export.graphs.rgb_to_yuv import yuv420_weights
 from impasto.export.graphs.templates import VARIANTS, build_template, fill_template, template_path
 from impasto.models.architectures import ARCHITECTURES, state_dict_shapes
-from impasto.models.fast.yuv420 import RgbToYuv420
+from impasto.models.colors import ycc_to_rgb
 from impasto.models.styles import build_network, load_weights
 from impasto.models.transform_net import TransformNet
 from tests.pictures import make_pictures
@@ -67,12 +67,12 @@ def test_yuv420_is_that_of_the_rgb_picture(matrix, full_range, size):
     )
     height, width = size
     assert planes.shape == (2, height * 3 // 2, width)
-    conversion = RgbToYuv420.of(matrix, full_range)
+    to_rgb, black = (torch.from_numpy(x) for x in ycc_to_rgb(matrix, full_range))
     with torch.inference_mode():
         pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
         rgb = 255 * build_network(weights)(pictures)
-        ycc = torch.einsum("yc,nchw->nyhw", conversion.from_rgb, rgb)
-        ycc += conversion.zero.view(1, 3, 1, 1)
+        ycc = torch.einsum("yc,nchw->nyhw", torch.linalg.inv(to_rgb), rgb)
+        ycc += black.view(1, 3, 1, 1)
         chroma = F.avg_pool2d(ycc[:, 1:], 2).reshape(2, -1, width)
         expected = torch.cat([ycc[:, 0], chroma], dim=1).clamp(0, 255).numpy()
     assert np.abs(planes - expected).max() < 0.51

@@ -1,4 +1,4 @@
-"""Folding changes how a network is computed, not what it computes."""
+"""Folded networks compute what the original network computes."""
 
 from unittest.mock import patch
 
@@ -15,11 +15,11 @@ from impasto.models.fast.fused_conv import FusedConv
 from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.fast.running_statistics import (
+    instance_statistics,
     join,
     moving_average,
     split,
-    statistics_of,
-    tensors_of,
+    statistics_to_tensors,
 )
 from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.transform_net import TransformNet
@@ -32,10 +32,10 @@ def network(request) -> TransformNet:
     return make_network(request.param)
 
 
-def make_network(form: str = "fast") -> TransformNet:
-    """Untrained, but with norms that do something."""
+def make_network(architecture: str = "fast") -> TransformNet:
+    """An untrained network whose norms have random scale and shift."""
     torch.manual_seed(0)
-    network = TransformNet(form).eval().requires_grad_(False)
+    network = TransformNet(architecture).eval().requires_grad_(False)
     for module in network.modules():
         if isinstance(module, nn.InstanceNorm2d):
             module.weight.uniform_(0.5, 1.5)
@@ -52,46 +52,46 @@ def frames_and_statistics(
 
 @torch.inference_mode()
 @pytest.mark.parametrize("size", [(48, 64), (61, 83), (32, 43)])
-def test_folded_is_the_network_itself_with_the_frames_own_statistics(network, size):
+def test_folded_network_with_instance_statistics_equals_the_original(network, size):
     frames, statistics = frames_and_statistics(network, *size)
     folded = FoldedNetwork(network, torch.float32)
     folded.fold(statistics)
     difference = folded(frames).int() - Uint8Wrapper(network)(frames).int()
-    # The same sums in another order: rounding may fall on the other side, by one level.
+    # The same sums in another order: rounding may differ by one level.
     assert difference.abs().max() <= 1
     assert (difference != 0).float().mean() < 0.01
 
 
 @torch.inference_mode()
-def test_folded_in_bf16_stays_near(network):
+def test_folded_network_in_bf16_is_close_to_the_original(network):
     frames, statistics = frames_and_statistics(network, 64, 96)
     folded = FoldedNetwork(network, torch.bfloat16)
     folded.fold(statistics)
     difference = (folded(frames).float() - Uint8Wrapper(network)(frames).float()) / 255
-    # Eight bits of mantissa through 15 layers: 42 dB or more was seen, untrained and trained.
+    # Eight bits of mantissa through 15 layers: measured 42 dB or more, untrained and trained.
     assert -10 * difference.square().mean().log10() > 38
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_weight_of_1_gives_the_statistics_of_the_frame(network, dtype):
-    """From those of another scene, and from none; the frame is stylized with them."""
+def test_momentum_1_gives_instance_statistics_and_output(network, dtype):
+    """Whether the old statistics are another scene's, the initial ones or the frame's own."""
     frames, true = frames_and_statistics(network, 61, 83)
     _, other = frames_and_statistics(network, 45, 50, seed=3)
-    deviation = (true.variance + 1e-5).sqrt()
+    std = (true.variance + 1e-5).sqrt()
     running = RunningNormNetwork(network, dtype)
     # float32: sums in another order; bf16: eight bits of mantissa, through 15 layers.
     tolerance, levels = (1e-3, 1) if dtype == torch.float32 else (0.05, 12)
-    for before in (other, tensors_of(initial_statistics(len(true.mean))), true):
-        stylized, own = running(frames, before, 1.0)
-        assert ((own.mean - true.mean) / deviation).abs().max() < tolerance
-        assert ((own.variance + 1e-5) / deviation.square() - 1).abs().max() < tolerance
+    for old in (other, statistics_to_tensors(initial_statistics(len(true.mean))), true):
+        stylized, updated = running(frames, old, 1.0)
+        assert ((updated.mean - true.mean) / std).abs().max() < tolerance
+        assert ((updated.variance + 1e-5) / std.square() - 1).abs().max() < tolerance
         assert (stylized.int() - Uint8Wrapper(network)(frames).int()).abs().max() <= levels
 
 
 @torch.inference_mode()
-def test_an_update_moves_by_its_weight():
-    """In the picture itself and the first layer; deeper ones see what the first have changed."""
+def test_an_update_moves_the_input_statistics_by_the_momentum():
+    """Only the input's: those of the layers also depend on the updates before them."""
     network = make_network()
     frames, true = frames_and_statistics(network, 61, 83)
     _, before = frames_and_statistics(network, 45, 50, seed=3)
@@ -100,12 +100,12 @@ def test_an_update_moves_by_its_weight():
     expected = torch.lerp(before.mean[:3], true.mean[:3], 0.25)
     torch.testing.assert_close(after.mean[:3], expected, atol=1e-5, rtol=1e-4)
     folded.fold(after)
-    # What it gave is what the updated statistics give.
+    # The frame is stylized with the updated statistics.
     assert (stylized.int() - folded(frames).int()).abs().max() <= 1
 
 
 @torch.inference_mode()
-def test_a_still_scene_settles_at_its_own_statistics():
+def test_statistics_of_a_still_scene_converge_to_the_frames_own():
     network = make_network()
     frames, true = frames_and_statistics(network, 61, 83)
     statistics = frames_and_statistics(network, 45, 50, seed=3)[1]
@@ -119,24 +119,25 @@ def test_a_still_scene_settles_at_its_own_statistics():
 
 @torch.inference_mode()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_flat_frame_is_no_division_by_zero(network, dtype):
+def test_statistics_of_a_uniform_frame_are_finite(network, dtype):
     frames = torch.full((1, 48, 64, 3), 77, dtype=torch.uint8)
     running = RunningNormNetwork(network, dtype)
-    statistics = running(frames, tensors_of(initial_statistics(sum(running.widths))), 1.0)[1]
+    initial = statistics_to_tensors(initial_statistics(sum(running.channels)))
+    statistics = running(frames, initial, 1.0)[1]
     assert torch.isfinite(statistics.mean).all() and torch.isfinite(statistics.variance).all()
 
 
 @pytest.mark.parametrize("channels", [3, 16])
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
-def test_statistics_against_numpy(channels, order):
+def test_instance_statistics_agree_with_numpy(channels, order):
     x = (torch.randn(1, channels, 17, 19) + 2).contiguous(memory_format=order)
-    mean, variance = statistics_of(x)
+    mean, variance = instance_statistics(x)
     flat = x.numpy().astype(np.float64).reshape(channels, -1)
     np.testing.assert_allclose(mean, flat.mean(1), rtol=1e-5)
     np.testing.assert_allclose(variance, flat.var(1), rtol=1e-5)
 
 
-def test_join_and_split_are_opposites():
+def test_split_is_the_inverse_of_join():
     parts = [NormStatistics(torch.rand(n), torch.rand(n)) for n in (3, 1, 4)]
     back = split(join(parts), [3, 1, 4])
     assert all(
@@ -166,7 +167,7 @@ def test_moving_average():
     width=st.integers(1, 9),
 )
 @torch.inference_mode()
-def test_fused_convolution_against_separate_operators(
+def test_fused_convolution_agrees_with_separate_operators(
     onednn, upsample, shuffle, residual, relu, height, width
 ):
     shuffle = shuffle and not upsample
@@ -186,5 +187,5 @@ def test_fused_convolution_against_separate_operators(
     fused = FusedConv(conv, upsample=upsample, shuffle=shuffle, relu=relu)
     with patch.object(torch.backends.mkldnn, "is_available", lambda: onednn):
         fused.fold(scale, shift, torch.float32)
-        # Some 40 products a sum, in float32 and another order.
+        # Sums of about 40 products, in float32 and another order.
         torch.testing.assert_close(fused(x, other), y, atol=1e-5, rtol=1e-4)
