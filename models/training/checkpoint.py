@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 StateDict = dict[str, Tensor]
 
-_ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
+_ADAM_STATE = ("exp_avg", "exp_avg_sq")
 
 
 def save_checkpoint(
@@ -30,7 +30,7 @@ def save_checkpoint(
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.items()}
     for index, parameter in enumerate(network.parameters()):
-        for moment in _ADAM_MOMENTS:
+        for moment in _ADAM_STATE:
             tensors[f"adam.{index}.{moment}"] = adam.state[parameter][moment]
     metadata = {"step": str(step), "recipe": json.dumps(dict(recipe))}
     partial = path.with_suffix(".checkpoint.partial")
@@ -63,7 +63,7 @@ def load_checkpoint(
                 "step": torch.tensor(float(metadata["step"])),
                 **{
                     moment: file.get_tensor(f"adam.{index}.{moment}").to(parameter.device)
-                    for moment in _ADAM_MOMENTS
+                    for moment in _ADAM_STATE
                 },
             }
     return int(metadata["step"])
