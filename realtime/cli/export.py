@@ -108,7 +108,7 @@ def export(
             on_difference=differences.append,
         )
     if json:
-        show_json({"file": target, "checks": [found.figures() for found in differences]})
+        show_json({"file": target, "checks": [difference.figures() for difference in differences]})
         return
     show_table(*difference_table(differences))
     print_line(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch as above")

@@ -60,22 +60,22 @@ def find_jobs(
         return [FileJob(path, target)]
     folder = Path(source)
     if folder.is_dir():
-        found = [path for path in folder.iterdir() if path.suffix.lower() in readable]
+        matches = [path for path in folder.iterdir() if path.suffix.lower() in readable]
         nothing = f"no file in {folder} has a known extension: {', '.join(sorted(readable))}"
     else:
-        found = [Path(match) for match in glob.glob(source, recursive=True)]
+        matches = [Path(match) for match in glob.glob(source, recursive=True)]
         nothing = f"no file matches {source}"
-    found = sorted(path for path in found if path.is_file())
-    if not found:
+    matches = sorted(path for path in matches if path.is_file())
+    if not matches:
         raise SourceError(nothing)
-    common = os.path.commonpath([path.parent for path in found])
-    names = [_named(path.relative_to(common), writable, otherwise) for path in found]
+    common = os.path.commonpath([path.parent for path in matches])
+    names = [_named(path.relative_to(common), writable, otherwise) for path in matches]
     shared = {name for name in names if names.count(name) > 1}
     jobs = [
         FileJob(
             path, target / (name.with_name(path.name + name.suffix) if name in shared else name)
         )
-        for path, name in zip(found, names, strict=True)
+        for path, name in zip(matches, names, strict=True)
     ]
     if target.is_file() or (target.suffix.lower() in writable and not target.is_dir()):
         raise SinkError(f"cannot write several files to {target}: name a folder")

@@ -21,12 +21,12 @@ _BT709 = ColorTags(1, 1, 1)
 
 def gpu_engines(network: Any) -> list[Engine]:
     """The engines that run on this machine's GPU, each in its fastest precision, giving yuv420p."""
-    found = []
+    engines = []
     for name in ENGINES:
         with suppress(EngineError):
             engine = open_engine(network, engine=name, device="cuda")
-            found.append(engine.for_yuv420(_BT709))
-    return found
+            engines.append(engine.for_yuv420(_BT709))
+    return engines
 
 
 def time_on_device(

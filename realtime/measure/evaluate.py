@@ -59,7 +59,7 @@ class WarpingError:
 class EstimatedMotion:
     """Flow estimated from the frames (H, W, 3) uint8 themselves, by OpenCV's DIS.
 
-    At full resolution, four times as fine as what `realtime.steady` blends with: judged by its
+    At full resolution, four times as fine as the flow of `realtime.temporal.blend`: judged by its
     own flow, blending would look better than it is (0.33 instead of 0.41 on a runner).
     """
 
@@ -145,7 +145,7 @@ def tables(figures: dict[str, Any]) -> list[Table]:
     def shown(value: float | None) -> str:
         return "" if value is None else f"{value:.3f}"
 
-    found: list[Table] = []
+    result: list[Table] = []
     table: list[tuple[str, ...]]
     if rows := figures["pictures"]:
         table = [(row["picture"].name, shown(row["content"]), shown(row["style"])) for row in rows]
@@ -153,7 +153,7 @@ def tables(figures: dict[str, Any]) -> list[Table]:
             styles = [row["style"] for row in rows if row["style"] is not None]
             mean = shown(_mean(styles)) if styles else ""
             table.append(("mean", shown(_mean([row["content"] for row in rows])), mean))
-        found.append((("picture", "content", "style"), table))
+        result.append((("picture", "content", "style"), table))
     if rows := figures["clips"]:
         columns = ["clip", "steadiness", "E_warp", "of input", "ratio"]
         columns += ["to first", "of input", "ratio", "content", "style"]
@@ -163,8 +163,8 @@ def tables(figures: dict[str, Any]) -> list[Table]:
             (row["clip"].name, row["steadiness"], *(shown(row[key]) for key in keys))
             for row in rows
         ]
-        found.append((columns, table))
-    return found
+        result.append((columns, table))
+    return result
 
 
 def shot_starts(frames: Sequence[np.ndarray]) -> list[int]:
@@ -254,7 +254,7 @@ def evaluate_clip(
     rows = []
     for mode in modes:
         stylized = paint(frames, mode)
-        found = warping_error_of(stylized, motion, starts)
+        error = warping_error_of(stylized, motion, starts)
         # The last of each six: by then, what a mode blends has settled.
         chosen = range(min(_EVERY, len(frames)) - 1, len(frames), _EVERY)
         content, style = metrics.mean_losses(
@@ -262,12 +262,12 @@ def evaluate_clip(
         )
         row = {
             "steadiness": mode,
-            "e_warp": found.short_term,
+            "e_warp": error.short_term,
             "input_e_warp": own.short_term,
-            "ratio": _ratio(found.short_term, own.short_term),
-            "e_warp_first": found.long_term,
+            "ratio": _ratio(error.short_term, own.short_term),
+            "e_warp_first": error.long_term,
             "input_e_warp_first": own.long_term,
-            "ratio_first": _ratio(found.long_term, own.long_term),
+            "ratio_first": _ratio(error.long_term, own.long_term),
             "content": content,
             "style": style,
         }

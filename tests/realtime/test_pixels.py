@@ -1,4 +1,4 @@
-"""Colors against the formulas of ITU-T H.273; sizes; turns; luminance-only."""
+"""Colors against the formulas of ITU-T H.273; sizes; rotations; luminance only."""
 
 from fractions import Fraction
 

@@ -91,16 +91,16 @@ def test_in_turn_no_frame_waits_for_the_next(torch_engine):
 
 
 class Counting(IdentityEngine):
-    """Keeps a list of the frames it was to refresh at; True: of a new scene."""
+    """Keeps a list of the frames that update its statistics; True: the first of a scene."""
 
     has_running_statistics = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.refreshed: list[tuple[int, bool]] = []
+        self.updated: list[tuple[int, bool]] = []
 
     def update(self, frame, statistics, weight):
-        self.refreshed.append((int(frame[0, 0, 0, 0]), statistics is None))
+        self.updated.append((int(frame[0, 0, 0, 0]), statistics is None))
         return frame.copy(), initial_statistics(1)
 
     def stylize(self, frames, statistics):
@@ -169,7 +169,7 @@ def test_statistics_are_updated_at_the_start_and_evenly(size):
     engine = Counting()
     list(Stylizer(engine)(batched(frames_of(images), size)))
     first, second = range(0, 12, UPDATE_INTERVAL), range(12, 20, UPDATE_INTERVAL)
-    assert engine.refreshed == [(n, n in (0, 12)) for n in (*first, *second)]
+    assert engine.updated == [(n, n in (0, 12)) for n in (*first, *second)]
 
 
 def test_pictures_of_other_sizes_are_scenes_of_their_own(engine):

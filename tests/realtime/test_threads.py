@@ -184,7 +184,7 @@ def test_a_queue_needs_room(depth: int) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="needs Linux's batch scheduling")
 def test_work_in_batch_is_for_the_threads_to_come_too() -> None:
-    """In a process of its own: this one goes on as it was."""
+    """In a separate process, since this one must keep its scheduling."""
     code = (
         "import os; from concurrent.futures import ThreadPoolExecutor;"
         "from impasto.realtime.cpu import work_in_batch;"

@@ -134,7 +134,7 @@ def test_an_upsampling_may_be_followed_by_any_layer():
 
 @pytest.mark.parametrize("level", [0, 127, 255])
 def test_even_pictures_have_no_variance_to_lose(network, level):
-    """As a mean of squares it comes out a little below zero for some, and NaN paints black.
+    """As a mean of squares it comes out a little below zero for some, and NaN becomes black.
 
     Loose, for a style paints an even picture out of the rounding errors, which its norms enlarge.
     """

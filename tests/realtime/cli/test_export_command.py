@@ -64,7 +64,7 @@ def test_weights_as_an_input(tmp_path: Path, library: Path, impasto: Impasto) ->
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Where nothing is to be left but what was there before."""
+    """A folder in which a failed export must leave nothing."""
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "taken.onnx").write_bytes(b"precious")

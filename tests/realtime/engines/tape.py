@@ -42,7 +42,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def tape(run: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
-    """A `realtime.engines.captured.Capture`."""
+    """A `realtime.engines.cuda_graphs.Capture` that records operations and repeats them."""
     recorder = _Tape()
     with recorder:
         outputs = run()

@@ -1,4 +1,4 @@
-"""Two engines as one: what changes is PyTorch's, what rests is OpenVINO's, and nobody sees it."""
+"""The hybrid engine: PyTorch while style or size change, then OpenVINO, with the same pictures."""
 
 import numpy as np
 import pytest

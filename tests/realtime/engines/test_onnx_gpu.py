@@ -107,7 +107,7 @@ def test_all_sizes_of_a_session_are_fixed(engine, tmp_path):
 
 @pytest.mark.parametrize("precision", onnx_gpu.PRECISIONS)
 def test_yuv420p_through_the_stylizer(network, precision):
-    """From the first frame of a film to the last, short batches and all."""
+    """From the first frame of a video to the last, short batches and all."""
     engine = OnnxGpuEngine(network, provider="cpu", precision=precision)
     frames = frames_of(make_pictures(UPDATE_INTERVAL + 4, 96, 128))
     batches = [frames[:4], frames[4:7], frames[7:]]

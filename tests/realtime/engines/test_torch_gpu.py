@@ -38,7 +38,7 @@ def reference(network) -> TorchEngine:
 
 @pytest.fixture
 def engine(network, monkeypatch) -> TorchGpuEngine:
-    """As on a GPU: oneDNN's operators are for CPUs."""
+    """An engine on the CPU without oneDNN's operators, which a GPU does not have."""
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     return TorchGpuEngine(network, device="cpu", precision="fp32", capture=tape)
 

@@ -167,7 +167,7 @@ class TestCodecs:
 
 
 def test_narrow_hevc_in_10_bits_does_not_crash(tmp_path: Path) -> None:
-    """In a process of its own, as x265's vector code would crash this one."""
+    """In a separate process, as x265's vector code would crash this one."""
     script = (
         "import sys, numpy as np\n"
         "from fractions import Fraction\n"

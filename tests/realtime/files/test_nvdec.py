@@ -31,7 +31,7 @@ BT709 = ColorTags(1, 1, 1)
 
 
 def as_tensors(frames: list[Frame]) -> list[Frame]:
-    """As if they lay on a GPU."""
+    """The frames as tensors, as if they were on a GPU."""
     return [replace(frame, image=torch.from_numpy(frame.image)) for frame in frames]
 
 

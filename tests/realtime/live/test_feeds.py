@@ -111,7 +111,7 @@ def test_a_late_picture_moves_those_after_it(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_recording_behind_an_address_plays_at_its_pace_and_ends(tmp_path: Path, log: Log) -> None:
-    """Also over HTTP, where it can be had faster; a file's end there is its end."""
+    """Also over HTTP, where it could be read faster; a file's end there is its end."""
     make_clip(tmp_path / "clip.mp4", frames=12, rate=50)
     with file_server(tmp_path) as address, open_live(f"{address}/clip.mp4", log=log) as source:
         frames = list(source)

@@ -55,7 +55,7 @@ def _in_time() -> Iterator[None]:
 
 
 class Viewer:
-    """Somebody before a window: it is shown to them again and again while they do things."""
+    """A user of a window, which is shown again and again while they press keys and drag."""
 
     def __init__(self, display: Display) -> None:
         self.display, self.now = display, 0.0
