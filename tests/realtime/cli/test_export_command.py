@@ -89,7 +89,7 @@ BAD: dict[str, tuple[str, int, str]] = {
     "two precisions": ("dawn OUT/a.onnx --fp16 --int8", 2, "--fp16 or --int8"),
     "weights in 8 bits": ("dawn OUT/a.onnx --interactive --int8", 2, "--interactive"),
     "nothing to calibrate": ("dawn OUT/a.onnx --calibrate OUT", 2, "--int8"),
-    "calibration without pictures": ("dawn OUT/a.onnx --int8 --calibrate OUT", 1, "no pictures"),
+    "calibration without pictures": ("dawn OUT/a.onnx --int8 --calibrate OUT", 1, "no images"),
     "layout": ("dawn OUT/a.onnx --layout nhwc", 2, "--layout"),
     "strength": ("dawn OUT/a.onnx --strength 2", 2, "--strength"),
     "no target": ("dawn", 2, "--show FILE"),
