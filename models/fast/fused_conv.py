@@ -1,4 +1,4 @@
-"""A convolution fused with the operations after it: norm, residual, ReLU, resampling."""
+"""A convolution fused with the operations around it: resampling, norm, residual, ReLU."""
 
 from collections.abc import Callable
 
@@ -75,9 +75,9 @@ class FusedConv(nn.Module):
         outputs = (1, -1, 1, 1) if self.upsample else (-1, 1, 1, 1)
         weight = self.conv_weight * scale.view(outputs)
         bias = self.conv_bias * scale + shift
-        self._set_weights(
-            *((weight, bias) if fold_output is None else fold_output(weight, bias)), dtype
-        )
+        if fold_output is not None:
+            weight, bias = fold_output(weight, bias)
+        self._set_weights(weight, bias, dtype)
 
     def fold_first(
         self,
