@@ -184,7 +184,7 @@ def test_keep_color_changes_only_the_luminance(torch_engine):
     kept = images_of(Stylizer(torch_engine, keep_color=True)(batched(frames, 2))).astype(int)
     original = images_of(frames).astype(int)
     inside = ((kept > 0) & (kept < 255)).all(-1)
-    # Colour differences stay, but for rounding, wherever they fit into the cube.
+    # Color differences stay, but for rounding, wherever they fit into the cube.
     shift = kept - original
     assert np.abs(shift[..., 0] - shift[..., 2])[inside].mean() < 2
     assert np.abs(shift).max() > 10

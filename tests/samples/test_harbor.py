@@ -66,7 +66,7 @@ def test_occlusion_is_where_warping_fails(t: float) -> None:
     error = np.square(rebuilt_error(t, later)).mean(-1)
     seen = steady(t, later)
     assert 0.002 < hidden.mean() < 0.2
-    # Nothing makes a wrong surface look right: its error is that of unrelated colours.
+    # Nothing makes a wrong surface look right: its error is that of unrelated colors.
     hidden &= ~harbor.on_water(t, HEIGHT, WIDTH)
     assert error[hidden].mean() > 10 * error[seen].mean()
 
