@@ -41,7 +41,19 @@ class Part(NamedTuple):
 
 def tests(device: str) -> Figures:
     """The tests that are marked `gpu`."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-rs", "--tb=short", "tests"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "0",
+        "-m",
+        "gpu",
+        "-rs",
+        "--tb=short",
+        "tests",
+    ]
     environment = {**os.environ, "IMPASTO_REQUIRE_GPU": "1"}
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     lines = ran.stdout.strip().splitlines() or ran.stderr.strip().splitlines() or ["no output"]

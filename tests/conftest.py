@@ -7,6 +7,8 @@ import cv2  # noqa: F401  # before PyAV, or else its windows hang: see impasto.r
 import pytest
 
 os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")  # autotune results
+if "PYTEST_XDIST_WORKER" in os.environ:  # other workers have the other cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from impasto.models.gatys.optimize import PRESETS, Progress, Settings, StyleImage, paint
 from impasto.models.losses import STYLE_LAYERS
+from impasto.models.precision import computes_bfloat16
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.files.images import image_files, read_image
 from impasto.realtime.measure.bench import limit
@@ -56,7 +57,8 @@ def bench_gatys(
         content[:, ::-1].copy()
     )
     pictures = as_tensor(content), as_tensor(painting)
-    before = limit("bf16", device)
+    precision = "bf16" if computes_bfloat16(device) else "fp32"  # what painting computes in
+    before = limit(precision, device)
     figures: Figures = {"side": side, "steps": steps}
     goal: float | None = None
     default = PRESETS["default"]
@@ -73,7 +75,7 @@ def bench_gatys(
             goal = None  # other losses, not comparable
     figures["limit"] = {
         "convolution_gflops_before": before["convolution_gflops"],
-        "convolution_gflops_after": limit("bf16", device)["convolution_gflops"],
+        "convolution_gflops_after": limit(precision, device)["convolution_gflops"],
     }
     figures["peak_memory_mb"] = memory_mb("VmHWM")
     figures["machine"] = machine(device)
