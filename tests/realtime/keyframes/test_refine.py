@@ -18,7 +18,7 @@ STYLES = [StyleImage(as_tensor(texture(90, 100, seed=5)))]
 
 
 def test_every_frame_is_refined() -> None:
-    stylize = refined(black, STYLES, QUICK, steps=1)
+    stylize = refined(black, STYLES, QUICK, steps=2)  # the first step alone may round to black
     frames = list(stylize([frame] for frame in FRAMES))
     assert [frame.pts for frame in frames] == [frame.pts for frame in FRAMES]
     assert all(frame.image.any() for frame in frames)
