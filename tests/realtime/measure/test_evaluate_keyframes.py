@@ -54,7 +54,7 @@ def test_a_pan_is_steadier_propagated_than_painted_alone() -> None:
 def test_eval_reports_it(style: Path, tmp_path: Path, impasto: Impasto) -> None:
     clip, painting = make_clip(tmp_path / "clip.mp4", frames=2), tmp_path / "painting.png"
     write_image(painting, texture(64, 64))
-    given = ("eval", "--style", style, "--clip", clip, "--side", 32, "--propagated")
+    given = ("eval", "--style", style, "--clip", clip, "--side", 64, "--propagated")
     assert impasto(*given).code == 2
     ran = impasto(*given, "--painting", painting, "--engine", "torch", "--json")
     assert (ran.code, ran.err) == (0, "")
