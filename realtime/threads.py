@@ -10,6 +10,7 @@ Live, where the newest frame counts: `Latest` drops frames between a camera and 
 `History` keeps the last seconds of a microphone.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -275,7 +276,7 @@ class DroppingSink(Generic[T]):
         return True
 
 
-class _Runner(Generic[T]):
+class _Runner(ABC, Generic[T]):
     """Runs an iterable in a thread; a subclass keeps its items.
 
     open: returns the iterable; called in the thread.
@@ -289,9 +290,9 @@ class _Runner(Generic[T]):
         self._ended = False
         self._thread = Thread(target=self._work, name=name, daemon=True)
 
+    @abstractmethod
     def _keep(self, item: T) -> None:
         """Keep an item; the lock is held."""
-        raise NotImplementedError
 
     def _may_continue(self) -> bool:
         """Whether the next item may be read; the lock is held."""

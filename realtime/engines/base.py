@@ -167,3 +167,18 @@ class IdentityEngine(Engine):
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return frames.copy()
+
+
+def choose_precision(precision: str, native: list[str], *, engine: str, device: str) -> str:
+    """`precision`, or for "auto" the first of `native`, the fastest that is exact.
+
+    native: the precisions that `engine` computes in on `device`, without emulation, fastest first.
+    Raises EngineError for any other.
+    """
+    if precision == "auto":
+        return native[0]
+    if precision not in native:
+        raise EngineError(
+            f"{engine} does not compute in {precision} on this {device}; use {' or '.join(native)}"
+        )
+    return precision

@@ -15,7 +15,7 @@ from impasto.models import architectures
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.styles import StyleWeights
-from impasto.realtime.engines.base import Engine
+from impasto.realtime.engines.base import Engine, choose_precision
 from impasto.realtime.engines.onnx_engine import as_weights, graph_of
 from impasto.realtime.frame import ColorTags
 
@@ -237,10 +237,4 @@ def _resolve_precision(core: Any, precision: str) -> str:
     """
     capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     native = [name for name in ("bf16", "fp32", "int8") if name.upper() in capable]
-    if precision == "auto":
-        return native[0]
-    if precision not in native:
-        raise EngineError(
-            f"OpenVINO does not compute in {precision} on this cpu; use {' or '.join(native)}"
-        )
-    return precision
+    return choose_precision(precision, native, engine="OpenVINO", device="cpu")

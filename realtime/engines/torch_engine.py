@@ -19,7 +19,7 @@ from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.fast.yuv420 import RgbToYuv420
 from impasto.models.styles import StyleWeights, build_network
 from impasto.models.transform_net import TransformNet
-from impasto.realtime.engines.base import Engine
+from impasto.realtime.engines.base import Engine, choose_precision
 from impasto.realtime.engines.batches import DeviceMemoryError, SplitBatches
 from impasto.realtime.frame import ColorTags
 
@@ -168,10 +168,4 @@ def resolve_precision(precision: str, device: str) -> str:
             "--engine onnxruntime, or --device cpu"
         )
     native = precisions(device)
-    if precision == "auto":
-        return native[0]
-    if precision not in native:
-        raise EngineError(
-            f"PyTorch does not compute in {precision} on this {device}; use {' or '.join(native)}"
-        )
-    return precision
+    return choose_precision(precision, native, engine="PyTorch", device=device)

@@ -1,10 +1,13 @@
 """What the tests of files share."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.media import open_files
 
 
 @pytest.fixture
@@ -17,3 +20,11 @@ def nothing_is_left_running() -> Iterator[None]:
     if opened.exists():
         names = [str(fd.resolve()) for fd in opened.iterdir() if fd.is_symlink()]
         assert not [name for name in names if "/in." in name or "/out." in name]
+
+
+@pytest.fixture
+def no_file_is_left_open(tmp_path: Path) -> Iterator[None]:
+    """Fails a test that leaves a file in its folder open."""
+    yield
+    if sys.platform.startswith("linux"):
+        assert not open_files(tmp_path)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,10 @@ from tests.media import (
     info_of,
     number_of,
     numbered_picture,
-    open_files,
     write_video,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_file_is_left_open(tmp_path: Path) -> Iterator[None]:
-    yield
-    if sys.platform.startswith("linux"):
-        assert not open_files(tmp_path)
+pytestmark = pytest.mark.usefixtures("no_file_is_left_open")
 
 
 class TestCodecs:

@@ -2,8 +2,6 @@
 
 import os
 import subprocess
-import sys
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,16 +25,10 @@ from tests.media import (
     frames_of,
     info_of,
     number_of,
-    open_files,
     write_video,
 )
 
-
-@pytest.fixture(autouse=True)
-def no_file_is_left_open(tmp_path: Path) -> Iterator[None]:
-    yield
-    if sys.platform.startswith("linux"):
-        assert not open_files(tmp_path)
+pytestmark = pytest.mark.usefixtures("no_file_is_left_open")
 
 
 def video(path: Path) -> VideoWriter:
