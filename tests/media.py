@@ -229,6 +229,34 @@ def make_audio_only(path: Path, *, seconds: float = 0.5) -> Path:
     return path
 
 
+def make_two_videos(
+    path: Path, *, codecs: tuple[str, str] = ("libx264", "mpeg4"), frames: int = 5
+) -> Path:
+    """A file with two video streams of numbered pictures: 64x48, and 128x96."""
+    with av.open(str(path), "w") as out:
+        streams: list[Any] = [out.add_stream(codec, rate=25) for codec in codecs]
+        for scale, stream in enumerate(streams, start=1):
+            stream.height, stream.width = scale * SIZE[0], scale * SIZE[1]
+            stream.pix_fmt = "yuv420p"
+        for index in range(frames):
+            for stream in streams:
+                picture = numbered_picture(index, (stream.height, stream.width))
+                frame = to_video_frame(picture, "yuv420p")
+                frame.pts, frame.time_base = index, 1 / RATE
+                out.mux(stream.encode(frame))
+        for stream in streams:
+            out.mux(stream.encode(None))
+    return path
+
+
+def with_unknown_codec(path: Path, tag: bytes) -> Path:
+    """Replace a codec's tag in a file by one that nobody has, in place."""
+    data = path.read_bytes()
+    assert tag in data
+    path.write_bytes(data.replace(tag, tag[:-2] + b"!!"))
+    return path
+
+
 def truncated(path: Path, fraction: float = 0.5) -> Path:
     """Cut a file short, in place."""
     data = path.read_bytes()

@@ -69,23 +69,24 @@ def open_media(
 
 
 def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
-    """The video stream to read: FFmpeg's best one, or the largest if that is a cover picture.
+    """The video stream to read: FFmpeg's best one that has a decoder, and is no cover picture.
 
-    path: for messages. Raises SourceError if there is none, or if it has no decoder or is too
-    large.
+    path: for messages. Raises SourceError if there is none, or if it is too large.
     """
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         kinds = sorted({f"{s.type}" for s in container.streams if s.type != "video"})
         only = " and ".join(kinds) or "nothing else"
         raise SourceError(f"{path} has no video stream, only {only}; give a video file")
-    best = container.streams.best("video")
-    stream = next(
-        (s for s in streams if best and s.index == best.index),
-        max(streams, key=lambda s: s.width * s.height),
-    )
-    if stream.codec_context is None:
+    # Without a decoder, a stream has no codec context, and with it no width.
+    decodable = [s for s in streams if s.codec_context is not None]
+    if not decodable:
         raise SourceError(f"{path}: this FFmpeg has no decoder for its video; convert it first")
+    best = container.streams.best("video")
+    stream = max(
+        decodable,
+        key=lambda s: (s.width * s.height > 0, best and s.index == best.index, s.width * s.height),
+    )
     height, width = stream.height, stream.width
     if not height or not width:
         raise SourceError(f"{path} has frames of {width}x{height}; it is damaged or incomplete")

@@ -178,6 +178,9 @@ class StreamCopier:
             or "timecode" in stream.metadata  # the muxer writes it, from the video's tags
         ):
             return None
+        if stream.type == "video" and stream.codec_context is None:
+            self._note(f"{describe(stream)} was left out: this FFmpeg has no decoder for it")
+            return None
         if stream.type == "video" and not stream.disposition & Disposition.attached_pic:
             self._note(f"{describe(stream)}, a second video stream, was left out")
             return None

@@ -7,18 +7,22 @@ import numpy as np
 import pytest
 
 from impasto.models.errors import EngineError, SourceError
+from impasto.realtime.files.convert import stylize_video
 from impasto.realtime.files.video_reader import VideoReader
 from tests.media import (
     corrupted_middle,
     make_audio_only,
     make_clip,
+    make_two_videos,
     open_files,
     read_video,
     text_file,
     truncated,
     with_dimensions,
+    with_unknown_codec,
     without_moov,
 )
+from tests.realtime.files.conversion import identity, numbers
 
 
 class TestRefusals:
@@ -73,6 +77,10 @@ class TestRefusals:
         path = with_dimensions(make_clip(tmp_path / "a.avi", codec="rawvideo"), 16000, 16000)
         self.refused(path, "16000x16000; at most 16384 a side and 100 megapixels")
 
+    def test_no_codec_that_is_known(self, tmp_path):
+        path = with_unknown_codec(make_clip(tmp_path / "a.mp4"), b"avc1")
+        self.refused(path, "no decoder for its video")
+
     def test_no_frame_decodable(self, tmp_path):
         path = corrupted_middle(make_clip(tmp_path / "a.mp4"), packets=slice(None))
         self.refused(path, "no frame of .* can be decoded")
@@ -95,6 +103,23 @@ class TestRefusals:
                 self.refused(path, "cannot read|no video|no frame")
             with pytest.raises(BlockingIOError):
                 server.accept()
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "unknown"),
+    [
+        ("a.avi", b"H264", 0),
+        ("a.avi", b"FMP4", 1),
+        ("a.mp4", b"avc1", 0),
+        ("a.mkv", b"V_MPEG4/ISO/ASP", 1),
+    ],
+)
+def test_one_of_two_videos_without_a_decoder(tmp_path, name, tag, unknown):
+    path = with_unknown_codec(make_two_videos(tmp_path / name), tag)
+    report = stylize_video(path, tmp_path / f"out{path.suffix}", identity)
+    assert report.frames == 5 and numbers(report.target) == [0, 1, 2, 3, 4]
+    note = f"video stream {unknown} (unknown) was left out: this FFmpeg has no decoder for it"
+    assert note in report.notes
 
 
 @pytest.mark.parametrize(
