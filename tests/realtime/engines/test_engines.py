@@ -40,7 +40,7 @@ def reference() -> Engine:
     return make_engine("torch-fp32")
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), count=st.integers(1, 3))
 def test_any_size_and_batch(engine, height, width, count):
     frames = make_pictures(count, height, width)
