@@ -24,7 +24,7 @@ from impasto.realtime.pixels import to_video_frame
 SIZE = (48, 64)  # (height, width)
 RATE = Fraction(25)
 B_FRAMES = {"options": {"preset": "veryfast", "bf": "3", "refs": "4"}}  # for `make_clip`
-UNEVEN_MS = [0, 40, 100, 130, 300, 301, 302, 500, 600, 700, 800, 1500]  # time stamps of 12 frames
+UNEVEN_MS = [0, 40, 100, 130, 300, 301, 302, 500, 600, 700, 800, 1500]  # timestamps of 12 frames
 SOFTWARE_CODECS = [
     (ext, codec)
     for ext, container in CONTAINERS.items()
@@ -177,7 +177,7 @@ def frames_of(
     time_base: Fraction = 1 / RATE,
     pts: list[int] | None = None,
 ) -> Iterator[Frame]:
-    """Numbered frames; pts: their time stamps, else 0, 1, 2 ..."""
+    """Numbered frames; pts: their timestamps, else 0, 1, 2 ..."""
     for index in range(count):
         yield Frame(numbered_picture(index, size), pts[index] if pts else index, time_base)
 

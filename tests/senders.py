@@ -93,7 +93,7 @@ def free_port() -> int:
 
 @contextmanager
 def udp_sender(port: int, *, declared: int = 25, rate: float = 25) -> Iterator[None]:
-    """Send MPEG-TS to a UDP port: time stamps of `declared` frames per second, sent at `rate`."""
+    """Send MPEG-TS to a UDP port: timestamps of `declared` frames per second, sent at `rate`."""
     stopping = Event()
 
     def send() -> None:

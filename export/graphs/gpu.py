@@ -167,13 +167,13 @@ class _GpuBuilder(GraphBuilder):
         bias = self._add("Add", self._add("Mul", bias, gain), offset)
         if not self.yuv420:
             return tuple(self._add("Mul", x, *self._floats(255)) for x in (weight, bias))  # type: ignore[return-value]
-        recode, zero = (
+        to_yuv, zero = (
             self._add("Concat", *(f"{part}.{kind}" for part in (LUMA, CHROMA)), axis=0)
             for kind in ("weight", "bias")
         )
-        recode = self._shaped(recode, 6, 12)
-        weight = self._add("MatMul", recode, self._shaped(weight, 12, -1))
-        bias = self._add("Add", self._add("MatMul", recode, bias), zero)
+        to_yuv = self._shaped(to_yuv, 6, 12)
+        weight = self._add("MatMul", to_yuv, self._shaped(weight, 12, -1))
+        bias = self._add("Add", self._add("MatMul", to_yuv, bias), zero)
         return self._shaped(weight, 6, inputs, 3, 3), bias
 
     # After the body.

@@ -162,9 +162,9 @@ def _recolor(
         return ops.add(ops.multiply(y, gain), offset)
     matrix, zero = yuv420_matrix(*color, side=BLOCK)
     to_yuv = _numbers(matrix.reshape(len(zero), -1))
-    recode = ops.multiply(to_yuv, gain)
+    scaled = ops.multiply(to_yuv, gain)
     shift = ops.add(ops.matmul(to_yuv, offset, False, False), _numbers(zero))
-    return ops.add(ops.matmul(y, recode, False, True), shift)
+    return ops.add(ops.matmul(y, scaled, False, True), shift)
 
 
 # --- Norms ------------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ def yuv420_weights(matrix: int, full_range: bool) -> dict[str, np.ndarray]:
 
     LUMA and CHROMA take the 12 channels that a pixel shuffle reads: color, row, column.
     """
-    recode, offset = yuv420_matrix(matrix, full_range, 2)
-    recode = 255 * recode.swapaxes(1, 2).reshape(6, 12, 1, 1)
+    to_yuv, offset = yuv420_matrix(matrix, full_range, 2)
+    to_yuv = 255 * to_yuv.swapaxes(1, 2).reshape(6, 12, 1, 1)
     weights = {
-        f"{LUMA}.weight": recode[:4],
+        f"{LUMA}.weight": to_yuv[:4],
         f"{LUMA}.bias": offset[:4],
-        f"{CHROMA}.weight": recode[4:],
+        f"{CHROMA}.weight": to_yuv[4:],
         f"{CHROMA}.bias": offset[4:],
     }
     return {name: value.astype(np.float32) for name, value in weights.items()}

@@ -50,12 +50,12 @@ class TorchEngine(Engine):
             self.concurrency = 2 if device == "cpu" and self._threads > 1 else 1
             self.output_formats = frozenset({"rgb24", "yuv420p"})
             dtype = DTYPES[precision]
-            self._renewing = RunningNormNetwork(network, dtype, yuv420)
+            self._running = RunningNormNetwork(network, dtype, yuv420)
             # One for each thread: they may use statistics of different age at the same time.
             self._folded = [FoldedNetwork(network, dtype, yuv420) for _ in range(self.concurrency)]
             self._users = [0] * self.concurrency
             self._folding, self._updating = Lock(), Lock()
-            self._initial_statistics = initial_statistics(sum(self._renewing.channels))
+            self._initial_statistics = initial_statistics(sum(self._running.channels))
         else:
             self.replace(network)
         self._split = SplitBatches(self)
@@ -65,7 +65,7 @@ class TorchEngine(Engine):
             build_network(network) if isinstance(network, StyleWeights) else network
         )
         if isinstance(network, TransformNet):
-            for fused in (self._renewing, *self._folded):
+            for fused in (self._running, *self._folded):
                 fused.load_weights(network)
         else:
             network = network.to(DTYPES[self.precision]).to(memory_format=torch.channels_last)
@@ -73,7 +73,7 @@ class TorchEngine(Engine):
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
         return TorchEngine(
-            self._renewing.network,
+            self._running.network,
             device=self.device,
             precision=self.precision,
             yuv420=RgbToYuv420.for_color_space(color.matrix, color.full_range).to(self.device),
@@ -121,7 +121,7 @@ class TorchEngine(Engine):
 
         def run(frames: Tensor) -> Tensor:
             old = statistics_to_tensors(statistics, self.device)
-            stylized, updated = self._renewing(frames, old, momentum)
+            stylized, updated = self._running(frames, old, momentum)
             new.append(NormStatistics(*(x.cpu().numpy() for x in updated)))
             return stylized
 

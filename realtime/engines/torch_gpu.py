@@ -54,12 +54,12 @@ class TorchGpuEngine(TorchEngine):
         if self.has_running_statistics:
             self.concurrency = _WORKERS + 1  # and one that updates statistics, on its own stream
             self.input_devices = frozenset({"cpu", "cuda"})
-            own, dtype = self._renewing.network, DTYPES[precision]
+            own, dtype = self._running.network, DTYPES[precision]
             self._folded = [FoldedNetwork(own, dtype, yuv420) for _ in range(_WORKERS)]
             self._workers = [_Worker(folded, self._context()) for folded in self._folded]
             self._free = list(self._workers)
             self._changed = Condition()
-            self._updater = _UpdateWorker(self._renewing, self._context())
+            self._updater = _UpdateWorker(self._running, self._context())
         self._synchronize()
 
     def replace(self, network: nn.Module | StyleWeights) -> None:
@@ -72,7 +72,7 @@ class TorchGpuEngine(TorchEngine):
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
         return TorchGpuEngine(
-            self._renewing.network,
+            self._running.network,
             device=self.device,
             precision=self.precision,
             yuv420=RgbToYuv420.for_color_space(color.matrix, color.full_range).to(self.device),

@@ -155,7 +155,7 @@ class Container:
     codecs: tuple[str, ...]  # the first is the default
     sample_aspect_ratio: bool = False  # PyAV can make the muxer store the shape of a pixel
     time_base: Fraction | None = None  # the only one it supports; None keeps the source's
-    constant_rate: bool = False  # it stores no time stamps, only frames
+    constant_rate: bool = False  # it stores no timestamps, only frames
 
 
 # AVI takes MPEG-4, not H.264: it stores no presentation times, and H.264 is read back from it one

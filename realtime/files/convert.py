@@ -57,7 +57,7 @@ def stylize_video(
     same number, in the same order and of the same size. Its attribute `formats`, if any, declares
     which other frames it takes or gives: see `StylizerFormats` and `negotiate`.
     size, start (seconds), end, hwaccel: see `VideoReader`. frame_rate: drop or repeat frames by
-    their time stamps, to this constant rate. encoder: codec, quality and speed. overwrite: replace
+    their timestamps, to this constant rate. encoder: codec, quality and speed. overwrite: replace
     an existing target. batch_size: frames per batch.
     on_progress: called on this thread after each frame with the frames done, how many are
     expected (None: unknown) and the frames a second since the first, which may wait for an engine.

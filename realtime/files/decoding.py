@@ -26,7 +26,7 @@ class Decoder:
     `missing_frames` counts frames that could not be decoded. If the container stores the number of
     frames (MP4, MOV, AVI, GIF) and the stream is read to its end, it is exact at the end.
     Otherwise it is an estimate: the packets that the decoder refused, or, if a damaged stream has
-    a constant frame rate, the frames that fit into the gaps between time stamps; for Matroska also
+    a constant frame rate, the frames that fit into the gaps between timestamps; for Matroska also
     those missing before the stream's own duration.
     """
 
@@ -51,7 +51,7 @@ class Decoder:
         self._frames = 0
         self._damaged = False
         self._refused = 0
-        self._skipped = 0  # by the gaps between time stamps
+        self._skipped = 0  # by the gaps between timestamps
         self._constant_rate = True
         self._not_counted: int | None = None  # by the container's number of frames, at the end
 
@@ -87,7 +87,7 @@ class Decoder:
             self._not_counted = max(0, self._expected() - self._frames)
 
     def _emit(self, frame: VideoFrame, pts: int) -> VideoFrame:
-        """Count a frame and set its time stamp."""
+        """Count a frame and set its timestamp."""
         self._watch_rate(pts)
         self._last_pts, self._frames = pts, self._frames + 1
         frame.pts, frame.time_base = pts, self._time_base
@@ -160,7 +160,7 @@ class Decoder:
                 timestamps.unwrap(packet)
                 if timestamps.discontinuities:
                     self.has_discontinuity = True
-                    self._note("time stamps jump: read as recordings joined end to end")
+                    self._note("timestamps jump: read as recordings joined end to end")
                 yield packet
         except av.FFmpegError as error:
             self._damaged = True
@@ -173,7 +173,7 @@ class Decoder:
         """The frame's pts, repaired if it does not increase; None to drop the frame."""
         step = max(1, round(self._step))
         if frame.pts is None:
-            self._note("frames without time stamps: spaced by the frame rate")
+            self._note("frames without timestamps: spaced by the frame rate")
             if self._last_pts is None:
                 return self._stream.start_time or 0
             return self._last_pts + (frame.duration or step)
@@ -181,7 +181,7 @@ class Decoder:
             return frame.pts
         if self._damaged:
             return None  # after a loss of references some frames come late
-        self._note("time stamps that do not increase: moved to just after the frame before")
+        self._note("timestamps that do not increase: moved to just after the frame before")
         return self._last_pts + 1
 
     def _watch_rate(self, pts: int) -> None:

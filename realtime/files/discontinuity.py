@@ -12,9 +12,9 @@ _MAX_EARLY, _MAX_LATE = 1, 10
 
 
 class TimestampUnwrapper:
-    """Shifts the time stamps of packets so that they continue over discontinuities.
+    """Shifts the timestamps of packets so that they continue over discontinuities.
 
-    A discontinuity is a jump of the decoding time stamps. (Presentation time stamps also jump in a
+    A discontinuity is a jump of the decoding timestamps. (Presentation timestamps also jump in a
     damaged stream, where the decoder has lost its references.) Audio and subtitles are shifted by
     as much as the video; by their own jump only until the video's comes, as the packets of
     different streams are not interleaved exactly.
@@ -35,7 +35,7 @@ class TimestampUnwrapper:
         ] = {}  # seconds at which each stream's next packet is expected
 
     def unwrap(self, packet: Packet) -> None:
-        """Shift the time stamps of a packet, in place. Call it for every packet, in order."""
+        """Shift the timestamps of a packet, in place. Call it for every packet, in order."""
         if packet.dts is None or packet.time_base is None:
             return
         index, unit = packet.stream_index, packet.time_base

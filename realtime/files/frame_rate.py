@@ -1,4 +1,4 @@
-"""Frame rate conversion: frames dropped or repeated by their time stamps."""
+"""Frame rate conversion: frames dropped or repeated by their timestamps."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace

@@ -34,7 +34,7 @@ class StreamCopier:
     asks for packets in step with the video, so that nothing is buffered.
 
     start, end: seconds on the file's own clock (which need not start at zero). What lies outside
-    is left out; time stamps are shifted so that audio and video stay in sync.
+    is left out; timestamps are shifted so that audio and video stay in sync.
     Raises SourceError if the file cannot be opened.
     """
 

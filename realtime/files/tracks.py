@@ -125,10 +125,10 @@ class _ShiftedTrack:
         self._zero = round(origin / source.time_base)
 
     def _shift(self, packet: av.Packet) -> bool:
-        """Shift a packet's time stamps in place; False if it lies before the start."""
+        """Shift a packet's timestamps in place; False if it lies before the start."""
         pts = packet.dts if packet.pts is None else packet.pts
         if pts is None and self._source.type == "video":
-            pts = self._zero  # a cover has no time stamp
+            pts = self._zero  # a cover has no timestamp
         if pts is None:
             return False
         pts -= self._zero

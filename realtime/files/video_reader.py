@@ -1,4 +1,4 @@
-"""Video file decoding: frames with their time stamps, rotated, resized and as RGB."""
+"""Video file decoding: frames with their timestamps, rotated, resized and as RGB."""
 
 from collections.abc import Iterator
 from fractions import Fraction

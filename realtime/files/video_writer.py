@@ -1,4 +1,4 @@
-"""Video file encoding: frames with their time stamps, color tags and pixel shape."""
+"""Video file encoding: frames with their timestamps, color tags and pixel shape."""
 
 import os
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ class ExtraStreams(Protocol):
 
 
 class VideoWriter:
-    """Writes frames to a video file, with their time stamps, color tags and pixel shape.
+    """Writes frames to a video file, with their timestamps, color tags and pixel shape.
 
         with VideoWriter("stylized.mp4", source.info) as sink:
             for frame in frames:

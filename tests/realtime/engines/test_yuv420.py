@@ -167,7 +167,7 @@ def test_every_engine_gives_what_its_rgb_becomes(engine, name, color):
         pytest.importorskip("openvino")
     rgb: Engine = engine
     if name != "torch":
-        network = engine._renewing.network
+        network = engine._running.network
         rgb = open_engine(network, engine=name, device="cpu", precision="fp32")
     frames = make_pictures(2, 96, 128)
     yuv = rgb.for_yuv420(color)

@@ -1,4 +1,4 @@
-"""Decoding: time stamps are repaired, damage is skipped, and missing frames are counted."""
+"""Decoding: timestamps are repaired, damage is skipped, and missing frames are counted."""
 
 from fractions import Fraction
 
@@ -42,7 +42,7 @@ def test_a_stream_without_time_stamps_is_spaced_by_its_rate(tmp_path):
     assert numbers_of(frames) == list(range(12))
     times = [f.pts * f.time_base for f in frames]
     assert {b - a for a, b in zip(times, times[1:], strict=False)} == {Fraction(1, 25)}
-    assert any("time stamps" in note for note in source.notes)
+    assert any("timestamps" in note for note in source.notes)
 
 
 def test_equal_time_stamps_are_increased(tmp_path):
@@ -69,7 +69,7 @@ def test_seeking_with_distant_intra_frames(tmp_path):
 
 
 class TestDamagedStreams:
-    """Decoding goes on, order and time stamps are kept, and missing frames are counted."""
+    """Decoding goes on, order and timestamps are kept, and missing frames are counted."""
 
     @pytest.mark.parametrize(
         ("name", "options"),

@@ -1,4 +1,4 @@
-"""Time stamps of recordings joined end to end continue; gaps in one recording stay."""
+"""Timestamps of recordings joined end to end continue; gaps in one recording stay."""
 
 from fractions import Fraction
 
@@ -11,7 +11,7 @@ from tests.media import (
 
 
 def test_time_stamps_that_jump_back_continue(tmp_path):
-    """Time stamps start again, as in two recordings joined end to end."""
+    """Timestamps start again, as in two recordings joined end to end."""
     first = make_clip(tmp_path / "a.ts", frames=50)
     second = make_clip(tmp_path / "b.ts", frames=8)
     joined = tmp_path / "joined.ts"

@@ -1,4 +1,4 @@
-"""Frame rate conversion drops and repeats frames by their time stamps."""
+"""Frame rate conversion drops and repeats frames by their timestamps."""
 
 from fractions import Fraction
 
