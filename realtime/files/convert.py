@@ -80,7 +80,8 @@ def stylize_video(
         on_gpu=hwaccel == "cuda" and "cuda" in formats.input_devices,
         quick_chroma=formats.lossy_chroma_ok,
     ) as source:
-        first = source.start_time + Fraction(str(start or 0))
+        first = source.first_time
+        begin = source.start_time + Fraction(str(start)) if start else None
         last = None if end is None else source.start_time + Fraction(str(end))
         info = source.info
         frames: Iterator[Frame] = iter(source)
@@ -94,7 +95,7 @@ def stylize_video(
             )
             info = info_at_frame_rate(info, frame_rate)
         with (
-            StreamCopier(source_path, start=first if start else None, end=last) as extra_streams,
+            StreamCopier(source_path, start=begin, end=last) as extra_streams,
             VideoWriter(
                 target,
                 info,

@@ -11,6 +11,7 @@ from av.stream import Discard, Disposition, Stream
 
 from impasto.realtime.files.containers import open_media, video_stream
 from impasto.realtime.files.discontinuity import TimestampUnwrapper
+from impasto.realtime.files.streams import film_start
 from impasto.realtime.files.tracks import MediaTrack, codec_name, describe, kept_tags, open_track
 
 _MAX_SKEW_SECONDS = 10  # by which the streams of one file may be interleaved out of step
@@ -46,10 +47,10 @@ class StreamCopier:
         self._path = Path(path)
         self._video = video_stream(self._input, path)
         self._timestamps = TimestampUnwrapper(self._input, self._video)
-        self._trimmed = start is not None
+        self._start = start
         self._end = end
         # The file is shifted to start at zero: the clock of a broadcast may stand at nine hours.
-        self._origin = Fraction(self._input.start_time or 0, av.time_base)
+        self._origin = film_start(self._input, self._video)
         self._tracks: dict[int, MediaTrack] = {}
         self._packets: Iterator[av.Packet] = iter(())
         self._waiting: av.Packet | None = None  # read, and not due yet
@@ -63,8 +64,10 @@ class StreamCopier:
         seconds, that is zero in the output.
         """
         self._output = output
-        if self._trimmed:
-            self._origin = first
+        if self._start is not None:
+            # A cut between two frames begins with the next; one before a late picture begins there.
+            rate = self._video.average_rate or self._video.guessed_rate or 1
+            self._origin = first if first - self._start < 1 / rate else self._start
         output.metadata.update(kept_tags(self._input.metadata))
         for stream in self._input.streams:
             if stream.index == self._video.index:
@@ -125,7 +128,7 @@ class StreamCopier:
         for stream in self._input.streams:
             if stream.index not in wanted:
                 stream.discard = Discard.all
-        if self._trimmed:
+        if self._start is not None:
             self._input.seek(int(self._origin * av.time_base))
         self._packets = self._input.demux(*(self._input.streams[i] for i in wanted))
 
@@ -188,7 +191,7 @@ class StreamCopier:
             self._attach_cover(stream, output)
             return None
         # MPEG-TS and AVI start at zero in any case.
-        trimmed = self._trimmed or muxer in ("mpegts", "avi")
+        trimmed = self._start is not None or muxer in ("mpegts", "avi")
         track, note = open_track(stream, output, muxer, self._origin, trimmed=trimmed)
         if note is not None:
             self._note(note)

@@ -28,6 +28,7 @@ from impasto.realtime.files.rotation import (
     display_matrix,
     transposes,
 )
+from impasto.realtime.files.streams import film_start
 from impasto.realtime.frame import Frame, StreamInfo
 from impasto.realtime.pixels import (
     UNSPECIFIED,
@@ -50,8 +51,9 @@ class VideoReader:
 
     size: None, the short side, or (height, width): see `pixels.fitted_size`. With an exact size
     the pixels of the output are square, which corrects anamorphic video.
-    start, end: seconds from the first frame's time: the frames with start <= t < end, and before
-    them one that is still on show at `start`. Floats are exact decimals: 0.1 is a tenth.
+    start, end: seconds from the start of the film, which is where players begin: the earliest of
+    picture and sound. The frames with start <= t < end, and before them one that is still on show
+    at `start`. Floats are exact decimals: 0.1 is a tenth.
     hwaccel: FFmpeg's name of a device that decodes, such as "cuda"; None: the CPU. on_gpu: leave
     frames decoded by CUDA in GPU memory, if they are neither resized nor rotated.
     quick_chroma: repeat chroma samples instead of interpolating them: see `pixels.to_rgb`.
@@ -59,7 +61,8 @@ class VideoReader:
     The constructor decodes the first frame, as only it has rotation, color tags and interlacing.
     `notes` has a line for each thing the user should know, and `missing_frames` counts frames that
     could not be decoded (see `decoding.Decoder`); both may grow until the last frame.
-    `start_time`: the file's own time, in seconds, that `start` is relative to.
+    `start_time`: the file's own time, in seconds, that `start` is relative to; `first_time`: that
+    of the first frame by the container, or of `start` if that is later.
     Raises SourceError if the file cannot be read, and EngineError for `hwaccel`.
     """
 
@@ -81,18 +84,20 @@ class VideoReader:
             self._stream.thread_type = "AUTO"  # type: ignore[assignment]  # a string works
             self._stream.codec_context.thread_count = codec_threads()
             self._time_base = self._stream.time_base or Fraction(1, 1000)
-            self.start_time = (self._stream.start_time or 0) * self._time_base
+            self.start_time = film_start(self._container, self._stream)
             start, end = _checked_range(start, end)
+            video_start = (self._stream.start_time or 0) * self._time_base
+            self.first_time = max(video_start, self.start_time + (start or 0))
             self._decoder = Decoder(
                 self._container,
                 self._stream,
-                first_pts=None if start is None else self._ticks(start),
+                first_pts=None if self.first_time == video_start else self._ticks(start or 0),
                 end_pts=None if end is None else self._ticks(end),
             )
             frames = iter(self._decoder)
             first = next(frames, None)
             if first is None:
-                raise self._no_frame_error(hwaccel, start)
+                raise self._no_frame_error(hwaccel, start, end)
             self._notes = _notes_on(first, self._stream)
             self._matrix = display_matrix(first)
             self.info = self._describe(first, size, start, end)
@@ -155,16 +160,23 @@ class VideoReader:
         if hasattr(self, "_frames"):
             self.close()
 
-    def _ticks(self, seconds: Fraction) -> int:
+    def _ticks(self, seconds: Fraction | int) -> int:
         """The first pts at or after `seconds` from the start."""
         return -int(-(self.start_time + seconds) // self._time_base)
 
-    def _no_frame_error(self, hwaccel: str | None, start: Fraction | None) -> Exception:
+    def _no_frame_error(
+        self, hwaccel: str | None, start: Fraction | None, end: Fraction | None
+    ) -> Exception:
         """The reason why there is no first frame."""
-        duration = duration_of(self._container, self._stream)
+        duration = self._film_duration()
         if start and duration is not None and start >= duration:
             return SourceError(
                 f"cannot start at {float(start):g} s: {self.path} is {float(duration):g} s long"
+            )
+        if end is not None and self.start_time + end <= self.first_time:
+            late = float(self.first_time - self.start_time)
+            return SourceError(
+                f"cannot end at {float(end):g} s: the picture of {self.path} begins at {late:g} s"
             )
         if hwaccel:
             return EngineError(
@@ -172,6 +184,13 @@ class VideoReader:
                 "decode on the CPU instead"
             )
         return SourceError(f"no frame of {self.path} can be decoded; it is damaged or incomplete")
+
+    def _film_duration(self) -> Fraction | None:
+        """Seconds from the start of the film to the end of the picture; None if unknown."""
+        duration = duration_of(self._container, self._stream)
+        if duration is None:
+            return None
+        return (self._stream.start_time or 0) * self._time_base - self.start_time + duration
 
     def _describe(
         self,
@@ -187,9 +206,10 @@ class VideoReader:
         height, width = fitted_size(height, width, size)
         check_image_size(height, width, f"{self.path} would become")
         rate = self._stream.average_rate or self._stream.guessed_rate or None
-        duration = duration_of(self._container, self._stream)
+        duration = self._film_duration()
         if duration is not None:
-            duration = max(min(duration, end or duration) - (start or 0), Fraction(0))
+            late = self.first_time - self.start_time
+            duration = max(min(duration, end or duration) - late, Fraction(0))
         count = self._stream.frames or None
         if count is None or start or end:
             count = round(duration * rate) if duration and rate else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def select(job: KeyframeJob, on_progress: OnProgress) -> Selection:
     selection = Selection()
     with job.clip.open() as video:
         info = video.info
-        begin = job.clip.start or Fraction(0)
+        begin = video.first_time - video.start_time
         on_frame = with_rate(on_progress)
         for selection in select_keyframes(
             video,

@@ -1,0 +1,71 @@
+"""The streams of a media file beside its picture: their program, their start, their codes.
+
+PyAV gives neither programs nor the codes of unknown codecs; both are in FFmpeg's own listing.
+"""
+
+import re
+from collections import defaultdict
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+_PROGRAM = re.compile(r"  Program \d+")
+_STREAM = re.compile(r"  Stream #\d+:(\d+)")
+_CODE = re.compile(r": none \((\S{4}) / 0x")
+
+
+def program_streams(container: InputContainer, video: VideoStream) -> set[int]:
+    """Indices of the streams that belong to the picture: those of its program, or all.
+
+    A broadcast carries several programs (channels) in one file; other files have none.
+    """
+    everything = {stream.index for stream in container.streams}
+    if "mpegts" not in container.format.name:
+        return everything
+    programs: dict[int, set[int]] = defaultdict(set)
+    number = 0  # of the program in the listing; 0: streams before the first, or of no program
+    for line in _listing(container):
+        if _PROGRAM.match(line):
+            number += 1
+        elif line.startswith("  No Program"):
+            number = 0
+        elif match := _STREAM.match(line):
+            programs[number].add(int(match[1]))
+    mine = [streams for key, streams in programs.items() if key and video.index in streams]
+    return set().union(*mine) if mine else everything
+
+
+def film_start(container: InputContainer, video: VideoStream) -> Fraction:
+    """The file's own time, in seconds, at which players begin: that of the earliest sound or
+    picture, of the streams that belong together."""
+    mine = program_streams(container, video)
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in container.streams
+        if stream.start_time is not None and stream.time_base is not None
+        if stream.index == video.index
+        or (stream.index in mine and stream.type == "audio" and stream.codec_context is not None)
+    ]
+    return min(starts, default=Fraction(0))
+
+
+def codes_of_unknown(container: InputContainer) -> dict[int, str]:
+    """Four-letter codes, by index, of the streams whose codec FFmpeg does not know."""
+    codes = {}
+    for line in _listing(container):
+        stream, code = _STREAM.match(line), _CODE.search(line)
+        if stream and code:
+            codes[int(stream[1])] = code[1]
+    return codes
+
+
+def _listing(container: InputContainer) -> list[str]:
+    """FFmpeg's listing of a file, by line: it goes through the log, which is off else."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        return container.dumps_format().splitlines()
+    finally:
+        av.logging.set_level(level)
