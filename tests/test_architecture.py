@@ -244,3 +244,11 @@ def test_the_tree_names_every_module() -> None:
             named.add("".join(folders) + name)
     modules = {path for path in FILES if not path.name.startswith("__")}
     assert named == {path.relative_to(ROOT).as_posix() for path in modules}
+
+
+def test_side_data_is_read_by_one_module() -> None:
+    """`frame.side_data` of PyAV ends the process for some files: see `files.side_data`."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr == "side_data":
+                assert path.name == "side_data.py", f"{path}:{node.lineno} reads it"

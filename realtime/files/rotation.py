@@ -3,6 +3,8 @@
 import av
 import numpy as np
 
+from impasto.realtime.files.side_data import side_data_of
+
 # The entries (a, b, c, d) of a display matrix that rotate and mirror, at any positive scale.
 DisplayMatrix = tuple[int, int, int, int]
 NO_ROTATION: DisplayMatrix = (1, 0, 0, 1)
@@ -10,13 +12,7 @@ NO_ROTATION: DisplayMatrix = (1, 0, 0, 1)
 
 def display_matrix(frame: av.VideoFrame) -> DisplayMatrix:
     """The display matrix of a decoded frame; `NO_ROTATION` if it has none."""
-    try:
-        data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:
-        # PyAV fails on side data it has no name for, such as EXIF; mirroring is lost here.
-        angle = np.deg2rad(frame.rotation)  # counter-clockwise
-        cosine, sine = round(np.cos(angle)), round(np.sin(angle))
-        return cosine, -sine, sine, cosine
+    data = side_data_of(frame).get("DISPLAYMATRIX")
     if data is None:
         return NO_ROTATION
     numbers = np.frombuffer(data, np.int32)  # type: ignore[call-overload]  # typed as object
