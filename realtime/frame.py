@@ -21,6 +21,24 @@ class ColorTags:
 
 
 @dataclass(frozen=True, slots=True)
+class HdrMetadata:
+    """What a file in HDR says of its light, as static metadata; None for what it does not say."""
+
+    # Of the mastering display (SMPTE ST 2086): CIE 1931 x and y of red, green, blue and white, and
+    # its darkest and brightest luminance, cd/m2.
+    chromaticities: tuple[Fraction, ...] | None = None
+    luminance: tuple[Fraction, Fraction] | None = None
+    light_level: tuple[int, int] | None = None  # MaxCLL and MaxFALL, cd/m2: CTA-861.3
+
+    @property
+    def peak(self) -> float | None:
+        """The brightest light in the pictures, cd/m2; None if it is not known."""
+        if self.light_level is not None and self.light_level[0]:
+            return self.light_level[0]
+        return float(self.luminance[1]) or None if self.luminance is not None else None
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One picture, and when to show it.
 
@@ -80,4 +98,5 @@ class StreamInfo:
     duration: Fraction | None = None  # seconds
     sample_aspect_ratio: Fraction = Fraction(1)  # width of a pixel over its height, upright
     color: ColorTags = ColorTags()
+    hdr: HdrMetadata | None = None
     bit_depth: int = 8  # of the source

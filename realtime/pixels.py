@@ -170,9 +170,52 @@ def to_rgb(
     image = np.ascontiguousarray(rgb.reformat(format=packed, threads=1).to_ndarray())
     if alpha and background is not None:
         image = _over(image, background)
-    if pixel_format.name.startswith("gray") and frame.color_range == _LIMITED:
+    if is_limited_gray(frame):
         image = _LIMITED_TO_FULL[image]  # swscale takes every gray for full range
     return image
+
+
+def to_gbrp16(
+    frame: av.VideoFrame, *, size: tuple[int, int] | None, scaler: VideoReformatter
+) -> av.VideoFrame:
+    """A decoded frame as planar RGB of 16 bits and full range, resized to `size`; without alpha.
+
+    The frame's own matrix and range are used, as in `to_rgb`; but gray is taken for full range:
+    see `is_limited_gray`. Raises av.FFmpegError for formats swscale cannot read.
+    """
+    height, width = size or (frame.height, frame.width)
+    same_size = (height, width) == (frame.height, frame.width)
+    return scaler.reformat(
+        frame,
+        width=width,
+        height=height,
+        format="gbrp16le",
+        src_colorspace=_SWSCALE_MATRIX[matrix_for(frame.colorspace, frame.height)].value,
+        src_color_range=_FULL
+        if _is_full_range(frame, frame.sw_format or frame.format)
+        else _LIMITED,
+        dst_color_range=_FULL,
+        interpolation=_SAME_SIZE if same_size else _RESIZE,
+    )
+
+
+def is_limited_gray(frame: av.VideoFrame) -> bool:
+    """Whether a frame is gray in limited range, which swscale does not tell from full range."""
+    pixel_format = frame.sw_format or frame.format
+    return pixel_format.name.startswith("gray") and frame.color_range == _LIMITED
+
+
+def with_alpha_of(frame: av.VideoFrame, rgb: np.ndarray, background: int | None) -> np.ndarray:
+    """RGB made of a frame, (H, W, 3) uint8, laid over `background` where the frame is transparent.
+
+    Returns (H, W, 3); where `background` is None, a frame with an alpha channel gives (H, W, 4).
+    """
+    if not _has_alpha(frame.sw_format or frame.format):
+        return rgb
+    height, width = rgb.shape[:2]
+    alpha = frame.reformat(width=width, height=height, format="rgba").to_ndarray()[..., 3:]
+    image = np.concatenate([rgb, alpha], axis=2)
+    return image if background is None else _over(image, background)
 
 
 def _resized_planar(

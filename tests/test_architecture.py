@@ -32,6 +32,7 @@ INNER = {
     "temporal/hold": set(),
     "temporal/blend": {"temporal.flow"},
     "pixels": {"frame"},
+    "tone_mapping": {"frame", "pixels"},
     "pipeline": {"frame"},
     "cli/arguments": set(),
     "cli/jobs": set(),

@@ -180,7 +180,9 @@ BitRate = Annotated[
 BitDepth = Annotated[
     int,
     typer.Option(
-        parser=parsed(arguments.parse_bit_depth), metavar="BITS", help="Bits a channel: 8 or 10."
+        parser=parsed(arguments.parse_bit_depth),
+        metavar="BITS",
+        help="Bits a channel: 8, for which HDR is tone-mapped to SDR, or 10, which keeps HDR.",
     ),
 ]
 

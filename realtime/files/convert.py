@@ -79,6 +79,7 @@ def stylize_video(
         hwaccel=hwaccel,
         on_gpu=hwaccel == "cuda" and "cuda" in formats.input_devices,
         quick_chroma=formats.lossy_chroma_ok,
+        keep_hdr=encoder.bit_depth > 8,
     ) as source:
         first = source.first_time
         begin = source.start_time + Fraction(str(start)) if start else None

@@ -21,6 +21,8 @@ from impasto.realtime.files.containers import (
 )
 from impasto.realtime.files.decoding import Decoder
 from impasto.realtime.files.deinterlace import deinterlace
+from impasto.realtime.files.dolby_vision import refuse_dolby_vision_5
+from impasto.realtime.files.hdr_metadata import hdr_metadata_of
 from impasto.realtime.files.nvdec import is_nv12_on_gpu, rgb_on_gpu
 from impasto.realtime.files.rotation import (
     NO_ROTATION,
@@ -28,6 +30,7 @@ from impasto.realtime.files.rotation import (
     display_matrix,
     transposes,
 )
+from impasto.realtime.files.side_data import side_data_of
 from impasto.realtime.files.streams import film_start
 from impasto.realtime.frame import Frame, StreamInfo
 from impasto.realtime.pixels import (
@@ -40,9 +43,16 @@ from impasto.realtime.pixels import (
     matrix_for,
     to_rgb,
 )
+from impasto.realtime.tone_mapping import (
+    HDR_NAMES,
+    SdrConverters,
+    is_sdr_bt709,
+    known_color,
+    sdr_color,
+    sdr_note,
+)
 
 Seconds = float | Fraction
-_HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by H.273
 _INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: top or bottom field first, coded or shown
 
 
@@ -57,6 +67,7 @@ class VideoReader:
     hwaccel: FFmpeg's name of a device that decodes, such as "cuda"; None: the CPU. on_gpu: leave
     frames decoded by CUDA in GPU memory, if they are neither resized nor rotated.
     quick_chroma: repeat chroma samples instead of interpolating them: see `pixels.to_rgb`.
+    keep_hdr: leave HDR and wide gamuts as they are coded; else they become SDR of BT.709.
 
     The constructor decodes the first frame, as only it has rotation, color tags and interlacing.
     `notes` has a line for each thing the user should know, and `missing_frames` counts frames that
@@ -76,6 +87,7 @@ class VideoReader:
         hwaccel: str | None = None,
         on_gpu: bool = False,
         quick_chroma: bool = False,
+        keep_hdr: bool = False,
     ) -> None:
         self.path = Path(path)
         self._container = open_media(path, hwaccel=hwaccel, on_gpu=on_gpu)
@@ -98,7 +110,11 @@ class VideoReader:
             first = next(frames, None)
             if first is None:
                 raise self._no_frame_error(hwaccel, start, end)
-            self._notes = _notes_on(first, self._stream)
+            side_data = side_data_of(first)
+            refuse_dolby_vision_5(first, side_data, self._stream, path)
+            self._hdr = hdr_metadata_of(side_data)
+            self._converters = None if keep_hdr else SdrConverters(self._hdr)
+            self._notes = _notes_on(first, self._stream) + self._color_notes(first)
             self._matrix = display_matrix(first)
             self.info = self._describe(first, size, start, end)
         except BaseException:
@@ -137,12 +153,24 @@ class VideoReader:
         self.close()
 
     def _to_rgb(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
+        converter = self._converters.of(frame) if self._converters is not None else None
+        if converter is not None:
+            return apply_display_matrix(converter(frame, size=size), self._matrix)
         is_unchanged = size == (frame.height, frame.width) and self._matrix == NO_ROTATION
         if is_unchanged and is_nv12_on_gpu(frame):
             matrix = matrix_for(frame.colorspace, frame.height)
             return rgb_on_gpu(frame, matrix, color_of(frame).full_range)  # type: ignore[return-value]
         rgb = to_rgb(frame, size=size, scaler=self._scaler, quick=self._quick_chroma)
         return apply_display_matrix(rgb, self._matrix)
+
+    def _color_notes(self, frame: VideoFrame) -> list[str]:
+        """Notes on what is done to HDR and to wide gamuts."""
+        color = known_color(frame, self._hdr)
+        if self._converters is None:
+            name = HDR_NAMES.get(color.transfer)
+            return [f"HDR ({name}): stylized as if it were SDR, and kept"] if name else []
+        note = sdr_note(color)
+        return [f"{note}; a bit depth of 10 keeps it"] if note else []
 
     def __enter__(self) -> Self:
         return self
@@ -213,6 +241,10 @@ class VideoReader:
         count = self._stream.frames or None
         if count is None or start or end:
             count = round(duration * rate) if duration and rate else None
+        color = known_color(first, self._hdr)
+        bit_depth = bit_depth_of(first.sw_format or first.format)
+        if self._converters is not None and not is_sdr_bt709(color):
+            color, bit_depth = sdr_color(color), 8
         return StreamInfo(
             height=height,
             width=width,
@@ -221,8 +253,9 @@ class VideoReader:
             frame_count=count,
             duration=duration,
             sample_aspect_ratio=Fraction(1) if isinstance(size, tuple) else pixel_shape,
-            color=color_of(first),
-            bit_depth=bit_depth_of(first.sw_format or first.format),
+            color=color,
+            hdr=self._hdr if color.transfer in HDR_NAMES else None,
+            bit_depth=bit_depth,
         )
 
 
@@ -241,8 +274,6 @@ def _notes_on(frame: VideoFrame, stream: av.VideoStream) -> list[str]:
     notes = []
     if frame.interlaced_frame or stream.codec_context.field_order in _INTERLACED_ORDERS:
         notes.append("interlaced: deinterlaced with bwdif, one frame for each frame")
-    if frame.color_trc in _HDR:
-        notes.append(f"HDR ({_HDR[frame.color_trc]}): stylized as if it were SDR, color tags kept")
     if is_transparent(frame):
         notes.append("transparency: composited over black")
     elif stream.metadata.get("alpha_mode") == "1":

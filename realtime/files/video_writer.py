@@ -22,16 +22,16 @@ from impasto.realtime.files.codecs import (
     EncoderOptions,
     encoding_for,
 )
+from impasto.realtime.files.hdr_metadata import encoder_options
 from impasto.realtime.frame import ColorTags, Frame, PixelFormat, StreamInfo
 from impasto.realtime.pixels import (
-    UNSPECIFIED,
+    bit_depth_of,
     matrix_for,
     rgb_of,
     to_video_frame,
     yuv420p_video_frame,
 )
-
-_HDR_TRANSFERS = (16, 18)  # PQ and HLG
+from impasto.realtime.tone_mapping import HDR_NAMES
 
 
 class ExtraStreams(Protocol):
@@ -108,6 +108,7 @@ class VideoWriter:
         self._durations: dict[int, int] = {}  # by pts, of the frames that are in the encoder
         self._first_dts: int | None = None
         self._closed = False
+        self._check_hdr()
         self._note_limits(encoder.bit_depth)
         self._target = Target(self.path, overwrite=overwrite)
         self._container: Any = None
@@ -199,10 +200,38 @@ class VideoWriter:
                 f"{name} cannot store the sample aspect ratio {info.sample_aspect_ratio}, "
                 "so the picture will look squeezed: use .mp4"
             )
-        if info.color.transfer in _HDR_TRANSFERS and self._color.transfer == UNSPECIFIED:
-            self.notes.append(f"{name} cannot store HDR color tags: use .mp4 or .mkv")
-        elif info.color.transfer in _HDR_TRANSFERS and bit_depth == 8:
-            self.notes.append("HDR in 8 bits shows banding: use a bit depth of 10")
+        if info.bit_depth > 8 and self._bits == 8:
+            self.notes.append(
+                f"{info.bit_depth} bits a channel become 8; a bit depth of 10 keeps 10"
+            )
+
+    def _check_hdr(self) -> None:
+        """Add the static metadata of HDR to the encoder's options; raise SinkError for 8 bits."""
+        info, encoding = self._info, self._encoding
+        name = HDR_NAMES.get(info.color.transfer)
+        if name is None:
+            return
+        if self._bits == 8:
+            raise SinkError(
+                f"{self.path.name} would have {name} in 8 bits, which shows as bands: use a bit "
+                "depth of 10, or SDR"
+            )
+        if info.hdr is None:
+            return
+        option = encoder_options(encoding.encoder, info.hdr)
+        if option is None:
+            self.notes.append(
+                f"mastering display and content light level left out: {encoding.codec} cannot "
+                "store them; hevc, h264 and av1 can"
+            )
+            return
+        key, value = option
+        encoding.options[key] = ":".join(filter(None, (encoding.options.get(key), value)))
+
+    @property
+    def _bits(self) -> int:
+        """Bits a channel in the file."""
+        return bit_depth_of(av.VideoFormat(self._encoding.pixel_format))
 
     def _open(self, first: Fraction) -> None:
         encoding, info = self._encoding, self._info

@@ -19,8 +19,9 @@ from impasto.realtime.frame import Frame
 from impasto.realtime.live.backoff import Backoff
 from impasto.realtime.live.feeds import CapturedPicture, Feed, FeedInfo
 from impasto.realtime.meter import Meter
-from impasto.realtime.pixels import to_rgb
+from impasto.realtime.pixels import color_of, to_rgb
 from impasto.realtime.threads import Detached
+from impasto.realtime.tone_mapping import SdrConverters, sdr_note
 
 MICROSECOND = Fraction(1, 1_000_000)
 _LEAVE_SECONDS = 0.5  # a thread that does not end in this time is left behind
@@ -69,6 +70,8 @@ class LiveSource:
         self._backoff = Backoff(timing.pauses, steady_seconds=timing.steady)
         self._last_pts = -1
         self._scaler = VideoReformatter()
+        self._converters = SdrConverters()
+        self._reported: set[str] = set()  # the lines of `_report_once`
         self._report(self._info.description)
 
     @property
@@ -194,7 +197,11 @@ class LiveSource:
         if transposes(info.matrix):
             height, width = width, height
         try:
-            image = to_rgb(picture, size=(height, width), scaler=self._scaler, quick=True)
+            if converter := self._converters.of(picture):
+                self._report_once(sdr_note(color_of(picture)))
+                image = converter(picture, size=(height, width))
+            else:
+                image = to_rgb(picture, size=(height, width), scaler=self._scaler, quick=True)
         except av.FFmpegError as error:
             raise SourceError(f"cannot convert {picture.format.name}: {error.strerror}") from error
         return Frame(apply_display_matrix(image, info.matrix), pts, MICROSECOND)
@@ -204,6 +211,11 @@ class LiveSource:
         for line in (self._rate(time, declared), self._black(time, frame.image)):
             if line:
                 self._report(line)
+
+    def _report_once(self, line: str | None) -> None:
+        if line is not None and line not in self._reported:
+            self._reported.add(line)
+            self._report(line)
 
     def _report(self, line: str) -> None:
         self._log(f"{self._feed.title}: {line}")

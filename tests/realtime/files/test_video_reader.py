@@ -138,22 +138,56 @@ class TestColorTags:
             color=tags,
             picture=lambda number, size: np.full((*size, 3), color, np.uint8),
         )
-        frames, source = read_video(path)
+        frames, source = read_video(path, keep_hdr=True)  # and wide gamuts
         # Two roundings of Y, Cb, Cr and H.264 at a high quality; another matrix is 12 off.
         assert np.abs(frames[0].image.astype(int) - color).max() <= 4
         assert source.info.color == tags
         assert source.info.bit_depth == (10 if "10" in pix_fmt else 8)
 
     @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
-    def test_hdr_is_noted(self, tmp_path, transfer, name):
-        tags = ColorTags(9, transfer, 9)
+    @pytest.mark.parametrize(
+        ("codec", "ext"), [("libx265", ".mp4"), ("libx265", ".ts"), ("libsvtav1", ".mkv")]
+    )
+    def test_hdr_becomes_sdr(self, tmp_path, transfer, name, codec, ext):
         # 12 frames: with fewer than it reorders, FFmpeg's x265 may give packets that MP4 refuses.
+        # 0.75 and 0.58 of the signal are reference white: BT.2408.
+        level = 255 * {16: 0.58, 18: 0.75}[transfer]
         path = make_clip(
-            tmp_path / "hdr.mp4", codec="libx265", pix_fmt="yuv420p10le", frames=12, color=tags
+            tmp_path / f"hdr{ext}",
+            codec=codec,
+            pix_fmt="yuv420p10le",
+            size=(64, 96),
+            color=ColorTags(9, transfer, 9),
+            picture=lambda number, size: np.full((*size, 3), round(level), np.uint8),
         )
-        _, source = read_video(path)
-        assert any(name in note and "SDR" in note for note in source.notes)
-        assert source.info.color == tags and source.info.bit_depth == 10
+        frames, source = read_video(path)
+        (note,) = source.notes
+        assert name in note and "tone-mapped to SDR" in note
+        assert source.info.color == ColorTags(1, 1, 1) and source.info.hdr is None
+        assert all(frame.image.min() >= 0.9 * 255 - 1 for frame in frames) and len(frames) == 12
+        kept, source = read_video(path, keep_hdr=True)
+        assert any(name in note and "kept" in note for note in source.notes)
+        assert source.info.color == ColorTags(9, transfer, 9) and source.info.bit_depth == 10
+        assert np.abs(kept[0].image.astype(float) - level).max() <= 3
+
+    def test_a_wide_gamut_is_converted(self, tmp_path):
+        color = ColorTags(12, 1, 1)
+        red = np.full((*SIZE, 3), (200, 40, 30), np.uint8)
+        path = make_clip(tmp_path / "p3.mp4", frames=2, color=color, picture=lambda *_: red)
+        frames, source = read_video(path)
+        assert any("Display P3" in note and "BT.709" in note for note in source.notes)
+        assert source.info.color == ColorTags(1, 1, 1)
+        assert frames[0].image[8, 8, 0] > 210  # red of P3 is further out than that of BT.709
+        _, kept = read_video(path, keep_hdr=True)
+        assert kept.info.color == color and kept.notes == []
+
+    def test_dolby_vision_without_a_base_layer_is_refused(self, tmp_path):
+        path = make_clip(tmp_path / "dv.mp4", codec="libx265", pix_fmt="yuv420p10le")
+        data = path.read_bytes()
+        assert data.count(b"hev1") == 1
+        path.write_bytes(data.replace(b"hev1", b"dvh1"))
+        with pytest.raises(SourceError, match="Dolby Vision of profile 5"):
+            VideoReader(path)
 
     def test_transparency_is_composited_over_black(self, tmp_path):
         rgba = np.full((*SIZE, 4), (200, 100, 50, 255), np.uint8)

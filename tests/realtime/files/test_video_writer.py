@@ -15,7 +15,7 @@ from impasto.models.errors import SinkError
 from impasto.realtime.files.codecs import EncoderOptions
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.files.video_writer import VideoWriter
-from impasto.realtime.frame import ColorTags, Frame
+from impasto.realtime.frame import ColorTags, Frame, HdrMetadata
 from impasto.realtime.threads import Background
 from tests.media import (
     RATE,
@@ -186,7 +186,7 @@ class TestMetadata:
         [pair for pair in SOFTWARE_CODECS if pair[1] not in ("gif", "mpeg4")],
     )
     @pytest.mark.parametrize(
-        "color", [ColorTags(1, 1, 1), ColorTags(5, 6, 5), ColorTags(9, 16, 9), ColorTags()]
+        "color", [ColorTags(1, 1, 1), ColorTags(5, 6, 5), ColorTags(9, 14, 9), ColorTags()]
     )
     def test_color_tags(self, ext: str, codec: str, color: ColorTags, tmp_path: Path) -> None:
         path = tmp_path / f"out{ext}"
@@ -212,7 +212,7 @@ class TestMetadata:
 
     @pytest.mark.parametrize(("ext", "codec"), SOFTWARE_CODECS)
     @pytest.mark.parametrize(
-        "color", [ColorTags(1, 1, 1), ColorTags(1, 1, 1, full_range=True), ColorTags(9, 16, 9)]
+        "color", [ColorTags(1, 1, 1), ColorTags(1, 1, 1, full_range=True), ColorTags(9, 14, 9)]
     )
     def test_colors_look_the_same_in_every_file(
         self, ext: str, codec: str, color: ColorTags, tmp_path: Path
@@ -220,7 +220,7 @@ class TestMetadata:
         path = tmp_path / f"out{ext}"
         red = Frame(np.full((*SIZE, 3), (200, 30, 60), np.uint8), 0, 1 / RATE)
         write_video(path, iter([red]), info_of(color=color), codec=codec)
-        with VideoReader(path) as back:
+        with VideoReader(path, keep_hdr=True) as back:  # and wide gamuts
             (frame,) = back
         # Coded colors are rounded, in lossy codecs by 2 levels and more; a wrong matrix or range
         # would be 13 off.
@@ -244,9 +244,64 @@ class TestMetadata:
         sink = write_video(tmp_path / "out.webm", frames_of(2), info)
         assert "squeezed" in sink.notes[0]
 
-    def test_unsupported_hdr_is_noted(self, tmp_path: Path) -> None:
-        sink = write_video(tmp_path / "out.avi", frames_of(2), info_of(color=ColorTags(9, 16, 9)))
-        assert sink.notes == ["out.avi cannot store HDR color tags: use .mp4 or .mkv"]
+    @pytest.mark.parametrize("transfer", [16, 18])
+    @pytest.mark.parametrize(("ext", "codec"), SOFTWARE_CODECS)
+    def test_hdr_in_8_bits_is_refused(
+        self, ext: str, codec: str, transfer: int, tmp_path: Path
+    ) -> None:
+        if codec == "prores":
+            return  # always 10 bits
+        with pytest.raises(SinkError, match="use a bit depth of 10"):
+            VideoWriter(
+                tmp_path / f"out{ext}",
+                info_of(color=ColorTags(9, transfer, 9)),
+                encoder=EncoderOptions(codec=codec),
+            )
+        assert list(tmp_path.iterdir()) == []
+
+    DISPLAY = HdrMetadata(
+        chromaticities=tuple(
+            Fraction(value, 50_000)
+            for value in (34_000, 16_000, 13_250, 34_500, 7_500, 3_000, 15_635, 16_450)
+        ),
+        luminance=(Fraction(1, 1000), Fraction(1000)),
+        light_level=(953, 241),
+    )
+
+    @pytest.mark.parametrize(
+        ("ext", "codec"), [(".mp4", "hevc"), (".mkv", "hevc"), (".mp4", "h264"), (".mkv", "av1")]
+    )
+    def test_hdr_in_10_bits_keeps_its_tags_and_metadata(
+        self, ext: str, codec: str, tmp_path: Path
+    ) -> None:
+        path, color = tmp_path / f"out{ext}", ColorTags(9, 16, 9)
+        info = info_of((64, 96), color=color, hdr=self.DISPLAY, bit_depth=10)
+        frames = frames_of(12, (64, 96))
+        sink = write_video(path, frames, info, codec=codec, bit_depth=10)
+        with VideoReader(path, keep_hdr=True) as back:
+            assert back.info.color == color and back.info.bit_depth == 10
+            found = back.info.hdr
+        assert found is not None and found.chromaticities is not None and found.luminance
+        assert found.light_level == (953, 241) and sink.notes == []
+        expected = (*self.DISPLAY.chromaticities, *self.DISPLAY.luminance)
+        # AV1 stores them in 1/65536, and the lowest luminance in 1/16384 cd/m2.
+        for value, right in zip((*found.chromaticities, *found.luminance), expected, strict=True):
+            assert abs(value - right) <= Fraction(1, 16384)
+
+    def test_metadata_of_hdr_that_a_codec_cannot_store_is_noted(self, tmp_path: Path) -> None:
+        info = info_of(color=ColorTags(9, 16, 9), hdr=self.DISPLAY, bit_depth=10)
+        options = {"codec": "prores", "bit_depth": 10}
+        sink = write_video(tmp_path / "out.mov", frames_of(2), info, **options)
+        assert len(sink.notes) == 1 and "mastering display" in sink.notes[0]
+
+    @pytest.mark.parametrize(("ext", "codec"), SOFTWARE_CODECS)
+    def test_more_bits_than_are_written_are_noted(
+        self, ext: str, codec: str, tmp_path: Path
+    ) -> None:
+        info, encoder = info_of(bit_depth=10), EncoderOptions(codec=codec)
+        sink = VideoWriter(tmp_path / f"out{ext}", info, encoder=encoder)
+        expected = "10 bits a channel become 8; a bit depth of 10 keeps 10"
+        assert sink.notes == ([] if codec == "prores" else [expected])
 
     def test_hevc_in_mp4_is_tagged_for_apple(self, tmp_path: Path) -> None:
         write_video(tmp_path / "out.mp4", frames_of(2), info_of(), codec="hevc")
