@@ -3,6 +3,7 @@
 ImpastoError
 ├── SourceError   (also OSError)       cannot open or decode
 ├── SinkError     (also OSError)       cannot write
+│   └── TargetInUseError               another process is writing that file
 ├── WeightsError  (also ValueError)    unknown style, wrong file, wrong checksum
 ├── EngineError   (also RuntimeError)  no such device, precision or provider on this machine
 └── ParityError                        the exported graph disagrees
@@ -21,6 +22,10 @@ class SourceError(ImpastoError, OSError):
 
 class SinkError(ImpastoError, OSError):
     """A sink cannot be written."""
+
+
+class TargetInUseError(SinkError):
+    """Another process is writing the same file."""
 
 
 class WeightsError(ImpastoError, ValueError):

@@ -23,7 +23,8 @@ MAY_IMPORT = {
 INNER = {
     "frame": set(),
     "threads": {"pipeline"},
-    "atomic": set(),
+    "atomic": {"target_lock"},
+    "target_lock": set(),
     "meter": set(),
     "cpu": set(),
     "temporal/raft": set(),

@@ -62,9 +62,9 @@ class VideoWriter:
                 sink.write(frame)
 
     The file gets its name when the block is left normally. Until then it is NAME.partial.EXT in
-    the same folder. An error removes it; KeyboardInterrupt leaves it there, complete up to the
-    last frame and playable. Frames may be written from another thread than the one that opens and
-    closes the writer.
+    the same folder, and no other process can write it (see `atomic.Target`). An error removes it;
+    KeyboardInterrupt leaves it there, complete up to the last frame and playable. Frames may be
+    written from another thread than the one that opens and closes the writer.
 
     info: size of every frame, time base, frame rate, duration, pixel shape and color tags.
     encoder: codec, quality, speed and bit depth. extra_streams: audio and others, see
@@ -167,6 +167,7 @@ class VideoWriter:
         except KeyboardInterrupt:
             with suppress(av.FFmpegError, OSError):
                 self._container.close()  # so that the file is playable
+            self._target.keep()
             raise
         except BaseException:
             self._discard()
@@ -186,6 +187,7 @@ class VideoWriter:
                 try:
                     with self._errors():
                         self._finish(interrupted=True)
+                    self._target.keep()
                 except SinkError:
                     self._discard()
             else:
