@@ -14,6 +14,8 @@ from impasto.models.errors import EngineError, SourceError
 from impasto.realtime.files.nvdec import nvdec_device
 
 MAX_SIDE, MAX_PIXELS = 16384, 100_000_000
+MAX_SECONDS = 24 * 3600  # beyond which a damaged file is more likely than a film so long
+_LONGEST_FRAME, _DEFAULT_STEP = 3600, Fraction(1, 25)  # seconds
 # Demuxers that open other files or addresses named in the file, or wait for more data; and those
 # that render any text as a picture.
 _NOT_MEDIA = {
@@ -103,9 +105,37 @@ def check_image_size(height: int, width: int, what: str) -> None:
         )
 
 
+def time_base_of(stream: VideoStream) -> Fraction:
+    """Seconds per unit of a stream's timestamps; 1/25 if a damaged header says an hour or more."""
+    unit = stream.time_base or Fraction(1, 1000)
+    return unit if unit < _LONGEST_FRAME else _DEFAULT_STEP
+
+
+def rate_of(stream: VideoStream) -> Fraction | None:
+    """Frames a second that a file declares for a stream; None if it declares none.
+
+    25 if a damaged header says fewer than one in an hour.
+    """
+    rate = stream.average_rate or stream.guessed_rate
+    if not rate:
+        return None
+    return rate if 1 / rate < _LONGEST_FRAME else 1 / _DEFAULT_STEP
+
+
 def duration_of(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Duration of the stream in seconds, or of the container; None if neither is known."""
-    time_base = stream.time_base or Fraction(1)
+    """Duration of the stream in seconds, or of the container; None if neither is known.
+
+    More than a day is believed only if the number of frames agrees with it.
+    """
+    duration, rate = _declared_duration(container, stream), rate_of(stream)
+    if duration is None or duration <= MAX_SECONDS:
+        return duration
+    counted = stream.frames / rate if stream.frames and rate else None
+    return duration if counted is not None and 2 * counted > duration else counted
+
+
+def _declared_duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    time_base = time_base_of(stream)
     if stream.duration is not None:
         return stream.duration * time_base
     tagged = tagged_duration(stream)

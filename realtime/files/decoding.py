@@ -9,10 +9,17 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from impasto.realtime.files.containers import tagged_duration
+from impasto.realtime.files.containers import (
+    MAX_SECONDS,
+    duration_of,
+    rate_of,
+    tagged_duration,
+    time_base_of,
+)
 from impasto.realtime.files.discontinuity import TimestampUnwrapper
 
 _SKIPPED_BYTES = 128  # between two Matroska blocks; headers take 7 to 40
+_LONG_GAP = 600  # seconds without a frame that are believed even after the film's declared end
 
 
 class Decoder:
@@ -42,10 +49,16 @@ class Decoder:
         self.has_discontinuity = False
         self._container, self._stream = container, stream
         self._first_pts, self._end_pts = first_pts, end_pts
-        self._time_base = stream.time_base or Fraction(1, 1000)
-        rate = stream.average_rate or stream.guessed_rate
+        self._time_base = time_base_of(stream)
+        if stream.time_base not in (None, self._time_base):
+            self._note("an absurd frame rate in the header: read at 25 frames a second")
+        self._start = stream.start_time or 0
+        rate = rate_of(stream)
         self._step = 1 / (rate * self._time_base) if rate else Fraction(1)  # ticks a frame
         self._is_matroska = "matroska" in container.format.name
+        duration = duration_of(container, stream)
+        self._declared_end = None if duration is None else self._start + duration / self._time_base
+        self._jump = 0  # ticks by which absurd timestamps are off
         self._last_pts: int | None = None
         self._end = Fraction(0)  # of the frame that lasts longest, in ticks
         self._frames = 0
@@ -106,7 +119,7 @@ class Decoder:
         if self._first_pts is None:
             yield from self._decoded()
             return
-        second, start = round(1 / self._time_base), self._stream.start_time or 0
+        second, start = round(1 / self._time_base), self._start
         back = (self._first_pts - second, self._first_pts - 10 * second, start - second, start)
         for target in back:
             try:
@@ -170,19 +183,40 @@ class Decoder:
             yield flush
 
     def _increasing_pts(self, frame: VideoFrame) -> int | None:
-        """The frame's pts, repaired if it does not increase; None to drop the frame."""
+        """The frame's pts, repaired if it is absurd or does not increase; None: drop the frame."""
         step = max(1, round(self._step))
         if frame.pts is None:
             self._note("frames without timestamps: spaced by the frame rate")
             if self._last_pts is None:
-                return self._stream.start_time or 0
+                return self._start
             return self._last_pts + (frame.duration or step)
-        if self._last_pts is None or frame.pts > self._last_pts:
-            return frame.pts
+        pts = self._believed(frame.pts)
+        if self._last_pts is None or pts > self._last_pts:
+            return pts
         if self._damaged:
             return None  # after a loss of references some frames come late
         self._note("timestamps that do not increase: moved to just after the frame before")
         return self._last_pts + 1
+
+    def _believed(self, pts: int) -> int:
+        """A pts, moved to just after the frame before if it is absurdly late."""
+        last = self._start if self._last_pts is None else self._last_pts
+        for candidate in (pts, pts - self._jump):
+            if not self._is_absurd(candidate, last):
+                return candidate
+        self._note("timestamps that are absurd: moved to just after the frame before")
+        self._damaged = True
+        due = self._start if self._last_pts is None else last + max(1, round(self._step))
+        self._jump = pts - due
+        return due
+
+    def _is_absurd(self, pts: int, last: int) -> bool:
+        """Whether no film has so long a gap: a day, or minutes that end after the film's end."""
+        gap = (pts - last) * self._time_base
+        if gap <= _LONG_GAP or self._first_pts is not None and self._last_pts is None:
+            return False
+        end = self._declared_end
+        return gap > MAX_SECONDS or (end is not None and (pts - end) * self._time_base > _LONG_GAP)
 
     def _watch_rate(self, pts: int) -> None:
         if self._last_pts is None:

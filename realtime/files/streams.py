@@ -11,6 +11,8 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from impasto.realtime.files.containers import time_base_of
+
 _PROGRAM = re.compile(r"  Program \d+")
 _STREAM = re.compile(r"  Stream #\d+:(\d+)")
 _CODE = re.compile(r": none \((\S{4}) / 0x")
@@ -42,7 +44,7 @@ def film_start(container: InputContainer, video: VideoStream) -> Fraction:
     picture, of the streams that belong together."""
     mine = program_streams(container, video)
     starts = [
-        stream.start_time * stream.time_base
+        stream.start_time * time_base_of(stream)
         for stream in container.streams
         if stream.start_time is not None and stream.time_base is not None
         if stream.index == video.index

@@ -17,6 +17,8 @@ from impasto.realtime.files.containers import (
     check_image_size,
     duration_of,
     open_media,
+    rate_of,
+    time_base_of,
     video_stream,
 )
 from impasto.realtime.files.decoding import Decoder
@@ -95,7 +97,7 @@ class VideoReader:
             self._stream = video_stream(self._container, path)
             self._stream.thread_type = "AUTO"  # type: ignore[assignment]  # a string works
             self._stream.codec_context.thread_count = codec_threads()
-            self._time_base = self._stream.time_base or Fraction(1, 1000)
+            self._time_base = time_base_of(self._stream)
             self.start_time = film_start(self._container, self._stream)
             start, end = _checked_range(start, end)
             video_start = (self._stream.start_time or 0) * self._time_base
@@ -233,7 +235,7 @@ class VideoReader:
             height, width, pixel_shape = width, height, 1 / pixel_shape
         height, width = fitted_size(height, width, size)
         check_image_size(height, width, f"{self.path} would become")
-        rate = self._stream.average_rate or self._stream.guessed_rate or None
+        rate = rate_of(self._stream)
         duration = self._film_duration()
         if duration is not None:
             late = self.first_time - self.start_time

@@ -6,11 +6,13 @@ import av
 import pytest
 
 from impasto.models.errors import SourceError
+from impasto.realtime.files.convert import stylize_video
 from impasto.realtime.files.video_reader import VideoReader
 from tests.media import (
     B_FRAMES,
     UNEVEN_MS,
     corrupted_middle,
+    frame_count,
     make_clip,
     number_of,
     numbers_of,
@@ -19,6 +21,7 @@ from tests.media import (
     text_file,
     truncated,
 )
+from tests.realtime.files.conversion import identity, times
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,60 @@ def test_equal_time_stamps_are_increased(tmp_path):
     assert numbers_of(frames) == list(range(7))
     assert [f.pts for f in frames] == [0, 40, 80, 81, 82, 120, 160]
     assert any("do not increase" in note for note in source.notes) and source.missing_frames == 0
+
+
+FIVE_YEARS = 5 * 365 * 24 * 3600
+
+
+class TestAbsurdTimestamps:
+    @pytest.mark.parametrize("name", ["in.mkv", "in.mp4"])
+    @pytest.mark.parametrize("late", [2, 10])
+    def test_a_jump_of_thirty_hours_is_closed(self, tmp_path, name, late):
+        pts = [40 * n + 30 * 3_600_000 * (n >= late) for n in range(12)]
+        path = make_clip(tmp_path / name, pts=pts, time_base=Fraction(1, 1000))
+        frames, source = read_video(path)
+        times = [frame.pts * frame.time_base for frame in frames]
+        assert numbers_of(frames) == list(range(12)) and times == sorted(times)
+        assert times[:late] == [Fraction(n, 25) for n in range(late)] and times[-1] < 1
+        assert any("absurd" in note for note in source.notes)
+
+    def test_one_frame_years_late_does_not_move_the_others(self, tmp_path):
+        even = make_clip(tmp_path / "even.mkv", codec="mjpeg", pix_fmt="yuvj420p")
+        path = tmp_path / "in.nut"
+        with av.open(str(even)) as container, av.open(str(path), "w") as out:
+            stream = out.add_stream_from_template(container.streams.video[0])
+            packets = [p for p in container.demux(video=0) if p.size]
+            for index, packet in enumerate(packets):
+                packet.stream = stream
+                if index == 11:
+                    packet.pts = packet.dts = 1000 * FIVE_YEARS
+                out.mux(packet)
+        frames, _ = read_video(path)
+        times = [float(frame.pts * frame.time_base) for frame in frames]
+        assert times == pytest.approx([n / 25 for n in range(12)], abs=0.02)
+
+    def test_a_pause_of_an_hour_is_kept(self, tmp_path):
+        pts = [40 * n + 3_600_000 * (n >= 6) for n in range(12)]
+        path = make_clip(tmp_path / "in.mkv", pts=pts, time_base=Fraction(1, 1000))
+        frames, source = read_video(path)
+        assert [1000 * frame.pts * frame.time_base for frame in frames] == pts
+        assert source.notes == []
+
+    @pytest.mark.parametrize("target", ["out.mp4", "out.mov", "out.mkv", "out.avi", "out.gif"])
+    def test_a_time_base_of_years(self, tmp_path, target):
+        """A header that says one frame in five years, of which 25 frames a second are made."""
+        path = make_clip(tmp_path / "in.avi", frames=5)
+        data = path.read_bytes()
+        at = data.index(b"vids") + 20  # dwScale and dwRate
+        assert int.from_bytes(data[at + 4 : at + 8], "little") == 25
+        scale_and_rate = FIVE_YEARS.to_bytes(4, "little") + (1).to_bytes(4, "little")
+        path.write_bytes(data[:at] + scale_and_rate + data[at + 8 :])
+        report = stylize_video(path, tmp_path / target, identity)
+        assert any("25 frames a second" in note for note in report.notes)
+        with av.open(str(tmp_path / target)) as container:
+            assert len(container.streams.video) == 1
+            assert container.duration < 0.3 * av.time_base
+        assert frame_count(tmp_path / target) == 5 and times(tmp_path / target)[-1] < 0.2
 
 
 def test_seeking_with_distant_intra_frames(tmp_path):
