@@ -100,3 +100,4 @@ class StreamInfo:
     color: ColorTags = ColorTags()
     hdr: HdrMetadata | None = None
     bit_depth: int = 8  # of the source
+    plays: int | None = None  # of an animated picture: how often it is shown; 0: forever

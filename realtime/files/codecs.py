@@ -156,6 +156,7 @@ class Container:
     sample_aspect_ratio: bool = False  # PyAV can make the muxer store the shape of a pixel
     time_base: Fraction | None = None  # the only one it supports; None keeps the source's
     constant_rate: bool = False  # it stores no timestamps, only frames
+    shortest_frame: Fraction = Fraction(0)  # seconds; what is shorter, browsers show for 1/10
 
 
 # AVI takes MPEG-4, not H.264: it stores no presentation times, and H.264 is read back from it one
@@ -176,7 +177,9 @@ CONTAINERS = MappingProxyType(
         ".webm": Container("webm", ("vp9", "av1", "av1_nvenc")),
         ".avi": Container("avi", ("mpeg4",), constant_rate=True),
         ".ts": Container("mpegts", ("h264", "hevc", "h264_nvenc", "hevc_nvenc")),
-        ".gif": Container("gif", ("gif",), time_base=Fraction(1, 100)),
+        ".gif": Container(
+            "gif", ("gif",), time_base=Fraction(1, 100), shortest_frame=Fraction(1, 50)
+        ),
     }
 )
 

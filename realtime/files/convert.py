@@ -119,7 +119,7 @@ def stylize_video(
             encode_s = encoded.busy_seconds + perf_counter() - finishing
     return ConversionReport(
         target=target,
-        frames=written,
+        frames=written - writer.frames_left_out,
         missing_frames=missing_frames,
         seconds=perf_counter() - began,
         first_frame_s=watch.first_frame - began,

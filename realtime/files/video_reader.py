@@ -13,6 +13,7 @@ from av.video.reformatter import VideoReformatter
 
 from impasto.models.errors import EngineError, SourceError
 from impasto.realtime.cpu import codec_threads
+from impasto.realtime.files.animation import plays_of
 from impasto.realtime.files.containers import (
     check_image_size,
     duration_of,
@@ -258,6 +259,7 @@ class VideoReader:
             color=color,
             hdr=self._hdr if color.transfer in HDR_NAMES else None,
             bit_depth=bit_depth,
+            plays=plays_of(self.path),
         )
 
 

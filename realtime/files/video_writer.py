@@ -1,5 +1,6 @@
 """Video file encoding: frames with their timestamps, color tags and pixel shape."""
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ import numpy as np
 
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import Target
+from impasto.realtime.files.animation import loop_option
 from impasto.realtime.files.codecs import (
     CODECS,
     DEFAULT_ENCODER,
@@ -73,7 +75,8 @@ class VideoWriter:
     the file a second time on closing, with Python's lock held.
     end_time: when the last frame ends, in seconds of the source's clock; None: the duration of
     `info` after the first frame.
-    `notes` has a line for each thing the user should know.
+    `notes` has a line for each thing the user should know, complete when it is closed.
+    `frames_left_out`: those that a GIF has no time for.
     Raises SinkError for an unsupported combination or a path that cannot be written, before the
     first frame.
     """
@@ -107,6 +110,8 @@ class VideoWriter:
         self._held: tuple[Frame, int] | None = None  # until its duration is known
         self._durations: dict[int, int] = {}  # by pts, of the frames that are in the encoder
         self._first_dts: int | None = None
+        self._rounded = False  # whether any time was, by more than a millisecond
+        self.frames_left_out = 0
         self._closed = False
         self._check_hdr()
         self._note_limits(encoder.bit_depth)
@@ -117,7 +122,8 @@ class VideoWriter:
     def write(self, frame: Frame) -> None:
         """Write one frame, rgb24 or yuv420p.
 
-        Raises SinkError for a frame of another size, a full disk, a lost folder.
+        A frame that a GIF has no time for is left out. Raises SinkError for a frame of another
+        size, a full disk, a lost folder.
         """
         height, width = frame.size
         if (height, width) != (self._info.height, self._info.width):
@@ -130,10 +136,12 @@ class VideoWriter:
             if self._container is None:
                 self._open(time)
             pts = self._pts(time)
-            if self._held is not None:
+            if self._held is not None and pts is not None:
                 self._encode(*self._held, duration=pts - self._held[1])
-        self._held = frame, pts
-        self._last = time
+        if pts is None:
+            self._leave_one_out(frame)
+        else:
+            self._held, self._last = (frame, pts), time
 
     @property
     def color(self) -> ColorTags:
@@ -244,7 +252,8 @@ class VideoWriter:
             f"file:{self._target.partial}",  # without it, a colon would end a protocol
             "w",
             format=encoding.container.muxer,
-            container_options={"movflags": "+faststart"} if index_first else {},
+            container_options=loop_option(encoding.container.muxer, info.plays)
+            | ({"movflags": "+faststart"} if index_first else {}),
         )
         stream = self._container.add_stream(
             encoding.encoder, rate=self._rate, options=encoding.options
@@ -276,17 +285,47 @@ class VideoWriter:
     def _is_mp4(self) -> bool:
         return self._encoding.container.muxer in ("mp4", "mov")
 
-    def _pts(self, time: Fraction) -> int:
-        """A source time in units of the file; at least one more than the last frame's."""
+    def _pts(self, time: Fraction) -> int | None:
+        """A source time in units of the file, after the last frame's; None: there is no room.
+
+        Where the container has a shortest frame, a frame is late by half of it at most.
+        """
         exact = (time - self._origin) / self._time_base
         pts = self._pts_at(time)
         if self._held is not None:
-            pts = max(pts, self._held[1] + 1)
-        if abs(pts - exact) * self._time_base > Fraction(1, 1000):
-            note = f"{self.path.suffix} stores times in steps of {self._time_base} s: times rounded"
-            if note not in self.notes:
-                self.notes.append(note)
+            pts = max(pts, self._held[1] + self._shortest)
+            if self._shortest > 1 and (pts - exact > self._shortest / 2 or self._is_over(pts)):
+                return None
+        self._rounded |= abs(pts - exact) * self._time_base > Fraction(1, 1000)
         return pts
+
+    def _is_over(self, pts: int) -> bool:
+        return self._end_time is not None and pts >= self._pts_at(self._end_time)
+
+    def _leave_one_out(self, frame: Frame) -> None:
+        """Show this frame instead of the last, which would be too short; but none after the end."""
+        assert self._held is not None
+        self.frames_left_out += 1
+        pts = self._held[1]
+        if not self._is_over(pts + self._shortest):
+            self._held = frame, pts
+
+    @property
+    def _shortest(self) -> int:
+        """The shortest frame, in units of the file."""
+        return max(1, math.ceil(self._encoding.container.shortest_frame / self._time_base))
+
+    def _note_times(self) -> None:
+        """Note how times were changed."""
+        suffix = self.path.suffix
+        if self.frames_left_out:
+            rate = float(1 / self._encoding.container.shortest_frame)
+            self.notes.append(
+                f"{suffix} plays at most {rate:g} frames a second: {self.frames_left_out} left out"
+            )
+        elif self._rounded:
+            step = self._time_base
+            self.notes.append(f"{suffix} stores times in steps of {step} s: times rounded")
 
     def _encode(self, stylized: Frame, pts: int, duration: int) -> None:
         if self._encoding.codec == "gif":
@@ -317,6 +356,7 @@ class VideoWriter:
 
     def _finish(self, *, interrupted: bool = False) -> None:
         assert self._held is not None
+        self._note_times()
         last, pts = self._held
         end = pts + self._last_duration()
         self._encode(last, pts, end - pts)
@@ -341,7 +381,7 @@ class VideoWriter:
     def _last_duration(self) -> int:
         """Duration of the last frame in ticks: until the end time, or 1 / frame rate."""
         left = Fraction(0) if self._end_time is None else self._end_time - self._last
-        return max(1, round((left if left > 0 else 1 / self._rate) / self._time_base))
+        return max(self._shortest, round((left if left > 0 else 1 / self._rate) / self._time_base))
 
     def _discard(self) -> None:
         if self._container is not None:

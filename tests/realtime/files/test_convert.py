@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from impasto.models.errors import SinkError, SourceError
 from impasto.realtime import ConversionReport, stylize_video
 from impasto.realtime.files.codecs import EncoderOptions
+from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import ColorTags, Frame
 from tests.media import (
     corrupted_middle,
@@ -83,6 +84,19 @@ class TestTimesAndTags:
             frame = next(container.decode(video=0))
             assert (frame.height, frame.width) == (64, 48)
             assert frame.rotation == 0
+
+    @pytest.mark.parametrize(("repeats", "plays"), [(None, 1), (0, 0), (2, 3)])
+    def test_a_gif_is_shown_as_often_as_its_source(
+        self, repeats: int | None, plays: int, tmp_path: Path
+    ) -> None:
+        loop = {"loop": str(-1 if repeats is None else repeats)}
+        clip = make_clip(tmp_path / "in.gif", pix_fmt="rgb8", container_options=loop)
+        stylize_video(clip, tmp_path / "out.gif", identity)
+        for path in (clip, tmp_path / "out.gif"):
+            block = path.read_bytes().partition(b"NETSCAPE2.0\x03\x01")[2]
+            assert (int.from_bytes(block[:2], "little") if block else None) == repeats
+        with VideoReader(tmp_path / "out.gif") as result:
+            assert result.info.plays == plays
 
 
 class TestRangeRateAndSize:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.models.errors import SinkError
+from impasto.realtime.files.animation import plays_of
 from impasto.realtime.files.codecs import EncoderOptions
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.files.video_writer import VideoWriter
@@ -165,6 +167,46 @@ class TestTimes:
         assert [number_of(picture) for picture in pictures] == list(range(6))
         assert all(abs(t - p * unit) <= step for t, p in zip(times, pts, strict=True))
         assert len(sink.notes) == 1 and "times rounded" in sink.notes[0]
+
+    @pytest.mark.parametrize(("rate", "kept"), [(60, 50), (120, 50), (50, 50), (30, 30)])
+    def test_no_frame_of_a_gif_is_shorter_than_two_hundredths(
+        self, rate: int, kept: int, tmp_path: Path
+    ) -> None:
+        path, unit = tmp_path / "out.gif", Fraction(1, rate)
+        info = info_of(time_base=unit, frame_rate=Fraction(rate), duration=Fraction(1))
+        sink = write_video(path, frames_of(rate, time_base=unit), info)
+        pictures, times, duration = decoded(path)
+        assert len(pictures) == kept == rate - sink.frames_left_out and duration == 1
+        assert min(b - a for a, b in pairwise(times)) >= Fraction(1, 50)
+        # A hundredth early or late at most.
+        for picture, time in zip(pictures, times, strict=True):
+            assert abs(time - number_of(picture) * unit) <= Fraction(1, 100)
+        left_out = [f".gif plays at most 50 frames a second: {rate - kept} left out"]
+        rounded = [".gif stores times in steps of 1/100 s: times rounded"]
+        assert sink.notes == (left_out if rate > 50 else rounded if rate == 30 else [])
+
+    def test_uneven_times_in_a_gif(self, tmp_path: Path) -> None:
+        """A burst at a thousandth of a second, a pause, and two frames at the end."""
+        path, unit = tmp_path / "out.gif", Fraction(1, 1000)
+        pts = [*range(100, 110), 500, 510, 1000, 1001]
+        info = info_of(time_base=unit, duration=Fraction(1))
+        sink = write_video(path, frames_of(14, pts=pts, time_base=unit), info)
+        pictures, times, duration = decoded(path)
+        assert [number_of(picture) for picture in pictures] == [9, 10, 11, 13]
+        assert [round(100 * (time - times[0])) for time in times] == [0, 40, 42, 90]
+        assert duration == 1 and sink.frames_left_out == 10
+
+    @pytest.mark.parametrize(("plays", "stored"), [(None, 0), (0, 0), (1, None), (4, 3)])
+    def test_how_often_a_gif_is_shown(
+        self, plays: int | None, stored: int | None, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "out.gif"
+        write_video(path, frames_of(3), info_of(plays=plays))
+        block = path.read_bytes().partition(b"NETSCAPE2.0\x03\x01")[2]
+        assert (int.from_bytes(block[:2], "little") if block else None) == stored
+        assert plays_of(path) == (plays or 0)
+        with VideoReader(path) as back:
+            assert back.info.plays == (plays or 0)
 
     def test_equal_times_are_increased(self, tmp_path: Path) -> None:
         write_video(tmp_path / "out.mp4", frames_of(4, pts=[0, 5, 5, 4]), info_of())
