@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from filelock import lock_descriptor
 from impasto.models.errors import TargetInUseError
 
 _LOCKED = b" "  # the byte that is locked: Windows lets nobody else read it
+_SIGNING_SECONDS = 0.1
 _FLAGS = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -34,6 +36,9 @@ class TargetLock:
                 self._descriptor, self._last = opened, holder
                 _sign(opened)
                 return
+            if is_locked is False and holder is None:  # which locked it just now, and signs next
+                time.sleep(_SIGNING_SECONDS)
+                holder = _signature(opened)
             os.close(opened)
             if is_locked is None:
                 self._path.unlink(missing_ok=True)

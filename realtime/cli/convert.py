@@ -6,6 +6,7 @@ import typer
 
 from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
+from impasto.realtime.cli.inputs import is_many, left_out_line
 from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, FileJob, find_jobs
 from impasto.realtime.cli.terminal import plural, print_error, print_line
 from impasto.realtime.cli.work import finish, run_jobs
@@ -35,12 +36,14 @@ def video(
     bit_depth: options.BitDepth = 8,
     hwaccel: options.HwAccel = None,
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
     """Stylize a video; audio, timestamps, subtitles and all other streams are kept."""
     options.in_order(start, end)
     options.only_one(crf=crf, bitrate=bitrate)
+    options.only_one(overwrite=overwrite, skip_existing=skip_existing)
     from impasto.realtime.atomic import partial_path
     from impasto.realtime.cpu import work_in_batch
     from impasto.realtime.engines.options import EngineOptions
@@ -52,7 +55,7 @@ def video(
     work_in_batch()
     engine_options = EngineOptions(style, strength, engine, device, precision)
     engine_options.check()
-    jobs = find_jobs(
+    jobs, left_out = find_jobs(
         source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
     )
     encoder = EncoderOptions(
@@ -60,6 +63,8 @@ def video(
     )
     reasons: list[str] = []
     log = reasons.append if json else print_line
+    if left_out and not json:
+        print_line(left_out_line(left_out))
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, steadiness=steadiness)
 
     def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
@@ -94,8 +99,11 @@ def video(
         with VideoReader(job.source, start=start, end=end) as file:
             return file.info.frame_count or 0
 
-    rows = run_jobs(jobs, convert, count=count, quiet=json)
-    finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)
+    skip = skip_existing or (is_many(source) and not overwrite)
+    rows = run_jobs(jobs, convert, count=count, skip_existing=skip, quiet=json)
+    others = [entry._asdict() for entry in left_out]
+    report = {"style": style, "chosen": reasons, "files": rows, "left_out": others}
+    finish(rows, as_json=report if json else None)
 
 
 @command(example="impasto image holiday.jpg painted.png --style starry_night")
@@ -110,10 +118,12 @@ def image(
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
     """Stylize a picture, or a folder of them: JPEG, PNG, WebP, BMP and TIFF; alpha is kept."""
+    options.only_one(overwrite=overwrite, skip_existing=skip_existing)
     import numpy as np
 
     from impasto.realtime.atomic import check_target
@@ -128,11 +138,13 @@ def image(
 
     engine_options = EngineOptions(style, strength, engine, device, precision)
     engine_options.check()
-    jobs = find_jobs(
+    jobs, left_out = find_jobs(
         source, target, readable=IMAGE_SUFFIXES, writable=IMAGE_SUFFIXES, otherwise=".png"
     )
     reasons: list[str] = []
     log = reasons.append if json else print_line
+    if left_out and not json:
+        print_line(left_out_line(left_out))
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, is_video=False)
 
     def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
@@ -144,5 +156,8 @@ def image(
         figures = {"width": width, "height": height, "notes": stylizer.notes()}
         return f"{job.target}: {width}x{height}", figures
 
-    rows = run_jobs(jobs, convert, count=lambda job: 1, quiet=json)
-    finish(rows, as_json={"style": style, "chosen": reasons, "files": rows} if json else None)
+    skip = skip_existing or (is_many(source) and not overwrite)
+    rows = run_jobs(jobs, convert, count=lambda job: 1, skip_existing=skip, quiet=json)
+    others = [entry._asdict() for entry in left_out]
+    report = {"style": style, "chosen": reasons, "files": rows, "left_out": others}
+    finish(rows, as_json=report if json else None)

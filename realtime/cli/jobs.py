@@ -1,16 +1,24 @@
 """The files that a command reads, and the file that each result is written to."""
 
-import glob
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.models.errors import SinkError, SourceError
+from impasto.realtime.cli.inputs import LeftOut, choose_inputs, is_many
+from impasto.realtime.files.dvd import title_name
 
+# What FFmpeg reads as films, of these names; other files are read by their own names only.
 VIDEO_EXTENSIONS = frozenset(
-    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg")
-    + (".wmv", ".flv", ".ogv", ".3gp", ".mxf", ".gif")
+    (".mp4", ".m4v", ".mp4v", ".mov", ".qt", ".3gp", ".3gpp", ".3g2", ".3gp2", ".f4v", ".m4p")
+    + (".ismv", ".mj2", ".mkv", ".mk3d", ".webm", ".avi", ".divx", ".xvid", ".amv", ".wmv", ".asf")
+    + (".flv", ".ogv", ".ogm", ".ogx", ".rm", ".rmvb", ".nut", ".ivf", ".wtv", ".gif")
+    + (".ts", ".tp", ".trp", ".m2t", ".m2ts", ".mts", ".tod", ".mpg", ".mpeg", ".mpe", ".mpv")
+    + (".m1v", ".m2v", ".mp2v", ".m2p", ".vob", ".vro", ".evo", ".mod", ".nsv", ".lrv", ".insv")
+    + (".h261", ".h263", ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".h266", ".266")
+    + (".vvc", ".obu", ".vc1", ".dv", ".dif", ".mxf", ".gxf", ".y4m", ".mjpg", ".mjpeg")
+    + (".bik", ".smk", ".fli", ".flc")
 )
 
 
@@ -22,12 +30,6 @@ class FileJob:
     target: Path
 
 
-def is_many(source: str) -> bool:
-    """Whether IN is a folder or a pattern, so that OUT must be a folder."""
-    path = Path(source)
-    return path.is_dir() or (glob.has_magic(source) and not path.exists())
-
-
 def find_jobs(
     source: str,
     target: Path,
@@ -35,12 +37,12 @@ def find_jobs(
     readable: Collection[str],
     writable: Collection[str],
     otherwise: str,
-) -> list[FileJob]:
-    """The jobs for a command's IN and OUT, in the order of the file names.
+) -> tuple[list[FileJob], list[LeftOut]]:
+    """The jobs for a command's IN and OUT, in the order of the file names; and what is left out.
 
-    source: a file, a folder (every file in it whose extension is in `readable`), or a pattern
-    such as "clips/*.mov" (every file it matches). For these two, `target` is a folder, created here
-    if it does not exist. A single file may go into a folder as well.
+    source: a file, a folder, or a pattern such as "clips/*.mov", see `choose_inputs`. For these
+    two, `target` is a folder, created here if it does not exist. A single file may go into a folder
+    as well.
     A result is named like its source; where that extension is not in `writable`, `otherwise`
     replaces it, and files that would share a name keep the old extension too ("a.wmv.mp4").
     Matches in several folders keep these folders.
@@ -51,25 +53,16 @@ def find_jobs(
         if not path.exists():
             raise SourceError(f"{path} does not exist; check the name")
         if target.is_dir():
-            target /= _named(Path(path.name), writable, otherwise)
+            target /= _named(Path(title_name(path).name), writable, otherwise)
         if target.suffix.lower() not in writable:
             raise SinkError(
                 f"cannot tell the file format from the name {target}: "
                 f"use one of the extensions {', '.join(writable)}"
             )
-        return [FileJob(path, target)]
-    folder = Path(source)
-    if folder.is_dir():
-        matches = [path for path in folder.iterdir() if path.suffix.lower() in readable]
-        nothing = f"no file in {folder} has a known extension: {', '.join(sorted(readable))}"
-    else:
-        matches = [Path(match) for match in glob.glob(source, recursive=True)]
-        nothing = f"no file matches {source}"
-    matches = sorted(path for path in matches if path.is_file())
-    if not matches:
-        raise SourceError(nothing)
+        return [FileJob(path, target)], []
+    matches, left_out = choose_inputs(source, readable)
     common = os.path.commonpath([path.parent for path in matches])
-    names = [_named(path.relative_to(common), writable, otherwise) for path in matches]
+    names = [_named(title_name(path).relative_to(common), writable, otherwise) for path in matches]
     shared = {name for name in names if names.count(name) > 1}
     jobs = [
         FileJob(
@@ -85,7 +78,7 @@ def find_jobs(
             job.target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"cannot create the folder {target}: {error.strerror}") from None
-    return jobs
+    return jobs, [entry for entry in left_out if entry.path != target]
 
 
 def _named(path: Path, writable: Collection[str], otherwise: str) -> Path:

@@ -48,6 +48,13 @@ ImageOut = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+SkipExisting = Annotated[
+    bool,
+    typer.Option(
+        "--skip-existing",
+        help="Leave out what is done: an output that exists. For folders and patterns the default.",
+    ),
+]
 
 # --- Style ------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from impasto.models.errors import ImpastoError
+from impasto.models.errors import ImpastoError, TargetInUseError
 from impasto.realtime.cli.jobs import FileJob
 from impasto.realtime.cli.terminal import (
     error_message,
@@ -17,33 +17,52 @@ from impasto.realtime.cli.terminal import (
 )
 from impasto.realtime.progress import OnProgress
 
+_THERE = "it was there already"
 Do = Callable[[FileJob, OnProgress], tuple[str, dict[str, Any]]]
 
 
 def run_jobs(
-    jobs: Sequence[FileJob], do: Do, *, count: Callable[[FileJob], int], quiet: bool
+    jobs: Sequence[FileJob],
+    do: Do,
+    *,
+    count: Callable[[FileJob], int],
+    skip_existing: bool,
+    quiet: bool,
 ) -> list[dict[str, Any]]:
     """Do every job; of several, one that fails is reported and the others still run.
 
     do: returns a line for the user and figures; figures["lost"] counts frames that are missing in
     the result. count: the number of frames of a job, asked only where a progress bar shows it.
-    quiet: print errors only. Returns the figures of each job, with "source", "target" and "error".
+    skip_existing: leave out jobs whose target is there. Of several, those that another process is
+    writing are left out in any case. quiet: print errors only.
+    Returns the figures of each job, with "source", "target", "error" and "skipped", the reason.
     """
     rows = []
     with progress_bar(files=len(jobs)) as bar:
         if bar.needs_total:
-            bar.set_total(sum(_frame_count(count, job) for job in jobs))
+            to_do = [job for job in jobs if not (skip_existing and _is_done(job))]
+            bar.set_total(sum(_frame_count(count, job) for job in to_do))
         for job in jobs:
-            row: dict[str, Any] = {"source": job.source, "target": job.target, "error": None}
+            row: dict[str, Any] = {"source": job.source, "target": job.target}
+            row |= {"error": None, "skipped": None}
             rows.append(row)
+            if skip_existing and _is_done(job):
+                row["skipped"] = _THERE
+                if not quiet:
+                    print_line(f"{job.target} was there already")
+                continue
             try:
                 with bar.file(job.source.name):
                     line, figures = do(job, bar.advance)
             except OSError as error:  # SourceError and SinkError are among them
+                if skip_existing and _is_done(job):  # another process has done it meanwhile
+                    row["skipped"] = _THERE
+                    continue
                 if len(jobs) == 1:
                     raise
-                row["error"] = error_message(error)
-                print_error(f"{job.source.name}: {row['error']}")
+                what = "skipped" if isinstance(error, TargetInUseError) else "error"
+                row[what] = error_message(error)
+                print_error(f"{job.source.name}: {row[what]}")
                 continue
             row |= figures
             for note in () if quiet else figures.get("notes", ()):
@@ -59,16 +78,31 @@ def run_jobs(
 def finish(rows: Sequence[dict[str, Any]], *, as_json: dict[str, Any] | None) -> None:
     """Print the figures or a summary, and exit with code 1 if a job has failed."""
     failed = sum(row["error"] is not None for row in rows)
+    skipped = sum(row["skipped"] is not None for row in rows)
+    done = len(rows) - failed - skipped
     if as_json is not None:
-        show_json(as_json)
+        show_json(as_json | {"done": done, "skipped": skipped, "failed": failed})
     elif len(rows) > 1:
-        summary = f"{len(rows) - failed} of {len(rows)} files are done"
+        there = sum(row["skipped"] == _THERE for row in rows)
+        summary = f"{done} of {len(rows)} files are done"
+        if there:
+            summary += f", {there} {'was' if there == 1 else 'were'} there already (skipped)"
+        if skipped > there:
+            summary += f", {skipped - there} written by another process (skipped)"
         if failed:
             print_error(f"{summary}, {failed} failed")
         else:
             print_line(summary)
     if failed:
         raise typer.Exit(1)
+
+
+def _is_done(job: FileJob) -> bool:
+    """Whether the target is there; not an empty file, and not the source itself."""
+    try:
+        return job.target.stat().st_size > 0 and not job.target.samefile(job.source)
+    except OSError:
+        return False
 
 
 def _frame_count(count: Callable[[FileJob], int], job: FileJob) -> int:

@@ -11,6 +11,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from impasto.models.errors import EngineError, SourceError
+from impasto.realtime.files.dvd import JoinedFiles, title_parts
 from impasto.realtime.files.nvdec import nvdec_device
 
 MAX_SIDE, MAX_PIXELS = 16384, 100_000_000
@@ -22,6 +23,7 @@ _NOT_MEDIA = {
     *("hls", "dash", "webm_dash_manifest", "imf", "concat", "sdp", "rtp", "rtsp", "sap"),
     *("avisynth", "vapoursynth", "tty", "bin", "xbin", "adf", "idf"),
 }
+_MOST_FRAMES = 1000  # a second, beyond which FFmpeg's guess is more likely
 _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 
 
@@ -32,7 +34,8 @@ def open_media(
 
     hwaccel: FFmpeg's name of a device to decode on, such as "cuda"; None decodes on the CPU.
     on_gpu: with "cuda", leave frames in GPU memory if possible; see `files.nvdec`.
-    The path is never read as a protocol, a pattern or an option, and playlists are refused.
+    The path is never read as a protocol, a pattern or an option, and playlists are refused. The
+    first file of a DVD's title stands for all of the title.
     Raises SourceError if the file cannot be read, and EngineError for `hwaccel`.
     """
     path = Path(path)
@@ -44,7 +47,7 @@ def open_media(
         raise SourceError(f"expected a media file, {path} is a device or a pipe")
     if path.stat().st_size == 0:
         raise SourceError(f"{path} is empty (0 bytes); copy or record it again")
-    device = _device(hwaccel) if hwaccel else None
+    device, parts = _device(hwaccel) if hwaccel else None, title_parts(path)
     if on_gpu and hwaccel == "cuda":
         try:
             device = nvdec_device()
@@ -52,7 +55,8 @@ def open_media(
             on_gpu = False
     try:
         return av.open(
-            f"file:{os.fspath(path)}",
+            JoinedFiles(parts) if len(parts) > 1 else f"file:{os.fspath(path)}",
+            "r",
             options={
                 "protocol_whitelist": "file",
                 "format_whitelist": ",".join(sorted(av.formats_available - _NOT_MEDIA)),
@@ -116,7 +120,9 @@ def rate_of(stream: VideoStream) -> Fraction | None:
 
     25 if a damaged header says fewer than one in an hour.
     """
-    rate = stream.average_rate or stream.guessed_rate
+    rate, guessed = stream.average_rate, stream.guessed_rate
+    if not rate or (guessed and guessed <= _MOST_FRAMES < rate):  # DV says its ticks a second
+        rate = guessed
     if not rate:
         return None
     return rate if 1 / rate < _LONGEST_FRAME else 1 / _DEFAULT_STEP

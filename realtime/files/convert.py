@@ -11,6 +11,7 @@ from time import perf_counter
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import partial_path
 from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions
+from impasto.realtime.files.dvd import title_notes
 from impasto.realtime.files.frame_rate import at_frame_rate, info_at_frame_rate
 from impasto.realtime.files.remux import StreamCopier
 from impasto.realtime.files.video_reader import VideoReader
@@ -126,7 +127,7 @@ def stylize_video(
         decode_s=decoded.busy_seconds,
         stylize_s=stylize_s,
         encode_s=encode_s,
-        notes=(*notes, *extra_streams.notes, *writer.notes),
+        notes=(*title_notes(source_path), *notes, *extra_streams.notes, *writer.notes),
     )
 
 

@@ -179,6 +179,30 @@ class TestSeveral:
         assert {p.name: frame_count(p) for p in out.iterdir()} == {"a.mp4": 4, "b.mkv": 3}
         assert ran.out.endswith("2 of 2 files are done\n")
 
+    def test_a_folder_again(
+        self, clips: Path, style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        (clips / "c.mp4").write_bytes((clips / "a.mp4").read_bytes())
+        command = ("video", clips, tmp_path / "out", "--style", style)
+        assert impasto(*command).code == 0
+        (tmp_path / "out" / "b.mkv").unlink()
+        ran = impasto(*command, "--json")
+        report = json.loads(ran.out)
+        assert (ran.code, report["done"], report["skipped"], report["failed"]) == (0, 1, 2, 0)
+        assert [row["skipped"] is None for row in report["files"]] == [False, True, False]
+        left_out = [Path(entry["path"]).name for entry in report["left_out"]]
+        assert left_out == ["deep", "notes.txt"]
+
+    def test_one_file_again(self, clip: Path, style: Path, impasto: Impasto) -> None:
+        out = clip.with_name("out.mp4")
+        out.write_bytes(b"mine")
+        command = ("video", clip, out, "--style", style)
+        assert "exists" in impasto(*command).error_line
+        ran = impasto(*command, "--skip-existing")
+        assert (ran.code, ran.out, ran.err) == (0, f"{out} was there already\n", "")
+        assert out.read_bytes() == b"mine"
+        assert impasto(*command, "--skip-existing", "--overwrite").code == 2
+
     def test_a_choice_is_logged_once(
         self, clips: Path, style: Path, tmp_path: Path, impasto: Impasto
     ) -> None:

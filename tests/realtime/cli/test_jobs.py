@@ -10,7 +10,7 @@ from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, FileJob, find_jobs
 
 def jobs(source: object, target: Path) -> dict[str, str]:
     """Targets by source, both below the folder that the target is in."""
-    found = find_jobs(
+    found, _ = find_jobs(
         str(source),
         target,
         readable=VIDEO_EXTENSIONS,
