@@ -77,6 +77,7 @@ def open_media(
 def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     """The video stream to read: FFmpeg's best one that has a decoder, and is no cover picture.
 
+    Of a broadcast with several programs, it is the one with the largest picture.
     path: for messages. Raises SourceError if there is none, or if it is too large.
     """
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -88,7 +89,7 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     decodable = [s for s in streams if s.codec_context is not None]
     if not decodable:
         raise SourceError(f"{path}: this FFmpeg has no decoder for its video; convert it first")
-    best = container.streams.best("video")
+    best = None if container.format.name == "mpegts" else container.streams.best("video")
     stream = max(
         decodable,
         key=lambda s: (s.width * s.height > 0, best and s.index == best.index, s.width * s.height),

@@ -107,6 +107,7 @@ def stylize_video(
                 end_time=None if info.duration is None else first + info.duration,
             ) as writer,
         ):
+            writer.try_header(first)
             watch = _Watch(negotiate(stylizer, writer), info.frame_count, on_progress)
             depth = 2 * batch_size
             with Prefetch(frames, depth) as decoded, Background(writer, depth) as encoded:

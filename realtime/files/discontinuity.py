@@ -47,6 +47,8 @@ class TimestampUnwrapper:
             self.discontinuities, self._offset = self.discontinuities + 1, offset
         self._offsets[index] = offset
         length = (packet.duration or 0) * unit or (self._step if is_video else 0)
+        if packet.stream.type == "subtitle" or length > _MAX_LATE:
+            length = Fraction(0)  # subtitles may overlap, or have no end
         self._due[index] = time + offset + length
         if offset:
             packet.dts += round(offset / unit)

@@ -9,20 +9,32 @@ from typing import Any, Self
 import av
 from av.stream import Discard, Disposition, Stream
 
-from impasto.realtime.files.containers import open_media, video_stream
+from impasto.realtime.files.containers import (
+    duration_of,
+    open_media,
+    rate_of,
+    time_base_of,
+    video_stream,
+)
 from impasto.realtime.files.discontinuity import TimestampUnwrapper
-from impasto.realtime.files.streams import film_start
-from impasto.realtime.files.tracks import MediaTrack, codec_name, describe, kept_tags, open_track
+from impasto.realtime.files.mp4_tags import with_room
+from impasto.realtime.files.streams import codes_of_unknown, film_start, program_streams
+from impasto.realtime.files.survey import Survey, survey
+from impasto.realtime.files.timecode import shifted_timecode
+from impasto.realtime.files.track_plan import TrackPlan, plan_track
+from impasto.realtime.files.tracks import (
+    DamagedPacketError,
+    MediaTrack,
+    Setting,
+    codec_name,
+    describe,
+    extension_of,
+    kept_tags,
+)
 
 _MAX_SKEW_SECONDS = 10  # by which the streams of one file may be interleaved out of step
+_DAMAGED = (DamagedPacketError, av.InvalidDataError, av.ArgumentError)  # a full disk is an error
 _WITH_CHAPTERS = ("mp4", "mov", "matroska", "webm")
-# The tags that MP4 and MOV write where every player looks; others need `use_metadata_tags`.
-_MP4_TAGS = {
-    *("title", "artist", "album_artist", "album", "composer", "author", "date", "comment"),
-    *("genre", "copyright", "grouping", "lyrics", "description", "synopsis", "show", "network"),
-    *("episode_id", "keywords", "track", "disc", "creation_time", "language", "timecode"),
-    *("encoded_by", "location"),
-}
 
 
 class StreamCopier:
@@ -47,12 +59,15 @@ class StreamCopier:
         self._path = Path(path)
         self._video = video_stream(self._input, path)
         self._timestamps = TimestampUnwrapper(self._input, self._video)
+        unknown = any(s.codec_context is None for s in self._input.streams)
+        self._codes = codes_of_unknown(self._input) if unknown else {}
         self._start = start
         self._end = end
         # The file is shifted to start at zero: the clock of a broadcast may stand at nine hours.
         self._origin = film_start(self._input, self._video)
+        self._plans: dict[int, TrackPlan] | None = None
         self._tracks: dict[int, MediaTrack] = {}
-        self._packets: Iterator[av.Packet] = iter(())
+        self._packets: Iterator[av.Packet] | None = None  # from the first use on
         self._waiting: av.Packet | None = None  # read, and not due yet
         self._output: Any = None
 
@@ -66,31 +81,27 @@ class StreamCopier:
         self._output = output
         if self._start is not None:
             # A cut between two frames begins with the next; one before a late picture begins there.
-            rate = self._video.average_rate or self._video.guessed_rate or 1
+            rate = rate_of(self._video) or 1
             self._origin = first if first - self._start < 1 / rate else self._start
-        output.metadata.update(kept_tags(self._input.metadata))
-        for stream in self._input.streams:
-            if stream.index == self._video.index:
-                video.metadata.update(kept_tags(stream.metadata))
-                video.disposition = stream.disposition & ~Disposition.attached_pic
-            elif (track := self._track(stream, output, muxer)) is not None:
-                self._tracks[stream.index] = track
+        # MPEG-TS and AVI start at zero in any case.
+        trimmed = self._start is not None or muxer in ("mpegts", "avi")
+        setting = Setting(muxer, self._origin, self._picture_end(), trimmed)
+        if self._plans is None:
+            self._plans = self._planned(setting)
+        for index, plan in self._plans.items():
+            track = plan.open(output, setting) if plan.open else None
+            if track is not None:
+                self._tracks[index] = track
         if muxer in ("matroska", "webm"):
             # Audio starts a packet early, to prime the decoder. By default, the muxer would shift
             # all streams so that this packet is at zero, and the video later.
             output.container_options["avoid_negative_ts"] = "disabled"
-        if muxer in ("mp4", "mov") and {k.lower() for k in output.metadata} - _MP4_TAGS:
-            flags = output.container_options.get("movflags", "")
-            output.container_options["movflags"] = flags + "+use_metadata_tags"
+        self._tag(output, video, first, muxer)
         chapters = self._chapters()
         if muxer in _WITH_CHAPTERS:
             output.set_chapters(chapters)
         elif chapters:
-            self.notes.append(
-                f"{len(chapters)} chapters were left out: {muxer} does not support them"
-            )
-        if self._tracks:
-            self._demux()
+            self._note(f"{len(chapters)} chapters were left out: {muxer} does not support them")
         return self._origin
 
     def copy_until(self, time: Fraction) -> None:
@@ -120,8 +131,10 @@ class StreamCopier:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _demux(self) -> None:
+    def _demux(self) -> Iterator[av.Packet]:
         """Start reading the packets of all tracks."""
+        if not self._tracks:
+            return iter(())
         wanted = {*self._tracks}
         if self._timestamps.is_broadcast:  # the video's packets show where the clock jumps
             wanted.add(self._video.index)
@@ -130,7 +143,7 @@ class StreamCopier:
                 stream.discard = Discard.all
         if self._start is not None:
             self._input.seek(int(self._origin * av.time_base))
-        self._packets = self._input.demux(*(self._input.streams[i] for i in wanted))
+        return self._input.demux(*(self._input.streams[i] for i in wanted))
 
     def _copy(self, time: Fraction | None) -> None:
         while (packet := self._next()) is not None:
@@ -151,6 +164,8 @@ class StreamCopier:
         if self._waiting is not None:
             packet, self._waiting = self._waiting, None
             return packet
+        if self._packets is None:
+            self._packets = self._demux()
         try:
             for packet in self._packets:
                 self._timestamps.unwrap(packet)
@@ -166,43 +181,100 @@ class StreamCopier:
         """Mux the packets that `packets` returns; damaged ones are left out, with a note."""
         try:
             self._output.mux(packets())
-        except (av.InvalidDataError, av.ArgumentError):  # not a full disk, which is an error
-            stream = self._input.streams[index]
-            self._note(f"some packets of {describe(stream)} were damaged, and left out")
+        except _DAMAGED:
+            self._note(f"some packets of {self._name(index)} were damaged, and left out")
 
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
 
-    def _track(self, stream: Stream, output: Any, muxer: str) -> MediaTrack | None:
-        """Add a stream to `output`; None, with a note for the user, if it is left out."""
-        if stream.type == "data" and (
-            stream.discard == Discard.all  # the titles of MP4's chapters: `_chapters` copies them
-            or "timecode" in stream.metadata  # the muxer writes it, from the video's tags
-        ):
-            return None
-        if stream.type == "video" and stream.codec_context is None:
-            self._note(f"{describe(stream)} was left out: this FFmpeg has no decoder for it")
-            return None
-        if stream.type == "video" and not stream.disposition & Disposition.attached_pic:
-            self._note(f"{describe(stream)}, a second video stream, was left out")
-            return None
-        if stream.type == "video" and muxer == "matroska":  # which stores covers as attachments
-            self._attach_cover(stream, output)
-            return None
-        # MPEG-TS and AVI start at zero in any case.
-        trimmed = self._start is not None or muxer in ("mpegts", "avi")
-        track, note = open_track(stream, output, muxer, self._origin, trimmed=trimmed)
-        if note is not None:
-            self._note(note)
-        return track
+    def _name(self, index: int) -> str:
+        return describe(self._input.streams[index], self._codes.get(index))
 
-    def _attach_cover(self, stream: Stream, output: Any) -> None:
+    def _picture_end(self) -> Fraction | None:
+        """When the picture or its part ends, in seconds of the original; None if unknown."""
+        duration = duration_of(self._input, self._video)
+        if self._end is not None or duration is None:
+            return self._end
+        return (self._video.start_time or 0) * time_base_of(self._video) + duration
+
+    def _planned(self, setting: Setting) -> dict[int, TrackPlan]:
+        """How each stream but the video gets into the container, with a note where it changes."""
+        mine = program_streams(self._input, self._video)
+        others = [s for s in self._input.streams if s.index not in mine]
+        if others:
+            numbers = ", ".join(str(stream.index) for stream in others)
+            self._note(f"streams {numbers} were left out: they belong to another program")
+        wanted = [s for s in self._input.streams if s.index in mine and self._is_wanted(s)]
+        whole = setting.muxer == "avi"  # which stores no times of sound: are there gaps?
+        found = Survey()
+        if wanted and setting.muxer != "gif":
+            found = survey(self._path, (s.index for s in wanted), whole=whole)
+        plans = {stream.index: self._plan(stream, setting, found) for stream in wanted}
+        for plan in plans.values():
+            if plan.note is not None:
+                self._note(plan.note)
+        return plans
+
+    def _is_wanted(self, stream: Stream) -> bool:
+        """Whether a stream is one to plan; a note for the user where it is not."""
+        name = self._name(stream.index)
+        if stream.index == self._video.index or (
+            stream.type == "data"
+            and (
+                stream.discard == Discard.all  # titles of MP4's chapters: `_chapters` copies them
+                or "timecode" in stream.metadata  # the muxer writes it, from the video's tags
+            )
+        ):
+            return False
+        if stream.type == "video" and stream.codec_context is None:
+            self._note(f"{name} was left out: this FFmpeg has no decoder for it")
+            return False
+        if stream.type == "video" and not stream.disposition & Disposition.attached_pic:
+            self._note(f"{name}, a second video stream, was left out")
+            return False
+        return True
+
+    def _plan(self, stream: Stream, setting: Setting, found: Survey) -> TrackPlan:
+        if stream.type == "video" and setting.muxer == "matroska":  # it stores covers as files
+            return TrackPlan(partial(self._attach_cover, stream))
+        return plan_track(stream, setting, found, self._name(stream.index))
+
+    def _attach_cover(self, stream: Stream, output: Any, _: Setting) -> None:
         with open_media(self._path) as again:
             data = next((bytes(p) for p in again.demux(again.streams[stream.index]) if p.size), b"")
         kind = codec_name(stream).replace("mjpeg", "jpeg")
         name = stream.metadata.get("filename", f"cover.{kind.replace('jpeg', 'jpg')}")
         output.add_attachment(name, f"image/{kind}", data)
+
+    def _tag(self, output: Any, video: Any, first: Fraction, muxer: str) -> None:
+        """Write the tags of the file and of its video; the timecode is that of the first frame."""
+        tags, of_video = kept_tags(self._input.metadata), kept_tags(self._video.metadata)
+        for some in (tags, of_video):
+            for key in [key for key in some if key.lower() == "timecode"]:
+                label = self._timecode(some.pop(key), video, first, muxer)
+                if label is not None:
+                    some[key] = label
+        if muxer in ("mp4", "mov"):
+            tags, unusual = with_room(tags, muxer)
+            if unusual:
+                flags = output.container_options.get("movflags", "")
+                output.container_options["movflags"] = flags + "+use_metadata_tags"
+        output.metadata.update(tags)
+        video.metadata.update(of_video)
+        video.disposition = self._video.disposition & ~Disposition.attached_pic
+
+    def _timecode(self, label: str, video: Any, first: Fraction, muxer: str) -> str | None:
+        """The timecode of the first frame; None, with a note, if it cannot be written."""
+        if muxer not in _WITH_CHAPTERS:
+            self._note(f"timecode {label} was left out: {extension_of(muxer)} does not support it")
+            return None
+        rate = rate_of(self._video) or Fraction(25)
+        late = first - (self._video.start_time or 0) * time_base_of(self._video)
+        new = shifted_timecode(label, round(late * rate), rate, video.codec_context.framerate)
+        if new is None:
+            self._note(f"timecode {label} was left out: it is not one of SMPTE")
+        return new
 
     def _chapters(self) -> list[Any]:
         """The chapters between start and end, shifted to the output's clock."""

@@ -6,6 +6,7 @@ PyAV gives neither programs nor the codes of unknown codecs; both are in FFmpeg'
 import re
 from collections import defaultdict
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -44,12 +45,13 @@ def film_start(container: InputContainer, video: VideoStream) -> Fraction:
     picture, of the streams that belong together."""
     mine = program_streams(container, video)
     starts = [
-        stream.start_time * time_base_of(stream)
-        for stream in container.streams
+        stream.start_time * stream.time_base
+        for stream in container.streams.audio
+        if stream.index in mine and stream.codec_context is not None
         if stream.start_time is not None and stream.time_base is not None
-        if stream.index == video.index
-        or (stream.index in mine and stream.type == "audio" and stream.codec_context is not None)
     ]
+    if video.start_time is not None:
+        starts.append(video.start_time * time_base_of(video))
     return min(starts, default=Fraction(0))
 
 
@@ -63,7 +65,7 @@ def codes_of_unknown(container: InputContainer) -> dict[int, str]:
     return codes
 
 
-def _listing(container: InputContainer) -> list[str]:
+def _listing(container: Any) -> list[str]:
     """FFmpeg's listing of a file, by line: it goes through the log, which is off else."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)

@@ -1,39 +1,13 @@
 """One stream of a media file on its way into another: copied, re-encoded or converted."""
 
-import io
-from contextlib import suppress
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import av
 from av.stream import Stream
 
-# By muxer, what audio is re-encoded with if the container does not support the original codec:
-# encoder, bits a second and channel, maximum number of channels.
-_AUDIO_ENCODERS = {
-    "mp4": ("aac", 96_000, 8),
-    "mov": ("aac", 96_000, 8),
-    "matroska": ("aac", 96_000, 8),
-    "mpegts": ("aac", 96_000, 8),
-    "webm": ("libopus", 64_000, 8),
-    "avi": ("libmp3lame", 96_000, 2),
-}
-_TEXT_ENCODERS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
-# The header text subtitles are converted with: FFmpeg's default header has colors and sizes, which
-# would be written into each line. Positions and fonts that a line sets itself are kept as far as
-# the new format supports them.
-_ASS_HEADER = b"""[Script Info]
-ScriptType: v4.00+
+from impasto.realtime.files.audio import SteadyAudio
 
-[V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, \
-Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
-Alignment, MarginL, MarginR, MarginV, Encoding
-Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1
-
-[Events]
-Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-"""
 # MOV has its own list of languages, with one of the two ISO 639-2 codes of each.
 _MOV_LANGUAGES = {
     "deu": "ger",
@@ -43,11 +17,6 @@ _MOV_LANGUAGES = {
     "isl": "ice",
     "zho": "chi",
 }
-# FFmpeg writes any other codec to MPEG-TS as private data, which nothing can read back.
-_MPEGTS_CODECS = {
-    *("mp2", "mp3", "aac", "aac_latm", "ac3", "eac3", "dts", "truehd", "opus"),
-    *("dvb_subtitle", "dvb_teletext", "klv", "scte_35", "timed_id3"),
-}
 # Tags that describe the original file and not its contents.
 _FILE_TAGS = {
     *("major_brand", "minor_version", "compatible_brands", "encoder", "vendor_id", "handler_name"),
@@ -55,74 +24,40 @@ _FILE_TAGS = {
 }
 
 
+MAX_SECONDS = 24 * 3600  # a longer subtitle has no end; a longer pause is a damaged timestamp
+
+
+class DamagedPacketError(ValueError):
+    """A packet that no container takes, of a damaged file."""
+
+
 class MediaTrack(Protocol):
     """Takes the packets of a source stream and returns those to mux."""
 
-    def send(self, packet: av.Packet) -> list[av.Packet]: ...
+    def send(self, packet: av.Packet) -> list[av.Packet]:
+        """Raises DamagedPacketError or av.FFmpegError for a packet to leave out."""
+        ...
 
     def flush(self) -> list[av.Packet]: ...
 
 
-def open_track(
-    stream: Any, output: Any, muxer: str, origin: Fraction, *, trimmed: bool
-) -> tuple[MediaTrack | None, str | None]:
-    """Add a stream to `output` for an audio, subtitle, data, attachment or cover stream.
+class Setting(NamedTuple):
+    """Where a track goes: container, and the part of the source that is taken."""
 
-    origin: seconds of the source that are zero in the output. trimmed: drop what lies before it.
-    Returns the track, or None if the container does not support the stream, and a note for the
-    user where the stream is not copied as it is.
-    """
-    extension = {"matroska": ".mkv", "mpegts": ".ts"}.get(muxer, f".{muxer}")
-    unsupported = f"{extension} does not support it"
-    if can_copy(muxer, stream):
-        target = output.add_stream_from_template(stream, opaque=True)
-        _copy_tags(stream, target, muxer)
-        return CopiedTrack(stream, target, origin, trimmed=trimmed), None
-    codec = getattr(stream.codec_context, "codec", None)
-    if stream.type == "audio" and codec is not None and muxer in _AUDIO_ENCODERS:
-        target = _add_audio(output, stream, *_AUDIO_ENCODERS[muxer])
-        _copy_tags(stream, target, muxer)
-        note = f"{describe(stream)}: {unsupported}; re-encoded as {_AUDIO_ENCODERS[muxer][0]}"
-        return ReencodedAudio(stream, target, origin, trimmed=trimmed), note
-    if stream.type == "subtitle" and codec is not None and codec.text_sub:
-        encoder = _TEXT_ENCODERS.get(muxer)
-        if encoder is not None:
-            target = output.add_stream(encoder)
-            target.codec_context.subtitle_header = _ASS_HEADER
-            target.codec_context.time_base = Fraction(1, 1000)
-            _copy_tags(stream, target, muxer)
-            note = f"{describe(stream)}: {unsupported}; converted to {encoder}"
-            return ConvertedSubtitles(stream, target, origin, trimmed=trimmed), note
-    return None, f"{describe(stream)} was left out: {unsupported}"
-
-
-def can_copy(muxer: str, stream: Stream) -> bool:
-    """Whether a container supports a stream as it is, tried by writing a header to memory."""
-    if muxer == "gif" or (muxer in ("avi", "mov") and stream.type == "video"):
-        return False  # AVI would make a second video of a cover; MOV drops it without an error
-    if muxer == "mpegts" and codec_name(stream) not in _MPEGTS_CODECS:
-        return False
-    trial = av.open(io.BytesIO(), "w", format=muxer)
-    try:
-        copy = trial.add_stream_from_template(stream, opaque=True)  # type: ignore[type-var]
-        _copy_tags(stream, copy, muxer)
-        trial.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    finally:
-        with suppress(av.FFmpegError):  # it complains that nothing was written
-            trial.close()
-    return True
+    muxer: str
+    origin: Fraction  # seconds of the source that are zero in the output
+    end: Fraction | None  # of the picture, in seconds of the source, for subtitles without an end
+    trimmed: bool  # drop what lies before the origin
 
 
 class _ShiftedTrack:
     """Moves packets from the source's clock to the output's."""
 
-    def __init__(self, source: Any, target: Any, origin: Fraction, *, trimmed: bool) -> None:
+    def __init__(self, source: Any, target: Any, setting: Setting) -> None:
         self._source = source
         self._target = target
-        self._trimmed = trimmed
-        self._zero = round(origin / source.time_base)
+        self._setting = setting
+        self._zero = round(setting.origin / source.time_base)
 
     def _shift(self, packet: av.Packet) -> bool:
         """Shift a packet's timestamps in place; False if it lies before the start."""
@@ -132,7 +67,7 @@ class _ShiftedTrack:
         if pts is None:
             return False
         pts -= self._zero
-        if self._trimmed and pts < 0:
+        if self._setting.trimmed and pts < 0:
             # A subtitle that is on show at the start is kept for the rest of its time. An audio
             # packet is not: it would start before the video, and some containers then move that.
             if self._source.type != "subtitle" or pts + (packet.duration or 0) <= 0:
@@ -146,9 +81,10 @@ class _ShiftedTrack:
 class CopiedTrack(_ShiftedTrack):
     """A stream copied packet by packet."""
 
-    def __init__(self, source: Any, target: Any, origin: Fraction, *, trimmed: bool) -> None:
-        super().__init__(source, target, origin, trimmed=trimmed)
+    def __init__(self, source: Any, target: Any, setting: Setting) -> None:
+        super().__init__(source, target, setting)
         self._last_dts: int | None = None
+        self._last_time = Fraction(0)  # of a packet, in seconds of the output
         self._next_sample: int | None = None  # where the next audio packet starts
         context = source.codec_context
         self._frame_size = context.frame_size if source.type == "audio" else 0
@@ -157,14 +93,30 @@ class CopiedTrack(_ShiftedTrack):
     def send(self, packet: av.Packet) -> list[av.Packet]:
         if not self._shift(packet):
             return []
-        self._count_samples(packet)
         assert packet.dts is not None and packet.pts is not None
+        time = packet.dts * packet.time_base
+        if abs(time - self._last_time) > MAX_SECONDS:
+            raise DamagedPacketError("a pause of more than a day")
+        self._last_time = time
+        self._end_subtitle(packet)
+        self._count_samples(packet)
         if self._last_dts is not None and packet.dts <= self._last_dts:  # muxers refuse that
             packet.dts = self._last_dts + 1
             packet.pts = max(packet.pts, packet.dts)
         self._last_dts = packet.dts
         packet.stream = self._target
         return [packet]
+
+    def _end_subtitle(self, packet: av.Packet) -> None:
+        """A subtitle without an end lasts until the next one, or the end of the film.
+
+        Matroska says so by no duration; MP4 ends each where the next begins.
+        """
+        if (packet.duration or 0) * packet.time_base < MAX_SECONDS:
+            return
+        end, origin = self._setting.end, self._setting.origin
+        left = 0 if end is None else round((end - origin) / packet.time_base) - (packet.pts or 0)
+        packet.duration = 0 if self._setting.muxer in ("matroska", "webm") else max(0, left)
 
     def _count_samples(self, packet: av.Packet) -> None:
         """Time audio in samples if the source rounds to milliseconds, as Matroska does.
@@ -190,17 +142,27 @@ class CopiedTrack(_ShiftedTrack):
         return []
 
 
-class ReencodedAudio(_ShiftedTrack):
-    """Audio decoded and encoded with another codec."""
+class ReencodedAudio:
+    """Audio decoded and encoded with another codec, without gaps from zero on."""
+
+    def __init__(self, source: Any, target: Any, setting: Setting) -> None:
+        self._source, self._target = source, target
+        self._zero = round(setting.origin / source.time_base)
+        context = target.codec_context
+        self._steady = SteadyAudio(context.format.name, context.layout.name, context.sample_rate)
 
     def send(self, packet: av.Packet) -> list[av.Packet]:
-        if not self._shift(packet):
-            return []
-        return [out for frame in packet.decode() for out in self._target.encode(frame)]
+        packet.pts = None if packet.pts is None else packet.pts - self._zero
+        packet.dts = None if packet.dts is None else packet.dts - self._zero
+        return [out for frame in packet.decode() for out in self._encoded(frame)]
 
     def flush(self) -> list[av.Packet]:
-        frames = self._source.decode(None)
-        return [out for frame in (*frames, None) for out in self._target.encode(frame)]
+        frames = [*self._source.decode(None), None]
+        packets = [out for frame in frames for out in self._encoded(frame)]
+        return [*packets, *self._target.encode(None)]
+
+    def _encoded(self, frame: Any) -> list[av.Packet]:
+        return [out for steady in self._steady.send(frame) for out in self._target.encode(steady)]
 
 
 class ConvertedSubtitles(_ShiftedTrack):
@@ -222,20 +184,7 @@ class ConvertedSubtitles(_ShiftedTrack):
         return []
 
 
-def _add_audio(output: Any, source: Any, encoder: str, bit_rate: int, max_channels: int) -> Any:
-    """Add an audio stream; the sample rate is the encoder's nearest that loses nothing."""
-    rates = av.codec.Codec(encoder, "w").audio_rates or [source.rate]
-    rate = min(rates, key=lambda r: (r < source.rate, abs(r - source.rate)))
-    # By the number of channels, as some files do not say which speakers they are for; other
-    # numbers become stereo.
-    layout = {1: "mono", 6: "5.1", 8: "7.1"}.get(source.codec_context.channels, "stereo")
-    target = output.add_stream(encoder, rate=rate)
-    target.layout = layout if max_channels > 2 or layout == "mono" else "stereo"
-    target.bit_rate = bit_rate * target.codec_context.channels
-    return target
-
-
-def _copy_tags(source: Any, target: Any, muxer: str) -> None:
+def copy_tags(source: Any, target: Any, muxer: str) -> None:
     target.metadata.update(kept_tags(source.metadata))
     if muxer == "mov" and source.language in _MOV_LANGUAGES:
         target.metadata["language"] = _MOV_LANGUAGES[source.language]
@@ -258,7 +207,22 @@ def codec_name(stream: Any) -> str:
     return stream.codec_context.codec.canonical_name
 
 
-def describe(stream: Stream) -> str:
-    """A stream in words, for notes: `audio stream 1 (aac, fra)`."""
-    known = (codec_name(stream), stream.language if stream.language != "und" else None)
+def describe(stream: Stream, code: str | None = None) -> str:
+    """A stream in words, for notes: `audio stream 1 (aac, fra)`.
+
+    code: the four letters of a codec that FFmpeg does not know.
+    """
+    known = (code or codec_name(stream), stream.language if stream.language != "und" else None)
     return f"{stream.type} stream {stream.index} ({', '.join(k for k in known if k)})"
+
+
+def extension_of(muxer: str) -> str:
+    """The file extension of a container, for notes."""
+    return {"matroska": ".mkv", "mpegts": ".ts"}.get(muxer, f".{muxer}")
+
+
+def clock(seconds: Fraction) -> str:
+    """A time as players show it: 1:02:03, or 0:02."""
+    whole = max(0, round(seconds))
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return (f"{hours}:{minutes:02}" if hours else f"{minutes}") + f":{whole % 60:02}"

@@ -1,5 +1,6 @@
 """Video file encoding: frames with their timestamps, color tags and pixel shape."""
 
+import io
 import math
 import os
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from impasto.realtime.files.codecs import (
     encoding_for,
 )
 from impasto.realtime.files.hdr_metadata import encoder_options
+from impasto.realtime.files.mp4_tags import fill_room
 from impasto.realtime.frame import ColorTags, Frame, PixelFormat, StreamInfo
 from impasto.realtime.pixels import (
     bit_depth_of,
@@ -243,13 +245,26 @@ class VideoWriter:
         """Bits a channel in the file."""
         return bit_depth_of(av.VideoFormat(self._encoding.pixel_format))
 
-    def _open(self, first: Fraction) -> None:
+    def try_header(self, first: Fraction) -> None:
+        """Write the header of a trial file into memory, with all streams.
+
+        What codec, layout, bit depth or container refuse is refused now, not after hours of work.
+        first: the time of the first frame, in seconds of the source's clock. Raises SinkError.
+        """
+        with self._errors():
+            end_time = self._end_time
+            self._open(first, io.BytesIO())
+            with suppress(av.FFmpegError):  # it complains that nothing was written
+                self._container.close()
+            self._container, self._stream, self._end_time = None, None, end_time
+
+    def _open(self, first: Fraction, trial: io.BytesIO | None = None) -> None:
         encoding, info = self._encoding, self._info
         if encoding.encoder == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "0")  # or it prints to the terminal
-        index_first = self._is_mp4 and self._index_first
+        index_first = self._is_mp4 and self._index_first and trial is None
         self._container = av.open(
-            f"file:{self._target.partial}",  # without it, a colon would end a protocol
+            trial or f"file:{self._target.partial}",  # without it, a colon would end a protocol
             "w",
             format=encoding.container.muxer,
             container_options=loop_option(encoding.container.muxer, info.plays)
@@ -374,6 +389,8 @@ class VideoWriter:
                 self._origin + end * self._time_base if interrupted else None
             )
         self._container.close()
+        if self._is_mp4:
+            fill_room(self._target.partial)
 
     def _pts_at(self, time: Fraction) -> int:
         return round((time - self._origin) / self._time_base)

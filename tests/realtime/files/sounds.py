@@ -11,7 +11,15 @@ import numpy as np
 from impasto.realtime.pixels import to_video_frame
 from tests.media import SIZE, numbered_picture
 
-_PICTURE = {".webm": "libvpx-vp9", ".avi": "mpeg4"}
+_PICTURE = {
+    ".webm": "libvpx-vp9",
+    ".vob": "mpeg2video",
+    ".m2ts": "mpeg2video",
+    ".flv": "flv1",
+    ".wmv": "wmv2",
+}
+_EXPERIMENTAL = ("vorbis",)
+_BIT_RATES = {"wmav1": 128_000, "wmav2": 128_000, "g723_1": 6_300}
 
 
 class Sound(NamedTuple):
@@ -113,7 +121,10 @@ def streams(path: Path) -> list[tuple[str, str | None]]:
 
 
 def _add_sound(out: Any, sound: Sound) -> Any:
-    stream = out.add_stream(sound.codec, rate=sound.rate, layout=sound.layout)
+    options = {"strict": "experimental"} if sound.codec in _EXPERIMENTAL else {}
+    stream = out.add_stream(sound.codec, rate=sound.rate, layout=sound.layout, options=options)
+    if sound.codec in _BIT_RATES:
+        stream.bit_rate = _BIT_RATES[sound.codec]
     return stream
 
 
