@@ -52,13 +52,18 @@ def is_sdr_bt709(color: ColorTags) -> bool:
     return color.transfer not in HDR_NAMES and color.primaries not in _WIDE_GAMUTS
 
 
+def color_name(color: ColorTags) -> str:
+    """What pictures with these tags are, in a word: HLG, PQ, a wide gamut, or BT.709."""
+    return HDR_NAMES.get(color.transfer) or _GAMUT_NAMES.get(color.primaries, "BT.709")
+
+
 def sdr_note(color: ColorTags) -> str | None:
     """What `SdrConverter` does to pictures with these tags, in a line; None if nothing."""
+    if is_sdr_bt709(color):
+        return None
     if color.transfer in HDR_NAMES:
-        return f"HDR ({HDR_NAMES[color.transfer]}): tone-mapped to SDR (BT.709)"
-    if color.primaries in _WIDE_GAMUTS:
-        return f"wide gamut ({_GAMUT_NAMES[color.primaries]}): converted to BT.709"
-    return None
+        return f"HDR ({color_name(color)}): tone-mapped to SDR (BT.709)"
+    return f"wide gamut ({color_name(color)}): converted to BT.709"
 
 
 def sdr_color(color: ColorTags) -> ColorTags:

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from impasto.models.errors import EngineError, SourceError
@@ -110,7 +110,7 @@ def check_image_size(height: int, width: int, what: str) -> None:
         )
 
 
-def time_base_of(stream: VideoStream) -> Fraction:
+def time_base_of(stream: Stream) -> Fraction:
     """Seconds per unit of a stream's timestamps; 1/25 if a damaged header says an hour or more."""
     unit = stream.time_base or Fraction(1, 1000)
     return unit if unit < _LONGEST_FRAME else _DEFAULT_STEP

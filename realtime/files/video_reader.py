@@ -14,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 from impasto.models.errors import EngineError, SourceError
 from impasto.realtime.cpu import codec_threads
 from impasto.realtime.files.animation import plays_of
+from impasto.realtime.files.changes import ChangeWatch
 from impasto.realtime.files.containers import (
     check_image_size,
     duration_of,
@@ -25,13 +26,13 @@ from impasto.realtime.files.containers import (
 from impasto.realtime.files.decoding import Decoder
 from impasto.realtime.files.deinterlace import deinterlace
 from impasto.realtime.files.dolby_vision import refuse_dolby_vision_5
+from impasto.realtime.files.fitting import PictureShape, with_bars
 from impasto.realtime.files.hdr_metadata import hdr_metadata_of
 from impasto.realtime.files.nvdec import is_nv12_on_gpu, rgb_on_gpu
 from impasto.realtime.files.rotation import (
     NO_ROTATION,
+    DisplayMatrix,
     apply_display_matrix,
-    display_matrix,
-    transposes,
 )
 from impasto.realtime.files.side_data import side_data_of
 from impasto.realtime.files.streams import film_start
@@ -118,12 +119,13 @@ class VideoReader:
             self._hdr = hdr_metadata_of(side_data)
             self._converters = None if keep_hdr else SdrConverters(self._hdr)
             self._notes = _notes_on(first, self._stream) + self._color_notes(first)
-            self._matrix = display_matrix(first)
+            self._changes = ChangeWatch(first, self._stream, self._time_base, self.start_time)
             self.info = self._describe(first, size, start, end)
         except BaseException:
             self._container.close()
             raise
-        self._frames = deinterlace(chain([first], frames), self._time_base)
+        watched = self._changes.watch(chain([first], frames))
+        self._frames = deinterlace(watched, self._time_base)
         self._scaler = VideoReformatter()
         self._quick_chroma = quick_chroma
 
@@ -138,33 +140,47 @@ class VideoReader:
 
     @property
     def notes(self) -> list[str]:
-        return self._notes + self._decoder.notes
+        changes = self._changes.notes(keep_color=self._converters is None)
+        return self._notes + changes + self._decoder.notes
 
     def __iter__(self) -> Iterator[Frame]:
-        size = (self.info.height, self.info.width)
-        if transposes(self._matrix):
-            size = (self.info.width, self.info.height)
+        frame_size, shape = (self.info.height, self.info.width), self._changes.first_shape
+        size = shape.decoded_size(frame_size)
         for frame in self._frames:
+            assert frame.pts is not None  # the decoder gives every frame one
+            if changed := self._changes.shape_at(frame.pts):
+                shape, size = changed, changed.decoded_size(self._fitted(changed))
             try:
-                image = self._to_rgb(frame, size)
+                image = self._to_rgb(frame, size, shape.matrix)
             except av.FFmpegError as error:
                 raise SourceError(
                     f"cannot convert the {frame.format.name} of {self.path}: {error.strerror}"
                 ) from error
-            assert frame.pts is not None  # the decoder gives every frame one
+            if image.shape[:2] != frame_size:
+                image = with_bars(image, frame_size)
             yield Frame(image, frame.pts, self._time_base)
         self.close()
 
-    def _to_rgb(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    def _to_rgb(
+        self, frame: VideoFrame, size: tuple[int, int], matrix: DisplayMatrix
+    ) -> np.ndarray:
+        """A frame as RGB of this size, then turned upright."""
         converter = self._converters.of(frame) if self._converters is not None else None
         if converter is not None:
-            return apply_display_matrix(converter(frame, size=size), self._matrix)
-        is_unchanged = size == (frame.height, frame.width) and self._matrix == NO_ROTATION
+            return apply_display_matrix(converter(frame, size=size), matrix)
+        is_unchanged = size == (frame.height, frame.width) and matrix == NO_ROTATION
         if is_unchanged and is_nv12_on_gpu(frame):
-            matrix = matrix_for(frame.colorspace, frame.height)
-            return rgb_on_gpu(frame, matrix, color_of(frame).full_range)  # type: ignore[return-value]
+            coefficients = matrix_for(frame.colorspace, frame.height)
+            return rgb_on_gpu(frame, coefficients, color_of(frame).full_range)  # type: ignore[return-value]
         rgb = to_rgb(frame, size=size, scaler=self._scaler, quick=self._quick_chroma)
-        return apply_display_matrix(rgb, self._matrix)
+        return apply_display_matrix(rgb, matrix)
+
+    def _fitted(self, shape: PictureShape) -> tuple[int, int]:
+        """The upright (height, width) that a picture of this shape has within a frame."""
+        frame_size = self.info.height, self.info.width
+        if shape == self._changes.first_shape:
+            return frame_size
+        return shape.size_within(frame_size, self.info.sample_aspect_ratio)
 
     def _color_notes(self, frame: VideoFrame) -> list[str]:
         """Notes on what is done to HDR and to wide gamuts."""
@@ -230,10 +246,7 @@ class VideoReader:
         start: Fraction | None,
         end: Fraction | None,
     ) -> StreamInfo:
-        height, width = first.height, first.width
-        pixel_shape = self._stream.sample_aspect_ratio or Fraction(1)
-        if transposes(self._matrix):
-            height, width, pixel_shape = width, height, 1 / pixel_shape
+        height, width, pixel_shape = self._changes.first_shape.upright
         height, width = fitted_size(height, width, size)
         check_image_size(height, width, f"{self.path} would become")
         rate = rate_of(self._stream)
