@@ -117,29 +117,29 @@ def image(
     device: options.Device = "auto",
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
+    no_metadata: options.NoMetadata = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Stylize a picture, or a folder of them: JPEG, PNG, WebP, BMP and TIFF; alpha is kept."""
+    """Stylize a picture, or a folder of them: JPEG, PNG, HEIC, AVIF, WebP, TIFF, BMP ...
+
+    Transparency, date, camera and place are kept, and 16 bits in PNG and TIFF.
+    """
     options.only_one(overwrite=overwrite, skip_existing=skip_existing)
     import numpy as np
 
     from impasto.realtime.atomic import check_target
     from impasto.realtime.engines.options import EngineOptions
-    from impasto.realtime.files.images import (
-        IMAGE_SUFFIXES,
-        read_image,
-        supports_alpha,
-        write_image,
-    )
+    from impasto.realtime.files.image_encoding import WRITABLE_SUFFIXES, supports_alpha
+    from impasto.realtime.files.images import IMAGE_SUFFIXES, read_picture, write_image
     from impasto.realtime.stylizer import LazyStylizer
 
     engine_options = EngineOptions(style, strength, engine, device, precision)
     engine_options.check()
     jobs, left_out = find_jobs(
-        source, target, readable=IMAGE_SUFFIXES, writable=IMAGE_SUFFIXES, otherwise=".png"
+        source, target, readable=IMAGE_SUFFIXES, writable=WRITABLE_SUFFIXES, otherwise=".png"
     )
     reasons: list[str] = []
     log = reasons.append if json else print_line
@@ -148,13 +148,21 @@ def image(
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, is_video=False)
 
     def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
-        picture = read_image(job.source, size=size, alpha=supports_alpha(job.target))
-        check_target(job.target, overwrite=overwrite)
-        stylized, alpha = stylizer.stylize_image(picture[..., :3]), picture[..., 3:]
-        write_image(job.target, np.concatenate([stylized, alpha], axis=2), overwrite=overwrite)
+        target = job.target
+        picture = read_picture(job.source, size=size, alpha=supports_alpha(target))
+        check_target(target, overwrite=overwrite)
+        stylized = stylizer.stylize_image(picture.image[..., :3])
+        stylized = np.concatenate([stylized, picture.image[..., 3:]], axis=2)
+        write_image(
+            target,
+            picture.painted_as(stylized, target),
+            metadata=picture.metadata_kept(not no_metadata),
+            overwrite=overwrite,
+        )
         height, width = stylized.shape[:2]
-        figures = {"width": width, "height": height, "notes": stylizer.notes()}
-        return f"{job.target}: {width}x{height}", figures
+        notes = [*picture.notes_for(target), *stylizer.notes()]
+        figures = {"width": width, "height": height, "notes": notes}
+        return f"{target}: {width}x{height}", figures
 
     skip = skip_existing or (is_many(source) and not overwrite)
     rows = run_jobs(jobs, convert, count=lambda job: 1, skip_existing=skip, quiet=json)

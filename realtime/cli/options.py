@@ -44,8 +44,13 @@ ImageIn = Annotated[
 ImageOut = Annotated[
     Path,
     typer.Argument(
-        metavar="OUT", help="A .png, .jpg, .webp, .tif or .bmp file; a folder for several files."
+        metavar="OUT",
+        help="A .png, .jpg, .webp, .avif, .tif or .bmp file; a folder for several files.",
     ),
+]
+NoMetadata = Annotated[
+    bool,
+    typer.Option("--no-metadata", help="Drop date, camera, place and author of the photo."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 SkipExisting = Annotated[

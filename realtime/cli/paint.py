@@ -108,6 +108,7 @@ def paint(
         ),
     ] = None,
     device: options.Device = "auto",
+    no_metadata: options.NoMetadata = False,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
@@ -186,6 +187,7 @@ def paint(
         curves=curves,
         overwrite=overwrite,
         device=resolved_device,
+        keep_metadata=not no_metadata,
     )
     window = preview_window(job) if preview else nullcontext()
     with progress_bar() as bar, bar.file(target.name), window as show:

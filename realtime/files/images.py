@@ -1,83 +1,110 @@
-"""Image files: reading (with EXIF rotation and alpha), listing folders, encoding and writing."""
+"""Image files: reading as a person sees them, listing folders, and writing with metadata."""
 
-import io
 import re
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation
 
-from impasto.models.errors import SinkError, SourceError
+from impasto.models.errors import SourceError
 from impasto.realtime.atomic import write_file
 from impasto.realtime.files.containers import check_image_size
-from impasto.realtime.files.rotation import (
-    NO_ROTATION,
-    DisplayMatrix,
-    apply_display_matrix,
-    display_matrix,
+from impasto.realtime.files.image_decoding import (
+    at_8_bits,
+    decode_image,
+    remainder_of,
+    with_remainder,
 )
-from impasto.realtime.frame import ColorTags
-from impasto.realtime.pixels import BT601, fitted_size, to_rgb, to_video_frame
+from impasto.realtime.files.image_encoding import (
+    WRITABLE_SUFFIXES,
+    encode_image,
+    supports_16_bits,
+)
+from impasto.realtime.files.image_metadata import PhotoMetadata, exif_block
+from impasto.realtime.pixels import fitted_size, to_rgb
 
-_WHITE = 255  # the background of transparent pictures
 _MAX_BYTES = 1 << 30
-# EXIF orientations 1 to 8.
-_ORIENTATIONS: tuple[DisplayMatrix, ...] = (
-    *(NO_ROTATION, (-1, 0, 0, 1), (-1, 0, 0, -1), (1, 0, 0, -1)),
-    *((0, 1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0), (0, -1, 1, 0)),
+_BICUBIC = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
+# Lower case. Files of these names are read in folders; a file that is named is read by its content.
+IMAGE_SUFFIXES = (
+    *WRITABLE_SUFFIXES,
+    *(".heic", ".heif", ".hif", ".mpo", ".jp2", ".jpx", ".j2k", ".dib"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
 
-_JPEG = ColorTags(matrix=BT601, full_range=True)  # as JFIF defines it
-_JPEG_OPTIONS = {"flags": "+qscale", "global_quality": str(2 * 118)}  # about libjpeg's 95
-_LZW = {"compression_algo": "lzw"}
-# Encoder, pixel format, options.
-_ENCODERS = {
-    ".png": ("png", "rgb24", {}),
-    ".jpg": ("mjpeg", "yuvj444p", _JPEG_OPTIONS),
-    ".jpeg": ("mjpeg", "yuvj444p", _JPEG_OPTIONS),
-    ".webp": ("libwebp", "yuv420p", {"quality": "95"}),
-    ".tif": ("tiff", "rgb24", _LZW),
-    ".tiff": ("tiff", "rgb24", _LZW),
-    ".bmp": ("bmp", "bgr24", {}),
-}
-_WITH_ALPHA = {".png": "rgba", ".webp": "bgra", ".tif": "rgba", ".tiff": "rgba"}
-IMAGE_SUFFIXES = tuple(_ENCODERS)  # lower case; each can be read and written
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file as a person sees it: upright, in sRGB.
+
+    image: (H, W, 3) uint8 RGB, or (H, W, 4) with straight alpha, white where fully transparent.
+    remainder: of 16-bit files, (H, W, 3 or 4) int16: the samples are 257 * image + remainder.
+    metadata: to be written with what is made of it. notes: a line each, for the user.
+    """
+
+    image: np.ndarray
+    remainder: np.ndarray | None
+    metadata: PhotoMetadata
+    notes: tuple[str, ...] = ()
+
+    def metadata_kept(self, all_of_it: bool) -> PhotoMetadata:
+        """The metadata, or only that colors are sRGB."""
+        return self.metadata if all_of_it else PhotoMetadata(says_srgb=self.metadata.says_srgb)
+
+    def notes_for(self, target: Path) -> tuple[str, ...]:
+        """The notes, with one on what a file of this name cannot keep."""
+        if self.remainder is None or supports_16_bits(target):
+            return self.notes
+        return (*self.notes, f"16 bits: rounded to 8, all that {target.suffix} has")
+
+    def painted_as(self, image: np.ndarray, path: Path) -> np.ndarray:
+        """A painting of `image`, uint8 of its shape, at the bit depth to write to this path.
+
+        uint16 if the source has 16 bits and the format of `path` supports them, else as it is.
+        The network takes and gives 8 bits. What they leave out of the source is added to what
+        comes out, at most half a level of 8 bits: smooth gradients stay smooth.
+        """
+        if self.remainder is None or not supports_16_bits(path):
+            return image
+        return with_remainder(image, self.remainder)
+
+
+def read_picture(
+    path: str | Path, *, size: int | tuple[int, int] | None = None, alpha: bool = False
+) -> Picture:
+    """Read an image file with its metadata.
+
+    JPEG, PNG, WebP, TIFF, HEIC, AVIF, BMP, GIF, JPEG 2000 and PNM by Pillow, others by FFmpeg; the
+    format is detected from the content, not the name. Orientation is applied, and colors are
+    converted to sRGB. Transparency is composited over white. size: see `pixels.fitted_size`.
+    alpha: return pictures with transparency as (H, W, 4) instead. Raises SourceError.
+    """
+    path = Path(path)
+    decoded = decode_image(_read_bytes(path), str(path))
+    samples = _without_alpha(decoded.samples) if not alpha else decoded.samples
+    if size is not None:
+        fitted = fitted_size(samples.shape[0], samples.shape[1], size)
+        check_image_size(*fitted, f"{path} would become")
+        samples = _resized(samples, fitted)
+    if samples.shape[2] == 4:
+        samples = _white_where_transparent(samples)
+    exif = exif_block(decoded.exif, samples.shape[:2])
+    metadata = PhotoMetadata(exif, decoded.dpi, decoded.says_srgb)
+    notes = tuple(decoded.notes)
+    if samples.dtype == np.uint8:
+        return Picture(samples, None, metadata, notes)
+    remainder = remainder_of(samples, samples.shape[2])
+    return Picture(at_8_bits(samples), remainder, metadata, notes)
 
 
 def read_image(
     path: str | Path, *, size: int | tuple[int, int] | None = None, alpha: bool = False
 ) -> np.ndarray:
-    """Read a PNG, JPEG, WebP, BMP or TIFF file as (H, W, 3) uint8 RGB, upright.
-
-    The format is detected from the content, not the name. EXIF orientation is applied, transparency
-    is composited over white, 16 bits are rounded to 8. size: see `pixels.fitted_size`.
-    alpha: return pictures with transparency as (H, W, 4) instead, with straight alpha; fully
-    transparent pixels are white. Raises SourceError.
-    """
-    path = Path(path)
-    data = _read_bytes(path)
-    try:
-        with av.open(io.BytesIO(data), "r") as container:
-            stream = container.streams.video[0]
-            check_image_size(stream.height, stream.width, f"{path} is")
-            frame = next(container.decode(stream))
-            matrix = _exif_matrix(data) or display_matrix(frame)
-            image = to_rgb(frame, background=None if alpha else _WHITE)
-            image = apply_display_matrix(image, matrix)
-            if image.shape[2] == 4:
-                image = _white_where_transparent(image)
-            if size is None:
-                return image
-            channels = "rgb24" if image.shape[2] == 3 else "rgba"
-            upright = av.VideoFrame.from_numpy_buffer(image, format=channels)
-            fitted = fitted_size(image.shape[0], image.shape[1], size)
-            check_image_size(*fitted, f"{path} would become")
-            return to_rgb(upright, size=fitted, background=None)
-    except (av.FFmpegError, IndexError, StopIteration) as error:
-        raise SourceError(f"cannot read {path}: it is not an image, or it is damaged") from error
+    """Read an image file as (H, W, 3) uint8 RGB: the `image` of `read_picture`."""
+    return read_picture(path, size=size, alpha=alpha).image
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -114,11 +141,39 @@ def read_same_size(paths: Iterable[Path], *, size: int | None = None) -> Iterato
         yield image
 
 
-def _white_where_transparent(rgba: np.ndarray) -> np.ndarray:
+def _without_alpha(samples: np.ndarray) -> np.ndarray:
+    """(H, W, 3 or 4) uint8 or uint16, composited over white: (H, W, 3)."""
+    if samples.shape[2] == 3:
+        return samples
+    white = np.iinfo(samples.dtype).max
+    wide = np.uint16 if samples.dtype == np.uint8 else np.uint32
+    color, alpha = samples[..., :3], samples[..., 3:].astype(wide)
+    if alpha.min() == white:
+        return np.ascontiguousarray(color)
+    over = color * alpha + white * (white - alpha) + white // 2
+    return (over // white).astype(samples.dtype)
+
+
+def _white_where_transparent(samples: np.ndarray) -> np.ndarray:
     """Make fully transparent pixels white; returns (H, W, 3) if all pixels are opaque."""
-    if rgba[..., 3].min() == 255:
-        return np.ascontiguousarray(rgba[..., :3])
-    return np.where(rgba[..., 3:] == 0, np.array((_WHITE, _WHITE, _WHITE, 0), np.uint8), rgba)
+    white = np.iinfo(samples.dtype).max
+    if samples[..., 3].min() == white:
+        return np.ascontiguousarray(samples[..., :3])
+    clear = np.array((white, white, white, 0), samples.dtype)
+    return np.where(samples[..., 3:] == 0, clear, samples)
+
+
+def _resized(samples: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, 3 or 4) uint8 or uint16 at another (height, width), by swscale's bicubic filter."""
+    name = "rgb" if samples.shape[2] == 3 else "rgba"
+    if samples.dtype == np.uint8:
+        name = "rgb24" if name == "rgb" else name
+        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(samples), format=name)
+        return to_rgb(frame, size=size, background=None)
+    name = "rgb48le" if name == "rgb" else "rgba64le"
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(samples), format=name)
+    height, width = size
+    return frame.reformat(width=width, height=height, interpolation=_BICUBIC).to_ndarray()
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -136,63 +191,16 @@ def _natural_order(path: Path) -> list[str | int]:
     return [int(part) if k % 2 else part for k, part in enumerate(parts)]
 
 
-def _exif_matrix(jpeg: bytes) -> DisplayMatrix | None:
-    """The orientation in a JPEG's EXIF block (JEITA CP-3451); PyAV reports only the rotation."""
-    start = jpeg.find(b"Exif\0\0", 0, 1 << 16)
-    if start < 0 or not jpeg.startswith(b"\xff\xd8"):
-        return None
-    block = jpeg[start + 6 : start + (1 << 16)]
-
-    def number(at: int, size: int) -> int:
-        return int.from_bytes(block[at : at + size], "little" if block[:2] == b"II" else "big")
-
-    table = number(4, 4)
-    for entry in range(number(table, 2)):
-        at = table + 2 + 12 * entry
-        if number(at, 2) == 0x0112 and 1 <= number(at + 8, 2) <= 8:
-            return _ORIENTATIONS[number(at + 8, 2) - 1]
-    return None
-
-
-def supports_alpha(path: Path) -> bool:
-    """Whether the image format of this file name supports transparency."""
-    return path.suffix.lower() in _WITH_ALPHA
-
-
-def encode_image(image: np.ndarray, extension: str) -> bytes:
-    """Encode an image as the bytes of a .png, .jpg, .webp, .tif or .bmp file.
-
-    image: (H, W, 3) uint8 RGB, or (H, W, 4) with straight alpha if the format `supports_alpha`.
-    Raises SinkError for another extension, or a size the format does not support.
-    """
-    try:
-        encoder, pixel_format, options = _ENCODERS[extension.lower()]
-    except KeyError:
-        raise SinkError(
-            f"cannot write images as {extension!r}: use {', '.join(_ENCODERS)}"
-        ) from None
-    if image.shape[2] == 4:
-        pixel_format = _WITH_ALPHA[extension.lower()]
-        frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgba")
-        frame = frame.reformat(format=pixel_format)
-    else:
-        frame = to_video_frame(image, pixel_format, _JPEG if encoder == "mjpeg" else None)
-    context: Any = av.CodecContext.create(encoder, "w")
-    context.height, context.width = image.shape[:2]
-    context.pix_fmt, context.options = pixel_format, options
-    context.time_base = Fraction(1)
-    try:
-        return b"".join(bytes(p) for f in (frame, None) for p in context.encode(f))
-    except av.FFmpegError as error:
-        raise SinkError(
-            f"cannot write {image.shape[1]}x{image.shape[0]} as {extension}: {error.strerror}"
-        ) from error
-
-
-def write_image(path: str | Path, image: np.ndarray, *, overwrite: bool = False) -> None:
+def write_image(
+    path: str | Path,
+    image: np.ndarray,
+    *,
+    metadata: PhotoMetadata | None = None,
+    overwrite: bool = False,
+) -> None:
     """Write an image to a file, which appears only when complete.
 
-    image: as for `encode_image`; the extension chooses the format. Raises SinkError.
+    image, metadata: as for `encode_image`; the extension chooses the format. Raises SinkError.
     """
     path = Path(path)
-    write_file(path, encode_image(image, path.suffix), overwrite=overwrite)
+    write_file(path, encode_image(image, path.suffix, metadata), overwrite=overwrite)

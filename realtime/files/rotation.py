@@ -24,18 +24,19 @@ def apply_display_matrix(image: np.ndarray, matrix: DisplayMatrix) -> np.ndarray
     """An image turned upright: pixel (x, y) goes to (a x + c y, b x + d y).
 
     Supports the eight combinations of quarter turns and mirroring; other angles are rounded to the
-    nearest of them. image: (H, W, C) uint8. Returns (H, W, C) or (W, H, C), contiguous.
+    nearest of them. image: (H, W, C). Returns (H, W, C) or (W, H, C), contiguous, of its dtype.
     """
     a, b, c, d = matrix
     # With one item per pixel, numpy is 3 times as fast.
     channels = image.shape[2]
-    pixels = np.ascontiguousarray(image).view(np.dtype((np.void, channels)))[:, :, 0]
+    pixel = np.dtype((np.void, channels * image.itemsize))
+    pixels = np.ascontiguousarray(image).view(pixel)[:, :, 0]
     if transposes(matrix):
         pixels, flip_x, flip_y = pixels.T, c < 0, b < 0
     else:
         flip_x, flip_y = a < 0, d < 0
     pixels = pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
-    return np.ascontiguousarray(pixels).view(np.uint8).reshape(*pixels.shape, channels)
+    return np.ascontiguousarray(pixels).view(image.dtype).reshape(*pixels.shape, channels)
 
 
 def transposes(matrix: DisplayMatrix) -> bool:

@@ -22,13 +22,13 @@ from impasto.models.gatys.optimize import (
     paint,
 )
 from impasto.realtime.atomic import check_target, partial_path
-from impasto.realtime.files.images import (
-    IMAGE_SUFFIXES,
+from impasto.realtime.files.image_encoding import (
+    WRITABLE_SUFFIXES,
     encode_image,
-    read_image,
     supports_alpha,
-    write_image,
 )
+from impasto.realtime.files.image_metadata import PhotoMetadata
+from impasto.realtime.files.images import Picture, read_image, read_picture, write_image
 from impasto.realtime.memory import keep_freed_memory
 from impasto.realtime.painting.curves import check_curve_targets, curve_row, write_curves
 from impasto.realtime.pixels import as_picture, as_tensor, fitted_size
@@ -69,6 +69,7 @@ class PaintJob:
     curves: Path | None = None
     overwrite: bool = False
     device: str = "cpu"
+    keep_metadata: bool = True  # date, camera and place of the content
 
 
 @dataclass
@@ -84,6 +85,7 @@ class PaintReport:
     total: float
     stopped: bool = False
     files: list[Path] = field(default_factory=list)  # snapshots and curves
+    notes: tuple[str, ...] = ()  # on the content, a line each
 
     def figures(self) -> dict[str, Any]:
         """The report as plain data, ready for JSON."""
@@ -108,7 +110,11 @@ def paint_image(
     """
     _check_targets(job)
     keep_freed_memory()
-    image = read_content(job.content, job.size, alpha=supports_alpha(job.target))
+    picture = _read_content(job.content, job.size, alpha=supports_alpha(job.target))
+    image = picture.image
+    metadata = picture.metadata_kept(job.keep_metadata)
+    for note in picture.notes:
+        log(f"{job.content.name}: {note}")
     content, alpha = as_tensor(image[..., :3]), image[..., 3:]
     styles, finish = _color_transfer(job.colors, content, read_styles(job.styles, job.masks))
     start = None if job.start is None else as_tensor(read_image(job.start))
@@ -132,7 +138,7 @@ def paint_image(
                 on_progress(latest)
                 if is_snapshot(job, latest.step):
                     path = snapshot_path(job.target, latest.step)
-                    write_image(path, finished(latest), overwrite=job.overwrite)
+                    write_image(path, finished(latest), metadata=metadata, overwrite=job.overwrite)
                     files.append(path)
                 if preview is not None and not preview(finished(latest)[..., :3], latest):
                     stopped = True
@@ -144,9 +150,9 @@ def paint_image(
     assert latest is not None, "there is one step at least"
     target = partial_path(job.target) if stopped else job.target
     if stopped:
-        _write_partial(target, finished(latest))
+        _write_partial(target, finished(latest), metadata)
     else:
-        write_image(target, finished(latest), overwrite=job.overwrite)
+        write_image(target, finished(latest), metadata=metadata, overwrite=job.overwrite)
     if job.curves is not None:
         files += write_curves(job.curves, {job.target.stem: rows}, overwrite=job.overwrite)
     return PaintReport(
@@ -159,12 +165,13 @@ def paint_image(
         total=latest.total,
         stopped=stopped,
         files=files,
+        notes=picture.notes,
     )
 
 
 def _check_targets(job: PaintJob) -> None:
     """Raise SinkError now for what could not be written in the end."""
-    if job.target.suffix.lower() not in IMAGE_SUFFIXES:
+    if job.target.suffix.lower() not in WRITABLE_SUFFIXES:
         encode_image(np.zeros((1, 1, 3), np.uint8), job.target.suffix)
     check_target(job.target, overwrite=job.overwrite)
     if job.curves is not None:
@@ -185,10 +192,10 @@ def snapshot_path(target: Path, step: int) -> Path:
     return target.with_name(f"{target.stem}.{step:04}{target.suffix}")
 
 
-def _write_partial(target: Path, image: np.ndarray) -> None:
+def _write_partial(target: Path, image: np.ndarray, metadata: PhotoMetadata) -> None:
     """Write the picture so far; `write_image` uses that name for its own partial file."""
     try:
-        target.write_bytes(encode_image(image, target.suffix))
+        target.write_bytes(encode_image(image, target.suffix, metadata))
     except OSError as error:
         raise SinkError(f"cannot write {target}: {error.strerror}") from error
 
@@ -237,17 +244,24 @@ def read_content(
     path: Path, size: int | tuple[int, int] | None, *, alpha: bool = False
 ) -> np.ndarray:
     """A picture at the size it is painted at, (H, W, 3 or 4) uint8. Raises SourceError."""
-    image = read_image(path, size=size, alpha=alpha)
-    height, width = image.shape[:2]
+    return _read_content(path, size, alpha=alpha).image
+
+
+def _read_content(
+    path: Path, size: int | tuple[int, int] | None, *, alpha: bool = False
+) -> Picture:
+    picture = read_picture(path, size=size, alpha=alpha)
+    height, width = picture.image.shape[:2]
     if size is None and height * width > _DEFAULT_PIXELS:
         side = int(min(height, width) * (_DEFAULT_PIXELS / (height * width)) ** 0.5)
-        image = read_image(path, size=fitted_size(height, width, side), alpha=alpha)
-    if min(image.shape[:2]) < MIN_SIDE:
+        picture = read_picture(path, size=fitted_size(height, width, side), alpha=alpha)
+        height, width = picture.image.shape[:2]
+    if min(height, width) < MIN_SIDE:
         raise SourceError(
-            f"{path} is {image.shape[1]}x{image.shape[0]}, too small to paint: at least "
+            f"{path} is {width}x{height}, too small to paint: at least "
             f"{MIN_SIDE}x{MIN_SIDE} is needed; --size enlarges it"
         )
-    return image
+    return picture
 
 
 def read_painting(path: Path) -> np.ndarray:

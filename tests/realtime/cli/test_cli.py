@@ -9,12 +9,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from impasto.realtime.cli.figures import show_bench
-from impasto.realtime.files.images import read_image, write_image
+from impasto.realtime.files.images import read_image, read_picture, write_image
 from tests.media import frame_count, make_clip, numbered_picture
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
+from tests.realtime.files.photos import photo_exif
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = ("video", "live", "image", "styles", "bench", "eval", "doctor")
@@ -253,6 +255,40 @@ class TestImage:
         assert (back[:, : middle - 3, 3] == 0).all() and (back[:, middle + 3 :, 3] == 255).all()
         assert (back[:, : middle - 3, :3] == 255).all()
         assert back[:, middle + 3 :, :3].std() > 1
+
+    @pytest.mark.parametrize("command", ["image", "paint"])
+    def test_date_and_place_are_kept_unless_dropped(
+        self, command: str, style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        source = tmp_path / "in.jpg"
+        Image.fromarray(numbered_picture(3)).save(source, exif=photo_exif(6))
+        how: tuple[object, ...] = ("--style", style)
+        if command == "paint":
+            how = (source, "--steps", 1, "--size", 32)
+        for option, kept in (((), True), (("--no-metadata",), False)):
+            out = tmp_path / f"{kept}.jpg"
+            first, *rest = how if command == "paint" else (None, *how)
+            files = (source, out) if first is None else (source, first, out)
+            assert impasto(command, *files, *rest, *option).code == 0
+            with Image.open(out) as back:
+                assert back.height > back.width
+                assert (back.getexif().get_ifd(0x8769).get(0x9003) is not None) == kept
+                assert bool(back.getexif().get_ifd(0x8825)) == kept
+
+    def test_what_is_changed_is_noted(self, style: Path, tmp_path: Path, impasto: Impasto) -> None:
+        first, *others = (Image.fromarray(numbered_picture(number)) for number in range(3))
+        first.save(tmp_path / "in.png", save_all=True, append_images=others)
+        ran = impasto("image", tmp_path / "in.png", tmp_path / "out.jpg", "--style", style)
+        assert ran.code == 0 and "out.jpg: animated, 3 frames" in ran.out
+        assert "impasto video" in ran.out
+
+    def test_16_bits(self, style: Path, tmp_path: Path, impasto: Impasto) -> None:
+        write_image(tmp_path / "in.png", numbered_picture(3).astype(np.uint16) * 257 + 100)
+        for name in ("out.png", "out.tif"):
+            assert (
+                impasto("image", tmp_path / "in.png", tmp_path / name, "--style", style).code == 0
+            )
+            assert read_picture(tmp_path / name).remainder is not None
 
     def test_a_folder(self, style: Path, tmp_path: Path, impasto: Impasto) -> None:
         source, out = tmp_path / "in", tmp_path / "out"

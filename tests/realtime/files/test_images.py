@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from impasto.models.errors import SinkError, SourceError
+from impasto.realtime.files.image_encoding import WRITABLE_SUFFIXES, encode_image
 from impasto.realtime.files.images import (
-    IMAGE_SUFFIXES,
-    encode_image,
     image_files,
     images_in,
     read_image,
@@ -174,7 +173,7 @@ class TestFolders:
 
 
 class TestWriteImage:
-    @pytest.mark.parametrize("ext", IMAGE_SUFFIXES)
+    @pytest.mark.parametrize("ext", WRITABLE_SUFFIXES)
     @pytest.mark.parametrize("size", [(48, 64), (33, 47)])
     def test_every_format_is_read_back(
         self, ext: str, size: tuple[int, int], tmp_path: Path
