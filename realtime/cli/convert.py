@@ -133,13 +133,23 @@ def image(
     from impasto.realtime.atomic import check_target
     from impasto.realtime.engines.options import EngineOptions
     from impasto.realtime.files.image_encoding import WRITABLE_SUFFIXES, supports_alpha
-    from impasto.realtime.files.images import IMAGE_SUFFIXES, read_picture, write_image
+    from impasto.realtime.files.images import (
+        IMAGE_SUFFIXES,
+        PHOTO_SUFFIXES,
+        read_picture,
+        write_image,
+    )
     from impasto.realtime.stylizer import LazyStylizer
 
     engine_options = EngineOptions(style, strength, engine, device, precision)
     engine_options.check()
     jobs, left_out = find_jobs(
-        source, target, readable=IMAGE_SUFFIXES, writable=WRITABLE_SUFFIXES, otherwise=".png"
+        source,
+        target,
+        readable=(*IMAGE_SUFFIXES, ".gif"),
+        writable=WRITABLE_SUFFIXES,
+        otherwise=".png",
+        instead=dict.fromkeys(PHOTO_SUFFIXES, ".jpg"),
     )
     reasons: list[str] = []
     log = reasons.append if json else print_line

@@ -1,7 +1,7 @@
 """The files that a command reads, and the file that each result is written to."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,23 +37,29 @@ def find_jobs(
     readable: Collection[str],
     writable: Collection[str],
     otherwise: str,
+    instead: Mapping[str, str] | None = None,
 ) -> tuple[list[FileJob], list[LeftOut]]:
     """The jobs for a command's IN and OUT, in the order of the file names; and what is left out.
 
     source: a file, a folder, or a pattern such as "clips/*.mov", see `choose_inputs`. For these
     two, `target` is a folder, created here if it does not exist. A single file may go into a folder
     as well.
-    A result is named like its source; where that extension is not in `writable`, `otherwise`
-    replaces it, and files that would share a name keep the old extension too ("a.wmv.mp4").
+    A result is named like its source; where that extension is not in `writable`, the one that
+    `instead` has for it replaces it, or else `otherwise`; files that would share a name keep the
+    old extension too ("a.wmv.mp4").
     Matches in several folders keep these folders.
     Raises SourceError where there are no files, and SinkError for a target of the wrong kind.
     """
+
+    def extension_of(path: Path) -> str:
+        return (instead or {}).get(path.suffix.lower(), otherwise)
+
     if not is_many(source):
         path = Path(source)
         if not path.exists():
             raise SourceError(f"{path} does not exist; check the name")
         if target.is_dir():
-            target /= _named(Path(title_name(path).name), writable, otherwise)
+            target /= _named(Path(title_name(path).name), writable, extension_of)
         if target.suffix.lower() not in writable:
             raise SinkError(
                 f"cannot tell the file format from the name {target}: "
@@ -62,7 +68,9 @@ def find_jobs(
         return [FileJob(path, target)], []
     matches, left_out = choose_inputs(source, readable)
     common = os.path.commonpath([path.parent for path in matches])
-    names = [_named(title_name(path).relative_to(common), writable, otherwise) for path in matches]
+    names = [
+        _named(title_name(path).relative_to(common), writable, extension_of) for path in matches
+    ]
     shared = {name for name in names if names.count(name) > 1}
     jobs = [
         FileJob(
@@ -81,5 +89,5 @@ def find_jobs(
     return jobs, [entry for entry in left_out if entry.path != target]
 
 
-def _named(path: Path, writable: Collection[str], otherwise: str) -> Path:
-    return path if path.suffix.lower() in writable else path.with_suffix(otherwise)
+def _named(path: Path, writable: Collection[str], extension_of: Callable[[Path], str]) -> Path:
+    return path if path.suffix.lower() in writable else path.with_suffix(extension_of(path))

@@ -29,9 +29,9 @@ from impasto.realtime.pixels import fitted_size, to_rgb
 _MAX_BYTES = 1 << 30
 _BICUBIC = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
 # Lower case. Files of these names are read in folders; a file that is named is read by its content.
+PHOTO_SUFFIXES = (".heic", ".heif", ".hif", ".mpo")  # of cameras and phones; read only
 IMAGE_SUFFIXES = (
-    *WRITABLE_SUFFIXES,
-    *(".heic", ".heif", ".hif", ".mpo", ".jp2", ".jpx", ".j2k", ".dib"),
+    *(*WRITABLE_SUFFIXES, *PHOTO_SUFFIXES, ".jp2", ".jpx", ".j2k", ".dib"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -299,6 +300,17 @@ class TestImage:
         sizes = [(row["width"], row["height"]) for row in json.loads(ran.out)["files"]]
         assert ran.code == 0 and sizes == [(24, 24), (48, 24)]
         assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.jpg"]
+
+    def test_photos_of_phones_become_jpeg(
+        self, style: Path, tmp_path: Path, impasto: Impasto
+    ) -> None:
+        pillow_heif.register_heif_opener()
+        source, out = tmp_path / "in", tmp_path / "out"
+        source.mkdir()
+        Image.fromarray(numbered_picture(1)).save(source / "a.HEIC", exif=photo_exif(1))
+        Image.fromarray(numbered_picture(1)).save(source / "b.gif")
+        assert impasto("image", source, out, "--style", style).code == 0
+        assert sorted(path.name for path in out.iterdir()) == ["a.jpg", "b.png"]
 
     def test_the_same_picture_each_time(
         self, style: Path, tmp_path: Path, impasto: Impasto
