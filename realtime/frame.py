@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import av
 
 PixelFormat = Literal["rgb24", "yuv420p"]  # by FFmpeg's names
 
@@ -53,6 +56,7 @@ class Frame:
     time_base: Fraction  # seconds per unit
     pixel_format: PixelFormat = "rgb24"
     color: ColorTags | None = None  # of yuv420p; its matrix is never unspecified
+    captioned: "av.VideoFrame | None" = None  # the source's frame, if it has closed captions
 
     def __post_init__(self) -> None:
         shape = self.image.shape

@@ -61,6 +61,7 @@ class Codec:
     sample_aspect_ratio: bool = False  # its bitstream stores the shape of a pixel
     color_tags: bool = True  # it stores them; if not, decoders assume BT.601 or BT.709
     full_range: bool = True  # it can store that the range is full
+    closed_captions: bool = False  # the encoder writes those on its frames
     hardware: str = ""  # that the encoder needs, for messages
 
 
@@ -74,6 +75,7 @@ def _nvenc(encoder: str, odd: bool) -> Codec:
         default_options={"preset": "p4"},
         fixed_options={"rc": "vbr"},
         sample_aspect_ratio=not encoder.startswith("av1"),
+        closed_captions=not encoder.startswith("av1"),
         hardware="an NVIDIA GPU with an encoder, and its driver",
     )
 
@@ -96,6 +98,7 @@ CODECS = MappingProxyType(
             presets=_X26X_PRESETS,
             default_options={"preset": "superfast", "bf": "0", "coder": "vlc"},
             sample_aspect_ratio=True,
+            closed_captions=True,
         ),
         "hevc": Codec(
             "libx265",
@@ -104,8 +107,10 @@ CODECS = MappingProxyType(
             QualityScale("crf", 0, 51, 22),
             presets=_X26X_PRESETS,
             default_options={"preset": "ultrafast", "bf": "0"},
-            fixed_options={"x265-params": "log-level=error"},  # or it prints to the terminal
+            # "log-level": or it prints to the terminal; "a53cc" is on in the other encoders.
+            fixed_options={"x265-params": "log-level=error", "a53cc": "1"},
             sample_aspect_ratio=True,
+            closed_captions=True,
         ),
         "av1": Codec(
             "libsvtav1",

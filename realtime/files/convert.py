@@ -118,6 +118,8 @@ def stylize_video(
             missing_frames, notes = source.missing_frames, source.notes
             finishing = perf_counter()
             writer.close(truncated=not source.is_complete)
+            lost = source.has_captions and not writer.has_captions
+            captions = ["closed captions in the picture were left out"] if lost else []
             encode_s = encoded.busy_seconds + perf_counter() - finishing
     return ConversionReport(
         target=target,
@@ -128,7 +130,7 @@ def stylize_video(
         decode_s=decoded.busy_seconds,
         stylize_s=stylize_s,
         encode_s=encode_s,
-        notes=(*title_notes(source_path), *notes, *extra_streams.notes, *writer.notes),
+        notes=(*title_notes(source_path), *notes, *captions, *extra_streams.notes, *writer.notes),
     )
 
 

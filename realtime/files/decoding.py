@@ -9,6 +9,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from impasto.realtime.files.captions import CaptionWatch
 from impasto.realtime.files.containers import (
     MAX_SECONDS,
     duration_of,
@@ -27,6 +28,7 @@ class Decoder:
 
     If a longer-lasting frame is on show at first_pts, it comes first, with that pts.
 
+    `captions` looks for closed captions in what is decoded.
     `notes` has a line for each thing the user should know. `has_discontinuity`: another recording
     follows in the same stream, whose duration the container does not give.
 
@@ -47,6 +49,7 @@ class Decoder:
     ) -> None:
         self.notes: list[str] = []
         self.has_discontinuity = False
+        self.captions = CaptionWatch(stream.codec_context.name)
         self._container, self._stream = container, stream
         self._first_pts, self._end_pts = first_pts, end_pts
         self._time_base = time_base_of(stream)
@@ -170,6 +173,7 @@ class Decoder:
                 if packet.stream.index != self._stream.index:
                     continue
                 self._damaged = self._damaged or packet.is_corrupt
+                self.captions.look_at(packet)
                 timestamps.unwrap(packet)
                 if timestamps.discontinuities:
                     self.has_discontinuity = True

@@ -20,7 +20,7 @@ def at_frame_rate(
     Times are rounded to the nearest tick of 1/frame_rate (halves up, so that 60 to 30 takes every
     second frame), so no frame is more than half a tick early or late, and the duration is right to
     half a tick. Of several frames on one tick the last is used. The time base becomes
-    1/frame_rate.
+    1/frame_rate. Closed captions are left out: they are a part of every frame's own time.
 
     start_time, duration: seconds; the last frame is shown until start_time + duration. None: from
     the first frame's time, and as long as the frame before it.
@@ -40,7 +40,7 @@ def at_frame_rate(
         else:
             interval = time - last_time
             for tick in range(next_tick, _nearest(time * rate)):
-                yield replace(shown, pts=tick, time_base=1 / rate)
+                yield _at(shown, tick, rate)
             next_tick = max(next_tick, _nearest(time * rate))
         shown, last_time = frame, time
     if shown is None:
@@ -50,7 +50,11 @@ def at_frame_rate(
         end_time = (first_time if start_time is None else start_time) + duration
     # A clip shorter than half a tick is still one frame.
     for tick in range(next_tick, max(_nearest(end_time * rate), first_tick + 1)):
-        yield replace(shown, pts=tick, time_base=1 / rate)
+        yield _at(shown, tick, rate)
+
+
+def _at(frame: Frame, tick: int, rate: Fraction) -> Frame:
+    return replace(frame, pts=tick, time_base=1 / rate, captioned=None)
 
 
 def info_at_frame_rate(info: StreamInfo, frame_rate: Fraction | int) -> StreamInfo:

@@ -20,7 +20,7 @@ _MOV_LANGUAGES = {
 # Tags that describe the original file and not its contents.
 _FILE_TAGS = {
     *("major_brand", "minor_version", "compatible_brands", "encoder", "vendor_id", "handler_name"),
-    *("duration", "bps", "number_of_frames", "number_of_bytes"),
+    *("duration", "bps", "number_of_frames", "number_of_bytes", "alpha_mode"),
 }
 
 

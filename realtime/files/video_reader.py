@@ -134,6 +134,11 @@ class VideoReader:
         return self._decoder.missing_frames
 
     @property
+    def has_captions(self) -> bool:
+        """Whether there are closed captions in the picture, in what is read so far."""
+        return self._decoder.captions.found
+
+    @property
     def is_complete(self) -> bool:
         """Whether no frame is missing and no other recording follows, in what is read so far."""
         return not self._decoder.missing_frames and not self._decoder.has_discontinuity
@@ -158,7 +163,8 @@ class VideoReader:
                 ) from error
             if image.shape[:2] != frame_size:
                 image = with_bars(image, frame_size)
-            yield Frame(image, frame.pts, self._time_base)
+            captioned = self._decoder.captions.captioned(frame)
+            yield Frame(image, frame.pts, self._time_base, captioned=captioned)
         self.close()
 
     def _to_rgb(

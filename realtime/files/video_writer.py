@@ -18,6 +18,7 @@ import numpy as np
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import Target
 from impasto.realtime.files.animation import loop_option
+from impasto.realtime.files.captions import with_captions_of
 from impasto.realtime.files.codecs import (
     CODECS,
     DEFAULT_ENCODER,
@@ -78,7 +79,8 @@ class VideoWriter:
     end_time: when the last frame ends, in seconds of the source's clock; None: the duration of
     `info` after the first frame.
     `notes` has a line for each thing the user should know, complete when it is closed.
-    `frames_left_out`: those that a GIF has no time for.
+    `frames_left_out`: those that a GIF has no time for. `has_captions`: closed captions were
+    written, in the picture.
     Raises SinkError for an unsupported combination or a path that cannot be written, before the
     first frame.
     """
@@ -114,6 +116,7 @@ class VideoWriter:
         self._first_dts: int | None = None
         self._rounded = False  # whether any time was, by more than a millisecond
         self.frames_left_out = 0
+        self.has_captions = False
         self._closed = False
         self._check_hdr()
         self._note_limits(encoder.bit_depth)
@@ -349,6 +352,9 @@ class VideoWriter:
             frame = yuv420p_video_frame(stylized.image, stylized.color)
         else:
             frame = to_video_frame(rgb_of(stylized), self._encoding.pixel_format, self._color)
+        if stylized.captioned is not None and CODECS[self._encoding.codec].closed_captions:
+            frame = with_captions_of(stylized.captioned, frame)
+            self.has_captions = True
         frame.pts, frame.duration, frame.time_base = pts, duration, self._time_base
         self._durations[pts] = duration
         for packet in self._stream.encode(frame):
