@@ -3,6 +3,7 @@
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
@@ -11,6 +12,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from impasto.models.errors import EngineError, SourceError
+from impasto.realtime.files.animated_webp import AnimatedWebp, is_animated_webp
 from impasto.realtime.files.dvd import JoinedFiles, title_parts
 from impasto.realtime.files.nvdec import nvdec_device
 
@@ -53,9 +55,14 @@ def open_media(
             device = nvdec_device()
         except (RuntimeError, TypeError, AssertionError):  # the last: a PyTorch built for CPUs
             on_gpu = False
+    source: Any = f"file:{os.fspath(path)}"
+    if len(parts) > 1:
+        source = JoinedFiles(parts)
+    elif is_animated_webp(path):
+        source = AnimatedWebp(path)
     try:
         return av.open(
-            JoinedFiles(parts) if len(parts) > 1 else f"file:{os.fspath(path)}",
+            source,
             "r",
             options={
                 "protocol_whitelist": "file",
