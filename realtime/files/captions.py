@@ -74,7 +74,7 @@ def with_captions_of(captioned: av.VideoFrame, frame: av.VideoFrame) -> av.Video
     carrier.make_writable()  # the decoder may still refer to it
     for target, source in zip(carrier.planes, frame.planes, strict=True):
         rows = [
-            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
             for plane in (target, source)
         ]
         width = min(target.line_size, source.line_size)

@@ -136,6 +136,20 @@ def rate_of(stream: VideoStream) -> Fraction | None:
     return rate if 1 / rate < _LONGEST_FRAME else 1 / _DEFAULT_STEP
 
 
+def is_fragmented(stream: VideoStream) -> bool:
+    """Whether an MP4 is written in fragments: its header then counts the first one at most.
+
+    FFmpeg's index has all fragments of the file, or as many as are read, if the file has an index
+    of fragments (sidx).
+    """
+    return "mov" in stream.container.format.name and len(stream.index_entries) > stream.frames
+
+
+def shown_in_index(stream: VideoStream) -> int:
+    """The number of frames in the index, without those hidden by an edit list."""
+    return sum(not entry.is_discard and entry.size > 0 for entry in stream.index_entries)
+
+
 def duration_of(container: InputContainer, stream: VideoStream) -> Fraction | None:
     """Duration of the stream in seconds, or of the container; None if neither is known.
 

@@ -165,7 +165,9 @@ class _Watch:
             del frame  # written: do not hold it while the next is made
             if self._on_progress is not None:
                 fps = 1 / (now - began) if done == 1 else (done - 1) / (now - self.first_frame)
-                self._on_progress(done, self._total, fps)
+                # The number of frames is an estimate for some files.
+                total = None if self._total is None else max(self._total, done)
+                self._on_progress(done, total, fps)
 
 
 def check_target_is_not_source(source: Path, target: Path) -> None:

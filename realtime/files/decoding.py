@@ -13,7 +13,9 @@ from impasto.realtime.files.captions import CaptionWatch
 from impasto.realtime.files.containers import (
     MAX_SECONDS,
     duration_of,
+    is_fragmented,
     rate_of,
+    shown_in_index,
     tagged_duration,
     time_base_of,
 )
@@ -21,6 +23,7 @@ from impasto.realtime.files.discontinuity import TimestampUnwrapper
 
 _SKIPPED_BYTES = 128  # between two Matroska blocks; headers take 7 to 40
 _LONG_GAP = 600  # seconds without a frame that are believed even after the film's declared end
+_TAIL = Fraction(1, 2)  # seconds before the declared end that are no missing frames
 
 
 class Decoder:
@@ -99,7 +102,9 @@ class Decoder:
             yield self._emit(before, begin)
         if self._frames and self._end_pts is None:
             self._count_tail()
-        if untrimmed and self._stream.frames:
+        if untrimmed and is_fragmented(self._stream):
+            self._not_counted = self._missing_of_fragments()
+        elif untrimmed and self._stream.frames:
             self._not_counted = max(0, self._expected() - self._frames)
 
     def _emit(self, frame: VideoFrame, pts: int) -> VideoFrame:
@@ -242,14 +247,26 @@ class Decoder:
     def _expected(self) -> int:
         """Number of frames by the container's index, without those hidden by an edit list."""
         entries, total = self._stream.index_entries, self._stream.frames
-        shown = sum(not entry.is_discard and entry.size > 0 for entry in entries)
         if "mov" in self._container.format.name:
-            return shown
+            return shown_in_index(self._stream)
         if "avi" in self._container.format.name and entries:
             # An empty chunk repeats the last frame. It is counted and takes a tick, but is in the
             # index with a size of zero, or not at all.
-            return total - (entries[-1].timestamp + 1 - shown)
+            return total - (entries[-1].timestamp + 1 - shown_in_index(self._stream))
         return total
+
+    def _missing_of_fragments(self) -> int:
+        """Frames missing of a fragmented MP4: by its fragments, and by its duration if it has one.
+
+        Without a duration, fragments that were cut off leave no trace but half of the last one.
+        """
+        missing = max(0, shown_in_index(self._stream) - self._frames)
+        left = Fraction(0) if self._declared_end is None else self._declared_end - self._end
+        if left * self._time_base > _TAIL:
+            return max(missing, round(left / self._step))
+        if missing:
+            self._note("the file was cut off: more frames than are counted may be missing")
+        return missing
 
     def _note(self, line: str) -> None:
         if line not in self.notes:

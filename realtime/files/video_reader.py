@@ -18,6 +18,7 @@ from impasto.realtime.files.changes import ChangeWatch
 from impasto.realtime.files.containers import (
     check_image_size,
     duration_of,
+    is_fragmented,
     open_media,
     rate_of,
     time_base_of,
@@ -261,7 +262,7 @@ class VideoReader:
             late = self.first_time - self.start_time
             duration = max(min(duration, end or duration) - late, Fraction(0))
         count = self._stream.frames or None
-        if count is None or start or end:
+        if count is None or start or end or is_fragmented(self._stream):
             count = round(duration * rate) if duration and rate else None
         color = known_color(first, self._hdr)
         bit_depth = bit_depth_of(first.sw_format or first.format)

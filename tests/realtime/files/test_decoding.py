@@ -125,6 +125,61 @@ def test_seeking_with_distant_intra_frames(tmp_path):
     assert numbers_of(frames) == list(range(75, 90))
 
 
+class TestFragments:
+    """Fragmented MP4: recorded or streamed, its header does not count all frames."""
+
+    KINDS = {
+        "header counts the first": "frag_keyframe",
+        "header counts none": "frag_keyframe+empty_moov",
+        "index of fragments": "dash+global_sidx+frag_keyframe",
+    }
+
+    @pytest.fixture(params=KINDS.values(), ids=list(KINDS))
+    def clip(self, request, tmp_path):
+        flags = {"movflags": request.param}
+        return make_clip(tmp_path / "in.mp4", frames=60, container_options=flags)
+
+    @pytest.mark.parametrize("options", [{}, {"start": 1}])
+    def test_progress_ends_at_its_total(self, clip, tmp_path, options):
+        seen = []
+        report = stylize_video(
+            clip,
+            tmp_path / "out.mp4",
+            identity,
+            on_progress=lambda done, total, fps: seen.append((done, total)),
+            **options,
+        )
+        count = 60 - 25 * options.get("start", 0)
+        assert report.frames == count and report.missing_frames == 0 and report.notes == ()
+        assert seen == [(n + 1, count) for n in range(count)]
+
+    def test_cut_off(self, clip):
+        truncated(clip, 0.6)
+        frames, source = read_video(clip)
+        assert numbers_of(frames) == list(range(len(frames))) and 10 < len(frames) < 60
+        knows_all = b"sidx" in clip.read_bytes()
+        if knows_all:
+            assert source.missing_frames == 60 - len(frames) and source.notes == []
+        else:
+            assert source.missing_frames > 0
+            assert source.notes == [
+                "the file was cut off: more frames than are counted may be missing"
+            ]
+
+    def test_a_wrong_estimate_is_not_exceeded(self, tmp_path):
+        """Matroska has no count: it is the duration by the average rate, which is too low here."""
+        pts = [*range(0, 1000, 500), *range(1000, 1100, 5)]
+        clip = make_clip(
+            tmp_path / "in.mkv", frames=22, pts=pts, time_base=Fraction(1, 1000), rate=2
+        )
+        seen = []
+        stylize_video(
+            clip, tmp_path / "out.mkv", identity, on_progress=lambda *now: seen.append(now[:2])
+        )
+        assert seen[-1][0] == 22 and seen[0][1] < 22
+        assert all(done <= total for done, total in seen)
+
+
 class TestDamagedStreams:
     """Decoding goes on, order and timestamps are kept, and missing frames are counted."""
 
