@@ -7,6 +7,7 @@ LUT; FFmpeg's haldclut interpolates in it.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -36,7 +37,7 @@ _SRGB = 13
 _GAMMA = 2.4  # of a display for SDR: BT.1886
 
 # Primaries and white point of H.273's code points, in CIE 1931 x and y: red, green, blue, white.
-_BT709_PRIMARIES = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), (0.3127, 0.3290))
+BT709_PRIMARIES = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), (0.3127, 0.3290))
 _WIDE_GAMUTS = {
     9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), (0.3127, 0.3290)),
     11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
@@ -213,10 +214,10 @@ def to_sdr(coded: np.ndarray, primaries: int, transfer: int, peak: float = _PEAK
         light = hlg_light(coded) if transfer == HLG else pq_light(coded)
         light = _rolled_off(light, peak if transfer == PQ else _PEAK) / REFERENCE_WHITE
     else:
-        light = _srgb_light(coded) if transfer == _SRGB else coded**_GAMMA
+        light = srgb_light(coded) if transfer == _SRGB else coded**_GAMMA
     if primaries in _WIDE_GAMUTS or transfer in HDR_NAMES:
         light = _inside_gamut(light @ _to_bt709(primaries).T)
-    return _srgb_coded(light) if transfer == _SRGB else light ** (1 / _GAMMA)
+    return srgb_coded(light) if transfer == _SRGB else light ** (1 / _GAMMA)
 
 
 def pq_light(coded: np.ndarray) -> np.ndarray:
@@ -285,31 +286,34 @@ def _to_bt709(primaries: int) -> np.ndarray:
 
     HDR with unspecified primaries is taken for BT.2020.
     """
-    wide = _WIDE_GAMUTS.get(primaries, _BT709_PRIMARIES)
+    wide = _WIDE_GAMUTS.get(primaries, BT709_PRIMARIES)
     if primaries == UNSPECIFIED:
         wide = _WIDE_GAMUTS[9]
-    return np.linalg.inv(_to_xyz(_BT709_PRIMARIES)) @ _adaptation(wide[3]) @ _to_xyz(wide)
+    return (
+        np.linalg.inv(rgb_to_xyz(BT709_PRIMARIES)) @ adaptation_to_d65(wide[3]) @ rgb_to_xyz(wide)
+    )
 
 
-def _to_xyz(chromaticities: tuple[tuple[float, float], ...]) -> np.ndarray:
+def rgb_to_xyz(chromaticities: Sequence[tuple[float, float]]) -> np.ndarray:
     """(3, 3): linear RGB to CIE XYZ, with white at Y = 1 (SMPTE RP 177)."""
     xyz = np.array([(x / y, 1, (1 - x - y) / y) for x, y in chromaticities])
     return xyz[:3].T * np.linalg.solve(xyz[:3].T, xyz[3])
 
 
-def _adaptation(white: tuple[float, float]) -> np.ndarray:
+def adaptation_to_d65(white: tuple[float, float]) -> np.ndarray:
     """(3, 3): XYZ seen under this white point to XYZ under D65, by Bradford's method."""
     cones = np.array(
         [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
     )
-    old, new = (cones @ (x / y, 1, (1 - x - y) / y) for x, y in (white, _BT709_PRIMARIES[3]))
+    old, new = (cones @ (x / y, 1, (1 - x - y) / y) for x, y in (white, BT709_PRIMARIES[3]))
     return np.linalg.inv(cones) @ np.diag(new / old) @ cones
 
 
-def _srgb_light(coded: np.ndarray) -> np.ndarray:
+def srgb_light(coded: np.ndarray) -> np.ndarray:
     """Linear light of sRGB, in [0, 1]: IEC 61966-2-1."""
     return np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
 
 
-def _srgb_coded(light: np.ndarray) -> np.ndarray:
+def srgb_coded(light: np.ndarray) -> np.ndarray:
+    """The inverse of `srgb_light`."""
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)

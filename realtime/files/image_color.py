@@ -5,27 +5,24 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import av
 import numpy as np
 from PIL import Image, ImageCms
 
-_MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # ICC's names, Pillow's
-# The chromaticities of ITU-T H.273 that pictures are tagged with: x and y of red, green, blue and
-# white.
-Chromaticities = Sequence[Sequence[float]]
-_D65 = (0.3127, 0.3290)
-_SRGB_PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), _D65)
-_PRIMARIES = {
-    1: _SRGB_PRIMARIES,
-    9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),  # BT.2020
-    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),  # DCI P3
-    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),  # Display P3
-}
-_PRIMARIES_NAME = {9: "BT.2020", 11: "DCI P3", 12: "Display P3"}
-_BRADFORD = np.array(
-    ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
+from impasto.realtime.frame import ColorTags
+from impasto.realtime.tone_mapping import (
+    BT709_PRIMARIES,
+    HDR_NAMES,
+    SdrConverter,
+    adaptation_to_d65,
+    rgb_to_xyz,
+    sdr_note,
+    srgb_coded,
+    srgb_light,
 )
-_LINEAR, _PQ, _HLG = 8, 16, 18  # transfer functions of H.273
-_HDR = {_PQ: "PQ", _HLG: "HLG"}
+
+_MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}  # ICC's names, Pillow's
+_LINEAR = 8  # a transfer function of ITU-T H.273
 _SRGB_GAMMA = 1 / 2.2  # what PNG files of sRGB say in gAMA
 _NAME_LENGTH = 60  # characters of a profile's name that are shown
 
@@ -43,7 +40,7 @@ def to_srgb(
     """
     profile = source.info.get("icc_profile")
     cicp = _cicp(source, data)
-    if cicp is not None and (cicp[1] in _HDR or not profile):
+    if cicp is not None and (cicp[1] in HDR_NAMES or not profile):
         return *_from_cicp(_rgb(image), *cicp), True
     if profile:
         converted, notes = _from_profile(image, profile)
@@ -155,77 +152,53 @@ def _cicp(source: Image.Image, data: bytes) -> tuple[int, int] | None:
 
 
 def _from_cicp(image: Image.Image, primaries: int, transfer: int) -> tuple[Image.Image, list[str]]:
-    if transfer in _HDR:
-        return image, [f"HDR ({_HDR[transfer]}): stylized as if it were SDR"]
-    chromaticities = _PRIMARIES.get(primaries, _SRGB_PRIMARIES)
-    gamma = 1.0 if transfer == _LINEAR else None
-    if chromaticities == _SRGB_PRIMARIES and gamma is None:
+    if transfer == _LINEAR:
+        return _converted(image, BT709_PRIMARIES, gamma=1), ["linear light: converted to sRGB"]
+    color = ColorTags(primaries=primaries, transfer=transfer)
+    note = sdr_note(color)
+    if note is None:
         return image, []
-    name = _PRIMARIES_NAME.get(primaries, "linear light")
-    return _converted(image, chromaticities, gamma), [f"{name}: converted to sRGB"]
+    name = "rgba" if image.mode == "RGBA" else "rgb24"
+    frame = av.VideoFrame.from_ndarray(np.array(image), format=name)
+    return Image.fromarray(SdrConverter(color)(frame, background=None)), [note]
 
 
 def _from_gamma(image: Image.Image, info: Mapping[Any, Any]) -> tuple[Image.Image, list[str]]:
     """By the chunks gAMA and cHRM of PNG, where they differ visibly from those of sRGB."""
     gamma, values = info.get("gamma"), info.get("chromaticity")
-    chromaticities = _SRGB_PRIMARIES
+    chromaticities = BT709_PRIMARIES
     if values is not None and len(values) == 8:
         white, red, green, blue = (tuple(values[k : k + 2]) for k in range(0, 8, 2))
         chromaticities = (red, green, blue, white)
-    same_primaries = np.abs(np.subtract(chromaticities, _SRGB_PRIMARIES)).max() < 0.005
+    same_primaries = np.abs(np.subtract(chromaticities, BT709_PRIMARIES)).max() < 0.005
     same_gamma = not gamma or abs(gamma / _SRGB_GAMMA - 1) < 0.05
     if same_primaries and same_gamma:
         return image, []
     exponent = None if not gamma or same_gamma else 1 / gamma
     try:
         image = _converted(image, chromaticities, exponent)
-    except (ValueError, TypeError, np.linalg.LinAlgError):
+    except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError):
         return image, ["its chromaticities are damaged: read as sRGB"]
     return image, ["gamma and chromaticities: converted to sRGB"]
 
 
 def _converted(
-    image: Image.Image, chromaticities: Chromaticities, gamma: float | None
+    image: Image.Image, chromaticities: Sequence[tuple[float, float]], gamma: float | None
 ) -> Image.Image:
     """An RGB or RGBA image of other primaries, converted to sRGB; out of range, it is clipped.
 
-    gamma: the exponent from its samples to linear light; None: the function of sRGB.
-    Raises ValueError for chromaticities that are not those of three colors.
+    chromaticities: of red, green, blue and white. gamma: the exponent from samples to linear
+    light; None: the function of sRGB. Raises errors of arithmetic for what are no primaries.
     """
     samples = np.asarray(image)
     levels = np.arange(256) / 255
-    linear = levels**gamma if gamma else _srgb_to_linear(levels)
-    with np.errstate(all="ignore"):
-        to_srgb = np.linalg.inv(_rgb_to_xyz(_SRGB_PRIMARIES)) @ _rgb_to_xyz(chromaticities)
+    linear = levels**gamma if gamma else srgb_light(levels)
+    to_xyz = adaptation_to_d65(chromaticities[3]) @ rgb_to_xyz(chromaticities)
+    to_srgb = np.linalg.inv(rgb_to_xyz(BT709_PRIMARIES)) @ to_xyz
     if not np.isfinite(to_srgb).all():
         raise ValueError(f"{chromaticities} are not those of three colors")
     light = linear.astype(np.float32)[samples[..., :3]] @ to_srgb.T.astype(np.float32)
     # A table over the square root of light is fine enough where it is dark, too.
-    table = np.rint(255 * _linear_to_srgb((np.arange(4096) / 4095) ** 2)).astype(np.uint8)
+    table = np.rint(255 * srgb_coded((np.arange(4096) / 4095) ** 2)).astype(np.uint8)
     rgb = table[(np.sqrt(light.clip(0, 1)) * 4095 + 0.5).astype(np.uint16)]
     return Image.fromarray(np.concatenate([rgb, samples[..., 3:]], axis=2))
-
-
-def _rgb_to_xyz(chromaticities: Chromaticities) -> np.ndarray:
-    """The matrix from linear RGB to CIE XYZ, (3, 3), with the white adapted to D65.
-
-    SMPTE RP 177; the adaptation is Bradford's, as in ICC.1:2022, annex E.
-    """
-    x, y = np.array(chromaticities, float).T
-    columns = np.stack((x / y, np.ones(4), (1 - x - y) / y))
-    primaries, white = columns[:, :3], columns[:, 3]
-    matrix = primaries * np.linalg.solve(primaries, white)
-    x, y = _D65
-    d65 = np.array((x / y, 1, (1 - x - y) / y))
-    cones = (_BRADFORD @ d65) / (_BRADFORD @ white)
-    return np.linalg.inv(_BRADFORD) @ (cones[:, None] * _BRADFORD) @ matrix
-
-
-def _srgb_to_linear(samples: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1, in [0, 1]."""
-    return np.where(samples <= 0.04045, samples / 12.92, ((samples + 0.055) / 1.055) ** 2.4)
-
-
-def _linear_to_srgb(light: np.ndarray) -> np.ndarray:
-    """The inverse of `_srgb_to_linear`."""
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
