@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from impasto.models.downloads import downloaded_weights
 from impasto.models.errors import WeightsError
 from impasto.models.gatys.frozen_conv import conv_relu
 from impasto.models.precision import computes_bfloat16
@@ -145,12 +146,7 @@ def torchvision_vgg(name: str) -> LossNetwork:
     from torchvision import models as zoo
 
     weights = {"vgg16": zoo.VGG16_Weights, "vgg19": zoo.VGG19_Weights}[name].IMAGENET1K_V1
-    try:
-        tensors = weights.get_state_dict(progress=False, check_hash=True)
-    except OSError as error:
-        raise WeightsError(
-            f"cannot download {name}: {error}; the compact network needs no download"
-        ) from None
+    tensors = downloaded_weights(weights, name, instead="the compact network needs no download")
     blocks = VGG16_BLOCKS if name == "vgg16" else VGG19_BLOCKS
     network = LossNetwork(blocks, VGG_WIDTHS, TORCHVISION)
     return load_torchvision_weights(network, tensors, name)

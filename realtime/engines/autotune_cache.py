@@ -31,14 +31,14 @@ def load(*case: str) -> AutotuneResult | None:
     """
     try:
         return AutotuneResult(**json.loads(_path(case).read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, RuntimeError, ValueError, TypeError):
         return None  # a missing or broken file only means that the engines are timed again
 
 
 def store(*case: str, result: AutotuneResult) -> None:
     """Store a result. Where the file cannot be written, the engines are timed the next time too."""
-    path = _path(case)
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):
+        path = _path(case)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(result._asdict()))
@@ -46,6 +46,7 @@ def store(*case: str, result: AutotuneResult) -> None:
 
 
 def _path(case: tuple[str, ...]) -> Path:
+    """The file of a case. Raises RuntimeError where the user has no home folder."""
     machine = (platform.machine(), _processor(), str(computing_threads()), *case)
     versions = (_version(name) for name in _LIBRARIES)
     name = sha256("\n".join([*machine, *versions]).encode()).hexdigest()[:16]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from impasto.models import architectures
 from impasto.models.errors import EngineError, first_line
@@ -182,20 +183,21 @@ class OnnxGpuEngine(Engine):
         }
         if self.provider == "cuda":
             return [(PROVIDERS["cuda"], cuda | self._options)]
-        from platformdirs import user_cache_path
-
-        # ONNX Runtime knows an engine by the names in its graph, which all styles and shapes share.
-        timings = user_cache_path("impasto") / "tensorrt"
-        folder = timings / sha256(model + repr(shape).encode()).hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True)
         tensorrt = {
             "trt_fp16_enable": "1" if self.precision == "fp16" else "0",
-            "trt_engine_cache_enable": "1",  # an engine takes minutes to build
-            "trt_engine_cache_path": str(folder),
-            "trt_timing_cache_enable": "1",
-            "trt_timing_cache_path": str(timings),
             "trt_cuda_graph_enable": "1",
         }
+        # ONNX Runtime knows an engine by the names in its graph, which all styles and shapes share.
+        name = sha256(model + repr(shape).encode()).hexdigest()[:16]
+        with suppress(OSError, RuntimeError):  # a user without a home, or with a read-only one
+            timings = user_cache_path("impasto") / "tensorrt"
+            (timings / name).mkdir(parents=True, exist_ok=True)
+            tensorrt |= {
+                "trt_engine_cache_enable": "1",  # an engine takes minutes to build
+                "trt_engine_cache_path": str(timings / name),
+                "trt_timing_cache_enable": "1",
+                "trt_timing_cache_path": str(timings),
+            }
         providers = [(PROVIDERS["tensorrt"], tensorrt | self._options)]
         return [*providers, (PROVIDERS["cuda"], cuda | {"enable_cuda_graph": "0"})]
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.models.optical_flow import RAFT, Raft_Small_Weights, raft_small
 
-from impasto.models.errors import WeightsError
+from impasto.models.downloads import downloaded_weights
 
 _STRIDE = 8
 _MIN_SIDE = 128  # px: below it the coarsest correlation volumes are empty
@@ -39,12 +39,8 @@ class Raft:
 
 def _downloaded() -> RAFT:
     weights, network = Raft_Small_Weights.C_T_V2, raft_small()
-    try:
-        network.load_state_dict(weights.get_state_dict(progress=False, check_hash=True))
-    except OSError as error:
-        raise WeightsError(
-            f"cannot download RAFT: {error}; --steadiness flow needs no download"
-        ) from None
+    instead = "--steadiness flow needs no download"
+    network.load_state_dict(downloaded_weights(weights, "RAFT", instead=instead))
     return network
 
 

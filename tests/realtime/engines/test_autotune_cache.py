@@ -49,6 +49,15 @@ def test_nowhere_to_write_is_no_error(tmp_path, monkeypatch):
     assert load("fast", "cpu") is None
 
 
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    def no_home(name):
+        raise RuntimeError("could not determine the home directory for '~/.cache'")
+
+    monkeypatch.setattr(autotune_cache, "user_cache_path", no_home)
+    store("fast", "cpu", result=FOUND)
+    assert load("fast", "cpu") is None
+
+
 def test_nothing_half_written_is_left(folder):
     store("fast", "cpu", result=FOUND)
     store("fast", "cpu", result=FOUND)

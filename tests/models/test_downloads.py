@@ -1,0 +1,52 @@
+"""Downloaded weights are cached in the user's home, or not at all."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torchvision.models import Weights, WeightsEnum
+
+from impasto.models.downloads import downloaded_weights
+from impasto.models.errors import WeightsError
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Any:
+    """Weights to be downloaded, from a file."""
+    path = tmp_path / "net.pth"
+    torch.save({"a": torch.ones(2)}, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    path = path.rename(tmp_path / f"net-{digest}.pth")
+
+    class Local(WeightsEnum):
+        V1 = Weights(url=path.as_uri(), transforms=None, meta={})
+
+    return Local.V1
+
+
+def test_they_are_cached_in_the_home(
+    weights: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    for _ in range(2):
+        assert downloaded_weights(weights, "it", instead="")["a"].tolist() == [1, 1]
+        Path(weights.url.removeprefix("file://")).unlink(missing_ok=True)
+
+
+def test_a_user_without_a_home_gets_them_and_keeps_nothing(
+    weights: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert downloaded_weights(weights, "it", instead="")["a"].tolist() == [1, 1]
+    Path(weights.url.removeprefix("file://")).unlink()
+    with pytest.raises(WeightsError, match="cannot download it: .*; use another"):
+        downloaded_weights(weights, "it", instead="use another")
+    assert list(here.iterdir()) == []
