@@ -27,19 +27,14 @@ _PCM_ENCODERS = {
     "flt": "pcm_f32le",
     "dbl": "pcm_f64le",
 }
-# The layout that every decoder expects for a number of channels (ISO/IEC 14496-3, 1.6.3.5).
-_LAYOUTS = {
-    1: "mono",
-    2: "stereo",
-    3: "3.0",
-    4: "4.0",
-    5: "5.0",
-    6: "5.1",
-    7: "6.1",
-    8: "7.1",
+# The layout that every decoder knows with this number of channels, or more.
+_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1", "7.1")
+# Layouts that decoders know, and the next larger one of others. Speakers at the side and at the
+# back are one thing to encoders.
+_NEAREST = {
+    **{name: name for name in ("mono", "stereo", "2.1", "3.0", "4.0", "quad", "5.0", "5.1", "7.1")},
+    **{"quad(side)": "quad", "5.0(side)": "5.0", "3.1": "5.1", "4.1": "5.1", "5.1(side)": "5.1"},
 }
-# Speakers at the side and at the back are one thing to encoders.
-_SAME_LAYOUTS = {"5.0(side)": "5.0", "5.1(side)": "5.1", "quad(side)": "quad"}
 # A gap or an overlap up to this length is jitter of the time stamps.
 _JITTER_SECONDS = Fraction(1, 25)
 _MAX_GAP_SECONDS = 24 * 3600  # a longer one is a damaged time stamp
@@ -81,21 +76,23 @@ def encodings_for(
         for layout in layouts:
             number = av.AudioLayout(layout).nb_channels
             found = AudioEncoding(encoder, layout, _rate(encoder, rate), bit_rate * number)
-            if _opens(found):
+            if _opens(found) and _converts(context, found):
                 yield found
                 break
 
 
 def _layouts(name: str, channels: int) -> list[str]:
-    """Layouts to try: the same; one of the same number; a larger one; stereo."""
-    same = _SAME_LAYOUTS.get(name, name)
-    known = [] if same.endswith("channels") or not same else [same]
-    larger = ["5.1"] if 2 < channels < 6 else ["7.1"] if channels == 7 else []
-    return [*known, *([_LAYOUTS[channels]] if channels in _LAYOUTS else []), *larger, "stereo"]
+    """Layouts to try: the same or the next larger one; by the number of channels; stereo."""
+    nearest = [_NEAREST[name]] if name in _NEAREST else []
+    larger = ["5.1"] if 2 < channels < 6 else ["7.1"] if channels > 6 else []
+    usual = [_LAYOUTS[channels - 1]] if channels <= len(_LAYOUTS) else []
+    if not nearest and usual and channels == 6 and not name.endswith("channels"):
+        usual = ["7.1"]  # six speakers without a low-frequency one
+    return [*nearest, *usual, *larger, "stereo"]
 
 
 def _pcm_encoder(name: str, form: Any) -> str:
-    packed = form.packed.name
+    packed = form.packed.name if form else "s16"
     if packed == "s32" and ("24" in name or name in ("pcm_dvd", "pcm_bluray")):
         return "pcm_s24le"
     return _PCM_ENCODERS.get(packed, "pcm_s16le")
@@ -122,15 +119,32 @@ def _opens(encoding: AudioEncoding) -> bool:
     return True
 
 
+def _converts(context: Any, encoding: AudioEncoding) -> bool:
+    """Whether the decoder's layout can be mixed to that of an encoding, tried with silence."""
+    channels, rate = context.layout.nb_channels, context.sample_rate or 48000
+    if not channels:
+        return True  # not known before the first frame
+    samples = np.zeros((1, 64 * channels), np.int16)
+    try:
+        frame = av.AudioFrame.from_ndarray(samples, "s16", context.layout.name)
+        frame.sample_rate = rate
+        av.AudioResampler("s16", encoding.layout, encoding.rate).resample(frame)
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
 class SteadyAudio:
-    """One layout, rate and sample format without gaps, from frames of any; starts at zero.
+    """One layout, rate and packed sample format without gaps, from frames of any; from zero on.
 
     Sound that starts late has silence before it, a gap is filled with silence, what overlaps or
     lies before zero is dropped. Frames out have consecutive time stamps in units of 1 / rate.
     """
 
-    def __init__(self, form: str, layout: str, rate: int) -> None:
-        self._form, self._layout, self._rate = form, layout, rate
+    def __init__(self, form: av.AudioFormat, layout: str, rate: int) -> None:
+        # Samples of all channels together: PyAV 18 reads past the planes of 8 channels.
+        self._form, self._layout, self._rate = form.packed.name, layout, rate
+        self._channels = av.AudioLayout(layout).nb_channels
         self._setup: tuple[str, str, int] | None = None
         self._resampler: Any = None
         self._next = 0  # the sample to come, counted from zero
@@ -178,17 +192,13 @@ class SteadyAudio:
         return frame
 
     def _silence(self, samples: int) -> av.AudioFrame:
-        form = av.AudioFormat(self._form)
-        channels = av.AudioLayout(self._layout).nb_channels
-        shape = (channels, samples) if form.is_planar else (1, channels * samples)
-        quiet = 128 if form.packed.name == "u8" else 0
+        quiet = 128 if self._form == "u8" else 0
         kind = av.AudioFrame(self._form, self._layout, 1).to_ndarray().dtype
-        return self._frame(np.full(shape, quiet, kind))
+        return self._frame(np.full((1, self._channels * samples), quiet, kind))
 
     def _without(self, frame: av.AudioFrame, samples: int) -> av.AudioFrame:
         """A frame without its first samples."""
-        width = 1 if frame.format.is_planar else frame.layout.nb_channels
-        return self._frame(np.ascontiguousarray(frame.to_ndarray()[:, samples * width :]))
+        return self._frame(np.ascontiguousarray(frame.to_ndarray()[:, self._channels * samples :]))
 
     def _frame(self, samples: np.ndarray) -> av.AudioFrame:
         frame = av.AudioFrame.from_ndarray(samples, self._form, self._layout)

@@ -29,8 +29,8 @@ def with_room(tags: dict[str, str], muxer: str) -> tuple[dict[str, str], bool]:
 
     muxer: mp4 or mov.
     """
-    tags = {key: value for key, value in tags.items() if not _is_repeated(key, tags)}
-    if not {key.lower() for key in tags} - _PLAYER_TAGS:
+    tags = {_name(key): value for key, value in tags.items() if not _is_repeated(key, tags)}
+    if not set(tags) - _PLAYER_TAGS:
         return tags, False
     # In text it is longer by a third, so what is written there later has room.
     return {**tags, _PLACEHOLDER: b64encode(_player_list(tags, muxer) + bytes(24)).decode()}, True
@@ -122,6 +122,14 @@ def _player_list(tags: dict[str, str], muxer: str) -> bytes:
         return b""
     found = (b for b in _boxes(data, moov.start + 8, moov.end) if b.kind == b"udta")
     return next((data[b.start : b.end] for b in found), b"")
+
+
+def _name(key: str) -> str:
+    """A tag's name as players of MP4 expect it: Matroska writes all in capitals."""
+    small = key.lower()
+    return (
+        small if small in _PLAYER_TAGS or small.startswith(("com.apple.", "com.android.")) else key
+    )
 
 
 def _is_repeated(key: str, tags: dict[str, str]) -> bool:

@@ -18,7 +18,7 @@ from impasto.realtime.files.containers import (
 )
 from impasto.realtime.files.discontinuity import TimestampUnwrapper
 from impasto.realtime.files.mp4_tags import with_room
-from impasto.realtime.files.streams import codes_of_unknown, film_start, program_streams
+from impasto.realtime.files.streams import film_start, names_of_unknown, program_streams
 from impasto.realtime.files.survey import Survey, survey
 from impasto.realtime.files.timecode import shifted_timecode
 from impasto.realtime.files.track_plan import TrackPlan, plan_track
@@ -60,7 +60,7 @@ class StreamCopier:
         self._video = video_stream(self._input, path)
         self._timestamps = TimestampUnwrapper(self._input, self._video)
         unknown = any(s.codec_context is None for s in self._input.streams)
-        self._codes = codes_of_unknown(self._input) if unknown else {}
+        self._unknown = names_of_unknown(self._input) if unknown else {}
         self._start = start
         self._end = end
         # The file is shifted to start at zero: the clock of a broadcast may stand at nine hours.
@@ -189,7 +189,7 @@ class StreamCopier:
             self.notes.append(note)
 
     def _name(self, index: int) -> str:
-        return describe(self._input.streams[index], self._codes.get(index))
+        return describe(self._input.streams[index], self._unknown.get(index))
 
     def _picture_end(self) -> Fraction | None:
         """When the picture or its part ends, in seconds of the original; None if unknown."""

@@ -1,6 +1,6 @@
-"""The streams of a media file beside its picture: their program, their start, their codes.
+"""The streams of a media file that belong together, where the film starts, and unknown codecs.
 
-PyAV gives neither programs nor the codes of unknown codecs; both are in FFmpeg's own listing.
+PyAV gives neither programs nor the names of unknown codecs; both are in FFmpeg's own listing.
 """
 
 import re
@@ -16,7 +16,7 @@ from impasto.realtime.files.containers import time_base_of
 
 _PROGRAM = re.compile(r"  Program \d+")
 _STREAM = re.compile(r"  Stream #\d+:(\d+)")
-_CODE = re.compile(r": none \((\S{4}) / 0x")
+_CODEC = re.compile(r": [A-Z][a-z]+: (\w+)(?: \((\S+) / 0x)?")
 
 
 def program_streams(container: InputContainer, video: VideoStream) -> set[int]:
@@ -55,14 +55,18 @@ def film_start(container: InputContainer, video: VideoStream) -> Fraction:
     return min(starts, default=Fraction(0))
 
 
-def codes_of_unknown(container: InputContainer) -> dict[int, str]:
-    """Four-letter codes, by index, of the streams whose codec FFmpeg does not know."""
-    codes = {}
+def names_of_unknown(container: InputContainer) -> dict[int, str]:
+    """Codecs, by index, of the streams that FFmpeg cannot decode: its name, or the file's code.
+
+    The code, of four letters in MP4 and MOV, is that of a codec that FFmpeg does not know.
+    """
+    names = {}
     for line in _listing(container):
-        stream, code = _STREAM.match(line), _CODE.search(line)
-        if stream and code:
-            codes[int(stream[1])] = code[1]
-    return codes
+        stream, codec = _STREAM.match(line), _CODEC.search(line)
+        if stream and codec:
+            names[int(stream[1])] = codec[1] if codec[1] != "none" else codec[2]
+    unknown = {s.index for s in container.streams if s.codec_context is None}
+    return {index: name for index, name in names.items() if index in unknown and name}
 
 
 def _listing(container: Any) -> list[str]:

@@ -77,6 +77,8 @@ def plan_track(stream: Any, setting: Setting, found: Survey, name: str) -> Track
     """
     muxer = setting.muxer
     unsupported = f"{extension_of(muxer)} does not support it"
+    if stream.type in ("audio", "subtitle") and stream.codec_context is None:
+        return TrackPlan(None, f"{name} was left out: this FFmpeg has no decoder for it")
     if stream.type == "audio":
         return _plan_audio(stream, setting, found, name)
     if can_copy(muxer, stream, found.first_packets.get(stream.index, ())):
@@ -91,8 +93,6 @@ def plan_track(stream: Any, setting: Setting, found: Survey, name: str) -> Track
 
 def _plan_audio(stream: Any, setting: Setting, found: Survey, name: str) -> TrackPlan:
     context, muxer = stream.codec_context, setting.muxer
-    if context is None:
-        return TrackPlan(None, f"{name} was left out: this FFmpeg has no decoder for it")
     reason = f"{extension_of(muxer)} does not support it"
     change, late = found.change.get(stream.index), Fraction(0)
     if muxer == "avi" and stream.start_time is not None:

@@ -149,7 +149,7 @@ class ReencodedAudio:
         self._source, self._target = source, target
         self._zero = round(setting.origin / source.time_base)
         context = target.codec_context
-        self._steady = SteadyAudio(context.format.name, context.layout.name, context.sample_rate)
+        self._steady = SteadyAudio(context.format, context.layout.name, context.sample_rate)
 
     def send(self, packet: av.Packet) -> list[av.Packet]:
         packet.pts = None if packet.pts is None else packet.pts - self._zero
@@ -207,12 +207,12 @@ def codec_name(stream: Any) -> str:
     return stream.codec_context.codec.canonical_name
 
 
-def describe(stream: Stream, code: str | None = None) -> str:
+def describe(stream: Stream, codec: str | None = None) -> str:
     """A stream in words, for notes: `audio stream 1 (aac, fra)`.
 
-    code: the four letters of a codec that FFmpeg does not know.
+    codec: its name, of one that FFmpeg cannot decode.
     """
-    known = (code or codec_name(stream), stream.language if stream.language != "und" else None)
+    known = (codec or codec_name(stream), stream.language if stream.language != "und" else None)
     return f"{stream.type} stream {stream.index} ({', '.join(k for k in known if k)})"
 
 

@@ -32,6 +32,7 @@ class Sound(NamedTuple):
     seconds: float = 1.0
     tone: float = 440.0  # Hz
     beep: float | None = None  # seconds from the start, at which a tenth of a second is heard
+    pause: tuple[float, float] | None = None  # from, to: seconds that are not stored at all
 
 
 def samples_of(sound: Sound) -> np.ndarray:
@@ -48,23 +49,29 @@ def make_film(
     *sounds: Sound,
     frames: int = 25,
     rate: int = 25,
+    size: tuple[int, int] = SIZE,
     picture_start: float = 0.0,
     options: dict[str, str] | None = None,
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """Write a film of numbered pictures and these sounds; the extension chooses the container."""
+    """Write a film of numbered pictures and these sounds; the extension chooses the container.
+
+    frames: 0 for no picture at all. options: of the muxer.
+    """
     out: Any
     with av.open(str(path), "w", options=options or {}) as out:
         out.metadata.update(metadata or {})
-        video = out.add_stream(_PICTURE.get(path.suffix, "mpeg4"), rate=rate)
-        video.height, video.width, video.pix_fmt = *SIZE, "yuv420p"
+        if frames:
+            video = out.add_stream(_PICTURE.get(path.suffix, "mpeg4"), rate=rate)
+            video.height, video.width, video.pix_fmt = *size, "yuv420p"
         streams = [_add_sound(out, sound) for sound in sounds]
         packets = [p for s, sound in zip(streams, sounds, strict=True) for p in _encoded(s, sound)]
         for index in range(frames):
-            frame = to_video_frame(numbered_picture(index), "yuv420p")
+            frame = to_video_frame(numbered_picture(index, size), "yuv420p")
             frame.pts, frame.time_base = index + round(picture_start * rate), Fraction(1, rate)
             packets += video.encode(frame)
-        for packet in sorted([*packets, *video.encode(None)], key=_due):
+        packets += video.encode(None) if frames else []
+        for packet in sorted(packets, key=_due):
             out.mux(packet)
     return path
 
@@ -83,8 +90,12 @@ def heard(path: Path, index: int = 0) -> tuple[np.ndarray, int, Fraction]:
     assert {(f.layout.name, f.sample_rate) for f in frames} == {
         (first.layout.name, first.sample_rate)
     }
-    resampler = av.AudioResampler(format="fltp")
-    parts = [out.to_ndarray() for frame in (*frames, None) for out in resampler.resample(frame)]
+    resampler, channels = av.AudioResampler(format="flt"), first.layout.nb_channels
+    parts = [
+        out.to_ndarray().reshape(-1, channels).T
+        for frame in (*frames, None)
+        for out in resampler.resample(frame)
+    ]
     if path.suffix != ".avi":  # whose sound has no time stamps
         for before, after in zip(frames, frames[1:], strict=False):
             end = before.pts * before.time_base + Fraction(before.samples, before.sample_rate)
@@ -133,8 +144,13 @@ def _encoded(stream: Any, sound: Sound) -> Sequence[av.Packet]:
     channels = stream.codec_context.channels
     packets: list[av.Packet] = []
     for start in range(0, samples.shape[1], 1024):
-        part = np.repeat(samples[:, start : start + 1024], channels, axis=0)
-        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=sound.layout)
+        if sound.pause and sound.pause[0] <= start / sound.rate < sound.pause[1]:
+            continue
+        # All channels together: PyAV 18 reads past the planes of 8 channels.
+        part = np.repeat(samples[:, start : start + 1024], channels, axis=0).T.reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(part), format="flt", layout=sound.layout
+        )
         frame.sample_rate, frame.time_base = sound.rate, Fraction(1, sound.rate)
         frame.pts = start + round(sound.start * sound.rate)
         packets += stream.encode(frame)
