@@ -36,7 +36,7 @@ _NEAREST = {
     **{"quad(side)": "quad", "5.0(side)": "5.0", "3.1": "5.1", "4.1": "5.1", "5.1(side)": "5.1"},
 }
 # A gap or an overlap up to this length is jitter of the time stamps.
-_JITTER_SECONDS = Fraction(1, 25)
+_JITTER_SECONDS = Fraction(1, 10)
 _MAX_GAP_SECONDS = 24 * 3600  # a longer one is a damaged time stamp
 
 

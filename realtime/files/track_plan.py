@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import av
 from av.stream import Stream
 
-from impasto.realtime.files.animation import ANIMATIONS
 from impasto.realtime.files.audio import AudioEncoding, encodings_for
 from impasto.realtime.files.survey import Survey
 from impasto.realtime.files.tracks import (
@@ -95,22 +94,26 @@ def plan_track(stream: Any, setting: Setting, found: Survey, name: str) -> Track
 def _plan_audio(stream: Any, setting: Setting, found: Survey, name: str) -> TrackPlan:
     context, muxer = stream.codec_context, setting.muxer
     reason = f"{extension_of(muxer)} does not support it"
-    change, late = found.change.get(stream.index), Fraction(0)
-    if muxer == "avi" and stream.start_time is not None:
-        late = stream.start_time * stream.time_base - setting.origin
+    start = (stream.start_time or 0) * stream.time_base
+    late = start - setting.origin
+    change, pause = (
+        None if after is None else start + after
+        for after in (found.changes.get(stream.index), found.gaps.get(stream.index))
+    )
     if change is not None and setting.end is not None and change >= setting.end:
         change = None
     if change is not None:
         reason = f"its layout or rate changes at {clock(change - setting.origin)}"
-    elif late > _LATE_SECONDS:
+    elif muxer == "avi" and stream.start_time is not None and late > _LATE_SECONDS:
         reason = f"it starts {float(late):.2f} s late, which .avi cannot store"
-    elif muxer == "avi" and stream.index in found.gaps:
-        pause = clock(found.gaps[stream.index] - setting.origin)
-        reason = f"it pauses at {pause}, which .avi cannot store"
+    elif muxer == "avi" and pause is not None:
+        reason = f"it pauses at {clock(pause - setting.origin)}, which .avi cannot store"
     elif can_copy(muxer, stream, found.first_packets.get(stream.index, ())):
         return TrackPlan(partial(_open_copy, stream))
     best = found.richest(stream.index) if change is not None else None
     rate, channels = (best.rate, best.channels or None) if best else (None, None)
+    if best and 2 * best.rate == context.sample_rate:  # HE-AAC, whose header has the half of it
+        rate, channels = context.sample_rate, max(best.channels, context.channels)
     for encoding in encodings_for(muxer, context, rate=rate, channels=channels):
         if _can_encode(muxer, encoding):
             note = f"{name}: {reason}; re-encoded as {encoding.codec}"
@@ -126,7 +129,7 @@ def can_copy(muxer: str, stream: Stream, packets: Sequence[av.Packet] = ()) -> b
     packets: the first of the stream.
     """
     name = codec_name(stream)
-    if muxer in ANIMATIONS or (muxer in ("avi", "mov") and stream.type == "video"):
+    if muxer == "gif" or (muxer in ("avi", "mov") and stream.type == "video"):
         return False  # AVI would make a second video of a cover; MOV drops it without an error
     if stream.type in ("audio", "subtitle", "data") and (
         name == "unknown"

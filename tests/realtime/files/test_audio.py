@@ -38,8 +38,8 @@ def test_sound_before_zero_is_dropped() -> None:
 
 
 def test_a_gap_is_silent_and_an_overlap_is_dropped() -> None:
-    samples = steady(frame(1, 0, 1000), frame(2, 3000, 1000), frame(3, 3500, 1000))
-    assert len(samples) == 4500
+    samples = steady(frame(1, 0, 1000), frame(2, 3000, 1000), frame(3, 3000, 2000))
+    assert len(samples) == 5000
     assert [int(samples[k]) for k in (999, 1000, 2999, 3000, 3999, 4000)] == [1, 0, 0, 2, 2, 3]
 
 

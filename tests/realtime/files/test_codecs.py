@@ -82,8 +82,6 @@ class TestCodecs:
             ".webm": "vp9",
             ".avi": "mpeg4",
             ".gif": "gif",
-            ".webp": "webp",
-            ".apng": "apng",
         }
         assert encoding_for(Path("A.MP4"), SIZE).codec == "h264"
 
