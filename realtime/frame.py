@@ -56,6 +56,7 @@ class Frame:
     time_base: Fraction  # seconds per unit
     pixel_format: PixelFormat = "rgb24"
     color: ColorTags | None = None  # of yuv420p; its matrix is never unspecified
+    alpha: np.ndarray | None = None  # (H, W) uint8, straight: 0 is transparent; None: opaque
     captioned: "av.VideoFrame | None" = None  # the source's frame, if it has closed captions
 
     def __post_init__(self) -> None:
@@ -104,4 +105,5 @@ class StreamInfo:
     color: ColorTags = ColorTags()
     hdr: HdrMetadata | None = None
     bit_depth: int = 8  # of the source
+    has_alpha: bool = False  # frames have alpha
     plays: int | None = None  # of an animated picture: how often it is shown; 0: forever

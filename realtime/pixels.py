@@ -6,12 +6,13 @@ sited and how it is interpolated, because swscale's own defaults are faster and 
 """
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.filter
 import numpy as np
 from av.video.format import VideoFormat
+from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from impasto.realtime.frame import ColorTags, Frame
@@ -149,7 +150,7 @@ def to_rgb(
     if quick and (planar := _resized_planar(frame, size, scaler)) is not None:
         frame, size, scaler = planar, None, None
     pixel_format = frame.sw_format or frame.format
-    alpha = _has_alpha(pixel_format)
+    alpha = has_alpha(pixel_format)
     height, width = size or (frame.height, frame.width)
     small = max(height * width, frame.height * frame.width) < 500_000
     packed = "rgba" if alpha else "rgb24"
@@ -210,7 +211,7 @@ def with_alpha_of(frame: av.VideoFrame, rgb: np.ndarray, background: int | None)
 
     Returns (H, W, 3); where `background` is None, a frame with an alpha channel gives (H, W, 4).
     """
-    if not _has_alpha(frame.sw_format or frame.format):
+    if not has_alpha(frame.sw_format or frame.format):
         return rgb
     height, width = rgb.shape[:2]
     alpha = frame.reformat(width=width, height=height, format="rgba").to_ndarray()[..., 3:]
@@ -293,6 +294,36 @@ def to_video_frame(
     return frame
 
 
+def with_alpha(frame: av.VideoFrame, alpha: np.ndarray, pixel_format: str) -> av.VideoFrame:
+    """A planar frame for an encoder with an alpha plane added: yuv420p becomes yuva420p.
+
+    alpha: (H, W) uint8; it is scaled to the bits of `pixel_format`, and always of full range.
+    """
+    result = av.VideoFrame(frame.width, frame.height, pixel_format)
+    for source, target in zip(frame.planes, result.planes[:-1], strict=True):
+        copy_plane(source, target)
+    top = 2 ** result.format.components[-1].bits - 1
+    if top > 255:
+        alpha = ((alpha.astype(np.uint32) * top + 127) // 255).astype(np.uint16)
+    rows = np.ascontiguousarray(alpha).view(np.uint8)
+    _rows_of(result.planes[-1])[:, : rows.shape[1]] = rows
+    result.colorspace, result.color_range = frame.colorspace, frame.color_range
+    result.color_primaries, result.color_trc = frame.color_primaries, frame.color_trc
+    return result
+
+
+def copy_plane(source: VideoPlane, target: VideoPlane) -> None:
+    """Copy the samples of a plane into one of the same size; their rows may be padded otherwise."""
+    width = min(source.line_size, target.line_size)
+    np.copyto(_rows_of(target)[:, :width], _rows_of(source)[:, :width])
+
+
+def _rows_of(plane: VideoPlane) -> np.ndarray:
+    """The bytes of a plane, (rows, bytes with padding), to read and to write."""
+    data: Any = plane  # it has the buffer protocol, which PyAV's types do not say
+    return np.frombuffer(data, np.uint8).reshape(-1, plane.line_size)
+
+
 def as_tensor(image: np.ndarray) -> "Tensor":
     """(H, W, 3) uint8 as (1, 3, H, W) float32 in [0, 1]."""
     import torch
@@ -364,12 +395,13 @@ def _luma(planes: np.ndarray) -> np.ndarray:
 
 def is_transparent(frame: av.VideoFrame) -> bool:
     """Whether any pixel of a decoded frame is not opaque."""
-    if not _has_alpha(frame.sw_format or frame.format):
+    if not has_alpha(frame.sw_format or frame.format):
         return False
     return bool(frame.reformat(format="rgba").to_ndarray()[..., 3].min() < 255)
 
 
-def _has_alpha(pixel_format: VideoFormat) -> bool:
+def has_alpha(pixel_format: VideoFormat) -> bool:
+    """Whether a pixel format can be transparent: one with an alpha channel, or a palette."""
     return pixel_format.has_palette or any(c.is_alpha for c in pixel_format.components)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from impasto.realtime.files.codecs import CODECS, CONTAINERS, EncoderOptions
 from impasto.realtime.files.video_reader import VideoReader
@@ -199,14 +200,29 @@ def write_video(
 
 
 def decoded(path: Path) -> tuple[list[np.ndarray], list[Fraction], Fraction]:
-    """Pictures, their times, and the duration, in seconds, by PyAV alone."""
+    """Pictures, their times, and the duration, in seconds, by PyAV alone; WebP's by Pillow."""
+    if path.suffix == ".webp":
+        return _decoded_webp(path)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
         frames = list(container.decode(stream))
         times = [(frame.pts or 0) * stream.time_base for frame in frames]
         duration = Fraction(container.duration or 0, av.time_base)
+        if path.suffix == ".apng":  # it has the delay of each frame only
+            duration = times[-1] + frames[-1].duration * stream.time_base
     return [frame.to_ndarray(format="rgb24") for frame in frames], times, duration
+
+
+def _decoded_webp(path: Path) -> tuple[list[np.ndarray], list[Fraction], Fraction]:
+    pictures, times, time = [], [], Fraction(0)
+    with Image.open(path) as image:
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            pictures.append(np.array(image.convert("RGB")))
+            times.append(time)
+            time += Fraction(image.info["duration"], 1000)
+    return pictures, times, time
 
 
 def open_files(path: Path) -> list[str]:

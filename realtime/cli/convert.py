@@ -34,6 +34,7 @@ def video(
     preset: options.Preset = None,
     bitrate: options.BitRate = None,
     bit_depth: options.BitDepth = 8,
+    alpha: options.Alpha = False,
     hwaccel: options.HwAccel = None,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
@@ -59,7 +60,7 @@ def video(
         source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
     )
     encoder = EncoderOptions(
-        codec=codec, crf=crf, preset=preset, bitrate=bitrate, bit_depth=bit_depth
+        codec=codec, crf=crf, preset=preset, bitrate=bitrate, bit_depth=bit_depth, alpha=alpha
     )
     reasons: list[str] = []
     log = reasons.append if json else print_line

@@ -198,6 +198,14 @@ BitDepth = Annotated[
     ),
 ]
 
+Alpha = Annotated[
+    bool,
+    typer.Option(
+        "--alpha",
+        help="Keep transparency, in ProRes and VP9. GIF, WebP and APNG keep it in any case.",
+    ),
+]
+
 # --- Reports ----------------------------------------------------------------------------------
 
 Json = Annotated[

@@ -5,8 +5,9 @@ from typing import Any
 
 import av
 import av.filter
-import numpy as np
 from av.packet import Packet
+
+from impasto.realtime.pixels import copy_plane
 
 # Codecs whose pictures carry captions, as user data that begins with this identifier.
 _CODECS = {"h264", "hevc", "mpeg2video", "av1"}
@@ -72,13 +73,8 @@ def with_captions_of(captioned: av.VideoFrame, frame: av.VideoFrame) -> av.Video
     """
     carrier = captioned.reformat(width=frame.width, height=frame.height, format=frame.format.name)
     carrier.make_writable()  # the decoder may still refer to it
-    for target, source in zip(carrier.planes, frame.planes, strict=True):
-        rows = [
-            np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
-            for plane in (target, source)
-        ]
-        width = min(target.line_size, source.line_size)
-        np.copyto(rows[0][:, :width], rows[1][:, :width])
+    for source, target in zip(frame.planes, carrier.planes, strict=True):
+        copy_plane(source, target)
     carrier.pict_type = 0  # or the encoder would repeat the source's kinds of frames
     carrier.colorspace, carrier.color_range = frame.colorspace, frame.color_range
     carrier.color_primaries, carrier.color_trc = frame.color_primaries, frame.color_trc

@@ -24,7 +24,7 @@ class EncoderOptions:
     None: the first that the file's container lists. crf: the codec's own quality scale, lower is
     better; None: the codec's default. bitrate: bits a second, instead of crf. preset: the
     encoder's own name for a speed; None: one that costs little beside the network.
-    bit_depth: 8 or 10.
+    bit_depth: 8 or 10. alpha: keep transparency; GIF, WebP and APNG keep it in any case.
     """
 
     codec: str | None = None
@@ -32,6 +32,7 @@ class EncoderOptions:
     preset: str | None = None
     bitrate: int | None = None
     bit_depth: int = 8
+    alpha: bool = False
 
 
 DEFAULT_ENCODER = EncoderOptions()
@@ -63,6 +64,8 @@ class Codec:
     full_range: bool = True  # it can store that the range is full
     closed_captions: bool = False  # the encoder writes those on its frames
     hardware: str = ""  # that the encoder needs, for messages
+    alpha_formats: tuple[str, str] | None = None  # with alpha: before it is added, and with it
+    always_alpha: bool = False  # without being asked
 
 
 def _nvenc(encoder: str, odd: bool) -> Codec:
@@ -122,6 +125,7 @@ CODECS = MappingProxyType(
         "vp9": Codec(
             "libvpx-vp9",
             _FOUR_TWO_ZERO,
+            alpha_formats=("yuv420p", "yuva420p"),
             quality=QualityScale("crf", 0, 63, 30),
             preset_option="cpu-used",
             presets=tuple(str(n) for n in range(9)),
@@ -131,6 +135,7 @@ CODECS = MappingProxyType(
         "prores": Codec(
             "prores_ks",
             {8: "yuv422p10le", 10: "yuv422p10le"},  # the encoder has no 8-bit format
+            alpha_formats=("yuv444p10le", "yuva444p10le"),
             preset_option="profile",
             presets=("proxy", "lt", "standard", "hq"),
             default_options={"profile": "hq"},
@@ -144,7 +149,24 @@ CODECS = MappingProxyType(
             color_tags=False,
             full_range=False,
         ),
-        "gif": Codec("gif", {8: "pal8"}, color_tags=False),
+        "gif": Codec(
+            "gif", {8: "pal8"}, alpha_formats=("pal8", "pal8"), always_alpha=True, color_tags=False
+        ),
+        "webp": Codec(
+            "libwebp_anim",
+            {8: "bgra"},
+            alpha_formats=("bgra", "bgra"),
+            always_alpha=True,
+            default_options={"quality": "90", "compression_level": "2"},
+            color_tags=False,
+        ),
+        "apng": Codec(
+            "apng",
+            {8: "rgb24"},
+            alpha_formats=("rgba", "rgba"),
+            always_alpha=True,
+            color_tags=False,
+        ),
         "h264_nvenc": _nvenc("h264_nvenc", odd=True),
         "hevc_nvenc": _nvenc("hevc_nvenc", odd=True),
         "av1_nvenc": _nvenc("av1_nvenc", odd=False),
@@ -185,6 +207,12 @@ CONTAINERS = MappingProxyType(
         ".gif": Container(
             "gif", ("gif",), time_base=Fraction(1, 100), shortest_frame=Fraction(1, 50)
         ),
+        ".webp": Container(
+            "webp", ("webp",), time_base=Fraction(1, 1000), shortest_frame=Fraction(11, 1000)
+        ),
+        ".apng": Container(
+            "apng", ("apng",), time_base=Fraction(1, 1000), shortest_frame=Fraction(11, 1000)
+        ),
     }
 )
 
@@ -197,6 +225,7 @@ class Encoding:
     encoder: str  # FFmpeg's name
     container: Container
     pixel_format: str
+    alpha_format: str | None  # the same with an alpha plane; None: without alpha
     options: dict[str, str]
     bit_rate: int  # bits a second; 0: by quality
     sample_aspect_ratio: bool  # the file can store the shape of a pixel
@@ -214,11 +243,23 @@ def container_for(path: Path) -> Container:
         ) from None
 
 
+def keeps_alpha(path: Path, options: EncoderOptions = DEFAULT_ENCODER) -> bool:
+    """Whether a file of this name keeps transparency: by request, or as GIF, WebP and APNG do."""
+    container = CONTAINERS.get(path.suffix.lower())
+    always = container is not None and CODECS[container.codecs[0]].always_alpha
+    return options.alpha or always
+
+
 def encoding_for(
-    path: Path, size: tuple[int, int], options: EncoderOptions = DEFAULT_ENCODER
+    path: Path,
+    size: tuple[int, int],
+    options: EncoderOptions = DEFAULT_ENCODER,
+    *,
+    has_alpha: bool = False,
 ) -> Encoding:
     """Choose encoder, pixel format and options for a file of this name and size (height, width).
 
+    has_alpha: there is transparency to keep, if the file `keeps_alpha`.
     Raises SinkError for an unsupported combination, with the supported ones.
     """
     container = container_for(path)
@@ -231,18 +272,35 @@ def encoding_for(
             f"{path.suffix} does not support {name}: choose from {', '.join(container.codecs)}, "
             f"or one of these extensions: {fitting}"
         )
-    codec = CODECS[name]
+    codec, alpha_format = CODECS[name], None
+    if options.alpha and codec.alpha_formats is None:
+        fitting = ", ".join(kind for kind, other in CODECS.items() if other.alpha_formats)
+        raise SinkError(f"{name} does not support transparency (alpha): choose from {fitting}")
     pixel_format, notes = _pixel_format(name, size, options.bit_depth, container)
+    if has_alpha and codec.alpha_formats is not None and (options.alpha or codec.always_alpha):
+        pixel_format, alpha_format = codec.alpha_formats
     return Encoding(
         name,
         codec.encoder,
         container,
         pixel_format,
-        _encoder_options(name, size, options),
+        alpha_format,
+        _encoder_options(name, size, options) | _alpha_options(name, alpha_format, options),
         options.bitrate or 0,
         codec.sample_aspect_ratio or container.sample_aspect_ratio,
         notes,
     )
+
+
+def _alpha_options(name: str, alpha_format: str | None, options: EncoderOptions) -> dict[str, str]:
+    """The options of an encoder that make it keep alpha. Raises SinkError."""
+    if alpha_format is None:
+        return {}
+    if name == "prores":
+        if options.preset is not None:
+            raise SinkError(f"prores keeps alpha as 4444 only, got the preset {options.preset}")
+        return {"profile": "4444"}
+    return {"auto-alt-ref": "0"} if name == "vp9" else {}  # libvpx refuses both together
 
 
 def _encoder_options(name: str, size: tuple[int, int], options: EncoderOptions) -> dict[str, str]:

@@ -10,7 +10,7 @@ from time import perf_counter
 
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import partial_path
-from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions
+from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions, keeps_alpha
 from impasto.realtime.files.dvd import title_notes
 from impasto.realtime.files.frame_rate import at_frame_rate, info_at_frame_rate
 from impasto.realtime.files.remux import StreamCopier
@@ -81,6 +81,7 @@ def stylize_video(
         on_gpu=hwaccel == "cuda" and "cuda" in formats.input_devices,
         quick_chroma=formats.lossy_chroma_ok,
         keep_hdr=encoder.bit_depth > 8,
+        keep_alpha=keeps_alpha(target, encoder),
     ) as source:
         first = source.first_time
         begin = source.start_time + Fraction(str(start)) if start else None

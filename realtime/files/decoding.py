@@ -1,7 +1,8 @@
 """Decoding a video stream: every frame once and in order, skipping what is damaged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -22,14 +23,30 @@ from impasto.realtime.files.containers import (
 from impasto.realtime.files.discontinuity import TimestampUnwrapper
 
 _SKIPPED_BYTES = 128  # between two Matroska blocks; headers take 7 to 40
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _LONG_GAP = 600  # seconds without a frame that are believed even after the film's declared end
 _TAIL = Fraction(1, 2)  # seconds before the declared end that are no missing frames
+
+
+def has_hidden_alpha(stream: VideoStream) -> bool:
+    """Whether a stream of VP8 or VP9 has transparency, which FFmpeg's own decoders leave out."""
+    is_tagged = stream.metadata.get("alpha_mode") == "1"
+    return is_tagged and stream.codec_context.name in _ALPHA_DECODERS
+
+
+def _decoder_of(stream: VideoStream, *, alpha: bool) -> Callable[[Packet], list[VideoFrame]]:
+    if not alpha or not has_hidden_alpha(stream):
+        return stream.decode
+    context: Any = av.CodecContext.create(_ALPHA_DECODERS[stream.codec_context.name], "r")
+    context.extradata = stream.codec_context.extradata
+    return context.decode
 
 
 class Decoder:
     """The frames of a stream with first_pts <= pts < end_pts; iterate once.
 
-    If a longer-lasting frame is on show at first_pts, it comes first, with that pts.
+    If a longer-lasting frame is on show at first_pts, it comes first, with that pts. alpha: decode
+    the transparency of VP8 and VP9 as well, which takes another decoder.
 
     `captions` looks for closed captions in what is decoded.
     `notes` has a line for each thing the user should know. `has_discontinuity`: another recording
@@ -49,9 +66,11 @@ class Decoder:
         *,
         first_pts: int | None = None,
         end_pts: int | None = None,
+        alpha: bool = False,
     ) -> None:
         self.notes: list[str] = []
         self.has_discontinuity = False
+        self._decode = _decoder_of(stream, alpha=alpha)
         self.captions = CaptionWatch(stream.codec_context.name)
         self._container, self._stream = container, stream
         self._first_pts, self._end_pts = first_pts, end_pts
@@ -149,7 +168,7 @@ class Decoder:
         has_frames = False
         for packet in self._packets():
             try:
-                frames = self._stream.decode(packet)
+                frames = self._decode(packet)
             except av.error.EOFError:
                 return
             except av.FFmpegError:

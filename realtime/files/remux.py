@@ -9,6 +9,7 @@ from typing import Any, Self
 import av
 from av.stream import Discard, Disposition, Stream
 
+from impasto.realtime.files.animation import ANIMATIONS
 from impasto.realtime.files.containers import (
     duration_of,
     open_media,
@@ -208,7 +209,7 @@ class StreamCopier:
         wanted = [s for s in self._input.streams if s.index in mine and self._is_wanted(s)]
         whole = setting.muxer == "avi"  # which stores no times of sound: are there gaps?
         found = Survey()
-        if wanted and setting.muxer != "gif":
+        if wanted and setting.muxer not in ANIMATIONS:
             found = survey(self._path, (s.index for s in wanted), whole=whole)
         plans = {stream.index: self._plan(stream, setting, found) for stream in wanted}
         for plan in plans.values():

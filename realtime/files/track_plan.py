@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import av
 from av.stream import Stream
 
+from impasto.realtime.files.animation import ANIMATIONS
 from impasto.realtime.files.audio import AudioEncoding, encodings_for
 from impasto.realtime.files.survey import Survey
 from impasto.realtime.files.tracks import (
@@ -129,7 +130,7 @@ def can_copy(muxer: str, stream: Stream, packets: Sequence[av.Packet] = ()) -> b
     packets: the first of the stream.
     """
     name = codec_name(stream)
-    if muxer == "gif" or (muxer in ("avi", "mov") and stream.type == "video"):
+    if muxer in ANIMATIONS or (muxer in ("avi", "mov") and stream.type == "video"):
         return False  # AVI would make a second video of a cover; MOV drops it without an error
     if stream.type in ("audio", "subtitle", "data") and (
         name == "unknown"

@@ -24,7 +24,7 @@ from impasto.realtime.files.containers import (
     time_base_of,
     video_stream,
 )
-from impasto.realtime.files.decoding import Decoder
+from impasto.realtime.files.decoding import Decoder, has_hidden_alpha
 from impasto.realtime.files.deinterlace import deinterlace
 from impasto.realtime.files.dolby_vision import refuse_dolby_vision_5
 from impasto.realtime.files.fitting import PictureShape, with_bars
@@ -43,6 +43,7 @@ from impasto.realtime.pixels import (
     bit_depth_of,
     color_of,
     fitted_size,
+    has_alpha,
     has_known_matrix,
     is_transparent,
     matrix_for,
@@ -73,6 +74,8 @@ class VideoReader:
     frames decoded by CUDA in GPU memory, if they are neither resized nor rotated.
     quick_chroma: repeat chroma samples instead of interpolating them: see `pixels.to_rgb`.
     keep_hdr: leave HDR and wide gamuts as they are coded; else they become SDR of BT.709.
+    keep_alpha: give transparent frames alpha, with colors that are black where it is 0; else they
+    are composited over black.
 
     The constructor decodes the first frame, as only it has rotation, color tags and interlacing.
     `notes` has a line for each thing the user should know, and `missing_frames` counts frames that
@@ -93,6 +96,7 @@ class VideoReader:
         on_gpu: bool = False,
         quick_chroma: bool = False,
         keep_hdr: bool = False,
+        keep_alpha: bool = False,
     ) -> None:
         self.path = Path(path)
         self._container = open_media(path, hwaccel=hwaccel, on_gpu=on_gpu)
@@ -110,6 +114,7 @@ class VideoReader:
                 self._stream,
                 first_pts=None if self.first_time == video_start else self._ticks(start or 0),
                 end_pts=None if end is None else self._ticks(end),
+                alpha=keep_alpha,
             )
             frames = iter(self._decoder)
             first = next(frames, None)
@@ -119,7 +124,10 @@ class VideoReader:
             refuse_dolby_vision_5(first, side_data, self._stream, path)
             self._hdr = hdr_metadata_of(side_data)
             self._converters = None if keep_hdr else SdrConverters(self._hdr)
+            self._background = None if keep_alpha else 0
             self._notes = _notes_on(first, self._stream) + self._color_notes(first)
+            if not keep_alpha:
+                self._notes += _alpha_notes(first, self._stream)
             self._changes = ChangeWatch(first, self._stream, self._time_base, self.start_time)
             self.info = self._describe(first, size, start, end)
         except BaseException:
@@ -164,8 +172,11 @@ class VideoReader:
                 ) from error
             if image.shape[:2] != frame_size:
                 image = with_bars(image, frame_size)
+            alpha = None
+            if image.shape[2] == 4:
+                image, alpha = _without_alpha(image)
             captioned = self._decoder.captions.captioned(frame)
-            yield Frame(image, frame.pts, self._time_base, captioned=captioned)
+            yield Frame(image, frame.pts, self._time_base, alpha=alpha, captioned=captioned)
         self.close()
 
     def _to_rgb(
@@ -174,12 +185,19 @@ class VideoReader:
         """A frame as RGB of this size, then turned upright."""
         converter = self._converters.of(frame) if self._converters is not None else None
         if converter is not None:
-            return apply_display_matrix(converter(frame, size=size), matrix)
+            sdr = converter(frame, size=size, background=self._background)
+            return apply_display_matrix(sdr, matrix)
         is_unchanged = size == (frame.height, frame.width) and matrix == NO_ROTATION
         if is_unchanged and is_nv12_on_gpu(frame):
             coefficients = matrix_for(frame.colorspace, frame.height)
             return rgb_on_gpu(frame, coefficients, color_of(frame).full_range)  # type: ignore[return-value]
-        rgb = to_rgb(frame, size=size, scaler=self._scaler, quick=self._quick_chroma)
+        rgb = to_rgb(
+            frame,
+            size=size,
+            background=self._background,
+            scaler=self._scaler,
+            quick=self._quick_chroma,
+        )
         return apply_display_matrix(rgb, matrix)
 
     def _fitted(self, shape: PictureShape) -> tuple[int, int]:
@@ -279,6 +297,7 @@ class VideoReader:
             color=color,
             hdr=self._hdr if color.transfer in HDR_NAMES else None,
             bit_depth=bit_depth,
+            has_alpha=self._background is None and has_alpha(first.sw_format or first.format),
             plays=plays_of(self.path),
         )
 
@@ -293,15 +312,27 @@ def _checked_range(
     return begin or None, finish
 
 
+def _without_alpha(rgba: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 4) uint8 as RGB, black where it is transparent, and alpha (H, W)."""
+    alpha = np.ascontiguousarray(rgba[..., 3])
+    return rgba[..., :3] * (alpha > 0)[..., None], alpha
+
+
+def _alpha_notes(frame: VideoFrame, stream: av.VideoStream) -> list[str]:
+    """Notes on transparency that is not kept."""
+    hint = "ProRes, VP9, WebP and GIF can keep it"
+    if is_transparent(frame):
+        return [f"transparency: composited over black; {hint}"]
+    if has_hidden_alpha(stream):
+        return [f"transparency: left out; {hint}"]
+    return []
+
+
 def _notes_on(frame: VideoFrame, stream: av.VideoStream) -> list[str]:
     """Notes on what is done to this stream that the user may not expect."""
     notes = []
     if frame.interlaced_frame or stream.codec_context.field_order in _INTERLACED_ORDERS:
         notes.append("interlaced: deinterlaced with bwdif, one frame for each frame")
-    if is_transparent(frame):
-        notes.append("transparency: composited over black")
-    elif stream.metadata.get("alpha_mode") == "1":
-        notes.append("transparency: ignored, as the decoder does not support it")
     is_yuv = not frame.format.is_rgb and not frame.format.has_palette
     if is_yuv and frame.colorspace != UNSPECIFIED and not has_known_matrix(frame.colorspace):
         notes.append(f"color matrix {frame.colorspace} is not supported: colors may be wrong")

@@ -17,7 +17,7 @@ import numpy as np
 
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import Target
-from impasto.realtime.files.animation import loop_option
+from impasto.realtime.files.animation import loop_option, set_last_delay
 from impasto.realtime.files.captions import with_captions_of
 from impasto.realtime.files.codecs import (
     CODECS,
@@ -34,6 +34,7 @@ from impasto.realtime.pixels import (
     matrix_for,
     rgb_of,
     to_video_frame,
+    with_alpha,
     yuv420p_video_frame,
 )
 from impasto.realtime.tone_mapping import HDR_NAMES
@@ -102,7 +103,8 @@ class VideoWriter:
         self._info = info
         self._extra_streams = extra_streams
         self._index_first = index_first
-        self._encoding = encoding_for(self.path, (info.height, info.width), encoder)
+        size = (info.height, info.width)
+        self._encoding = encoding_for(self.path, size, encoder, has_alpha=info.has_alpha)
         self._color = _stored_color(info.color, CODECS[self._encoding.codec])
         self._rate = info.frame_rate or Fraction(30)
         self._time_base = self._encoding.container.time_base or info.time_base
@@ -278,12 +280,12 @@ class VideoWriter:
         )
         context = stream.codec_context
         context.width, context.height = info.width, info.height
-        context.pix_fmt = encoding.pixel_format
+        context.pix_fmt = encoding.alpha_format or encoding.pixel_format
         context.time_base = self._time_base
         context.bit_rate = encoding.bit_rate
         if encoding.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
-        if encoding.codec != "gif":
+        if CODECS[encoding.codec].color_tags:
             context.color_primaries = self._color.primaries
             context.color_trc = self._color.transfer
             context.colorspace = self._color.matrix
@@ -339,19 +341,23 @@ class VideoWriter:
         if self.frames_left_out:
             rate = float(1 / self._encoding.container.shortest_frame)
             self.notes.append(
-                f"{suffix} plays at most {rate:g} frames a second: {self.frames_left_out} left out"
+                f"{suffix} plays at most {rate:.3g} frames a second: "
+                f"{self.frames_left_out} left out"
             )
         elif self._rounded:
             step = self._time_base
             self.notes.append(f"{suffix} stores times in steps of {step} s: times rounded")
 
     def _encode(self, stylized: Frame, pts: int, duration: int) -> None:
-        if self._encoding.codec == "gif":
-            frame = _paletted(rgb_of(stylized))
+        if self._is_packed:
+            frame = self._packed(rgb_of(stylized), stylized.alpha)
         elif stylized.color is not None and self._encodes(stylized.color):
             frame = yuv420p_video_frame(stylized.image, stylized.color)
         else:
             frame = to_video_frame(rgb_of(stylized), self._encoding.pixel_format, self._color)
+        if self._encoding.alpha_format is not None and not self._is_packed:
+            alpha = stylized.alpha if stylized.alpha is not None else _opaque(stylized)
+            frame = with_alpha(frame, alpha, self._encoding.alpha_format)
         if stylized.captioned is not None and CODECS[self._encoding.codec].closed_captions:
             frame = with_captions_of(stylized.captioned, frame)
             self.has_captions = True
@@ -359,6 +365,22 @@ class VideoWriter:
         self._durations[pts] = duration
         for packet in self._stream.encode(frame):
             self._mux(packet)
+
+    @property
+    def _is_packed(self) -> bool:
+        """Whether the encoder takes RGB, with or without alpha, or a palette."""
+        kind = av.VideoFormat(self._encoding.pixel_format)
+        return kind.is_rgb or kind.has_palette
+
+    def _packed(self, image: np.ndarray, alpha: np.ndarray | None) -> av.VideoFrame:
+        """A picture as RGB, RGBA or palette, as the encoder takes it."""
+        if self._encoding.alpha_format is not None:
+            alpha = alpha if alpha is not None else np.full(image.shape[:2], 255, np.uint8)
+            image = np.concatenate([image, alpha[..., None]], axis=2)
+        if self._encoding.codec == "gif":
+            return _paletted(image)
+        frame = av.VideoFrame.from_ndarray(image, format="rgba" if image.shape[2] == 4 else "rgb24")
+        return frame.reformat(format=self._encoding.alpha_format or self._encoding.pixel_format)
 
     def _encodes(self, color: ColorTags) -> bool:
         """Whether yuv420p of this color is encoded without a conversion."""
@@ -395,6 +417,8 @@ class VideoWriter:
                 self._origin + end * self._time_base if interrupted else None
             )
         self._close_container()
+        muxer = self._encoding.container.muxer
+        set_last_delay(self._target.partial, muxer, (end - pts) * self._time_base)
 
     def _close_container(self) -> None:
         self._container.close()
@@ -445,15 +469,21 @@ def _stored_color(color: ColorTags, codec: Codec) -> ColorTags:
     return replace(color, full_range=color.full_range and codec.full_range)
 
 
-def _paletted(image: np.ndarray) -> av.VideoFrame:
-    """An RGB image as pal8, with its own palette: 255 colors, and one for "unchanged".
+def _opaque(frame: Frame) -> np.ndarray:
+    return np.full(frame.size, 255, np.uint8)
 
+
+def _paletted(image: np.ndarray) -> av.VideoFrame:
+    """An image as pal8, with its own palette: 255 colors, and one for "unchanged".
+
+    image: (H, W, 3) or (H, W, 4) uint8; pixels with an alpha below 128 get the transparent entry.
     Ordered dither: error diffusion would flicker from frame to frame, and GIF would store that.
     """
-    height, width = image.shape[:2]
+    height, width, channels = image.shape
+    form = "rgba" if channels == 4 else "rgb24"
     graph = av.filter.Graph()
     source = graph.add_buffer(
-        width=width, height=height, format=av.VideoFormat("rgb24"), time_base=Fraction(1, 100)
+        width=width, height=height, format=av.VideoFormat(form), time_base=Fraction(1, 100)
     )
     split, use = graph.add("split"), graph.add("paletteuse", "dither=bayer:bayer_scale=4")
     # Every n-th pixel is enough to choose a palette: twice as fast in all, and as good (38.5 dB).
@@ -467,6 +497,6 @@ def _paletted(image: np.ndarray) -> av.VideoFrame:
     palette.link_to(use, 0, 1)
     use.link_to(sink)
     graph.configure()
-    graph.vpush(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"))
+    graph.vpush(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=form))
     graph.vpush(None)
     return graph.vpull()

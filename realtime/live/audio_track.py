@@ -9,6 +9,7 @@ import av
 import av.filter
 from av.audio.frame import AudioFrame
 
+from impasto.realtime.files.animation import ANIMATIONS
 from impasto.realtime.live.microphone import AudioChunk, Microphone
 
 _BITS_PER_CHANNEL = 96_000
@@ -41,8 +42,8 @@ class AudioTrack:
 
     def attach(self, output: Any, video: Any, first: Fraction, *, muxer: str) -> Fraction:
         """Add an audio stream to `output` if its container can hold one. Returns 0: no shift."""
-        if muxer == "gif":
-            self.notes.append("a .gif cannot hold audio: record to .mp4")
+        if muxer in ANIMATIONS:
+            self.notes.append(f"a .{muxer} cannot hold audio: record to .mp4")
             return Fraction(0)
         encoder, rate = _ENCODERS.get(muxer, ("aac", None))
         self._output = output

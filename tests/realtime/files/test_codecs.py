@@ -82,6 +82,8 @@ class TestCodecs:
             ".webm": "vp9",
             ".avi": "mpeg4",
             ".gif": "gif",
+            ".webp": "webp",
+            ".apng": "apng",
         }
         assert encoding_for(Path("A.MP4"), SIZE).codec == "h264"
 
