@@ -1,6 +1,8 @@
 """Opening media files with FFmpeg: container, video stream, duration, and why one is refused."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -106,6 +109,16 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
         raise SourceError(f"{path} has frames of {width}x{height}; it is damaged or incomplete")
     check_image_size(height, width, f"{path} has frames of")
     return stream
+
+
+def demuxed(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+    """The packets of these streams, as `container.demux` yields them.
+
+    Streams may appear in the middle of a file. PyAV 18 fails at the end of such a file, where it
+    goes through more streams than it has; by then, all packets have been read.
+    """
+    with suppress(IndexError):
+        yield from container.demux(*streams)
 
 
 def check_image_size(height: int, width: int, what: str) -> None:

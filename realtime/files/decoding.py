@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 from impasto.realtime.files.captions import CaptionWatch
 from impasto.realtime.files.containers import (
     MAX_SECONDS,
+    demuxed,
     duration_of,
     is_fragmented,
     rate_of,
@@ -189,7 +190,7 @@ class Decoder:
         streams = tuple(self._container.streams) if self._is_matroska else (self._stream,)
         position, timestamps = None, TimestampUnwrapper(self._container, self._stream)
         try:
-            for packet in self._container.demux(*streams):
+            for packet in demuxed(self._container, *streams):
                 if self._is_matroska and packet.pos is not None:
                     if position is not None and packet.pos - position > _SKIPPED_BYTES:
                         self._damaged = True

@@ -11,6 +11,7 @@ from av.stream import Discard, Disposition, Stream
 
 from impasto.realtime.files.animation import ANIMATIONS
 from impasto.realtime.files.containers import (
+    demuxed,
     duration_of,
     open_media,
     rate_of,
@@ -144,7 +145,7 @@ class StreamCopier:
                 stream.discard = Discard.all
         if self._start is not None:
             self._input.seek(int(self._origin * av.time_base))
-        return self._input.demux(*(self._input.streams[i] for i in wanted))
+        return demuxed(self._input, *(self._input.streams[i] for i in wanted))
 
     def _copy(self, time: Fraction | None) -> None:
         while (packet := self._next()) is not None:

@@ -13,7 +13,7 @@ from av.container import InputContainer
 from av.stream import Discard, Stream
 
 from impasto.realtime.files.audio_headers import AudioFormat, header_format
-from impasto.realtime.files.containers import open_media
+from impasto.realtime.files.containers import demuxed, open_media
 
 _FIRST_PACKETS = 2  # kept of each stream
 _SEARCHED_PACKETS = 400  # for the first of each stream
@@ -105,7 +105,7 @@ class _Sound:
 
 def _packets(container: InputContainer, streams: list[Stream], whole: bool) -> Iterator[av.Packet]:
     """The packets to look at: all, those in parts, or, if nothing can change, the first."""
-    packets = container.demux(*streams)
+    packets = demuxed(container, *streams)
     if not whole:
         yield from islice(packets, _SEARCHED_PACKETS)
         return
@@ -115,4 +115,4 @@ def _packets(container: InputContainer, streams: list[Stream], whole: bool) -> I
     yield from islice(packets, _SEARCHED_PACKETS)
     for part in range(1, _PARTS):
         container.seek((container.start_time or 0) + container.duration * part // _PARTS)
-        yield from islice(container.demux(*streams), _PART_PACKETS)
+        yield from islice(demuxed(container, *streams), _PART_PACKETS)
