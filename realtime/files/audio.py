@@ -34,6 +34,7 @@ _LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1", "7.1")
 _NEAREST = {
     **{name: name for name in ("mono", "stereo", "2.1", "3.0", "4.0", "quad", "5.0", "5.1", "7.1")},
     **{"quad(side)": "quad", "5.0(side)": "5.0", "3.1": "5.1", "4.1": "5.1", "5.1(side)": "5.1"},
+    **{"6.0": "7.1", "6.0(front)": "7.1", "hexagonal": "7.1"},
 }
 # A gap or an overlap up to this length is jitter of the time stamps.
 _JITTER_SECONDS = Fraction(1, 10)
@@ -86,8 +87,6 @@ def _layouts(name: str, channels: int) -> list[str]:
     nearest = [_NEAREST[name]] if name in _NEAREST else []
     larger = ["5.1"] if 2 < channels < 6 else ["7.1"] if channels > 6 else []
     usual = [_LAYOUTS[channels - 1]] if channels <= len(_LAYOUTS) else []
-    if not nearest and usual and channels == 6 and not name.endswith("channels"):
-        usual = ["7.1"]  # six speakers without a low-frequency one
     return [*nearest, *usual, *larger, "stereo"]
 
 

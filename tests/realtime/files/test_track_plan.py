@@ -175,6 +175,26 @@ def test_sound_that_changes_becomes_one_layout_and_rate(target: str, tmp_path: P
     assert [note for note in report.notes if "changes at 0:01" in note and "stereo" in note]
 
 
+@pytest.mark.parametrize(("codec", "clock"), [("ac3", "1"), ("aac", "500")])
+def test_the_richest_layout_is_taken(codec: str, clock: str, tmp_path: Path) -> None:
+    """A film of 5.1 after an advertisement in stereo; its clock may start anew."""
+    parts = [
+        make_film(tmp_path / "a.ts", Sound(codec, "stereo"), frames=25),
+        make_film(
+            tmp_path / "b.ts",
+            Sound(codec, "5.1"),
+            frames=25,
+            options={"output_ts_offset": clock},
+        ),
+    ]
+    clip = tmp_path / "in.ts"
+    clip.write_bytes(b"".join(part.read_bytes() for part in parts))
+    report = stylize_video(clip, tmp_path / "out.mp4", identity)
+    samples, rate, _ = heard(tmp_path / "out.mp4")
+    assert samples.shape[0] == 6 and samples.shape[1] / rate == pytest.approx(2, abs=0.1)
+    assert [n for n in report.notes if "changes at 0:01; re-encoded as aac, 5.1" in n]
+
+
 @pytest.mark.parametrize("target", [".webm", ".mp4", ".avi"])
 def test_a_damaged_header_in_the_sound_is_no_end(target: str, tmp_path: Path) -> None:
     """One MPEG frame of a mono track says that it is stereo."""
