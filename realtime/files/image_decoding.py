@@ -1,10 +1,11 @@
 """Decoding image files with Pillow, and what Pillow lacks with OpenCV and FFmpeg."""
 
 import io
+import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -134,11 +135,13 @@ def _notes_on_frames(source: Image.Image) -> list[str]:
 
 def _loaded(source: Image.Image, data: bytes) -> tuple[Image.Image, list[str]]:
     """The image with its pixels decoded; if the file is cut off, as many as there are."""
+    quiet = _stderr_discarded if source.format == "TIFF" else nullcontext
     try:
-        source.load()
+        with quiet():
+            source.load()
         return source, []
     except (OSError, SyntaxError):
-        with _partial_decoding():
+        with _partial_decoding(), quiet():
             partial = Image.open(io.BytesIO(data), formats=_FORMATS)
             partial.load()
     if all(low == high for low, high in np.reshape(partial.getextrema(), (-1, 2))):
@@ -156,6 +159,24 @@ def _partial_decoding() -> Iterator[None]:
             yield
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+@contextmanager
+def _stderr_discarded() -> Iterator[None]:
+    """Without standard error, to which libtiff and libpng write what they find damaged."""
+    try:
+        before = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nothing)
 
 
 # --- More than 8 bits -------------------------------------------------------------------------
@@ -197,12 +218,8 @@ def _decode_with_opencv(data: bytes) -> np.ndarray:
     """(H, W, C) uint16 RGB or RGBA of a PNG or TIFF. Raises ValueError."""
     import cv2
 
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+    with _stderr_discarded():
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     if image is None or image.dtype != np.uint16:
         raise ValueError("no image of 16 bits")
     if image.ndim == 2:

@@ -13,7 +13,7 @@ from impasto.models.errors import SinkError
 from impasto.realtime.files.image_color import srgb_profile
 from impasto.realtime.files.image_metadata import PhotoMetadata
 
-_JPEG = ("JPEG", {"quality": 95, "subsampling": 0})
+_JPEG = ("JPEG", {"quality": 93, "subsampling": 0})
 # By extension: Pillow's name of the format, and its options.
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {"compress_level": 2}),

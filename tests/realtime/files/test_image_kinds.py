@@ -282,6 +282,21 @@ class TestDamage:
             assert picture.image[:16].std() > 40
             assert "cut off" in picture.notes[0]
 
+    def test_decoders_write_nothing(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """Neither libtiff nor the libpng of OpenCV, which reads 16 bits."""
+        noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "a.tif", compression="tiff_lzw")
+        write_image(tmp_path / "b.png", noise.astype(np.uint16))
+        for path in (tmp_path / "a.tif", tmp_path / "b.png"):
+            data = bytearray(path.read_bytes())
+            data[2000:4000] = b"\xff" * 2000
+            path.write_bytes(data)
+            with pytest.raises(SourceError, match="damaged"):
+                read_picture(path)
+        assert capfd.readouterr().err == ""
+
     def test_cut_off_containers_are_refused(self, tmp_path: Path) -> None:
         for name in ("a.webp", "a.avif"):
             Image.fromarray(numbered_picture(1)).save(tmp_path / name)
