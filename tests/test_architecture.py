@@ -71,7 +71,7 @@ FOLDERS = {
     "keyframes": {"engines", "files", "painting", "temporal"},
     "measure": {"engines", "files", "keyframes", "live", "painting", "temporal"},
 }
-HEAVY = ("torch", "torchvision", "cv2", "onnxruntime", "onnx", "av", "numpy", "scenedetect")
+HEAVY = ("torch", "torchvision", "cv2", "onnxruntime", "onnx", "av", "numpy", "scenedetect", "PIL")
 
 
 def imported(path: Path) -> Iterator[str]:

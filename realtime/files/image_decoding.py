@@ -1,6 +1,7 @@
 """Decoding image files with Pillow, and what Pillow lacks with OpenCV and FFmpeg."""
 
 import io
+import logging
 import os
 import threading
 import warnings
@@ -16,7 +17,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from impasto.models.errors import SourceError
 from impasto.realtime.files.containers import MAX_PIXELS, MAX_SIDE, check_image_size
 from impasto.realtime.files.image_color import to_srgb
-from impasto.realtime.files.image_metadata import dpi_of, exif_of, orientation_of
+from impasto.realtime.files.image_metadata import dpi_of, exif_of, orientation_of, xmp_of
 from impasto.realtime.files.rotation import (
     NO_ROTATION,
     DisplayMatrix,
@@ -43,11 +44,12 @@ class Decoded:
     """The pixels of an image file, upright and in sRGB, and what it says of them.
 
     samples: (H, W, 3) RGB, or (H, W, 4) with straight alpha; uint8, or uint16 of 16 bits.
-    exif: what is kept of it. dpi: pixels an inch, across and down.
+    exif, xmp: what is kept of them. dpi: pixels an inch, across and down.
     """
 
     samples: np.ndarray
     exif: Image.Exif = field(default_factory=Image.Exif)
+    xmp: bytes = b""
     dpi: tuple[float, float] | None = None
     says_srgb: bool = False  # whether the file says what its colors are
     notes: list[str] = field(default_factory=list)
@@ -99,8 +101,9 @@ def _decode_with_pillow(data: bytes, name: str) -> Decoded:
     if deep is not None:
         samples = with_remainder(samples, remainder_of(deep, samples.shape[2]))
     upright = apply_display_matrix(samples, _ORIENTATIONS[orientation - 1])
-    notes += exif_notes + color_notes
-    return Decoded(upright, exif, dpi_of(source), says_srgb, notes)
+    xmp, xmp_notes = xmp_of(source)
+    notes += [*exif_notes, *xmp_notes, *color_notes]
+    return Decoded(upright, exif, xmp, dpi_of(source), says_srgb, notes)
 
 
 @cache
@@ -120,6 +123,8 @@ def _load_plugins() -> None:
     from pillow_heif import register_heif_opener
 
     register_heif_opener()
+    # Pillow logs what it raises, too; without a handler, Python writes that to standard error.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def _notes_on_frames(source: Image.Image) -> list[str]:

@@ -1,12 +1,14 @@
 """Encoding image files, with their metadata, at 8 or 16 bits."""
 
 import io
+import struct
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin, TiffTags
 from PIL.ExifTags import IFD
 
 from impasto.models.errors import SinkError
@@ -29,6 +31,7 @@ _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 WRITABLE_SUFFIXES = tuple(_FORMATS)  # lower case
 _WITH_ALPHA = (".png", ".webp", ".avif", ".tif", ".tiff")
+_PNG_HEADER = 33  # bytes of signature and IHDR
 _WITH_16_BITS = (".png", ".tif", ".tiff")
 
 
@@ -58,18 +61,26 @@ def encode_image(image: np.ndarray, extension: str, metadata: PhotoMetadata | No
         ) from None
     metadata = metadata or PhotoMetadata()
     try:
-        if name == "TIFF":
-            return _encode_tiff(image, metadata)
-        if image.dtype == np.uint16:
-            return _encode_png16(image, metadata)
-        file = io.BytesIO()
-        options = options | _options_for(name, metadata)
-        Image.fromarray(np.ascontiguousarray(image)).save(file, name, **options)
-        return file.getvalue()
+        with warnings.catch_warnings():  # Pillow warns of odd values in EXIF
+            warnings.simplefilter("ignore")
+            return _encode(image, name, options, metadata)
     except (OSError, ValueError, RuntimeError, MemoryError, SystemError) as error:
         raise SinkError(
             f"cannot write {image.shape[1]}x{image.shape[0]} as {extension}: {error}"
         ) from error
+
+
+def _encode(
+    image: np.ndarray, name: str, options: dict[str, Any], metadata: PhotoMetadata
+) -> bytes:
+    if name == "TIFF":
+        return _encode_tiff(image, metadata)
+    if image.dtype == np.uint16:
+        return _encode_png16(image, metadata)
+    file = io.BytesIO()
+    options = options | _options_for(name, metadata)
+    Image.fromarray(np.ascontiguousarray(image)).save(file, name, **options)
+    return file.getvalue()
 
 
 def _options_for(name: str, metadata: PhotoMetadata) -> dict[str, Any]:
@@ -77,6 +88,11 @@ def _options_for(name: str, metadata: PhotoMetadata) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if metadata.exif and name != "BMP":
         options["exif"] = metadata.exif
+    if metadata.xmp and name == "PNG":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
+    elif metadata.xmp and name != "BMP":
+        options["xmp"] = metadata.xmp
     if metadata.says_srgb and name != "BMP":
         options["icc_profile"] = srgb_profile()
     if metadata.dpi and name not in ("WEBP", "AVIF"):
@@ -85,21 +101,24 @@ def _options_for(name: str, metadata: PhotoMetadata) -> dict[str, Any]:
 
 
 def _encode_png16(image: np.ndarray, metadata: PhotoMetadata) -> bytes:
+    """A PNG of 16 bits, by OpenCV; Pillow writes 8 bits only."""
     import cv2
 
-    kinds, blocks = [], []
-    if metadata.exif:
-        kinds.append(cv2.IMAGE_METADATA_EXIF)
-        blocks.append(metadata.exif.removeprefix(b"Exif\0\0"))
-    if metadata.says_srgb:
-        kinds.append(cv2.IMAGE_METADATA_ICCP)
-        blocks.append(srgb_profile())
-    swapped = image[..., [2, 1, 0, 3][: image.shape[2]]]
-    arrays = [np.frombuffer(block, np.uint8) for block in blocks]
-    done, data = cv2.imencodeWithMetadata(".png", swapped, kinds, arrays)
+    done, encoded = cv2.imencode(".png", image[..., [2, 1, 0, 3][: image.shape[2]]])
     if not done:
         raise OSError("the encoder failed")
-    return data.tobytes()
+    data, chunks = encoded.tobytes(), io.BytesIO()
+    putchunk = PngImagePlugin.putchunk
+    if metadata.says_srgb:
+        putchunk(chunks, b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile()))
+    if metadata.dpi:
+        per_meter = (round(dpi / 0.0254) for dpi in metadata.dpi)
+        putchunk(chunks, b"pHYs", struct.pack(">IIB", *per_meter, 1))
+    if metadata.exif:
+        putchunk(chunks, b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))
+    if metadata.xmp:
+        putchunk(chunks, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
+    return data[:_PNG_HEADER] + chunks.getvalue() + data[_PNG_HEADER:]
 
 
 def _encode_tiff(image: np.ndarray, metadata: PhotoMetadata) -> bytes:
@@ -133,6 +152,9 @@ def _encode_tiff(image: np.ndarray, metadata: PhotoMetadata) -> bytes:
         fields[338] = 2  # straight alpha
     if metadata.dpi:
         fields |= {282: metadata.dpi[0], 283: metadata.dpi[1], 296: 2}
+    if metadata.xmp:
+        directory.tagtype[700] = TiffTags.BYTE
+        fields[700] = metadata.xmp
     if metadata.says_srgb:
         fields[34675] = srgb_profile()
     for tag, value in fields.items():

@@ -1,6 +1,7 @@
 """Metadata of photos: date, camera, place and author, from one image file to another."""
 
 import math
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -17,7 +18,9 @@ _KEPT = (
 # Tags of the Exif directory that do not. MakerNote has offsets in a form of each camera maker's,
 # which break when it is moved.
 _LEFT_OUT = (_Tag.MakerNote, _Tag.ExifInteroperabilityOffset, _Tag.Gamma, _Tag.CompositeImage)
-_MAX_BYTES = 65_000  # of EXIF in a JPEG: one segment
+_MAX_BYTES = 65_000  # of EXIF or XMP in a JPEG: one segment
+# In XMP: thumbnails, a movie or depth behind the photo, and a part of it elsewhere in the file.
+_OF_OTHER_PICTURES = (b"xmpGImg:", b"Container:Directory", b"GDepth:", b"HasExtendedXMP")
 _MAX_DPI = 100_000
 
 
@@ -26,11 +29,12 @@ class PhotoMetadata:
     """What an image file says beside its pixels.
 
     exif: an EXIF block of date, camera, place and author, without a thumbnail, its orientation 1;
-    empty if the file has none. dpi: pixels an inch, across and down. says_srgb: whether the file
-    said what its colors are; they are sRGB now.
+    empty if the file has none. xmp: title, keywords, rating and more (ISO 16684-1). dpi: pixels an
+    inch, across and down. says_srgb: whether the file said what its colors are; they are sRGB now.
     """
 
     exif: bytes = b""
+    xmp: bytes = b""
     dpi: tuple[float, float] | None = None
     says_srgb: bool = False
 
@@ -66,6 +70,12 @@ def exif_block(exif: Image.Exif, size: tuple[int, int]) -> bytes:
     """EXIF as it is written with a picture of this (height, width); empty if there is none."""
     if not exif:
         return b""
+    with warnings.catch_warnings():  # Pillow warns of odd values
+        warnings.simplefilter("ignore")
+        return _with_size(exif, size).tobytes()
+
+
+def _with_size(exif: Image.Exif, size: tuple[int, int]) -> Image.Exif:
     shot = exif.get_ifd(_Ifd.Exif)
     tag: int
     for tag, value in (
@@ -75,7 +85,22 @@ def exif_block(exif: Image.Exif, size: tuple[int, int]) -> bytes:
     ):
         if tag in shot:
             shot[tag] = value
-    return exif.tobytes()
+    return exif
+
+
+def xmp_of(source: Image.Image) -> tuple[bytes, list[str]]:
+    """The XMP of a loaded image file to keep, with orientation 1, and a note on what is left out.
+
+    XMP that describes another picture in the file, such as a gain map, is left out whole.
+    """
+    xmp = source.info.get("xmp") or source.info.get("XML:com.adobe.xmp") or b""
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    if b"hdrgm:" in xmp or any("hdrgainmap" in str(kind) for kind in source.info.get("aux", ())):
+        return b"", ["HDR gain map: left out, the SDR picture is read"]
+    if len(xmp) > _MAX_BYTES or any(part in xmp for part in _OF_OTHER_PICTURES):
+        return b"", []
+    return re.sub(rb"(tiff:Orientation(?:=\"|=\'|>)\s*)\d", rb"\g<1>1", xmp), []
 
 
 def dpi_of(source: Image.Image) -> tuple[float, float] | None:

@@ -92,7 +92,7 @@ def read_picture(
     if samples.shape[2] == 4:
         samples = _white_where_transparent(samples)
     exif = exif_block(decoded.exif, samples.shape[:2])
-    metadata = PhotoMetadata(exif, decoded.dpi, decoded.says_srgb)
+    metadata = PhotoMetadata(exif, decoded.xmp, decoded.dpi, decoded.says_srgb)
     notes = tuple(decoded.notes)
     if samples.dtype == np.uint8:
         return Picture(samples, None, metadata, notes)

@@ -70,6 +70,30 @@ def test_photos_keep_date_camera_and_place(source: str, target: str, tmp_path: P
     assert MAKER_NOTE not in shot
 
 
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6"
+xmp:Rating="5" photoshop:City="M\xc3\xbcnchen"/></rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize("source", [".jpg", ".webp", ".avif"])
+@pytest.mark.parametrize("target", [".jpg", ".png", ".webp", ".tif", ".avif", "16.png", "16.tif"])
+def test_xmp(source: str, target: str, tmp_path: Path) -> None:
+    Image.fromarray(numbered_picture(7)).save(tmp_path / f"in{source}", xmp=XMP)
+    picture = read_picture(tmp_path / f"in{source}")
+    assert picture.image.shape[0] > picture.image.shape[1]  # turned by the orientation in it
+    image = picture.image.astype(np.uint16) * 257 if "16" in target else picture.image
+    write_image(tmp_path / f"out{target}", image, metadata=picture.metadata)
+    again = read_picture(tmp_path / f"out{target}")
+    assert again.image.shape == picture.image.shape
+    assert again.metadata.xmp == XMP.replace(b'Orientation="6"', b'Orientation="1"')
+
+
+def test_gain_maps_are_noted(tmp_path: Path) -> None:
+    xmp = XMP.replace(b"xmp:Rating", b"hdrgm:Version").replace(b'Orientation="6"', b"")
+    Image.fromarray(numbered_picture(7)).save(tmp_path / "a.jpg", xmp=xmp)
+    picture = read_picture(tmp_path / "a.jpg")
+    assert picture.metadata.xmp == b"" and "gain map" in picture.notes[0]
+
+
 def test_the_old_thumbnail_is_gone(tmp_path: Path) -> None:
     picture = read_picture(with_thumbnail(photo(tmp_path / "in.jpg")))
     write_image(tmp_path / "out.jpg", picture.image, metadata=picture.metadata)
