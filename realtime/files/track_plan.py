@@ -118,10 +118,16 @@ def _plan_audio(stream: Any, setting: Setting, found: Survey, name: str) -> Trac
     for encoding in encodings_for(muxer, context, rate=rate, channels=channels):
         if _can_encode(muxer, encoding):
             note = f"{name}: {reason}; re-encoded as {encoding.codec}"
-            if encoding.layout != context.layout.name or change is not None:
+            if change is not None or not _is_same_layout(encoding.layout, context.layout):
                 note += f", {encoding.layout}"
             return TrackPlan(partial(_open_reencoded, stream, encoding), note)
     return TrackPlan(None, f"{name} was left out: {reason}")
+
+
+def _is_same_layout(name: str, original: av.AudioLayout) -> bool:
+    """Whether a layout is the original, which may say its number of channels only."""
+    channels = av.AudioLayout(name).nb_channels
+    return name == original.name or original.name == f"{channels} channels"
 
 
 def can_copy(muxer: str, stream: Stream, packets: Sequence[av.Packet] = ()) -> bool:
