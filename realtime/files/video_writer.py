@@ -28,6 +28,7 @@ from impasto.realtime.files.codecs import (
 )
 from impasto.realtime.files.hdr_metadata import encoder_options
 from impasto.realtime.files.mp4_tags import fill_room
+from impasto.realtime.files.written import WrittenVideo
 from impasto.realtime.frame import ColorTags, Frame, PixelFormat, StreamInfo
 from impasto.realtime.pixels import (
     bit_depth_of,
@@ -115,6 +116,7 @@ class VideoWriter:
         self._first = self._last = Fraction(0)  # the source's times of those frames, in seconds
         self._held: tuple[Frame, int] | None = None  # until its duration is known
         self._durations: dict[int, int] = {}  # by pts, of the frames that are in the encoder
+        self._written = WrittenVideo(self._encoding.container.muxer, (info.height, info.width))
         self._first_dts: int | None = None
         self._rounded = False  # whether any time was, by more than a millisecond
         self.frames_left_out = 0
@@ -395,6 +397,7 @@ class VideoWriter:
                 self._first_dts = packet.dts
             if self._extra_streams is not None:
                 self._extra_streams.copy_until(self._origin + packet.dts * self._time_base)
+        self._written.add(packet)
         self._container.mux(packet)
 
     def _finish(self, *, interrupted: bool = False) -> None:
@@ -419,8 +422,11 @@ class VideoWriter:
         self._close_container()
         muxer = self._encoding.container.muxer
         set_last_delay(self._target.partial, muxer, (end - pts) * self._time_base)
+        self._written.check(self._target.partial)
 
     def _close_container(self) -> None:
+        audio = self._container.streams.audio
+        self._written.audio = sum(stream.frames > 0 for stream in audio)
         self._container.close()
         if self._is_mp4:
             fill_room(self._target.partial)

@@ -118,8 +118,8 @@ def test_one_of_two_videos_without_a_decoder(tmp_path, name, tag, unknown):
     path = with_unknown_codec(make_two_videos(tmp_path / name), tag)
     report = stylize_video(path, tmp_path / f"out{path.suffix}", identity)
     assert report.frames == 5 and numbers(report.target) == [0, 1, 2, 3, 4]
-    note = f"video stream {unknown} (unknown) was left out: this FFmpeg has no decoder for it"
-    assert note in report.notes
+    (note,) = [note for note in report.notes if note.startswith(f"video stream {unknown} (")]
+    assert note.endswith("was left out: this FFmpeg has no decoder for it")
 
 
 @pytest.mark.parametrize(
