@@ -407,6 +407,9 @@ class VideoWriter:
         end = pts + self._last_duration()
         self._encode(last, pts, end - pts)
         packets = self._stream.encode(None)
+        if not self._written.packets and len(packets) <= 2:
+            for packet in packets:  # of one or two frames, which x265 gives no decoding times
+                packet.dts = packet.pts
         if self._is_mp4 and packets:
             # MP4 stores the differences of decoding times, whose sum ends too early with B-frames
             # of uneven duration; the last difference makes up for it.

@@ -7,12 +7,13 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
+from PIL import Image, UnidentifiedImageError
 
 from impasto.models.errors import SinkError, SourceError
 from impasto.realtime.files.containers import video_stream
 
 _COUNTED = ("mp4", "mov", "gif")  # by FFmpeg's names: what stores the exact number of frames
-_DEMUXERS = {"mp4": "mov", "webm": "matroska"}  # where it is not the muxer's name
+_ANIMATIONS = ("webp", "apng")  # with a single frame they are pictures, which Pillow opens
 _BACK = 2  # seconds before the end: MPEG-TS is sought by decoding times, to between intra frames
 _TOLERANCE = Fraction(1, 20)  # seconds, of timestamps; Matroska rounds to milliseconds
 
@@ -46,29 +47,46 @@ class WrittenVideo:
         Only the headers and what follows the last intra frame are read, and nothing is decoded but
         what FFmpeg needs to know the streams. Raises SinkError.
         """
+        find = self._picture_problem if self.muxer in _ANIMATIONS else self._video_problem
         try:
-            demuxer = _DEMUXERS.get(self.muxer, self.muxer)  # which is not found for few bytes
-            # An MPEG-TS of a single frame ends it with the file: it is searched to its end.
-            options = {"analyzeduration": "1000000000"}  # microseconds
-            with av.open(f"file:{path}", format=demuxer, options=options) as container:
-                problem = self._problem(container, video_stream(container, path))
-        except (av.FFmpegError, SourceError) as error:
-            problem = str(error)
+            problem = find(path)
+        except (av.FFmpegError, SourceError, UnidentifiedImageError) as error:
+            problem = getattr(error, "strerror", None) or str(error)
         if problem is not None:
             raise SinkError(
                 f"what was written cannot be read back, and is not kept: {problem}; "
                 "try another kind of file"
             )
 
-    def _problem(self, container: InputContainer, stream: VideoStream) -> str | None:
-        height, width = self.size
-        if (stream.height, stream.width) != self.size:
-            return f"the picture is {stream.width}x{stream.height} instead of {width}x{height}"
+    def _picture_problem(self, path: Path) -> str | None:
+        with Image.open(path) as picture:
+            width, height = picture.size
+        return self._size_problem(height, width)
+
+    def _size_problem(self, height: int, width: int) -> str | None:
+        if (height, width) == self.size:
+            return None
+        return f"the picture is {width}x{height} instead of {self.size[1]}x{self.size[0]}"
+
+    def _video_problem(self, path: Path) -> str | None:
+        with _opened(path, self.muxer) as container:
+            stream = video_stream(container, path)
+            problem = self._stream_problem(container, stream)
+            if problem is None and self.muxer != "gif":  # it always starts at zero
+                problem = self._length_problem(container, stream)
+            return problem
+
+    def _stream_problem(self, container: InputContainer, stream: VideoStream) -> str | None:
+        if problem := self._size_problem(stream.height, stream.width):
+            return problem
         if self.muxer in _COUNTED and stream.frames != self.packets:
             return f"it has {stream.frames} frames instead of {self.packets}"
         # Of MPEG-TS, FFmpeg knows the streams that begin in the first seconds only.
         if self.muxer != "mpegts" and len(container.streams.audio) < self.audio:
             return f"it has {len(container.streams.audio)} audio streams instead of {self.audio}"
+        return None
+
+    def _length_problem(self, container: InputContainer, stream: VideoStream) -> str | None:
         expected = self.last
         if self.muxer == "mpegts":  # the muxer moves all of it, so that nothing is negative
             first = next((p.pts for p in container.demux(stream) if p.pts is not None), 0)
@@ -80,6 +98,13 @@ class WrittenVideo:
         if is_later or last < expected - _TOLERANCE:
             return f"its last frame is at {float(last):.2f} s instead of {float(expected):.2f} s"
         return None
+
+
+def _opened(path: Path, muxer: str) -> InputContainer:
+    # By its name, where too few bytes do not tell. A single frame in an MPEG-TS ends with the file,
+    # to where it is then searched.
+    demuxer = muxer if muxer == "mpegts" else None
+    return av.open(f"file:{path}", "r", format=demuxer, options={"analyzeduration": "1000000000"})
 
 
 def _last_time(container: InputContainer, stream: VideoStream) -> Fraction | None:
