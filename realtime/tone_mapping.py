@@ -108,7 +108,7 @@ class SdrConverter:
     as 1000 at most, so that reference white stays near white; the few brighter lights are clipped.
     HLG has no absolute brightness and is rendered for 1000 cd/m2.
 
-    16 ms of one core at 1280x720, and 2 for SDR. Keep one for a stream.
+    24 ms of one core at 1280x720, of which the LUT takes 16. Keep one for a stream.
     """
 
     def __init__(self, color: ColorTags, peak: float | None = None) -> None:

@@ -1,6 +1,6 @@
 """Video file decoding: frames with their timestamps, rotated, resized and as RGB."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -126,6 +126,7 @@ class VideoReader:
             self._converters = None if keep_hdr else SdrConverters(self._hdr)
             self._background = None if keep_alpha else 0
             self._notes = _notes_on(first, self._stream) + self._color_notes(first)
+            self._notes += _left_out_notes(side_data, keep_hdr=keep_hdr)
             if not keep_alpha:
                 self._notes += _alpha_notes(first, self._stream)
             self._changes = ChangeWatch(first, self._stream, self._time_base, self.start_time)
@@ -316,6 +317,18 @@ def _without_alpha(rgba: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(H, W, 4) uint8 as RGB, black where it is transparent, and alpha (H, W)."""
     alpha = np.ascontiguousarray(rgba[..., 3])
     return rgba[..., :3] * (alpha > 0)[..., None], alpha
+
+
+def _left_out_notes(side_data: Mapping[str, object], *, keep_hdr: bool) -> list[str]:
+    """Notes on what PyAV cannot write of the side data of a film's first frame."""
+    notes = []
+    if keep_hdr and side_data.keys() & {"DOVI_METADATA", "DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID"}:
+        notes.append("dynamic HDR metadata (Dolby Vision, HDR10+) was left out")
+    if "SPHERICAL" in side_data:
+        notes.append("360° video: its projection was left out, so that players show it flat")
+    if "STEREO3D" in side_data:
+        notes.append("stereoscopic 3D: its layout was left out, so that players show it flat")
+    return notes
 
 
 def _alpha_notes(frame: VideoFrame, stream: av.VideoStream) -> list[str]:

@@ -206,6 +206,43 @@ class TestColorTags:
         assert any("transparency" in note for note in source.notes)
 
 
+def with_box(data: bytes, path: list[bytes], box: bytes) -> bytes:
+    """An MP4, whose moov comes last, with a box added at the end of the box at this path."""
+    start, sizes = 0, []
+    for name in path:
+        at = data.index(name, start) - 4
+        sizes.append(at)
+        start = at + 8
+    end = sizes[-1] + int.from_bytes(data[sizes[-1] : sizes[-1] + 4], "big")
+    edited = bytearray(data[:end] + box + data[end:])
+    for at in sizes:
+        size = int.from_bytes(data[at : at + 4], "big") + len(box)
+        edited[at : at + 4] = size.to_bytes(4, "big")
+    return bytes(edited)
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + name + content
+
+
+class TestWhatCannotBeWritten:
+    def test_the_projection_of_360_degree_video_is_noted(self, tmp_path):
+        """The boxes of Google's Spherical Video V2: an equirectangular projection."""
+        path = make_clip(tmp_path / "in.mp4")
+        projection = box(b"prhd", bytes(16)) + box(b"equi", bytes(20))
+        spherical = box(b"sv3d", box(b"svhd", bytes(4) + b"\0") + box(b"proj", projection))
+        tree = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"]
+        path.write_bytes(with_box(path.read_bytes(), tree, spherical))
+        frames, source = read_video(path)
+        assert numbers_of(frames) == list(range(12))
+        assert ["360° video" in note for note in source.notes] == [True]
+
+    def test_the_layout_of_stereoscopic_video_is_noted(self, tmp_path):
+        options = {"x264-params": "frame-packing=3"}  # side by side
+        _, source = read_video(make_clip(tmp_path / "in.mp4", options=options))
+        assert ["stereoscopic 3D" in note for note in source.notes] == [True]
+
+
 class TestHandles:
     @pytest.fixture
     def path(self, tmp_path):

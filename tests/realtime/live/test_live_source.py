@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from fractions import Fraction
 from itertools import count, islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from impasto.models.errors import SourceError
+from impasto.realtime.frame import ColorTags
 from impasto.realtime.live.cameras import open_live
 from impasto.realtime.live.feeds import MediaFeed
 from impasto.realtime.live.live_source import LiveSource, RateWatch, Timing
 from impasto.realtime.threads import Latest
-from tests.media import number_of
+from tests.media import make_clip, number_of
 from tests.realtime.live.conftest import PATIENCE, Log
 from tests.realtime.live.sources import NO_PAUSES, assert_increasing
 from tests.senders import HttpCamera, RtspCamera, free_port, jpeg, numbered_jpegs, udp_sender
@@ -116,6 +118,21 @@ class Deferred:
     def close(self) -> None:
         self._ended.set()
         self._work.join()
+
+
+def test_hdr_is_tone_mapped_with_one_line(tmp_path: Path, log: Log) -> None:
+    clip = make_clip(
+        tmp_path / "hlg.mp4",
+        codec="libx265",
+        pix_fmt="yuv420p10le",
+        rate=100,
+        color=ColorTags(9, 18, 9),
+        picture=lambda _, size: np.full((*size, 3), 191, np.uint8),  # 75 %: reference white
+    )
+    with open_live(str(clip), log=log) as source:
+        frames = list(source)
+    assert len(frames) == 12 and all(frame.image.min() > 225 for frame in frames)
+    assert len(log.matching("tone-mapped to SDR")) == 1
 
 
 def test_black_pictures_are_reported_once_and_so_is_their_end(log: Log) -> None:
