@@ -24,7 +24,7 @@ MAX_SECONDS = 24 * 3600  # beyond which a damaged file is more likely than a fil
 _LONGEST_FRAME, _DEFAULT_STEP = 3600, Fraction(1, 25)  # seconds
 # Demuxers that open other files or addresses named in the file, or wait for more data; and those
 # that render any text as a picture.
-_NOT_MEDIA = {
+NOT_MEDIA = {
     *("hls", "dash", "webm_dash_manifest", "imf", "concat", "sdp", "rtp", "rtsp", "sap"),
     *("avisynth", "vapoursynth", "tty", "bin", "xbin", "adf", "idf"),
 }
@@ -69,7 +69,7 @@ def open_media(
             "r",
             options={
                 "protocol_whitelist": "file",
-                "format_whitelist": ",".join(sorted(av.formats_available - _NOT_MEDIA)),
+                "format_whitelist": ",".join(sorted(av.formats_available - NOT_MEDIA)),
             },
             metadata_errors="replace",
             hwaccel=device,

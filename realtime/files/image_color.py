@@ -86,6 +86,8 @@ def _from_profile(image: Image.Image, data: bytes) -> tuple[Image.Image | None, 
         if source.mode in ("RGB", "RGBA") and _is_srgb(profile):
             return source, []
         converted = _transformed(source, profile, source.mode, target)
+        if target == "RGB" and image.has_transparency_data:
+            converted.putalpha(_rgb(image).getchannel("A"))
     except Exception:
         return None, [f"its color profile{name} cannot be used: read as sRGB"]
     return converted, [f"color profile{name}: converted to sRGB"]
@@ -97,21 +99,19 @@ def _in_mode(image: Image.Image, space: str) -> Image.Image | None:
     if mode == "RGB" and image.mode not in ("CMYK", "LAB"):
         return _rgb(image)
     if mode == "L" and image.mode in ("1", "L", "LA"):
-        return image.convert("L") if not image.has_transparency_data else None
+        return image.convert("L")
     return image if image.mode == mode else None
 
 
 def _transformed(
     image: Image.Image, profile: ImageCms.ImageCmsProfile, source: str, target: str
 ) -> Image.Image:
-    transform = ImageCms.buildTransform(
-        profile,
-        ImageCms.createProfile("sRGB"),
-        source,
-        target,
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
+    """The image by the profile's own rendering intent, as browsers do it; white stays white."""
+    intent = profile.profile.rendering_intent
+    if intent not in (ImageCms.Intent.PERCEPTUAL, ImageCms.Intent.SATURATION):
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    srgb = ImageCms.createProfile("sRGB")
+    transform = ImageCms.buildTransform(profile, srgb, source, target, ImageCms.Intent(intent))
     converted = ImageCms.applyTransform(image, transform)
     assert converted is not None  # it is, where the image is changed in place
     return converted

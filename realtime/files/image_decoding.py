@@ -12,10 +12,16 @@ from functools import cache
 
 import av
 import numpy as np
+from av.container import InputContainer
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from impasto.models.errors import SourceError
-from impasto.realtime.files.containers import MAX_PIXELS, MAX_SIDE, check_image_size
+from impasto.realtime.files.containers import (
+    MAX_PIXELS,
+    MAX_SIDE,
+    NOT_MEDIA,
+    check_image_size,
+)
 from impasto.realtime.files.image_color import to_srgb
 from impasto.realtime.files.image_metadata import dpi_of, exif_of, orientation_of, xmp_of
 from impasto.realtime.files.rotation import (
@@ -29,7 +35,7 @@ from impasto.realtime.pixels import to_rgb
 # What Pillow may take a file for: formats that it recognizes by their first bytes. MPO is JPEG.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF", "BMP", "GIF", "JPEG2000", "PPM")
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
-_BITS_PER_SAMPLE = 258  # a tag of TIFF
+_BITS_PER_SAMPLE, _PLANAR = 258, 284  # tags of TIFF
 _JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 # EXIF orientations 1 to 8.
 _ORIENTATIONS: tuple[DisplayMatrix, ...] = (
@@ -87,7 +93,7 @@ def _decode_with_pillow(data: bytes, name: str) -> Decoded:
     orientation = orientation_of(source)
     exif, exif_notes = exif_of(source)
     if _has_16_bits_a_color(source, data):
-        deep: np.ndarray | None = _decode_with_opencv(data)
+        deep: np.ndarray | None = _decode_16_bits(source, data)
     else:
         source, cut_off = _loaded(source, data)
         notes += cut_off
@@ -219,8 +225,11 @@ def _has_16_bits_a_color(source: Image.Image, data: bytes) -> bool:
     return False
 
 
-def _decode_with_opencv(data: bytes) -> np.ndarray:
-    """(H, W, C) uint16 RGB or RGBA of a PNG or TIFF. Raises ValueError."""
+def _decode_16_bits(source: Image.Image, data: bytes) -> np.ndarray:
+    """(H, W, C) uint16 RGB or RGBA of a PNG or TIFF. Raises ValueError and av.FFmpegError."""
+    if source.format == "TIFF" and source.tag_v2.get(_PLANAR) == 2:  # type: ignore[attr-defined]
+        with _opened_by_ffmpeg(data) as container:  # OpenCV reads these as black
+            return next(container.decode(video=0)).to_ndarray(format="rgb48le")
     import cv2
 
     with _stderr_discarded():
@@ -262,20 +271,26 @@ def _image_of(deep: np.ndarray) -> Image.Image:
 
 
 def _decode_with_ffmpeg(data: bytes, name: str) -> Decoded:
-    """A format that Pillow is not asked for: PSD, Radiance HDR, OpenEXR, QOI, TGA ..."""
+    """A format that Pillow is not asked for: PSD, Radiance HDR, OpenEXR, QOI ..., or a film."""
     if data.startswith(_JPEG_XL):
         raise SourceError(f"{name} is JPEG XL, which is not read; convert it to PNG first")
-    stills = (name for name in av.formats_available if name.endswith("_pipe"))
-    options = {"format_whitelist": ",".join(sorted(stills))}
     try:
-        with av.open(io.BytesIO(data), "r", options=options) as container:
+        with _opened_by_ffmpeg(data) as container:
             stream = container.streams.video[0]
             check_image_size(stream.height, stream.width, f"{name} is")
-            frame = next(container.decode(stream))
+            frames = container.decode(stream)
+            frame = next(frames)
             image = to_rgb(frame, background=None)
-            return Decoded(apply_display_matrix(image, display_matrix(frame)))
+            is_film = next(frames, None) is not None
     except (av.FFmpegError, IndexError, StopIteration, AttributeError) as error:
         raise _not_an_image(name) from error
+    notes = ["a film: only the first frame is read; use `impasto video`"] if is_film else []
+    return Decoded(apply_display_matrix(image, display_matrix(frame)), notes=notes)
+
+
+def _opened_by_ffmpeg(data: bytes) -> InputContainer:
+    formats = ",".join(sorted(av.formats_available - NOT_MEDIA))
+    return av.open(io.BytesIO(data), "r", options={"format_whitelist": formats})
 
 
 def _not_an_image(name: str) -> SourceError:

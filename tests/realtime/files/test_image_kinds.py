@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from impasto.models.errors import SourceError
 from impasto.realtime.files.images import read_image, read_picture, write_image
-from tests.media import number_of, numbered_picture
+from tests.media import make_clip, number_of, numbered_picture
 from tests.realtime.files.photos import (
     ADOBE_RGB,
     DISPLAY_P3,
@@ -93,6 +93,9 @@ class TestColor:
         """Linear light of L = 55 / 255 is 255 * (1.055 * L ** (1 / 2.4) - 0.055) = 128 in sRGB."""
         flat((55,), "L").save(tmp_path / "a.png", icc_profile=gray_profile(1.0))
         assert np.abs(read_image(tmp_path / "a.png").astype(int) - 128).max() <= 1
+        flat((55, 90), "LA").save(tmp_path / "c.png", icc_profile=gray_profile(1.0))
+        back = read_image(tmp_path / "c.png", alpha=True)
+        assert np.abs(back.astype(int) - (128, 128, 128, 90)).max() <= 1
         flat((55,), "L").save(tmp_path / "b.png", icc_profile=P3)  # as some programs do
         assert np.abs(read_image(tmp_path / "b.png").astype(int) - 55).max() <= 1
 
@@ -203,6 +206,21 @@ class TestSamples:
         assert picture.notes_for(path) == ()
         small = read_picture(path, size=24, alpha=True)
         assert small.painted_as(small.image, path).shape == (24, 32, channels)
+
+    def test_16_bits_in_planes(self, tmp_path: Path) -> None:
+        """A TIFF with one plane after another, big-endian."""
+        planes = np.random.default_rng(0).integers(0, 65536, (3, *SIZE), dtype=np.uint16)
+        ifd = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"MM")
+        bits, offsets = (16, 16, 16), tuple(k * 2 * 48 * 64 for k in range(3))
+        fields = {256: 64, 257: 48, 258: bits, 259: 1, 262: 2, 273: offsets, 277: 3, 278: 48}
+        for tag, value in (fields | {279: (2 * 48 * 64,) * 3, 284: 2}).items():
+            ifd[tag] = value
+        with (tmp_path / "a.tif").open("wb") as file:
+            ifd.save(file)
+            file.write(planes.astype(">u2").tobytes())
+        picture = read_picture(tmp_path / "a.tif")
+        samples = picture.painted_as(picture.image, tmp_path / "a.tif")
+        assert (samples == planes.transpose(1, 2, 0)).all()
 
     def test_16_bits_turned_and_with_a_profile(self, tmp_path: Path) -> None:
         gray = np.arange(48 * 64, dtype=np.uint16).reshape(SIZE) * 20
@@ -327,6 +345,10 @@ class TestDamage:
         (tmp_path / "a.jxl").write_bytes(b"\xff\x0a" + bytes(100))
         with pytest.raises(SourceError, match="JPEG XL"):
             read_image(tmp_path / "a.jxl")
+
+    def test_the_first_frame_of_a_film(self, tmp_path: Path) -> None:
+        picture = read_picture(make_clip(tmp_path / "a.mp4", frames=3))
+        assert number_of(picture.image) == 0 and "a film" in picture.notes[0]
 
     def test_a_playlist_is_not_followed(self, tmp_path: Path) -> None:
         write_image(tmp_path / "b.png", numbered_picture(1))
