@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -75,12 +76,15 @@ class _Sound:
     """Looks for changes and gaps in the packets of one stream."""
 
     def __init__(self, stream: Stream, found: Survey) -> None:
-        context = stream.codec_context
+        context, container = stream.codec_context, cast(InputContainer, stream.container)
         self._index, self._found = stream.index, found
         self._codec = "" if context is None else context.codec.canonical_name
         self._unit = stream.time_base or Fraction(1, 1000)
         self._gap = range(int(_MIN_GAP / self._unit) + 1, int(_MAX_GAP / self._unit))
         self._elapsed = 0  # units of time
+        # Between two places of a large file nothing is known, so its clock has to be believed.
+        self._in_places = container.size > _READ_BYTES
+        self._start = stream.start_time or 0
         self._due: int | None = None  # the timestamp of the next packet
         # AAC with a common header does not change within the file.
         self.can_change = self._codec in ("mp1", "mp2", "mp3", "ac3", "eac3") or (
@@ -89,7 +93,9 @@ class _Sound:
 
     def look(self, packet: av.Packet) -> None:
         found, duration, pts = self._found, packet.duration or 0, packet.pts
-        if pts is not None and self._due is not None and pts - self._due in self._gap:
+        if self._in_places:
+            self._elapsed = self._elapsed if pts is None else pts - self._start
+        elif pts is not None and self._due is not None and pts - self._due in self._gap:
             found.gaps.setdefault(self._index, self._elapsed * self._unit)
             self._elapsed += pts - self._due
         self._due = pts + duration if pts is not None and duration else None
