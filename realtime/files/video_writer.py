@@ -17,6 +17,7 @@ import numpy as np
 
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import Target
+from impasto.realtime.files import mpegts
 from impasto.realtime.files.animation import loop_option, set_last_delay
 from impasto.realtime.files.captions import with_captions_of
 from impasto.realtime.files.codecs import (
@@ -433,6 +434,8 @@ class VideoWriter:
         self._container.close()
         if self._is_mp4:
             fill_room(self._target.partial)
+        elif self._encoding.container.muxer == "mpegts":
+            mpegts.pad(self._target.partial)
 
     def _pts_at(self, time: Fraction) -> int:
         return round((time - self._origin) / self._time_base)

@@ -69,7 +69,8 @@ class WrittenVideo:
         return f"the picture is {width}x{height} instead of {self.size[1]}x{self.size[0]}"
 
     def _video_problem(self, path: Path) -> str | None:
-        with _opened(path, self.muxer) as container:
+        # A single frame in an MPEG-TS ends with the file, to where it is then searched.
+        with av.open(f"file:{path}", options={"analyzeduration": "1000000000"}) as container:
             stream = video_stream(container, path)
             problem = self._stream_problem(container, stream)
             if problem is None and self.muxer != "gif":  # it always starts at zero
@@ -98,13 +99,6 @@ class WrittenVideo:
         if is_later or last < expected - _TOLERANCE:
             return f"its last frame is at {float(last):.2f} s instead of {float(expected):.2f} s"
         return None
-
-
-def _opened(path: Path, muxer: str) -> InputContainer:
-    # By its name, where too few bytes do not tell. A single frame in an MPEG-TS ends with the file,
-    # to where it is then searched.
-    demuxer = muxer if muxer == "mpegts" else None
-    return av.open(f"file:{path}", "r", format=demuxer, options={"analyzeduration": "1000000000"})
 
 
 def _last_time(container: InputContainer, stream: VideoStream) -> Fraction | None:

@@ -17,6 +17,7 @@ from impasto.realtime.files.written import WrittenVideo
 from tests.media import (
     SIZE,
     SOFTWARE_CODECS,
+    decoded,
     frames_of,
     info_of,
     make_audio_only,
@@ -103,3 +104,10 @@ def test_few_frames_have_decoding_times(ext: str, frames: int, tmp_path: Path) -
     with av.open(str(path)) as container:
         decoding = [p.dts * p.time_base for p in container.demux(video=0) if p.dts is not None]
     assert all(abs(time) < 2 for time in decoding)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_a_short_mpeg_ts_is_known_by_its_content(frames: int, tmp_path: Path) -> None:
+    write_video(tmp_path / "out.ts", frames_of(frames), info_of())
+    path = (tmp_path / "out.ts").rename(tmp_path / "out")
+    assert len(decoded(path)[0]) == frames
