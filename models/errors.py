@@ -3,7 +3,8 @@
 ImpastoError
 ├── SourceError   (also OSError)       cannot open or decode
 ├── SinkError     (also OSError)       cannot write
-│   └── TargetInUseError               another process is writing that file
+│   ├── TargetInUseError               another process is writing that file
+│   └── OutputClosedError              the reader of a pipe is gone
 ├── WeightsError  (also ValueError)    unknown style, wrong file, wrong checksum
 ├── EngineError   (also RuntimeError)  no such device, precision or provider on this machine
 └── ParityError                        the exported graph disagrees
@@ -26,6 +27,10 @@ class SinkError(ImpastoError, OSError):
 
 class TargetInUseError(SinkError):
     """Another process is writing the same file."""
+
+
+class OutputClosedError(SinkError):
+    """The reader of a pipe is gone, so there is nobody to write for."""
 
 
 class WeightsError(ImpastoError, ValueError):

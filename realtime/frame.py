@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -58,6 +58,7 @@ class Frame:
     color: ColorTags | None = None  # of yuv420p; its matrix is never unspecified
     alpha: np.ndarray | None = None  # (H, W) uint8, straight: 0 is transparent; None: opaque
     captioned: "av.VideoFrame | None" = None  # the source's frame, if it has closed captions
+    picture: Any = None  # a `files.images.Picture`, the source's, where pictures are written
 
     def __post_init__(self) -> None:
         shape = self.image.shape

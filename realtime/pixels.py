@@ -170,7 +170,7 @@ def to_rgb(
     )
     image = np.ascontiguousarray(rgb.reformat(format=packed, threads=1).to_ndarray())
     if alpha and background is not None:
-        image = _over(image, background)
+        image = composited(image, background)
     if is_limited_gray(frame):
         image = _LIMITED_TO_FULL[image]  # swscale takes every gray for full range
     return image
@@ -216,7 +216,7 @@ def with_alpha_of(frame: av.VideoFrame, rgb: np.ndarray, background: int | None)
     height, width = rgb.shape[:2]
     alpha = frame.reformat(width=width, height=height, format="rgba").to_ndarray()[..., 3:]
     image = np.concatenate([rgb, alpha], axis=2)
-    return image if background is None else _over(image, background)
+    return image if background is None else composited(image, background)
 
 
 def _resized_planar(
@@ -405,7 +405,7 @@ def has_alpha(pixel_format: VideoFormat) -> bool:
     return pixel_format.has_palette or any(c.is_alpha for c in pixel_format.components)
 
 
-def _over(rgba: np.ndarray, background: int) -> np.ndarray:
+def composited(rgba: np.ndarray, background: int) -> np.ndarray:
     """(H, W, 4) straight alpha laid over one gray level: (H, W, 3)."""
     color, alpha = rgba[..., :3], rgba[..., 3:].astype(np.uint16)
     if alpha.min() == 255:

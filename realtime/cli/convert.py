@@ -1,13 +1,16 @@
 """`impasto video` and `impasto image`: files in, stylized files out."""
 
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import typer
 
+from impasto.models.errors import OutputClosedError
 from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.inputs import is_many, left_out_line
-from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, FileJob, find_jobs
+from impasto.realtime.cli.jobs import FileJob, find_jobs
 from impasto.realtime.cli.terminal import plural, print_error, print_line
 from impasto.realtime.cli.work import finish, run_jobs
 from impasto.realtime.progress import OnProgress
@@ -36,6 +39,9 @@ def video(
     bit_depth: options.BitDepth = 8,
     alpha: options.Alpha = False,
     hwaccel: options.HwAccel = None,
+    as_video: options.AsVideo = False,
+    mask: options.MaskFilm = None,
+    pipe_format: options.PipeFormat = "mkv",
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     json: options.Json = False,
@@ -46,19 +52,19 @@ def video(
     options.only_one(crf=crf, bitrate=bitrate)
     options.only_one(overwrite=overwrite, skip_existing=skip_existing)
     from impasto.realtime.atomic import partial_path
+    from impasto.realtime.cli.film_jobs import film_jobs
     from impasto.realtime.cpu import work_in_batch
     from impasto.realtime.engines.options import EngineOptions
-    from impasto.realtime.files.codecs import CONTAINERS, EncoderOptions
+    from impasto.realtime.files.codecs import EncoderOptions
     from impasto.realtime.files.convert import stylize_video
+    from impasto.realtime.files.image_files import number_pattern
     from impasto.realtime.files.video_reader import VideoReader
     from impasto.realtime.stylizer import LazyStylizer
 
     work_in_batch()
     engine_options = EngineOptions(style, strength, engine, device, precision)
     engine_options.check()
-    jobs, left_out = find_jobs(
-        source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
-    )
+    jobs, left_out = film_jobs(source, target, as_video=as_video, pipe_format=pipe_format)
     encoder = EncoderOptions(
         codec=codec, crf=crf, preset=preset, bitrate=bitrate, bit_depth=bit_depth, alpha=alpha
     )
@@ -82,11 +88,21 @@ def video(
                 encoder=encoder,
                 overwrite=overwrite,
                 hwaccel=hwaccel,
+                mask=mask,
                 on_progress=on_progress,
             )
+        except OutputClosedError as error:  # a player was closed: nothing went wrong
+            print_error(f"stopped: {error}")
+            raise typer.Exit(0) from None
         except KeyboardInterrupt:
-            partial = partial_path(job.target)
-            kept = f"the video so far is {partial}" if partial.exists() else "nothing was written"
+            partial = partial_path(job.target) if isinstance(job.target, Path) else None
+            kept = "nothing was written"
+            if partial is None:
+                kept = "the film ends here"
+            elif number_pattern(job.target):
+                kept = "the pictures so far are kept"
+            elif partial.exists():
+                kept = f"the video so far is {partial}"
             print_error(f"stopped; {kept}")
             raise typer.Exit(130) from None
         rate = report.frames / report.seconds
@@ -115,6 +131,7 @@ def image(
     strength: options.Strength = 1.0,
     size: options.Size = None,
     keep_color: options.KeepColor = False,
+    mask: options.MaskPicture = None,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
@@ -140,6 +157,8 @@ def image(
         read_picture,
         write_image,
     )
+    from impasto.realtime.files.masks import still_mask_for
+    from impasto.realtime.mask import masked
     from impasto.realtime.stylizer import LazyStylizer
 
     engine_options = EngineOptions(style, strength, engine, device, precision)
@@ -162,7 +181,11 @@ def image(
         target = job.target
         picture = read_picture(job.source, size=size, alpha=supports_alpha(target))
         check_target(target, overwrite=overwrite)
+        white = still_mask_for(mask, job.source) if mask is not None else None
         stylized = stylizer.stylize_image(picture.image[..., :3])
+        if white is not None:
+            original = np.ascontiguousarray(picture.image[..., :3])
+            stylized = masked(original, stylized, white(Fraction(0), stylized.shape[:2]))
         stylized = np.concatenate([stylized, picture.image[..., 3:]], axis=2)
         write_image(
             target,
@@ -171,7 +194,7 @@ def image(
             overwrite=overwrite,
         )
         height, width = stylized.shape[:2]
-        notes = [*picture.notes_for(target), *stylizer.notes()]
+        notes = [*picture.notes_for(target), *stylizer.notes(), *(white.notes if white else ())]
         figures = {"width": width, "height": height, "notes": notes}
         return f"{target}: {width}x{height}", figures
 

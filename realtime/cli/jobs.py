@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from impasto.models.errors import SinkError, SourceError
 from impasto.realtime.cli.inputs import LeftOut, choose_inputs, is_many
@@ -26,8 +27,8 @@ VIDEO_EXTENSIONS = frozenset(
 class FileJob:
     """One file to read, and the one to write."""
 
-    source: Path
-    target: Path
+    source: Any  # a Path; or, where it is the only one, an InputPipe or a WebAddress
+    target: Any  # a Path, or an OutputPipe
 
 
 def find_jobs(

@@ -46,6 +46,7 @@ def live(
     strength: options.Strength = 1.0,
     keep_color: options.KeepColor = False,
     steadiness: options.Steadiness = "off",
+    mask: options.MaskFilm = None,
     mirror: Annotated[
         bool, typer.Option("--mirror/--no-mirror", help="Mirror the picture in the window.")
     ] = True,
@@ -112,6 +113,7 @@ def live(
         virtual_camera=virtual_camera,
         stream=stream,
         snapshots=snapshots,
+        mask=mask,
         seconds=seconds,
         overwrite=overwrite,
         engine=engine,

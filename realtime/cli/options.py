@@ -30,12 +30,19 @@ def parsed(parse: Callable[[str], T]) -> Callable[[str], T]:
 # --- Files ------------------------------------------------------------------------------------
 
 VideoIn = Annotated[
-    str, typer.Argument(metavar="IN", help='A video, a folder, or a quoted pattern ("*.mov").')
+    str,
+    typer.Argument(
+        metavar="IN",
+        help='A video, a folder, a quoted pattern ("*.mov"), pictures in sequence '
+        "(frames/%05d.png), an http:// or https:// address, or - for standard input.",
+    ),
 ]
 VideoOut = Annotated[
     Path,
     typer.Argument(
-        metavar="OUT", help="A video file, by its extension; a folder for several files."
+        metavar="OUT",
+        help="A video file, by its extension; a folder for several files; pictures in sequence "
+        "(painted/%05d.png); - for standard output.",
     ),
 ]
 ImageIn = Annotated[
@@ -204,6 +211,34 @@ Alpha = Annotated[
         "--alpha",
         help="Keep transparency, in ProRes and VP9. GIF, WebP and APNG keep it in any case.",
     ),
+]
+AsVideo = Annotated[
+    bool,
+    typer.Option(
+        "--as-video", help="The pictures of a folder or a pattern are one film, of --fps (25)."
+    ),
+]
+MaskFilm = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask",
+        metavar="FILE",
+        help="A picture, a video, or pictures in sequence: stylize where it is white, keep the "
+        "film where it is black, mix in between.",
+    ),
+]
+MaskPicture = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask",
+        metavar="FILE",
+        help="A picture: stylize where it is white, keep the original where it is black; or a "
+        "folder with a mask of the same name for each picture.",
+    ),
+]
+PipeFormat = Annotated[
+    Literal["mkv", "webm", "ts", "y4m"],
+    typer.Option("--pipe-format", help="The format of standard output; y4m has no sound."),
 ]
 
 # --- Reports ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import av
 
 from impasto.models.errors import SinkError
 from impasto.realtime.cpu import codec_threads
+from impasto.realtime.files.pipes import OutputPipe
 
 _X26X_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast") + (
     ("medium", "slow", "slower", "veryslow", "placebo")
@@ -167,6 +168,7 @@ CODECS = MappingProxyType(
             always_alpha=True,
             color_tags=False,
         ),
+        "raw": Codec("wrapped_avframe", _FOUR_TWO_ZERO, color_tags=False),
         "h264_nvenc": _nvenc("h264_nvenc", odd=True),
         "hevc_nvenc": _nvenc("hevc_nvenc", odd=True),
         "av1_nvenc": _nvenc("av1_nvenc", odd=False),
@@ -184,6 +186,8 @@ class Container:
     time_base: Fraction | None = None  # the only one it supports; None keeps the source's
     constant_rate: bool = False  # it stores no timestamps, only frames
     shortest_frame: Fraction = Fraction(0)  # seconds; what is shorter, browsers show for 1/10
+    frames_only: bool = False  # not even gaps between them: each lasts 1 / frame rate
+    streamable: bool = False  # it can be written to a pipe, without seeking
 
 
 # AVI takes MPEG-4, not H.264: it stores no presentation times, and H.264 is read back from it one
@@ -198,12 +202,14 @@ CONTAINERS = MappingProxyType(
         ".mp4": _MP4,
         ".m4v": _MP4,
         ".mov": Container(
-            "mov", ("h264", "hevc", "prores", "h264_nvenc", "hevc_nvenc"), sample_aspect_ratio=True
+            "mov",
+            ("h264", "hevc", "prores", "h264_nvenc", "hevc_nvenc"),
+            sample_aspect_ratio=True,
         ),
-        ".mkv": Container("matroska", (*_MP4.codecs, "prores")),
-        ".webm": Container("webm", ("vp9", "av1", "av1_nvenc")),
+        ".mkv": Container("matroska", (*_MP4.codecs, "prores"), streamable=True),
+        ".webm": Container("webm", ("vp9", "av1", "av1_nvenc"), streamable=True),
         ".avi": Container("avi", ("mpeg4",), constant_rate=True),
-        ".ts": Container("mpegts", ("h264", "hevc", "h264_nvenc", "hevc_nvenc")),
+        ".ts": Container("mpegts", ("h264", "hevc", "h264_nvenc", "hevc_nvenc"), streamable=True),
         ".gif": Container(
             "gif", ("gif",), time_base=Fraction(1, 100), shortest_frame=Fraction(1, 50)
         ),
@@ -213,6 +219,7 @@ CONTAINERS = MappingProxyType(
         ".apng": Container(
             "apng", ("apng",), time_base=Fraction(1, 1000), shortest_frame=Fraction(11, 1000)
         ),
+        ".y4m": Container("yuv4mpegpipe", ("raw",), frames_only=True, streamable=True),
     }
 )
 
@@ -232,18 +239,22 @@ class Encoding:
     notes: tuple[str, ...]  # for the user
 
 
-def container_for(path: Path) -> Container:
+def container_for(path: Path | OutputPipe) -> Container:
     """The container format of a file name. Raises SinkError, which lists the known extensions."""
     try:
-        return CONTAINERS[path.suffix.lower()]
+        container = CONTAINERS[path.suffix.lower()]
     except KeyError:
         given = f"{path.suffix!r} is not supported" if path.suffix else f"{path.name!r} has none"
         raise SinkError(
             f"the extension chooses the container, and {given}: use {', '.join(CONTAINERS)}"
         ) from None
+    if isinstance(path, OutputPipe) and not container.streamable:
+        streamable = ", ".join(ext for ext, kind in CONTAINERS.items() if kind.streamable)
+        raise SinkError(f"{path.suffix} cannot be written to {path}: use {streamable}")
+    return container
 
 
-def keeps_alpha(path: Path, options: EncoderOptions = DEFAULT_ENCODER) -> bool:
+def keeps_alpha(path: Path | OutputPipe, options: EncoderOptions = DEFAULT_ENCODER) -> bool:
     """Whether a file of this name keeps transparency: by request, or as GIF, WebP and APNG do."""
     container = CONTAINERS.get(path.suffix.lower())
     always = container is not None and CODECS[container.codecs[0]].always_alpha
@@ -251,7 +262,7 @@ def keeps_alpha(path: Path, options: EncoderOptions = DEFAULT_ENCODER) -> bool:
 
 
 def encoding_for(
-    path: Path,
+    path: Path | OutputPipe,
     size: tuple[int, int],
     options: EncoderOptions = DEFAULT_ENCODER,
     *,
@@ -370,10 +381,13 @@ def _pixel_formats(name: str, odd: bool) -> dict[int, str]:
     """Pixel formats by bit depth that this build of FFmpeg supports. SinkError: no such encoder."""
     codec = CODECS[name]
     try:
-        supported = {form.name for form in av.codec.Codec(codec.encoder, "w").video_formats or ()}
+        supported = av.codec.Codec(codec.encoder, "w").video_formats
     except av.codec.codec.UnknownCodecError:
         raise SinkError(
             f"{name} needs FFmpeg's encoder {codec.encoder}, which this build of PyAV lacks"
         ) from None
     formats = codec.odd_pixel_formats if odd and codec.odd_pixel_formats else codec.pixel_formats
-    return {depth: form for depth, form in formats.items() if form in supported}
+    if supported is None:  # the encoder takes all
+        return formats
+    names = {form.name for form in supported}
+    return {depth: form for depth, form in formats.items() if form in names}

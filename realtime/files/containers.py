@@ -15,9 +15,18 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from impasto.models.errors import EngineError, SourceError
+from impasto.realtime.files.addresses import (
+    OPEN_SECONDS,
+    READ_SECONDS,
+    WebAddress,
+    address_error,
+    web_options,
+)
 from impasto.realtime.files.animated_webp import AnimatedWebp, is_animated_webp
 from impasto.realtime.files.dvd import JoinedFiles, title_parts
 from impasto.realtime.files.nvdec import nvdec_device
+from impasto.realtime.files.pipes import InputPipe
+from impasto.realtime.files.sources import Source, source_of
 
 MAX_SIDE, MAX_PIXELS = 16384, 100_000_000
 MAX_SECONDS = 24 * 3600  # beyond which a damaged file is more likely than a film so long
@@ -33,17 +42,22 @@ _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 
 
 def open_media(
-    path: str | Path, *, hwaccel: str | None = None, on_gpu: bool = False
+    source: Source, *, hwaccel: str | None = None, on_gpu: bool = False
 ) -> InputContainer:
-    """Open a file on disk with FFmpeg, and no other file; the caller closes the container.
+    """Open a file, a pipe or a web address with FFmpeg; the caller closes the container.
 
+    No other file is opened; a playlist behind an address may name other addresses.
     hwaccel: FFmpeg's name of a device to decode on, such as "cuda"; None decodes on the CPU.
     on_gpu: with "cuda", leave frames in GPU memory if possible; see `files.nvdec`.
-    The path is never read as a protocol, a pattern or an option, and playlists are refused. The
-    first file of a DVD's title stands for all of the title.
-    Raises SourceError if the file cannot be read, and EngineError for `hwaccel`.
+    A path is never read as a protocol, a pattern or an option, and playlists on disk are refused.
+    The first file of a DVD's title stands for all of the title.
+    Raises SourceError if the source cannot be read, and EngineError for `hwaccel`.
     """
-    path = Path(path)
+    path = source_of(source)
+    if isinstance(path, InputPipe):
+        return _open_pipe(path)
+    if isinstance(path, WebAddress):
+        return _open_address(path, hwaccel)
     if path.is_dir():
         raise SourceError(f"expected a media file, {path} is a folder; give a file in it")
     if not path.exists():
@@ -58,18 +72,18 @@ def open_media(
             device = nvdec_device()
         except (RuntimeError, TypeError, AssertionError):  # the last: a PyTorch built for CPUs
             on_gpu = False
-    source: Any = f"file:{os.fspath(path)}"
+    file: Any = f"file:{os.fspath(path)}"
     if len(parts) > 1:
-        source = JoinedFiles(parts)
+        file = JoinedFiles(parts)
     elif is_animated_webp(path):
-        source = AnimatedWebp(path)
+        file = AnimatedWebp(path)
     try:
         return av.open(
-            source,
+            file,
             "r",
             options={
                 "protocol_whitelist": "file",
-                "format_whitelist": ",".join(sorted(av.formats_available - NOT_MEDIA)),
+                "format_whitelist": ",".join(sorted(_media_formats())),
             },
             metadata_errors="replace",
             hwaccel=device,
@@ -84,7 +98,47 @@ def open_media(
         raise SourceError(f"cannot read {path}: {_why_unreadable(path, error)}") from error
 
 
-def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
+def _open_pipe(pipe: InputPipe) -> InputContainer:
+    """Open a pipe. Raises SourceError."""
+    try:
+        return av.open(
+            pipe,
+            "r",
+            options={
+                "protocol_whitelist": "",
+                "format_whitelist": ",".join(sorted(_media_formats())),
+            },
+            metadata_errors="replace",
+        )
+    except (av.FFmpegError, RuntimeError) as error:
+        if pipe.is_empty:
+            raise SourceError(f"{pipe} is empty: nothing was written to it") from error
+        raise SourceError(
+            f"cannot read {pipe}: it is not a film, or one that cannot be read from a pipe; "
+            "use Matroska, y4m or MPEG-TS"
+        ) from error
+
+
+def _open_address(address: WebAddress, hwaccel: str | None) -> InputContainer:
+    """Open an address, never by another program. Raises SourceError."""
+    try:
+        return av.open(
+            address.url,
+            options=web_options(_media_formats()),
+            timeout=(OPEN_SECONDS, READ_SECONDS),
+            metadata_errors="replace",
+            hwaccel=_device(hwaccel) if hwaccel else None,
+        )
+    except (av.FFmpegError, RuntimeError) as error:
+        reason = address_error(address.url, error, OPEN_SECONDS)
+        raise SourceError(f"cannot read {address}: {reason}") from error
+
+
+def _media_formats() -> set[str]:
+    return av.formats_available - NOT_MEDIA
+
+
+def video_stream(container: InputContainer, path: object) -> VideoStream:
     """The video stream to read: FFmpeg's best one that has a decoder, and is no cover picture.
 
     Of a broadcast with several programs, it is the one with the largest picture.
@@ -177,7 +231,7 @@ def duration_of(container: InputContainer, stream: VideoStream) -> Fraction | No
 
 def _declared_duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
     time_base = time_base_of(stream)
-    if stream.duration is not None:
+    if stream.duration:  # 0: y4m from a pipe, whose size is unknown
         return stream.duration * time_base
     tagged = tagged_duration(stream)
     if tagged is not None:

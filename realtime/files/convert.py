@@ -2,31 +2,45 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from impasto.models.errors import SinkError
 from impasto.realtime.atomic import partial_path
-from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions, keeps_alpha
+from impasto.realtime.files.codecs import (
+    DEFAULT_ENCODER,
+    EncoderOptions,
+    container_for,
+    keeps_alpha,
+)
 from impasto.realtime.files.dvd import title_notes
+from impasto.realtime.files.endpoints import FilmReader, FilmWriter, images_of, open_writer
 from impasto.realtime.files.frame_rate import at_frame_rate, info_at_frame_rate
-from impasto.realtime.files.remux import StreamCopier
+from impasto.realtime.files.image_files import ImageFiles, is_sequence_target
+from impasto.realtime.files.image_sequence import ImageSequence
+from impasto.realtime.files.pipes import InputPipe, OutputPipe
+from impasto.realtime.files.sources import Source, source_of
 from impasto.realtime.files.video_reader import VideoReader
-from impasto.realtime.files.video_writer import VideoWriter
 from impasto.realtime.frame import Frame
-from impasto.realtime.pipeline import Stylize, formats_of, run
+from impasto.realtime.mask import MaskedStylizer
+from impasto.realtime.pipeline import Stylize, StylizerFormats, formats_of, run
 from impasto.realtime.progress import OnProgress
 from impasto.realtime.threads import Background, Prefetch
+
+if TYPE_CHECKING:
+    from impasto.realtime.files.masks import OpenMask
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionReport:
     """Result of `stylize_video`: frames, times and notes."""
 
-    target: Path
+    target: Path | OutputPipe
     frames: int  # written
     missing_frames: int  # of the source, that could not be decoded
     seconds: float  # wall-clock time of the conversion
@@ -38,8 +52,8 @@ class ConversionReport:
 
 
 def stylize_video(
-    source_path: str | Path,
-    target_path: str | Path,
+    source_path: Source | ImageFiles,
+    target_path: str | Path | OutputPipe,
     stylizer: Stylize,
     *,
     size: int | tuple[int, int] | None = None,
@@ -50,16 +64,22 @@ def stylize_video(
     encoder: EncoderOptions = DEFAULT_ENCODER,
     overwrite: bool = False,
     hwaccel: str | None = None,
+    mask: str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> ConversionReport:
-    """Convert a video file: every frame by `stylizer`, audio and all other streams copied.
+    """Convert a video: every frame by `stylizer`, audio and all other streams copied.
 
+    source_path: a file, an http:// or https:// address, an `InputPipe`, or pictures in sequence: a
+    pattern such as frames/%05d.png, a folder, or `ImageFiles`. target_path: a file, by its
+    extension, an `OutputPipe`, or a pattern for pictures.
     stylizer: turns an iterator of batches (lists of rgb24 Frame) into an iterator of frames: the
     same number, in the same order and of the same size. Its attribute `formats`, if any, declares
     which other frames it takes or gives: see `StylizerFormats` and `negotiate`.
     size, start (seconds), end, hwaccel: see `VideoReader`. frame_rate: drop or repeat frames by
-    their timestamps, to this constant rate. encoder: codec, quality and speed. overwrite: replace
-    an existing target. batch_size: frames per batch.
+    their timestamps, to this constant rate; that of a sequence of pictures. encoder: codec, quality
+    and speed. overwrite: replace an existing target. batch_size: frames per batch.
+    mask: stylize where it is white, keep the film where it is black: see `masks.open_mask`. Its
+    first picture is on time with the first of the whole film.
     on_progress: called on this thread after each frame with the frames done, how many are
     expected (None: unknown) and the frames a second since the first, which may wait for an engine.
 
@@ -69,25 +89,49 @@ def stylize_video(
     Raises SourceError, SinkError, and whatever the stylizer raises.
     """
     began = perf_counter()
-    target = Path(target_path)
-    check_target_is_not_source(Path(source_path), target)
-    formats = formats_of(stylizer)
-    with VideoReader(
-        source_path,
-        size=size,
-        start=start,
-        end=end,
-        hwaccel=hwaccel,
-        on_gpu=hwaccel == "cuda" and "cuda" in formats.input_devices,
-        quick_chroma=formats.lossy_chroma_ok,
-        keep_hdr=encoder.bit_depth > 8,
-        keep_alpha=keeps_alpha(target, encoder),
-    ) as source:
+    if not isinstance(source_path, ImageFiles):
+        source_path = source_of(source_path)
+    target = target_path if isinstance(target_path, OutputPipe) else Path(target_path)
+    if isinstance(source_path, Path) and isinstance(target, Path):
+        check_target_is_not_source(source_path, target)
+    writes_pictures = isinstance(target, Path) and is_sequence_target(target)
+    formats = formats_of(stylizer) if mask is None else StylizerFormats()
+    source: FilmReader
+    if images := images_of(source_path):
+        source = ImageSequence(
+            images,
+            frame_rate=frame_rate,
+            size=size,
+            start=start,
+            end=end,
+            keep_alpha=writes_pictures or keeps_alpha(target, encoder),
+            keep_pictures=writes_pictures,
+        )
+        frame_rate = None  # that of the source
+    else:
+        assert not isinstance(source_path, ImageFiles)
+        source = VideoReader(
+            source_path,
+            size=size,
+            start=start,
+            end=end,
+            hwaccel=hwaccel,
+            on_gpu=hwaccel == "cuda" and "cuda" in formats.input_devices,
+            quick_chroma=formats.lossy_chroma_ok,
+            keep_hdr=encoder.bit_depth > 8 and not writes_pictures,
+            keep_alpha=writes_pictures or keeps_alpha(target, encoder),
+            share=not isinstance(source_path, Path),
+        )
+    with source, _open_mask(mask, source) as opened:
+        if opened is not None:
+            stylizer = MaskedStylizer(stylizer, opened, start=source.picture_start)
         first = source.first_time
         begin = source.start_time + Fraction(str(start)) if start else None
         last = None if end is None else source.start_time + Fraction(str(end))
         info = source.info
         frames: Iterator[Frame] = iter(source)
+        if frame_rate is None and not writes_pictures and container_for(target).frames_only:
+            frame_rate = info.frame_rate or 25
         if frame_rate is not None:
             frames = at_frame_rate(
                 frames,
@@ -97,21 +141,23 @@ def stylize_video(
                 is_complete=lambda: source.is_complete,
             )
             info = info_at_frame_rate(info, frame_rate)
-        with (
-            StreamCopier(source_path, start=begin, end=last) as extra_streams,
-            VideoWriter(
-                target,
-                info,
-                encoder=encoder,
-                extra_streams=extra_streams,
-                overwrite=overwrite,
-                end_time=None if info.duration is None else first + info.duration,
-            ) as writer,
-        ):
+        with open_writer(
+            target,
+            source_path,
+            source,
+            info,
+            span=(begin, last),
+            encoder=encoder,
+            overwrite=overwrite,
+        ) as (writer, of_others):
             writer.try_header(first)
             watch = _Watch(negotiate(stylizer, writer), info.frame_count, on_progress)
             depth = 2 * batch_size
-            with Prefetch(frames, depth) as decoded, Background(writer, depth) as encoded:
+            with (
+                Prefetch(frames, depth) as decoded,
+                Background(writer, depth) as encoded,
+                stopped_by_errors(source_path),
+            ):
                 running = perf_counter()
                 written = run(decoded, watch, encoded, batch_size=batch_size)
                 stylize_s = perf_counter() - running
@@ -120,6 +166,7 @@ def stylize_video(
             finishing = perf_counter()
             writer.close(truncated=not source.is_complete)
             lost = source.has_captions and not writer.has_captions
+            masked = [] if opened is None else opened.notes
             captions = ["closed captions in the picture were left out"] if lost else []
             encode_s = encoded.busy_seconds + perf_counter() - finishing
     return ConversionReport(
@@ -131,11 +178,11 @@ def stylize_video(
         decode_s=decoded.busy_seconds,
         stylize_s=stylize_s,
         encode_s=encode_s,
-        notes=(*title_notes(source_path), *notes, *captions, *extra_streams.notes, *writer.notes),
+        notes=(*title_notes(source_path), *notes, *captions, *of_others, *writer.notes, *masked),
     )
 
 
-def negotiate(stylizer: Stylize, writer: VideoWriter) -> Stylize:
+def negotiate(stylizer: Stylize, writer: FilmWriter) -> Stylize:
     """The stylizer, giving frames in the pixel format that costs the least of those both declare.
 
     yuv420p, where the encoder takes it as it is: from a network that gives it, it saves the
@@ -169,6 +216,21 @@ class _Watch:
                 # The number of frames is an estimate for some files.
                 total = None if self._total is None else max(self._total, done)
                 self._on_progress(done, total, fps)
+
+
+def _open_mask(
+    mask: str | Path | None, source: FilmReader
+) -> AbstractContextManager["OpenMask | None"]:
+    if mask is None:
+        return nullcontext()
+    from impasto.realtime.files.masks import open_mask  # OpenCV loads for nothing else here
+
+    return open_mask(mask, rate=source.info.frame_rate)
+
+
+def stopped_by_errors(source: object) -> AbstractContextManager[None]:
+    """Context manager: an exception in it ends the wait for a pipe that sends nothing."""
+    return source.stopped_by_errors() if isinstance(source, InputPipe) else nullcontext()
 
 
 def check_target_is_not_source(source: Path, target: Path) -> None:

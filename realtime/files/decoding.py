@@ -1,5 +1,6 @@
 """Decoding a video stream: every frame once and in order, skipping what is damaged."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -46,6 +47,9 @@ def _decoder_of(stream: VideoStream, *, alpha: bool) -> Callable[[Packet], list[
 class Decoder:
     """The frames of a stream with first_pts <= pts < end_pts; iterate once.
 
+    seekable: if not, what lies before first_pts is read. others: gets the packets of all other
+    streams, with the video's corrections to their timestamps.
+
     If a longer-lasting frame is on show at first_pts, it comes first, with that pts. alpha: decode
     the transparency of VP8 and VP9 as well, which takes another decoder.
 
@@ -68,6 +72,8 @@ class Decoder:
         first_pts: int | None = None,
         end_pts: int | None = None,
         alpha: bool = False,
+        seekable: bool = True,
+        others: deque[Packet] | None = None,
     ) -> None:
         self.notes: list[str] = []
         self.has_discontinuity = False
@@ -75,6 +81,7 @@ class Decoder:
         self.captions = CaptionWatch(stream.codec_context.name)
         self._container, self._stream = container, stream
         self._first_pts, self._end_pts = first_pts, end_pts
+        self._seekable, self._others = seekable, others
         self._time_base = time_base_of(stream)
         if stream.time_base not in (None, self._time_base):
             self._note("an absurd frame rate in the header: read at 25 frames a second")
@@ -144,7 +151,7 @@ class Decoder:
         Seeking finds an intra frame by its decoding time, which may be too late: if the first
         frame is after `first_pts`, seek further back, at last to the beginning.
         """
-        if self._first_pts is None:
+        if self._first_pts is None or not self._seekable:
             yield from self._decoded()
             return
         second, start = round(1 / self._time_base), self._start
@@ -155,6 +162,8 @@ class Decoder:
             except av.FFmpegError:
                 continue
             self._refused, self._damaged = 0, False
+            if self._others is not None:
+                self._others.clear()
             frames = self._decoded()
             first = next(frames, None)
             if first is None or first.pts is None:
@@ -187,7 +196,8 @@ class Decoder:
     def _packets(self) -> Iterator[Packet]:
         """The stream's packets; the last is empty and flushes the decoder."""
         # The Matroska demuxer skips damage silently; the gaps between all blocks show it.
-        streams = tuple(self._container.streams) if self._is_matroska else (self._stream,)
+        all_streams = self._is_matroska or self._others is not None
+        streams = tuple(self._container.streams) if all_streams else (self._stream,)
         position, timestamps = None, TimestampUnwrapper(self._container, self._stream)
         try:
             for packet in demuxed(self._container, *streams):
@@ -196,6 +206,9 @@ class Decoder:
                         self._damaged = True
                     position = packet.pos + packet.size
                 if packet.stream.index != self._stream.index:
+                    if self._others is not None:
+                        timestamps.unwrap(packet)
+                        self._others.append(packet)
                     continue
                 self._damaged = self._damaged or packet.is_corrupt
                 self.captions.look_at(packet)
@@ -206,7 +219,8 @@ class Decoder:
                 yield packet
         except av.FFmpegError as error:
             self._damaged = True
-            self._note(f"reading stopped early: {error.strerror}")
+            waited = isinstance(error, av.error.ExitError)  # an address, until its time is over
+            self._note(f"reading stopped early: {'no data came' if waited else error.strerror}")
             flush = Packet()
             flush.stream = self._stream
             yield flush

@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import av
@@ -17,7 +16,7 @@ _OFFSETS = struct.Struct("@3N")  # AVDOVIMetadata: where its header, mapping and
 
 
 def refuse_dolby_vision_5(
-    frame: av.VideoFrame, side_data: Mapping[str, Any], stream: VideoStream, path: str | Path
+    frame: av.VideoFrame, side_data: Mapping[str, Any], stream: VideoStream, path: object
 ) -> None:
     """Raise SourceError for Dolby Vision of profile 5 (and 10.0, the same in AV1).
 

@@ -115,6 +115,11 @@ def images_in(folder: Path) -> list[Path]:
         raise SourceError(f"cannot read {folder}: {error.strerror}") from error
     if not paths:
         raise SourceError(f"no images in {folder}; expected {' '.join(IMAGE_SUFFIXES)}")
+    return in_natural_order(paths)
+
+
+def in_natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Files by name, "frame10" after "frame9"."""
     return sorted(paths, key=_natural_order)
 
 

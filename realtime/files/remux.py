@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 import av
 from av.stream import Discard, Disposition, Stream
 
-from impasto.realtime.files.animation import ANIMATIONS
 from impasto.realtime.files.containers import (
     demuxed,
     duration_of,
@@ -20,10 +20,11 @@ from impasto.realtime.files.containers import (
 )
 from impasto.realtime.files.discontinuity import TimestampUnwrapper
 from impasto.realtime.files.mp4_tags import with_room
+from impasto.realtime.files.sources import SharedInput, Source, source_of
 from impasto.realtime.files.streams import film_start, names_of_unknown, program_streams
-from impasto.realtime.files.survey import Survey, survey
+from impasto.realtime.files.survey import Survey, survey, survey_of
 from impasto.realtime.files.timecode import shifted_timecode
-from impasto.realtime.files.track_plan import TrackPlan, plan_track
+from impasto.realtime.files.track_plan import PICTURES_ONLY, TrackPlan, plan_track
 from impasto.realtime.files.tracks import (
     DamagedPacketError,
     MediaTrack,
@@ -48,18 +49,25 @@ class StreamCopier:
     text subtitles are converted and all else is left out; `notes` has a line for each. The writer
     asks for packets in step with the video, so that nothing is buffered.
 
+    shared: take the packets from there, which someone else reads, instead of opening the file.
     start, end: seconds on the file's own clock (which need not start at zero). What lies outside
     is left out; timestamps are shifted so that audio and video stay in sync.
     Raises SourceError if the file cannot be opened.
     """
 
     def __init__(
-        self, path: str | Path, *, start: Fraction | None = None, end: Fraction | None = None
+        self,
+        path: Source,
+        *,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        shared: SharedInput | None = None,
     ) -> None:
         self.notes: list[str] = []
-        self._input = open_media(path)
-        self._path = Path(path)
-        self._video = video_stream(self._input, path)
+        self._input = open_media(path) if shared is None else shared.container
+        self._shared = shared
+        self._path = source_of(path)
+        self._video = video_stream(self._input, self._path)
         self._timestamps = TimestampUnwrapper(self._input, self._video)
         unknown = any(s.codec_context is None for s in self._input.streams)
         self._unknown = names_of_unknown(self._input) if unknown else {}
@@ -70,6 +78,7 @@ class StreamCopier:
         self._plans: dict[int, TrackPlan] | None = None
         self._tracks: dict[int, MediaTrack] = {}
         self._packets: Iterator[av.Packet] | None = None  # from the first use on
+        self._rest: Iterator[av.Packet] = iter(())  # of the shared, after its reader is done
         self._waiting: av.Packet | None = None  # read, and not due yet
         self._output: Any = None
 
@@ -115,6 +124,9 @@ class StreamCopier:
 
     def finish(self, time: Fraction | None = None) -> None:
         """Write the rest: all of it, or what lies before `time`."""
+        if self._shared is not None and time is None and self._end is not None:
+            # The video was read to its end; the sound that goes with it may come later.
+            self._rest = self._input.demux()
         self._copy(time)
         for index, track in self._tracks.items():
             self._write(index, track.flush)
@@ -125,7 +137,8 @@ class StreamCopier:
         self._packets = iter(())
         self._waiting = None
         self._tracks.clear()
-        self._input.close()
+        if self._shared is None:
+            self._input.close()
 
     def __enter__(self) -> Self:
         return self
@@ -166,11 +179,14 @@ class StreamCopier:
         if self._waiting is not None:
             packet, self._waiting = self._waiting, None
             return packet
-        if self._packets is None:
+        if self._shared is not None:
+            self._packets = chain(self._shared.available(), self._rest)
+        elif self._packets is None:
             self._packets = self._demux()
         try:
             for packet in self._packets:
-                self._timestamps.unwrap(packet)
+                if self._shared is None:  # else its reader has done that
+                    self._timestamps.unwrap(packet)
                 if packet.size and packet.stream_index in self._tracks:
                     return packet
             return None
@@ -210,7 +226,10 @@ class StreamCopier:
         wanted = [s for s in self._input.streams if s.index in mine and self._is_wanted(s)]
         whole = setting.muxer == "avi"  # which stores no times of sound: are there gaps?
         found = Survey()
-        if wanted and setting.muxer not in ANIMATIONS:
+        if self._shared is not None:
+            found = survey_of(self._shared.packets.copy(), wanted)
+        elif wanted and setting.muxer not in PICTURES_ONLY:
+            assert isinstance(self._path, Path)
             found = survey(self._path, (s.index for s in wanted), whole=whole)
         plans = {stream.index: self._plan(stream, setting, found) for stream in wanted}
         for plan in plans.values():
@@ -243,8 +262,14 @@ class StreamCopier:
         return plan_track(stream, setting, found, self._name(stream.index))
 
     def _attach_cover(self, stream: Stream, output: Any, _: Setting) -> None:
-        with open_media(self._path) as again:
-            data = next((bytes(p) for p in again.demux(again.streams[stream.index]) if p.size), b"")
+        data = b""
+        if self._shared is not None:  # it comes before all else
+            here = (p for p in self._shared.packets.copy() if p.stream_index == stream.index)
+            data = next((bytes(p) for p in here if p.size), b"")
+        else:
+            with open_media(self._path) as again:
+                packets = again.demux(again.streams[stream.index])
+                data = next((bytes(p) for p in packets if p.size), b"")
         kind = codec_name(stream).replace("mjpeg", "jpeg")
         name = stream.metadata.get("filename", f"cover.{kind.replace('jpeg', 'jpg')}")
         output.add_attachment(name, f"image/{kind}", data)

@@ -1,7 +1,7 @@
 """A look through a media file before it is converted: first packets, and formats of its sound."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -62,14 +62,28 @@ def survey(path: Path, indices: Iterable[int], *, whole: bool = False) -> Survey
         whole = whole or any(sound.can_change for sound in sounds.values())
         with suppress(av.FFmpegError):  # damaged: the conversion says so
             for packet in _packets(container, streams, whole):
-                if not packet.size:
-                    continue
-                first = found.first_packets.setdefault(packet.stream_index, [])
-                if len(first) < _FIRST_PACKETS:
-                    first.append(packet)
-                if packet.stream_index in sounds:
-                    sounds[packet.stream_index].look(packet)
+                _look(found, packet, sounds)
     return found
+
+
+def survey_of(packets: Iterable[av.Packet], streams: Iterable[Stream]) -> Survey:
+    """What the first packets tell of a film that cannot be read twice."""
+    found, wanted = Survey(), {stream.index: stream for stream in streams}
+    sounds = {s.index: _Sound(s, found) for s in wanted.values() if s.type == "audio"}
+    for packet in packets:
+        if packet.stream_index in wanted:
+            _look(found, packet, sounds)
+    return found
+
+
+def _look(found: Survey, packet: av.Packet, sounds: Mapping[int, "_Sound"]) -> None:
+    if not packet.size:
+        return
+    first = found.first_packets.setdefault(packet.stream_index, [])
+    if len(first) < _FIRST_PACKETS:
+        first.append(packet)
+    if packet.stream_index in sounds:
+        sounds[packet.stream_index].look(packet)
 
 
 class _Sound:

@@ -60,6 +60,7 @@ _CODECS = {
     },
 }
 _NOT_CODECS = {"mov": {"mp1", "mp2", "nellymoser"}}
+PICTURES_ONLY = (*ANIMATIONS, "yuv4mpegpipe")  # muxers
 _LATE_SECONDS = Fraction(1, 50)  # by which sound may be late where it cannot be stored
 
 
@@ -136,7 +137,7 @@ def can_copy(muxer: str, stream: Stream, packets: Sequence[av.Packet] = ()) -> b
     packets: the first of the stream.
     """
     name = codec_name(stream)
-    if muxer in ANIMATIONS or (muxer in ("avi", "mov") and stream.type == "video"):
+    if muxer in PICTURES_ONLY or (muxer in ("avi", "mov") and stream.type == "video"):
         return False  # AVI would make a second video of a cover; MOV drops it without an error
     if stream.type in ("audio", "subtitle", "data") and (
         name == "unknown"

@@ -218,7 +218,8 @@ def describe(stream: Stream, codec: str | None = None) -> str:
 
 def extension_of(muxer: str) -> str:
     """The file extension of a container, for notes."""
-    return {"matroska": ".mkv", "mpegts": ".ts"}.get(muxer, f".{muxer}")
+    special = {"matroska": ".mkv", "mpegts": ".ts", "yuv4mpegpipe": ".y4m"}
+    return special.get(muxer, f".{muxer}")
 
 
 def clock(seconds: Fraction) -> str:

@@ -30,12 +30,14 @@ from impasto.realtime.files.dolby_vision import refuse_dolby_vision_5
 from impasto.realtime.files.fitting import PictureShape, with_bars
 from impasto.realtime.files.hdr_metadata import hdr_metadata_of
 from impasto.realtime.files.nvdec import is_nv12_on_gpu, rgb_on_gpu
+from impasto.realtime.files.pipes import InputPipe
 from impasto.realtime.files.rotation import (
     NO_ROTATION,
     DisplayMatrix,
     apply_display_matrix,
 )
 from impasto.realtime.files.side_data import side_data_of
+from impasto.realtime.files.sources import SharedInput, Source, source_of
 from impasto.realtime.files.streams import film_start
 from impasto.realtime.frame import Frame, StreamInfo
 from impasto.realtime.pixels import (
@@ -63,8 +65,10 @@ _INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: top or bottom field first, co
 
 
 class VideoReader:
-    """The frames of a video file, rgb24 and upright, each one once and in order; iterate once.
+    """The frames of a video, rgb24 and upright, each one once and in order; iterate once.
 
+    path: a file, an address on the web, or a pipe. share: the packets of its other streams are read
+    in the same pass, for a `StreamCopier`: they are in `shared`.
     size: None, the short side, or (height, width): see `pixels.fitted_size`. With an exact size
     the pixels of the output are square, which corrects anamorphic video.
     start, end: seconds from the start of the film, which is where players begin: the earliest of
@@ -81,13 +85,14 @@ class VideoReader:
     `notes` has a line for each thing the user should know, and `missing_frames` counts frames that
     could not be decoded (see `decoding.Decoder`); both may grow until the last frame.
     `start_time`: the file's own time, in seconds, that `start` is relative to; `first_time`: that
-    of the first frame by the container, or of `start` if that is later.
+    of the first frame by the container, or of `start` if that is later. `picture_start`: that of
+    the first frame of the whole file.
     Raises SourceError if the file cannot be read, and EngineError for `hwaccel`.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        path: Source,
         *,
         size: int | tuple[int, int] | None = None,
         start: Seconds | None = None,
@@ -97,17 +102,20 @@ class VideoReader:
         quick_chroma: bool = False,
         keep_hdr: bool = False,
         keep_alpha: bool = False,
+        share: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = source_of(path)
         self._container = open_media(path, hwaccel=hwaccel, on_gpu=on_gpu)
+        self.shared = SharedInput(self._container) if share else None
         try:
-            self._stream = video_stream(self._container, path)
+            self._stream = video_stream(self._container, self.path)
             self._stream.thread_type = "AUTO"  # type: ignore[assignment]  # a string works
             self._stream.codec_context.thread_count = codec_threads()
             self._time_base = time_base_of(self._stream)
             self.start_time = film_start(self._container, self._stream)
             start, end = _checked_range(start, end)
             video_start = (self._stream.start_time or 0) * self._time_base
+            self.picture_start = video_start
             self.first_time = max(video_start, self.start_time + (start or 0))
             self._decoder = Decoder(
                 self._container,
@@ -115,13 +123,15 @@ class VideoReader:
                 first_pts=None if self.first_time == video_start else self._ticks(start or 0),
                 end_pts=None if end is None else self._ticks(end),
                 alpha=keep_alpha,
+                seekable=not isinstance(path, InputPipe),
+                others=None if self.shared is None else self.shared.packets,
             )
             frames = iter(self._decoder)
             first = next(frames, None)
             if first is None:
                 raise self._no_frame_error(hwaccel, start, end)
             side_data = side_data_of(first)
-            refuse_dolby_vision_5(first, side_data, self._stream, path)
+            refuse_dolby_vision_5(first, side_data, self._stream, self.path)
             self._hdr = hdr_metadata_of(side_data)
             self._converters = None if keep_hdr else SdrConverters(self._hdr)
             self._background = None if keep_alpha else 0
@@ -178,7 +188,8 @@ class VideoReader:
                 image, alpha = _without_alpha(image)
             captioned = self._decoder.captions.captioned(frame)
             yield Frame(image, frame.pts, self._time_base, alpha=alpha, captioned=captioned)
-        self.close()
+        if self.shared is None:  # else the other streams are still read
+            self.close()
 
     def _to_rgb(
         self, frame: VideoFrame, size: tuple[int, int], matrix: DisplayMatrix
@@ -256,6 +267,11 @@ class VideoReader:
                 f"{hwaccel!r} cannot decode the {self._stream.codec_context.name} of {self.path}; "
                 "decode on the CPU instead"
             )
+        if isinstance(self.path, InputPipe):
+            return SourceError(
+                f"no frame of {self.path} can be decoded; MP4 with its index at the end cannot be "
+                "read from a pipe: use Matroska or a file"
+            )
         return SourceError(f"no frame of {self.path} can be decoded; it is damaged or incomplete")
 
     def _film_duration(self) -> Fraction | None:
@@ -299,7 +315,7 @@ class VideoReader:
             hdr=self._hdr if color.transfer in HDR_NAMES else None,
             bit_depth=bit_depth,
             has_alpha=self._background is None and has_alpha(first.sw_format or first.format),
-            plays=plays_of(self.path),
+            plays=plays_of(self.path) if isinstance(self.path, Path) else None,
         )
 
 

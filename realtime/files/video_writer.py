@@ -15,7 +15,7 @@ import av
 import av.filter
 import numpy as np
 
-from impasto.models.errors import SinkError
+from impasto.models.errors import OutputClosedError, SinkError
 from impasto.realtime.atomic import Target
 from impasto.realtime.files import mpegts
 from impasto.realtime.files.animation import loop_option, set_last_delay
@@ -29,6 +29,7 @@ from impasto.realtime.files.codecs import (
 )
 from impasto.realtime.files.hdr_metadata import encoder_options
 from impasto.realtime.files.mp4_tags import fill_room
+from impasto.realtime.files.pipes import OutputPipe
 from impasto.realtime.files.written import WrittenVideo
 from impasto.realtime.frame import ColorTags, Frame, PixelFormat, StreamInfo
 from impasto.realtime.pixels import (
@@ -85,12 +86,12 @@ class VideoWriter:
     `frames_left_out`: those that a GIF has no time for. `has_captions`: closed captions were
     written, in the picture.
     Raises SinkError for an unsupported combination or a path that cannot be written, before the
-    first frame.
+    first frame; OutputClosedError where the reader of a pipe is gone.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | OutputPipe,
         info: StreamInfo,
         *,
         encoder: EncoderOptions = DEFAULT_ENCODER,
@@ -99,7 +100,7 @@ class VideoWriter:
         index_first: bool = True,
         end_time: Fraction | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = path if isinstance(path, OutputPipe) else Path(path)
         self.notes: list[str] = []
         self._end_time = end_time
         self._info = info
@@ -125,7 +126,9 @@ class VideoWriter:
         self._closed = False
         self._check_hdr()
         self._note_limits(encoder.bit_depth)
-        self._target = Target(self.path, overwrite=overwrite)
+        self._target = (
+            path if isinstance(path, OutputPipe) else Target(Path(path), overwrite=overwrite)
+        )
         self._container: Any = None
         self._stream: Any = None
 
@@ -270,13 +273,18 @@ class VideoWriter:
         encoding, info = self._encoding, self._info
         if encoding.encoder == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "0")  # or it prints to the terminal
-        index_first = self._is_mp4 and self._index_first and trial is None
+        target = trial or self._target
+        options = dict(loop_option(encoding.container.muxer, info.plays))
+        if self._is_mp4 and self._index_first and trial is None:
+            options["movflags"] = "+faststart"
+        if encoding.container.frames_only and self._bits > 8:
+            options["strict"] = "-1"  # y4m of 10 bits is not in its first description
         self._container = av.open(
-            trial or f"file:{self._target.partial}",  # without it, a colon would end a protocol
+            # Without "file:", a colon would end a protocol.
+            f"file:{target.partial}" if isinstance(target, Target) else target,
             "w",
             format=encoding.container.muxer,
-            container_options=loop_option(encoding.container.muxer, info.plays)
-            | ({"movflags": "+faststart"} if index_first else {}),
+            container_options=options,
         )
         stream = self._container.add_stream(
             encoding.encoder, rate=self._rate, options=encoding.options
@@ -424,15 +432,16 @@ class VideoWriter:
                 self._origin + end * self._time_base if interrupted else None
             )
         self._close_container()
-        muxer = self._encoding.container.muxer
-        set_last_delay(self._target.partial, muxer, (end - pts) * self._time_base)
-        self._written.check(self._target.partial)
+        if isinstance(self._target, Target):
+            muxer = self._encoding.container.muxer
+            set_last_delay(self._target.partial, muxer, (end - pts) * self._time_base)
+            self._written.check(self._target.partial)
 
     def _close_container(self) -> None:
         audio = self._container.streams.audio
         self._written.audio = sum(stream.frames > 0 for stream in audio)
         self._container.close()
-        if self._is_mp4:
+        if self._is_mp4 and isinstance(self._target, Target):
             fill_room(self._target.partial)
         elif self._encoding.container.muxer == "mpegts":
             mpegts.pad(self._target.partial)
@@ -458,6 +467,8 @@ class VideoWriter:
             yield
         except SinkError:
             raise
+        except BrokenPipeError as error:
+            raise OutputClosedError(f"the reader of {self.path} is gone") from error
         except (av.FFmpegError, OSError) as error:
             number = getattr(error, "errno", None)
             if number in (ENOSPC, EDQUOT):

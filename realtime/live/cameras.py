@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.device import enumerate_input_devices
 
 from impasto.models.errors import SourceError
+from impasto.realtime.files.addresses import address_error, is_address, without_password
 from impasto.realtime.files.containers import open_media
 from impasto.realtime.live.feeds import Feed, MediaFeed
 from impasto.realtime.live.live_source import LiveSource, Timing
@@ -148,7 +149,7 @@ def open_address(address: str, title: str, timing: Timing) -> InputContainer:
         timeout = (timing.open, _stall_seconds(address, timing))
         return av.open(address, options=options, timeout=timeout)
     except av.FFmpegError as error:
-        raise SourceError(f"{title}: {_address_error(scheme, error, timing)}") from error
+        raise SourceError(f"{title}: {address_error(address, error, timing.open)}") from error
 
 
 def _feed_for(name: str, size: tuple[int, int], rate: Fraction, loop: bool, timing: Timing) -> Feed:
@@ -160,7 +161,7 @@ def _feed_for(name: str, size: tuple[int, int], rate: Fraction, loop: bool, timi
         return _filter_graph(sample_graph(size, rate), "sample clip")
     if name.startswith("lavfi:"):
         return _filter_graph(name.removeprefix("lavfi:"), name)
-    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", name):
+    if is_address(name):
         return _address(name, timing)
     if not re.fullmatch(r"\d+", name) and Path(name).exists() and not _is_device(name):
         opening = partial(open_media, name)
@@ -238,13 +239,6 @@ def _address(address: str, timing: Timing) -> Feed:
 
 def _stall_seconds(address: str, timing: Timing) -> float:
     return timing.segment if ".m3u8" in address else timing.stall
-
-
-def without_password(address: str) -> str:
-    """An address without user name, password and query, which may hold a key."""
-    parts = urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
 
 
 def _camera(name: str) -> Camera:
@@ -331,21 +325,3 @@ def _users_of(device: str) -> list[str]:
         except OSError:
             continue
     return users
-
-
-def _address_error(scheme: str, error: av.FFmpegError, timing: Timing) -> str:
-    if isinstance(error, (av.error.ExitError, av.error.TimeoutError)):
-        return f"no data within {timing.open:g} s; is it on, and sending?"
-    if isinstance(error, av.error.ProtocolNotFoundError):
-        return f"PyAV's FFmpeg does not support {scheme}; use rtsp, http or udp"
-    if isinstance(error, av.error.ConnectionRefusedError):
-        return "connection refused; is it on, and is the port right?"
-    if isinstance(error, av.error.HTTPUnauthorizedError):
-        return f"it needs a user name and password: {scheme}://NAME:PASSWORD@..."
-    if isinstance(error, (av.error.HTTPNotFoundError, av.error.HTTPForbiddenError)):
-        return f"{error.strerror}; check the path after the host"
-    if isinstance(error, av.error.InvalidDataError):
-        return "it does not send video"
-    if error.errno == errno.EIO:
-        return "it cannot be reached; check the host name and the network"
-    return error.strerror or str(error)

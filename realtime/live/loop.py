@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +21,7 @@ from impasto.realtime.frame import Frame
 from impasto.realtime.live.controls import Controls
 from impasto.realtime.live.rate_control import AdaptiveScale, Throttle
 from impasto.realtime.live.transition import Transition
+from impasto.realtime.mask import MaskAt, masked
 from impasto.realtime.meter import Meter
 from impasto.realtime.pixels import resized, with_color_of
 from impasto.realtime.threads import DroppingSink, Latest
@@ -75,7 +77,8 @@ class LiveStylizer:
 
     controls: may be replaced at any time; each frame reads them once.
     styles: names, blends or files, as for `models.styles.load_style`. size: the height and width to
-    stylize at, whatever it costs; None: chosen by `scale`. The engine is opened for the first
+    stylize at, whatever it costs; None: chosen by `scale`. mask: where frames are stylized, by the
+    time since the first one. The engine is opened for the first
     frame, and `log` gets a line about it; "auto" is a hybrid engine, as styles may change.
     """
 
@@ -90,6 +93,7 @@ class LiveStylizer:
         device: str = "auto",
         precision: str = "auto",
         transition_seconds: float = 1.0,
+        mask: MaskAt | None = None,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.styles, self.controls, self.scale = styles, controls, scale
@@ -99,6 +103,8 @@ class LiveStylizer:
         self._options = {"engine": engine, "device": device, "precision": precision}
         self._transition = Transition(seconds=transition_seconds)
         self._stylizer: Stylizer | None = None
+        self._mask = mask
+        self._began: Fraction | None = None  # time of the first frame, in seconds
 
     def __call__(self, frame: Frame) -> StylizedFrame:
         controls = self.controls
@@ -110,10 +116,18 @@ class LiveStylizer:
         image = resized(stylized.image, full)
         if controls.keep_color:
             image = with_color_of(image, frame.image)
+        if self._mask is not None:
+            image = masked(frame.image, image, self._mask(self._seconds(frame), full))
         assert self.engine is not None
         if self.engine.settled:  # else it is slower for a moment only
             self.scale.update(monotonic(), perf_counter() - began)
         return StylizedFrame(frame, image, size[0] / full[0])
+
+    def _seconds(self, frame: Frame) -> Fraction:
+        """The time since the first frame."""
+        time = frame.pts * frame.time_base
+        self._began = time if self._began is None else self._began
+        return time - self._began
 
     def _working_size(self, full: Size, controls: Controls) -> Size:
         """The size to stylize at, in inverse proportion to the stroke size.

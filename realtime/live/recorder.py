@@ -97,7 +97,7 @@ class Recorder:
         if self._audio is not None:
             self._audio.end = end
         writer.close(end_time=end)
-        self.paths.append(writer.path)
+        self.paths.append(Path(str(writer.path)))
         self._log(f"{writer.path}: {float(end):.1f} s, {self._count} frames")
 
     def close(self) -> None:

@@ -49,6 +49,7 @@ class SessionConfig:
     stream: str | None = None
     snapshots: Path = Path()
     seconds: float | None = None
+    mask: Path | None = None
     overwrite: bool = False
     engine: str = "auto"
     device: str = "auto"
@@ -72,6 +73,11 @@ def run_session(config: SessionConfig, controls: Controls, log: Log) -> Readouts
                 log=log,
             )
         )
+        mask = None
+        if config.mask is not None:
+            from impasto.realtime.files.masks import open_mask  # OpenCV loads for nothing else here
+
+            mask = opened.enter_context(open_mask(config.mask, rate=config.fps, loop=True))
         outputs = _open_outputs(config, source, log, opened)
         stylize = LiveStylizer(
             config.styles,
@@ -81,6 +87,7 @@ def run_session(config: SessionConfig, controls: Controls, log: Log) -> Readouts
             engine=config.engine,
             device=config.device,
             precision=config.precision,
+            mask=mask,
             log=log,
         )
         return run_live(

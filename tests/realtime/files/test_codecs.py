@@ -84,6 +84,7 @@ class TestCodecs:
             ".gif": "gif",
             ".webp": "webp",
             ".apng": "apng",
+            ".y4m": "raw",
         }
         assert encoding_for(Path("A.MP4"), SIZE).codec == "h264"
 

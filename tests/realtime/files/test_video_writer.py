@@ -98,7 +98,7 @@ def test_no_frame_is_an_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-COARSE = (".avi", ".gif", ".webp", ".apng")  # containers that cannot store any times
+COARSE = (".avi", ".gif", ".webp", ".apng", ".y4m")  # containers that cannot store any times
 
 
 class TestTimes:

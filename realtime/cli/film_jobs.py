@@ -1,0 +1,81 @@
+"""What `impasto video` reads and writes: files, pictures in sequence, pipes and web addresses."""
+
+import glob
+from pathlib import Path
+
+import typer
+
+from impasto.models.errors import SinkError
+from impasto.realtime.cli.inputs import LeftOut, is_many
+from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, FileJob, find_jobs
+from impasto.realtime.cli.standard_streams import (
+    film_from_standard_input,
+    film_to_standard_output,
+)
+from impasto.realtime.files.addresses import WebAddress, is_address
+from impasto.realtime.files.codecs import CONTAINERS, container_for
+from impasto.realtime.files.image_files import (
+    ImageFiles,
+    folder_as_film,
+    images_as_film,
+    is_sequence_target,
+    number_pattern,
+    numbered_images,
+)
+from impasto.realtime.files.images import in_natural_order
+from impasto.realtime.files.pipes import InputPipe, OutputPipe
+
+
+def film_jobs(
+    source: str, target: Path, *, as_video: bool, pipe_format: str
+) -> tuple[list[FileJob], list[LeftOut]]:
+    """The jobs for IN and OUT, and the files of a folder that are left out.
+
+    as_video: the pictures of a folder or a pattern are one film. pipe_format: of standard output,
+    which from then on is for the film alone. Raises SourceError and SinkError.
+    """
+    if as_video and not is_many(source):
+        raise typer.BadParameter("--as-video is for a folder of pictures, or a pattern.")
+    film = _single_film(source, as_video)
+    if film is None and is_many(source) and str(target) != "-":
+        return find_jobs(
+            source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
+        )
+    if film is None and is_many(source):
+        raise SinkError(f"one film fits into standard output, and {source} may be several")
+    if film is None and str(target) != "-" and not is_sequence_target(target):
+        return find_jobs(
+            source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
+        )
+    read = film or Path(source)
+    if str(target) == "-":
+        return [FileJob(read, film_to_standard_output(f".{pipe_format}"))], []
+    return [FileJob(read, _file_for(read, target))], []
+
+
+def _single_film(source: str, as_video: bool) -> InputPipe | WebAddress | ImageFiles | None:
+    """A film that is not in a file of its own; None for files."""
+    if source == "-":
+        return film_from_standard_input()
+    if is_address(source):
+        return WebAddress(source)
+    if as_video and Path(source).is_dir():
+        return folder_as_film(Path(source))
+    if as_video:
+        paths = [Path(match) for match in glob.glob(source, recursive=True)]
+        return images_as_film(in_natural_order(p for p in paths if p.is_file()), source)
+    pattern = number_pattern(source)
+    return None if pattern is None else numbered_images(pattern)
+
+
+def _file_for(film: Path | InputPipe | WebAddress | ImageFiles, target: Path) -> Path | OutputPipe:
+    """The file to write; in a folder, it is named like the film."""
+    if is_sequence_target(target):
+        return target
+    if target.is_dir():
+        if isinstance(film, InputPipe | ImageFiles):
+            raise SinkError(f"{target} is a folder: give the name of a file in it")
+        name = Path(film.name)
+        target /= name if name.suffix.lower() in CONTAINERS else name.with_suffix(".mp4")
+    container_for(target)
+    return target
