@@ -1,6 +1,7 @@
 """`impasto video` and `impasto image`: files in, stylized files out."""
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from impasto.realtime.cli.app import command
 from impasto.realtime.cli.inputs import is_many, left_out_line
 from impasto.realtime.cli.jobs import FileJob, find_jobs
 from impasto.realtime.cli.terminal import plural, print_error, print_line
+from impasto.realtime.cli.watch import watch_jobs
 from impasto.realtime.cli.work import finish, run_jobs
 from impasto.realtime.progress import OnProgress
 
@@ -44,6 +46,7 @@ def video(
     pipe_format: options.PipeFormat = "mkv",
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
+    watch: options.Watch = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
@@ -64,12 +67,13 @@ def video(
     work_in_batch()
     engine_options = EngineOptions(style, strength, engine, device, precision)
     engine_options.check()
-    jobs, left_out = film_jobs(source, target, as_video=as_video, pipe_format=pipe_format)
     encoder = EncoderOptions(
         codec=codec, crf=crf, preset=preset, bitrate=bitrate, bit_depth=bit_depth, alpha=alpha
     )
+    find = partial(film_jobs, source, target, as_video=as_video, pipe_format=pipe_format)
     reasons: list[str] = []
     log = reasons.append if json else print_line
+    jobs, left_out = ([], []) if watch else find()
     if left_out and not json:
         print_line(left_out_line(left_out))
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, steadiness=steadiness)
@@ -116,8 +120,13 @@ def video(
         with VideoReader(job.source, start=start, end=end) as file:
             return file.info.frame_count or 0
 
-    skip = skip_existing or (is_many(source) and not overwrite)
-    rows = run_jobs(jobs, convert, count=count, skip_existing=skip, quiet=json)
+    skip = skip_existing or (is_many(source) and not as_video and not overwrite)
+    run = partial(run_jobs, do=convert, count=count, skip_existing=skip, quiet=json)
+    rows = (
+        watch_jobs(source, target, find, partial(run, report_errors=True), quiet=json)
+        if watch
+        else run(jobs)
+    )
     others = [entry._asdict() for entry in left_out]
     report = {"style": style, "chosen": reasons, "files": rows, "left_out": others}
     finish(rows, as_json=report if json else None)
@@ -138,6 +147,7 @@ def image(
     no_metadata: options.NoMetadata = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
+    watch: options.Watch = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
@@ -163,7 +173,8 @@ def image(
 
     engine_options = EngineOptions(style, strength, engine, device, precision)
     engine_options.check()
-    jobs, left_out = find_jobs(
+    find = partial(
+        find_jobs,
         source,
         target,
         readable=(*IMAGE_SUFFIXES, ".gif"),
@@ -173,6 +184,7 @@ def image(
     )
     reasons: list[str] = []
     log = reasons.append if json else print_line
+    jobs, left_out = ([], []) if watch else find()
     if left_out and not json:
         print_line(left_out_line(left_out))
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, is_video=False)
@@ -199,7 +211,12 @@ def image(
         return f"{target}: {width}x{height}", figures
 
     skip = skip_existing or (is_many(source) and not overwrite)
-    rows = run_jobs(jobs, convert, count=lambda job: 1, skip_existing=skip, quiet=json)
+    run = partial(run_jobs, do=convert, count=lambda job: 1, skip_existing=skip, quiet=json)
+    rows = (
+        watch_jobs(source, target, find, partial(run, report_errors=True), quiet=json)
+        if watch
+        else run(jobs)
+    )
     others = [entry._asdict() for entry in left_out]
     report = {"style": style, "chosen": reasons, "files": rows, "left_out": others}
     finish(rows, as_json=report if json else None)

@@ -212,6 +212,10 @@ Alpha = Annotated[
         help="Keep transparency, in ProRes and VP9. GIF, WebP and APNG keep it in any case.",
     ),
 ]
+Watch = Annotated[
+    bool,
+    typer.Option("--watch", help="Stay, and do the files that come into the folder, until Ctrl-C."),
+]
 AsVideo = Annotated[
     bool,
     typer.Option(

@@ -1,6 +1,7 @@
 """One file job after another: a progress bar, a line for each result, and a line for each error."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -28,13 +29,15 @@ def run_jobs(
     count: Callable[[FileJob], int],
     skip_existing: bool,
     quiet: bool,
+    report_errors: bool = False,
 ) -> list[dict[str, Any]]:
     """Do every job; of several, one that fails is reported and the others still run.
 
     do: returns a line for the user and figures; figures["lost"] counts frames that are missing in
     the result. count: the number of frames of a job, asked only where a progress bar shows it.
     skip_existing: leave out jobs whose target is there. Of several, those that another process is
-    writing are left out in any case. quiet: print errors only.
+    writing are left out in any case. quiet: print errors only. report_errors: of a single job, too;
+    else its error is raised.
     Returns the figures of each job, with "source", "target", "error" and "skipped", the reason.
     """
     rows = []
@@ -58,7 +61,7 @@ def run_jobs(
                 if skip_existing and _is_done(job):  # another process has done it meanwhile
                     row["skipped"] = _THERE
                     continue
-                if len(jobs) == 1:
+                if len(jobs) == 1 and not report_errors:
                     raise
                 what = "skipped" if isinstance(error, TargetInUseError) else "error"
                 row[what] = error_message(error)
@@ -99,8 +102,11 @@ def finish(rows: Sequence[dict[str, Any]], *, as_json: dict[str, Any] | None) ->
 
 def _is_done(job: FileJob) -> bool:
     """Whether the target is there; not an empty file, and not the source itself."""
+    if not isinstance(job.target, Path):
+        return False
     try:
-        return job.target.stat().st_size > 0 and not job.target.samefile(job.source)
+        is_source = isinstance(job.source, Path) and job.target.samefile(job.source)
+        return job.target.stat().st_size > 0 and not is_source
     except OSError:
         return False
 

@@ -90,11 +90,13 @@ def _sequence_writer(
     pattern: NumberPattern, reader: FilmReader, *, overwrite: bool
 ) -> SequenceWriter:
     """A sequence keeps the numbers of the sequence it is made of."""
-    if isinstance(reader, VideoReader) or not reader.files.is_numbered:
+    if isinstance(reader, VideoReader):
         return SequenceWriter(pattern, overwrite=overwrite)
     read = {path.resolve() for path in reader.files.paths.values()}
     if any(path.resolve() in read for path in pattern.files().values()):
         raise SinkError(f"{pattern} is the source: choose another name to write to")
+    if not reader.files.is_numbered:
+        return SequenceWriter(pattern, overwrite=overwrite)
     return SequenceWriter(pattern, first=reader.files.first, by_time=True, overwrite=overwrite)
 
 

@@ -58,11 +58,11 @@ class NumberPattern:
             return {}
         shape = re.compile(rf"{re.escape(self.before)}(\d+){re.escape(self.after)}")
         found = ((shape.fullmatch(path.name), path) for path in self.folder.iterdir())
-        numbered = {int(match[1]): path for match, path in found if match}
+        numbered = [(int(match[1]), path) for match, path in found if match]
         # %d also reads files whose numbers are filled up; others have to fit exactly.
         return {
             number: path
-            for number, path in sorted(numbered.items())
+            for number, path in sorted(numbered)
             if self.digits == 1 or path.name == self.path(number).name
         }
 
