@@ -73,7 +73,7 @@ class WrittenVideo:
         with av.open(f"file:{path}", options={"analyzeduration": "1000000000"}) as container:
             stream = video_stream(container, path)
             problem = self._stream_problem(container, stream)
-            if problem is None and self.muxer != "gif":  # it always starts at zero
+            if problem is None and self.muxer not in ("gif", "yuv4mpegpipe"):  # they start at zero
                 problem = self._length_problem(container, stream)
             return problem
 
