@@ -15,16 +15,7 @@ from impasto.models.errors import SourceError
 from impasto.realtime.files.image_color import to_srgb
 
 _SHORTEST_MS, _USUAL_MS = 11, 100  # browsers show frames of less than the first for the second
-_ANIMATION = 0x02  # a flag in the VP8X chunk
 _MILLISECOND = Fraction(1, 1000)
-
-
-def is_animated_webp(path: Path) -> bool:
-    """Whether a file is a WebP with an animation, by its header."""
-    with path.open("rb") as file:
-        head = file.read(21)
-    is_webp = head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X"
-    return is_webp and len(head) == 21 and bool(head[20] & _ANIMATION)
 
 
 class AnimatedWebp:

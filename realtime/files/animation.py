@@ -7,7 +7,16 @@ from typing import BinaryIO
 
 ANIMATIONS = ("gif", "webp", "apng")  # muxers of files with pictures only
 FOREVER = 0
+_ANIMATION = 0x02  # a flag in the VP8X chunk of WebP
 _HEAD = 1 << 16  # bytes; the count stands before the first frame
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Whether a file is a WebP with an animation, by its header."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    is_webp = head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X"
+    return is_webp and len(head) == 21 and bool(head[20] & _ANIMATION)
 
 
 def plays_of(path: Path) -> int | None:

@@ -22,7 +22,7 @@ from impasto.realtime.files.addresses import (
     address_error,
     web_options,
 )
-from impasto.realtime.files.animated_webp import AnimatedWebp, is_animated_webp
+from impasto.realtime.files.animation import is_animated_webp
 from impasto.realtime.files.dvd import JoinedFiles, title_parts
 from impasto.realtime.files.nvdec import nvdec_device
 from impasto.realtime.files.pipes import InputPipe
@@ -76,6 +76,8 @@ def open_media(
     if len(parts) > 1:
         file = JoinedFiles(parts)
     elif is_animated_webp(path):
+        from impasto.realtime.files.animated_webp import AnimatedWebp  # loads Pillow
+
         file = AnimatedWebp(path)
     try:
         return av.open(

@@ -33,7 +33,8 @@ from impasto.realtime.files.rotation import (
 from impasto.realtime.pixels import to_rgb
 
 # What Pillow may take a file for: formats that it recognizes by their first bytes. MPO is JPEG.
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF", "BMP", "GIF", "JPEG2000", "PPM")
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
+_HEIF_FORMATS = ("HEIF", "AVIF")
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 _BITS_PER_SAMPLE, _PLANAR = 258, 284  # tags of TIFF
 _JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
@@ -86,8 +87,9 @@ def decode_image(data: bytes, name: str) -> Decoded:
 
 
 def _decode_with_pillow(data: bytes, name: str) -> Decoded:
-    _load_plugins()
-    source: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    formats = _HEIF_FORMATS if data[4:8] == b"ftyp" else _FORMATS
+    _load_plugins(formats)
+    source: Image.Image = Image.open(io.BytesIO(data), formats=formats)
     check_image_size(source.height, source.width, f"{name} is")
     notes = _notes_on_frames(source)
     orientation = orientation_of(source)
@@ -95,7 +97,7 @@ def _decode_with_pillow(data: bytes, name: str) -> Decoded:
     if _has_16_bits_a_color(source, data):
         deep: np.ndarray | None = _decode_16_bits(source, data)
     else:
-        source, cut_off = _loaded(source, data)
+        source, cut_off = _loaded(source, data, formats)
         notes += cut_off
         if source.format == "TIFF":  # Pillow turns these
             orientation = orientation_of(source)
@@ -113,10 +115,17 @@ def _decode_with_pillow(data: bytes, name: str) -> Decoded:
 
 
 @cache
-def _load_plugins() -> None:
-    """Register the formats, rather than all of the 60 that Pillow has."""
+def _load_plugins(formats: tuple[str, ...]) -> None:
+    """Register these formats with Pillow, rather than all of its 60; each takes a while to load."""
+    # Pillow logs what it raises, too; without a handler, Python writes that to standard error.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    if formats == _HEIF_FORMATS:
+        from PIL import AvifImagePlugin  # noqa: F401
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+        return
     from PIL import (  # noqa: F401
-        AvifImagePlugin,
         BmpImagePlugin,
         GifImagePlugin,
         Jpeg2KImagePlugin,
@@ -126,11 +135,6 @@ def _load_plugins() -> None:
         TiffImagePlugin,
         WebPImagePlugin,
     )
-    from pillow_heif import register_heif_opener
-
-    register_heif_opener()
-    # Pillow logs what it raises, too; without a handler, Python writes that to standard error.
-    logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def _notes_on_frames(source: Image.Image) -> list[str]:
@@ -144,7 +148,9 @@ def _notes_on_frames(source: Image.Image) -> list[str]:
     return []
 
 
-def _loaded(source: Image.Image, data: bytes) -> tuple[Image.Image, list[str]]:
+def _loaded(
+    source: Image.Image, data: bytes, formats: tuple[str, ...]
+) -> tuple[Image.Image, list[str]]:
     """The image with its pixels decoded; if the file is cut off, as many as there are."""
     quiet = _stderr_discarded if source.format == "TIFF" else nullcontext
     try:
@@ -153,7 +159,7 @@ def _loaded(source: Image.Image, data: bytes) -> tuple[Image.Image, list[str]]:
         return source, []
     except (OSError, SyntaxError):
         with _partial_decoding(), quiet():
-            partial = Image.open(io.BytesIO(data), formats=_FORMATS)
+            partial = Image.open(io.BytesIO(data), formats=formats)
             partial.load()
     if all(low == high for low, high in np.reshape(partial.getextrema(), (-1, 2))):
         raise OSError("no pixel is decoded")

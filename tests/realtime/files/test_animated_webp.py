@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from impasto.models.errors import SourceError
-from impasto.realtime.files.animated_webp import is_animated_webp
+from impasto.realtime.files.animation import is_animated_webp
 from impasto.realtime.files.convert import stylize_video
 from impasto.realtime.files.video_reader import VideoReader
 from tests.media import number_of, numbered_picture

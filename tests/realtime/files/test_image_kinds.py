@@ -292,8 +292,9 @@ class TestContainers:
 class TestDamage:
     def test_what_is_cut_off_is_noted(self, tmp_path: Path) -> None:
         noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-        for name in ("a.jpg", "a.png"):
-            Image.fromarray(noise).save(tmp_path / name)
+        mpo = {"format": "MPO", "save_all": True, "append_images": [flat((0, 0, 0))]}
+        for name, options in (("a.jpg", {}), ("a.png", {}), ("a.mpo", mpo)):
+            Image.fromarray(noise).save(tmp_path / name, **options)
             data = (tmp_path / name).read_bytes()
             (tmp_path / name).write_bytes(data[: len(data) * 2 // 3])
             picture = read_picture(tmp_path / name)
