@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from impasto.models.errors import SourceError
-from impasto.realtime.files.animated_webp import is_animated_webp
+from impasto.realtime.files.animation import is_animated_webp
 from impasto.realtime.files.endpoints import FilmReader, images_of
 from impasto.realtime.files.image_sequence import ImageSequence
 from impasto.realtime.files.images import IMAGE_SUFFIXES, images_in, read_image
