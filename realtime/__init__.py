@@ -14,6 +14,8 @@ _WHERE = {
     "stylize_video": "impasto.realtime.files.convert",
     "ConversionReport": "impasto.realtime.files.convert",
     "EncoderOptions": "impasto.realtime.files.codecs",
+    "InputPipe": "impasto.realtime.files.pipes",
+    "OutputPipe": "impasto.realtime.files.pipes",
     "Stylizer": "impasto.realtime.stylizer",
     "open_engine": "impasto.realtime.engines.select",
 }

@@ -54,7 +54,7 @@ def shell_lines(page: Path) -> Iterator[list[str]]:
     """Every command in the fenced blocks of a page, split into words."""
     for block in blocks(page):
         for line in block.replace("\\\n", " ").splitlines():
-            for part in line.split("&&"):
+            for part in re.split(r"&&|\|", line):
                 yield shlex.split(part, comments=True)
 
 

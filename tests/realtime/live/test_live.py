@@ -94,6 +94,24 @@ def test_stylizing_follows_the_controls(style_files):
         seen.add(stylize(frame()).image.tobytes())
 
 
+def test_a_mask_goes_by_the_time_since_the_first_frame(style_files):
+    asked = []
+
+    def mask(time, size):
+        asked.append((time, size))
+        white = np.zeros(size, np.uint8)
+        white[:, size[1] // 2 :] = 255
+        return white
+
+    stylize = stylizer(style_files, mask=mask)
+    for pts in (2_000_000, 2_040_000):
+        given = frame(pts=pts)
+        image = stylize(given).image
+        differ = (image != given.image).any(axis=(0, 2))
+        assert not differ[:64].any() and differ[64:].any()
+    assert asked == [(0, (96, 128)), (Fraction(1, 25), (96, 128))]
+
+
 def test_frozen_and_too_fast_frames_are_not_stylized(style_files):
     stylize = stylizer(style_files)
     frames = [frame(pts=number * 10_000) for number in range(60)]  # 100 a second
