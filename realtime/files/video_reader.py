@@ -30,6 +30,7 @@ from impasto.realtime.files.dolby_vision import refuse_dolby_vision_5
 from impasto.realtime.files.fitting import PictureShape, with_bars
 from impasto.realtime.files.hdr_metadata import hdr_metadata_of
 from impasto.realtime.files.nvdec import is_nv12_on_gpu, rgb_on_gpu
+from impasto.realtime.files.opening import shape_of_film
 from impasto.realtime.files.pipes import InputPipe
 from impasto.realtime.files.rotation import (
     NO_ROTATION,
@@ -140,6 +141,11 @@ class VideoReader:
             if not keep_alpha:
                 self._notes += _alpha_notes(first, self._stream)
             self._changes = ChangeWatch(first, self._stream, self._time_base, self.start_time)
+            self._film_shape = self._changes.first_shape
+            if not start and isinstance(self.path, Path):
+                self._film_shape = shape_of_film(
+                    self.path, self._stream, self._film_shape, self._film_duration()
+                )
             self.info = self._describe(first, size, start, end)
         except BaseException:
             self._container.close()
@@ -170,7 +176,7 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         frame_size, shape = (self.info.height, self.info.width), self._changes.first_shape
-        size = shape.decoded_size(frame_size)
+        size = shape.decoded_size(self._fitted(shape))
         for frame in self._frames:
             assert frame.pts is not None  # the decoder gives every frame one
             if changed := self._changes.shape_at(frame.pts):
@@ -215,7 +221,7 @@ class VideoReader:
     def _fitted(self, shape: PictureShape) -> tuple[int, int]:
         """The upright (height, width) that a picture of this shape has within a frame."""
         frame_size = self.info.height, self.info.width
-        if shape == self._changes.first_shape:
+        if shape == self._film_shape:
             return frame_size
         return shape.size_within(frame_size, self.info.sample_aspect_ratio)
 
@@ -288,7 +294,7 @@ class VideoReader:
         start: Fraction | None,
         end: Fraction | None,
     ) -> StreamInfo:
-        height, width, pixel_shape = self._changes.first_shape.upright
+        height, width, pixel_shape = self._film_shape.upright
         height, width = fitted_size(height, width, size)
         check_image_size(height, width, f"{self.path} would become")
         rate = rate_of(self._stream)

@@ -133,6 +133,19 @@ class TestChangesInTheMiddle:
         assert all(abs(roundness(frame.image) - 1) < 0.1 for frame in frames)
         assert ["fitted with bars" in note for note in source.notes] == [True]
 
+    @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+    def test_a_small_beginning_does_not_make_a_small_film(self, tmp_path, codec):
+        """As of calls, which begin with a slow connection; half of a film is no beginning."""
+        small, large = {"size": (36, 64)}, {"size": (72, 128)}
+        path = joined(tmp_path, small, *[large] * 6, codec=codec)
+        frames, source = read_video(path)
+        assert {frame.size for frame in frames} == {(72, 128)}
+        assert all(abs(roundness(frame.image) - 1) < 0.1 for frame in frames)
+        assert bars(frames[0].image) == (0, 0)
+        assert ["from 64x36 to 128x72" in note for note in source.notes] == [True]
+        frames, _ = read_video(path, size=36)
+        assert {frame.size for frame in frames} == {(36, 64)}
+
     def test_another_pixel_format(self, tmp_path):
         parts = [{"pix_fmt": "yuv420p"}, {"pix_fmt": "yuv422p"}]
         frames, source = read_video(joined(tmp_path, *parts))
