@@ -443,7 +443,7 @@ class VideoWriter:
         self._container.close()
         if self._is_mp4 and isinstance(self._target, Target):
             fill_room(self._target.partial)
-        elif self._encoding.container.muxer == "mpegts":
+        elif self._encoding.container.muxer == "mpegts" and isinstance(self._target, Target):
             mpegts.pad(self._target.partial)
 
     def _pts_at(self, time: Fraction) -> int:

@@ -121,6 +121,29 @@ def test_a_transparent_gif_has_one_transparent_entry(tmp_path):
             assert (alpha[40] > 0).sum() == 16 + 4 * number
 
 
+@pytest.mark.parametrize("disposal", [1, 2, 3])
+def test_every_disposal_of_a_gif(disposal, tmp_path):
+    """What a browser shows of a GIF whose frames cover a part, with delays of their own."""
+    delays = [100, 30, 250, 70]
+    images = [Image.fromarray(rgba(2 * number)) for number in range(4)]
+    clip = tmp_path / "in.gif"
+    images[0].save(
+        clip, save_all=True, append_images=images[1:], duration=delays, disposal=disposal, loop=2
+    )
+    shown = []
+    with Image.open(clip) as image:
+        for number in range(4):
+            image.seek(number)
+            shown.append(np.array(image.convert("RGBA"))[..., 3])
+    stylize_video(clip, tmp_path / "out.gif", identity)
+    frames, reader = read_video(tmp_path / "out.gif", keep_alpha=True)
+    assert reader.info.plays == 3
+    starts = [sum(delays[:n]) for n in range(4)]
+    assert [1000 * frame.pts * frame.time_base for frame in frames] == starts
+    for frame, alpha in zip(frames, shown, strict=True):
+        assert frame.alpha is not None and (frame.alpha == alpha).all()
+
+
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
 def test_a_codec_without_it_is_refused_before_the_first_frame(codec, tmp_path):
     clip = make_clip(tmp_path / "in.mp4")
@@ -155,6 +178,14 @@ class TestAnimations:
             assert image.info["loop"] == 3
         _, reader = read_video(path)
         assert reader.info.plays == 3
+
+    def test_loops_become_those_of_a_gif(self, extension, tmp_path):
+        """A GIF counts repetitions, the others showings."""
+        clip = tmp_path / f"in{extension}"
+        write_video(clip, frames_of(3), info_of(plays=3))
+        stylize_video(clip, tmp_path / "out.gif", identity)
+        block = (tmp_path / "out.gif").read_bytes().partition(b"NETSCAPE2.0\x03\x01")[2]
+        assert int.from_bytes(block[:2], "little") == 2
 
     def test_no_frame_is_as_short_as_browsers_refuse(self, extension, tmp_path):
         path = tmp_path / f"out{extension}"
