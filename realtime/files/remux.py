@@ -26,6 +26,7 @@ from impasto.realtime.files.survey import Survey, survey, survey_of
 from impasto.realtime.files.timecode import shifted_timecode
 from impasto.realtime.files.track_plan import PICTURES_ONLY, TrackPlan, plan_track
 from impasto.realtime.files.tracks import (
+    LONG_GAP_SECONDS,
     DamagedPacketError,
     MediaTrack,
     Setting,
@@ -79,6 +80,7 @@ class StreamCopier:
         self._tracks: dict[int, MediaTrack] = {}
         self._packets: Iterator[av.Packet] | None = None  # from the first use on
         self._rest: Iterator[av.Packet] = iter(())  # of the shared, after its reader is done
+        self._latest: Fraction | None = None  # the time up to which packets wait for the picture
         self._waiting: av.Packet | None = None  # read, and not due yet
         self._output: Any = None
 
@@ -96,7 +98,10 @@ class StreamCopier:
             self._origin = first if first - self._start < 1 / rate else self._start
         # MPEG-TS and AVI start at zero in any case.
         trimmed = self._start is not None or muxer in ("mpegts", "avi")
-        setting = Setting(muxer, self._origin, self._picture_end(), trimmed)
+        end = self._picture_end()
+        # Nothing waits for a timestamp that only damage explains, or all that follows would too.
+        self._latest = None if end is None else end + LONG_GAP_SECONDS
+        setting = Setting(muxer, self._origin, end, trimmed)
         if self._plans is None:
             self._plans = self._planned(setting)
         for index, plan in self._plans.items():
@@ -163,11 +168,11 @@ class StreamCopier:
     def _copy(self, time: Fraction | None) -> None:
         while (packet := self._next()) is not None:
             at = _time_of(packet)
-            if at is not None and time is not None and at >= time:
+            if at is not None and time is not None and time <= at < (self._latest or at + 1):
                 self._waiting = packet
                 return
             if at is not None and self._end is not None and at >= self._end:
-                if at >= self._end + _MAX_SKEW_SECONDS:
+                if self._end + _MAX_SKEW_SECONDS <= at < self._end + LONG_GAP_SECONDS:
                     self._packets = iter(())
                 continue
             self._write(

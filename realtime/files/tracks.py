@@ -27,6 +27,9 @@ _FILE_TAGS = {
 MAX_SECONDS = 24 * 3600  # a longer subtitle has no end; a longer pause is a damaged timestamp
 
 
+LONG_GAP_SECONDS = 600  # after which nothing follows that ends after the picture
+
+
 class DamagedPacketError(ValueError):
     """A packet that no container takes, of a damaged file."""
 
@@ -48,6 +51,22 @@ class Setting(NamedTuple):
     origin: Fraction  # seconds of the source that are zero in the output
     end: Fraction | None  # of the picture, in seconds of the source, for subtitles without an end
     trimmed: bool  # drop what lies before the origin
+
+
+class _Clock:
+    """Refuses packets whose timestamps are absurd: a track may pause, but not so long."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._end = None if setting.end is None else setting.end - setting.origin
+        self._last = Fraction(0)  # seconds of the output
+
+    def check(self, time: Fraction) -> None:
+        """Raise DamagedPacketError for a time, in seconds of the output, that no film has."""
+        gap = abs(time - self._last)
+        is_after = self._end is not None and time - self._end > LONG_GAP_SECONDS
+        if gap > MAX_SECONDS or (gap > LONG_GAP_SECONDS and is_after):
+            raise DamagedPacketError(f"a pause of {float(gap):.0f} s")
+        self._last = time
 
 
 class _ShiftedTrack:
@@ -84,7 +103,7 @@ class CopiedTrack(_ShiftedTrack):
     def __init__(self, source: Any, target: Any, setting: Setting) -> None:
         super().__init__(source, target, setting)
         self._last_dts: int | None = None
-        self._last_time = Fraction(0)  # of a packet, in seconds of the output
+        self._clock = _Clock(setting)
         self._next_sample: int | None = None  # where the next audio packet starts
         context = source.codec_context
         self._frame_size = context.frame_size if source.type == "audio" else 0
@@ -94,10 +113,7 @@ class CopiedTrack(_ShiftedTrack):
         if not self._shift(packet):
             return []
         assert packet.dts is not None and packet.pts is not None
-        time = packet.dts * packet.time_base
-        if abs(time - self._last_time) > MAX_SECONDS:
-            raise DamagedPacketError("a pause of more than a day")
-        self._last_time = time
+        self._clock.check(packet.dts * packet.time_base)
         self._end_subtitle(packet)
         self._count_samples(packet)
         if self._last_dts is not None and packet.dts <= self._last_dts:  # muxers refuse that
@@ -148,12 +164,15 @@ class ReencodedAudio:
     def __init__(self, source: Any, target: Any, setting: Setting) -> None:
         self._source, self._target = source, target
         self._zero = round(setting.origin / source.time_base)
+        self._clock = _Clock(setting)
         context = target.codec_context
         self._steady = SteadyAudio(context.format, context.layout.name, context.sample_rate)
 
     def send(self, packet: av.Packet) -> list[av.Packet]:
         packet.pts = None if packet.pts is None else packet.pts - self._zero
         packet.dts = None if packet.dts is None else packet.dts - self._zero
+        if packet.dts is not None:
+            self._clock.check(packet.dts * packet.time_base)
         return [out for frame in packet.decode() for out in self._encoded(frame)]
 
     def flush(self) -> list[av.Packet]:

@@ -1,6 +1,7 @@
 """Any sound, subtitle or data stream into any container: nothing fails after the first frame."""
 
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -208,6 +209,28 @@ def test_a_damaged_header_in_the_sound_is_no_end(target: str, tmp_path: Path) ->
     samples, rate, _ = heard(out)
     assert report.frames == 25 and samples.shape[0] == 1
     assert samples.shape[1] / rate == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("target", [".mkv", ".webm", ".avi"])
+def test_an_absurd_timestamp_of_sound_is_not_carried_over(target: str, tmp_path: Path) -> None:
+    """From 0.8 s on the sound of a film of one second is five hours late."""
+    film = make_film(tmp_path / "film.mkv", Sound(seconds=1))
+    clip, out = tmp_path / "in.mkv", tmp_path / f"out{target}"
+    with av.open(str(film)) as before, av.open(str(clip), "w") as after:
+        copies: list[Any] = [after.add_stream_from_template(s, opaque=True) for s in before.streams]
+        for packet in before.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "audio" and packet.dts >= 800:  # milliseconds
+                packet.pts, packet.dts = packet.pts + 18_000_000, packet.dts + 18_000_000
+            packet.stream = copies[packet.stream_index]
+            after.mux(packet)
+    report = stylize_video(clip, out, identity)
+    with av.open(str(out)) as container:
+        assert float(container.duration or 0) / av.time_base < 3
+    samples, rate, _ = heard(out)
+    assert samples.shape[1] / rate == pytest.approx(0.8, abs=0.1)
+    assert [note for note in report.notes if "were damaged, and left out" in note]
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.4, None), (0.4, 1.2)])
