@@ -59,6 +59,8 @@ def _single_film(source: str, as_video: bool) -> InputPipe | WebAddress | ImageF
         return film_from_standard_input()
     if is_address(source):
         return WebAddress(source)
+    if Path(source).is_fifo():  # a named pipe, or <(a command) of a shell
+        return InputPipe(open(source, "rb", buffering=0), source)
     if as_video and Path(source).is_dir():
         return folder_as_film(Path(source))
     if as_video:

@@ -120,7 +120,7 @@ def stylize_video(
             quick_chroma=formats.lossy_chroma_ok,
             keep_hdr=encoder.bit_depth > 8 and not writes_pictures,
             keep_alpha=writes_pictures or keeps_alpha(target, encoder),
-            share=not isinstance(source_path, Path),
+            share=not isinstance(source_path, Path) and not writes_pictures,
         )
     with source, _open_mask(mask, source) as opened:
         if opened is not None:

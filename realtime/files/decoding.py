@@ -26,6 +26,7 @@ from impasto.realtime.files.discontinuity import TimestampUnwrapper
 
 _SKIPPED_BYTES = 128  # between two Matroska blocks; headers take 7 to 40
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+_EARLY_SECONDS = 10  # by which sound that is not needed may lie before the first picture
 _LONG_GAP = 600  # seconds without a frame that are believed even after the film's declared end
 _TAIL = Fraction(1, 2)  # seconds before the declared end that are no missing frames
 
@@ -189,6 +190,12 @@ class Decoder:
             has_frames = has_frames or bool(frames)
             yield from frames
 
+    def _is_long_before(self, packet: Packet) -> bool:
+        """Whether sound ends long before `first_pts`: a pipe is read from its beginning."""
+        if self._first_pts is None or packet.pts is None or packet.stream.type != "audio":
+            return False
+        return packet.pts * packet.time_base < self._first_pts * self._time_base - _EARLY_SECONDS
+
     def _is_wanted(self, packet: Packet) -> bool:
         first, end, pts = self._first_pts, self._end_pts, packet.pts
         return pts is None or ((first is None or first <= pts) and (end is None or pts < end))
@@ -208,7 +215,8 @@ class Decoder:
                 if packet.stream.index != self._stream.index:
                     if self._others is not None:
                         timestamps.unwrap(packet)
-                        self._others.append(packet)
+                        if not self._is_long_before(packet):
+                            self._others.append(packet)
                     continue
                 self._damaged = self._damaged or packet.is_corrupt
                 self.captions.look_at(packet)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from impasto.models.errors import SinkError
 from impasto.realtime.files.codecs import EncoderOptions
-from impasto.realtime.files.containers import open_media, video_stream
 from impasto.realtime.files.image_files import (
     ImageFiles,
     NumberPattern,
@@ -62,7 +61,12 @@ def open_writer(
     notes: list[str] = []
     end_time = None if info.duration is None else reader.first_time + info.duration
     if pattern is not None:
-        notes += _left_out(source, reader)
+        notes += _left_out(reader)
+        if info.sample_aspect_ratio != 1:
+            shape = info.sample_aspect_ratio
+            notes.append(
+                f"pixels of {shape} become square: give a size of WxH, or it looks squeezed"
+            )
         with _sequence_writer(pattern, reader, overwrite=overwrite) as pictures:
             yield pictures, notes
     elif isinstance(reader, ImageSequence):
@@ -100,16 +104,8 @@ def _sequence_writer(
     return SequenceWriter(pattern, first=reader.files.first, by_time=True, overwrite=overwrite)
 
 
-def _left_out(source: Source | ImageFiles, reader: FilmReader) -> list[str]:
+def _left_out(reader: FilmReader) -> list[str]:
     """A line for each stream but the picture, which image files have no room for."""
-    if isinstance(reader, ImageSequence) or isinstance(source, ImageFiles):
+    if isinstance(reader, ImageSequence):
         return []
-    shared = reader.shared
-    container = open_media(source) if shared is None else shared.container
-    try:
-        video = video_stream(container, reader.path)
-        others = [stream for stream in container.streams if stream.index != video.index]
-        return [f"{describe(stream)} was left out: pictures have none" for stream in others]
-    finally:
-        if shared is None:
-            container.close()
+    return [f"{describe(stream)} was left out: pictures have none" for stream in reader.others()]

@@ -8,6 +8,7 @@ from typing import Self
 
 import av
 import numpy as np
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -233,6 +234,10 @@ class VideoReader:
             return [f"HDR ({name}): stylized as if it were SDR, and kept"] if name else []
         note = sdr_note(color)
         return [f"{note}; a bit depth of 10 keeps it"] if note else []
+
+    def others(self) -> list[Stream]:
+        """The streams of the source that are not read here; valid until it is closed."""
+        return [s for s in self._container.streams if s.index != self._stream.index]
 
     def __enter__(self) -> Self:
         return self

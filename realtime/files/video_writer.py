@@ -441,7 +441,9 @@ class VideoWriter:
         audio = self._container.streams.audio
         self._written.audio = sum(stream.frames > 0 for stream in audio)
         self._container.close()
-        if self._is_mp4 and isinstance(self._target, Target):
+        if isinstance(self._target, OutputPipe):
+            return
+        if self._is_mp4:
             fill_room(self._target.partial)
         elif self._encoding.container.muxer == "mpegts" and isinstance(self._target, Target):
             mpegts.pad(self._target.partial)

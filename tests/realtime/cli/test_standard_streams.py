@@ -145,6 +145,18 @@ def test_a_reader_that_leaves_ends_the_work(tmp_path: Path) -> None:
     assert err == "impasto: stopped: the reader of standard output is gone\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes are those of POSIX")
+def test_a_named_pipe(matroska: bytes, tmp_path: Path) -> None:
+    """What a shell makes of <(a command), too."""
+    pipe = tmp_path / "film.pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(matroska))
+    writer.start()
+    code, printed, err = run([pipe, tmp_path / "out.mkv"])
+    writer.join()
+    assert (code, err) == (0, "") and b"25 frames" in printed
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there, a wait for a pipe cannot be left")
 def test_ctrl_c_while_nothing_comes(matroska: bytes, tmp_path: Path) -> None:
     """The film so far is finished, although standard input stays open and silent."""

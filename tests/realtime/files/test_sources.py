@@ -32,6 +32,27 @@ class TestPipes:
         assert payloads(out, "subtitle") == payloads(clip, "subtitle")
         assert languages(out, "audio") == ["eng"]
 
+    @pytest.mark.parametrize(
+        ("extension", "sound"), [(".mkv", True), (".webm", True), (".ts", True), (".y4m", False)]
+    )
+    def test_every_format_of_a_pipe(self, extension: str, sound: bool, tmp_path: Path) -> None:
+        clip = make_clip(tmp_path / "in.mkv", frames=25, audio=["eng"])
+        written, out = io.BytesIO(), tmp_path / f"out{extension}"
+        stylize_video(clip, OutputPipe(written, extension), identity)
+        out.write_bytes(written.getvalue())
+        assert numbers(out) == list(range(25))
+        assert bool(languages(out, "audio")) == sound
+
+    def test_pictures_from_a_pipe(self, tmp_path: Path) -> None:
+        clip = make_clip(tmp_path / "in.mkv", frames=5, audio=["eng"], sar=Fraction(4, 3))
+        with clip.open("rb") as file:
+            report = stylize_video(InputPipe(file), tmp_path / "out" / "%d.png", identity)
+        assert len(list((tmp_path / "out").iterdir())) == 5
+        assert report.notes == (
+            "audio stream 1 (aac, eng) was left out: pictures have none",
+            "pixels of 4/3 become square: give a size of WxH, or it looks squeezed",
+        )
+
     def test_a_cover_in_matroska_is_kept(self, tmp_path: Path) -> None:
         clip = make_clip(tmp_path / "in.mp4", frames=5, cover=True, faststart=True)
         with clip.open("rb") as file:
