@@ -43,7 +43,7 @@ _ORIENTATIONS: tuple[DisplayMatrix, ...] = (
     *(NO_ROTATION, (-1, 0, 0, 1), (-1, 0, 0, -1), (1, 0, 0, -1)),
     *((0, 1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0), (0, -1, 1, 0)),
 )
-_reading_truncated = threading.Lock()
+_reading_truncated, _discarding_stderr = threading.Lock(), threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,19 +181,20 @@ def _partial_decoding() -> Iterator[None]:
 @contextmanager
 def _stderr_discarded() -> Iterator[None]:
     """Without standard error, to which libtiff and libpng write what they find damaged."""
-    try:
-        before = os.dup(2)
-    except OSError:  # there is none
-        yield
-        return
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(before, 2)
-        os.close(before)
-        os.close(nothing)
+    with _discarding_stderr:  # of the whole process: one thread at a time
+        try:
+            before = os.dup(2)
+        except OSError:  # there is none
+            yield
+            return
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nothing, 2)
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            os.close(nothing)
 
 
 # --- More than 8 bits -------------------------------------------------------------------------
@@ -288,7 +289,9 @@ def _decode_with_ffmpeg(data: bytes, name: str) -> Decoded:
             frame = next(frames)
             image = to_rgb(frame, background=None)
             is_film = next(frames, None) is not None
-    except (av.FFmpegError, IndexError, StopIteration, AttributeError) as error:
+    except SourceError:
+        raise
+    except Exception as error:  # as above
         raise _not_an_image(name) from error
     notes = ["a film: only the first frame is read; use `impasto video`"] if is_film else []
     return Decoded(apply_display_matrix(image, display_matrix(frame)), notes=notes)
@@ -296,7 +299,8 @@ def _decode_with_ffmpeg(data: bytes, name: str) -> Decoded:
 
 def _opened_by_ffmpeg(data: bytes) -> InputContainer:
     formats = ",".join(sorted(av.formats_available - NOT_MEDIA))
-    return av.open(io.BytesIO(data), "r", options={"format_whitelist": formats})
+    options = {"format_whitelist": formats}
+    return av.open(io.BytesIO(data), "r", options=options, metadata_errors="replace")
 
 
 def _not_an_image(name: str) -> SourceError:

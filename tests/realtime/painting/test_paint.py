@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from impasto.models.gatys.optimize import Settings
 from impasto.realtime.cli.arguments import parse_layers, parse_paintings
@@ -23,6 +24,7 @@ from impasto.realtime.painting.paint import (
 from impasto.realtime.painting.study import study_images
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
+from tests.realtime.files.photos import DISPLAY_P3, rgb_profile
 
 FAST = ("--size", 32, "--steps", 3)
 
@@ -50,6 +52,16 @@ def job(files, tmp_path: Path) -> PaintJob:
         Settings(steps=6, levels=1),
         size=32,
     )
+
+
+def test_paintings_and_contents_are_read_by_their_color_profile(tmp_path: Path) -> None:
+    """(234, 51, 35) of Display P3 is the red of sRGB."""
+    path = tmp_path / "a.png"
+    profile = rgb_profile(DISPLAY_P3, None, "P3")
+    Image.new("RGB", (64, 48), (234, 51, 35)).save(path, icc_profile=profile)
+    (painting,) = read_styles([(path, 1.0)], [])
+    assert np.abs(painting.image[0, :, 9, 9].numpy() * 255 - (255, 0, 0)).max() <= 3
+    assert np.abs(read_content(path, None)[9, 9].astype(int) - (255, 0, 0)).max() <= 3
 
 
 def test_a_picture_with_snapshots_and_curves(files, tmp_path: Path, impasto: Impasto) -> None:
