@@ -37,6 +37,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
 _HEIF_FORMATS = ("HEIF", "AVIF")
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 _BITS_PER_SAMPLE, _PLANAR = 258, 284  # tags of TIFF
+_HEIF_BRANDS = (b"mif1", b"mif2", b"miaf", b"heic", b"heix", b"heim", b"avif")
 _JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 # EXIF orientations 1 to 8.
 _ORIENTATIONS: tuple[DisplayMatrix, ...] = (
@@ -73,7 +74,9 @@ def decode_image(data: bytes, name: str) -> Decoded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _decode_with_pillow(data, name)
-    except UnidentifiedImageError:
+    except UnidentifiedImageError as error:
+        if _is_heif(data):  # of which FFmpeg would give a tile
+            raise _not_an_image(name) from error
         return _decode_with_ffmpeg(data, name)
     except Image.DecompressionBombError as error:
         raise SourceError(
@@ -301,6 +304,12 @@ def _opened_by_ffmpeg(data: bytes) -> InputContainer:
     formats = ",".join(sorted(av.formats_available - NOT_MEDIA))
     options = {"format_whitelist": formats}
     return av.open(io.BytesIO(data), "r", options=options, metadata_errors="replace")
+
+
+def _is_heif(data: bytes) -> bool:
+    """Whether a file is HEIC, AVIF or another still image by ISO/IEC 23008-12, by its brands."""
+    brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+    return data[4:8] == b"ftyp" and any(brand in brands for brand in _HEIF_BRANDS)
 
 
 def _not_an_image(name: str) -> SourceError:

@@ -254,6 +254,10 @@ class TestContainers:
         assert back.shape == whole.shape and number_of(back) == 0b10010110
         for y, x in ((40, 5), (40, -5), (-5, 5), (-5, -5)):
             assert np.abs(back[y, x].astype(int) - whole[y, x]).max() <= 8
+        damaged = tiled_avif(tiles).replace(b"pitm", b"none")
+        (tmp_path / "a.avif").write_bytes(damaged)  # refused, where FFmpeg gives a tile
+        with pytest.raises(SourceError, match="not an image"):
+            read_image(tmp_path / "a.avif")
 
     def test_heic_with_every_orientation(self, tmp_path: Path) -> None:
         pillow_heif.register_heif_opener()
