@@ -151,8 +151,11 @@ def video_stream(container: InputContainer, path: object) -> VideoStream:
         kinds = sorted({f"{s.type}" for s in container.streams if s.type != "video"})
         only = " and ".join(kinds) or "nothing else"
         raise SourceError(f"{path} has no video stream, only {only}; give a video file")
+    whole = [s for s in streams if not s.disposition & Disposition.dependent]
+    if not whole:  # parts of one picture, as in HEIC and AVIF
+        raise SourceError(f"{path} is a still picture in tiles, not a film; use `impasto image`")
     # Without a decoder, a stream has no codec context, and with it no width.
-    decodable = [s for s in streams if s.codec_context is not None]
+    decodable = [s for s in whole if s.codec_context is not None]
     if not decodable:
         raise SourceError(f"{path}: this FFmpeg has no decoder for its video; convert it first")
     best = None if container.format.name == "mpegts" else container.streams.best("video")

@@ -12,6 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from impasto.models.errors import SourceError
 from impasto.realtime.files.images import read_image, read_picture, write_image
+from impasto.realtime.files.video_reader import VideoReader
 from tests.media import make_clip, number_of, numbered_picture
 from tests.realtime.files.photos import (
     ADOBE_RGB,
@@ -254,6 +255,8 @@ class TestContainers:
         assert back.shape == whole.shape and number_of(back) == 0b10010110
         for y, x in ((40, 5), (40, -5), (-5, 5), (-5, -5)):
             assert np.abs(back[y, x].astype(int) - whole[y, x]).max() <= 8
+        with pytest.raises(SourceError, match="use `impasto image`"):
+            VideoReader(tmp_path / "a.avif")
         damaged = tiled_avif(tiles).replace(b"pitm", b"none")
         (tmp_path / "a.avif").write_bytes(damaged)  # refused, where FFmpeg gives a tile
         with pytest.raises(SourceError, match="not an image"):
