@@ -96,8 +96,8 @@ class _Sound:
         self._unit = stream.time_base or Fraction(1, 1000)
         self._gap = range(int(_MIN_GAP / self._unit) + 1, int(_MAX_GAP / self._unit))
         self._elapsed = 0  # units of time
-        # Between two places of a large file nothing is known, so its clock has to be believed.
-        self._in_places = container.size > _READ_BYTES
+        # Between two samples of a large file nothing is known, so its clock has to be believed.
+        self._is_sampled = container.size > _READ_BYTES
         self._start = stream.start_time or 0
         self._due: int | None = None  # the timestamp of the next packet
         # AAC with a common header does not change within the file.
@@ -107,7 +107,7 @@ class _Sound:
 
     def look(self, packet: av.Packet) -> None:
         found, duration, pts = self._found, packet.duration or 0, packet.pts
-        if self._in_places:
+        if self._is_sampled:
             self._elapsed = self._elapsed if pts is None else pts - self._start
         elif pts is not None and self._due is not None and pts - self._due in self._gap:
             found.gaps.setdefault(self._index, self._elapsed * self._unit)
