@@ -38,6 +38,7 @@ NOT_MEDIA = {
     *("avisynth", "vapoursynth", "tty", "bin", "xbin", "adf", "idf"),
 }
 _MOST_FRAMES = 1000  # a second, beyond which FFmpeg's guess is more likely
+_STILLS = ("heic", "heix", "heim", "mif1", "avif")  # brands of HEIC and AVIF
 _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 
 
@@ -152,7 +153,8 @@ def video_stream(container: InputContainer, path: object) -> VideoStream:
         only = " and ".join(kinds) or "nothing else"
         raise SourceError(f"{path} has no video stream, only {only}; give a video file")
     whole = [s for s in streams if not s.disposition & Disposition.dependent]
-    if not whole:  # parts of one picture, as in HEIC and AVIF
+    is_still = container.metadata.get("major_brand") in _STILLS  # beside tiles, with a thumbnail
+    if not whole or (is_still and len(whole) < len(streams)):
         raise SourceError(f"{path} is a still picture in tiles, not a film; use `impasto image`")
     # Without a decoder, a stream has no codec context, and with it no width.
     decodable = [s for s in whole if s.codec_context is not None]

@@ -19,8 +19,8 @@ _KEPT = (
 # which break when it is moved.
 _LEFT_OUT = (_Tag.MakerNote, _Tag.ExifInteroperabilityOffset, _Tag.Gamma, _Tag.CompositeImage)
 _MAX_BYTES = 65_000  # of EXIF or XMP in a JPEG: one segment
-# In XMP: thumbnails, a movie or depth behind the photo, and a part of it elsewhere in the file.
-_OF_OTHER_PICTURES = (b"xmpGImg:", b"Container:Directory", b"GDepth:", b"HasExtendedXMP")
+# In XMP: gain maps, thumbnails, a movie or depth behind the photo, and a part of it elsewhere in the file.
+_OF_OTHER_PICTURES = (b"hdrgm:", b"xmpGImg:", b"Container:Directory", b"GDepth:", b"HasExtendedXMP")
 _MAX_DPI = 100_000
 
 
@@ -96,11 +96,12 @@ def xmp_of(source: Image.Image) -> tuple[bytes, list[str]]:
     xmp = source.info.get("xmp") or source.info.get("XML:com.adobe.xmp") or b""
     if isinstance(xmp, str):
         xmp = xmp.encode()
-    if b"hdrgm:" in xmp or any("hdrgainmap" in str(kind) for kind in source.info.get("aux", ())):
-        return b"", ["HDR gain map: left out, the SDR picture is read"]
+    aux = source.info.get("aux", ())  # of HEIC: the kinds of its auxiliary images
+    has_gain_map = b"hdrgm:" in xmp or any("hdrgainmap" in str(kind) for kind in aux)
+    notes = ["HDR gain map: left out, the SDR picture is read"] if has_gain_map else []
     if len(xmp) > _MAX_BYTES or any(part in xmp for part in _OF_OTHER_PICTURES):
-        return b"", []
-    return re.sub(rb"(tiff:Orientation(?:=\"|=\'|>)\s*)\d", rb"\g<1>1", xmp), []
+        return b"", notes
+    return re.sub(rb"(tiff:Orientation(?:=\"|=\'|>)\s*)\d", rb"\g<1>1", xmp), notes
 
 
 def dpi_of(source: Image.Image) -> tuple[float, float] | None:
