@@ -19,7 +19,7 @@ _KEPT = (
 # which break when it is moved.
 _LEFT_OUT = (_Tag.MakerNote, _Tag.ExifInteroperabilityOffset, _Tag.Gamma, _Tag.CompositeImage)
 _MAX_BYTES = 65_000  # of EXIF or XMP in a JPEG: one segment
-# In XMP: gain maps, thumbnails, a movie or depth behind the photo, and a part of it elsewhere in the file.
+# In XMP: gain maps, thumbnails, a movie or depth behind the photo, a part of it elsewhere.
 _OF_OTHER_PICTURES = (b"hdrgm:", b"xmpGImg:", b"Container:Directory", b"GDepth:", b"HasExtendedXMP")
 _MAX_DPI = 100_000
 
