@@ -1,5 +1,6 @@
 """Video files: every frame once, in order, with its time and colors; files are closed."""
 
+import re
 import weakref
 from fractions import Fraction
 
@@ -236,6 +237,31 @@ class TestWhatCannotBeWritten:
         frames, source = read_video(path)
         assert numbers_of(frames) == list(range(12))
         assert ["360° video" in note for note in source.notes] == [True]
+
+    def test_dynamic_metadata_of_hdr_is_noted(self, tmp_path):
+        """HDR10+ (SMPTE ST 2094-40) in an SEI message before each frame of HEVC."""
+        options = {"preset": "ultrafast", "x265-params": "log-level=none:slices=1:bframes=0"}
+        path = make_clip(
+            tmp_path / "in.hevc",
+            codec="libx265",
+            pix_fmt="yuv420p10le",
+            color=ColorTags(9, 16, 9),
+            options=options,
+        )
+        # One window, no curve, and ones for all numbers, so that no start code arises.
+        bits = "01" + "1" * 27 + "0" + "1" * (3 * 17 + 17) + "0000" + "1" * 10 + "000"
+        body = int(bits.ljust(120, "1"), 2).to_bytes(15, "big")
+        message = b"\xb5\x00\x3c\x00\x01\x04\x01" + body
+        unit = b"\0\0\0\1\x4e\x01\x04" + bytes([len(message)]) + message + b"\x80"
+        stream = b""
+        for part in re.split(b"\0\0\0\1|\0\0\1", path.read_bytes())[1:]:
+            is_slice = part[0] >> 1 & 63 < 32
+            stream += unit * is_slice + b"\0\0\0\1" + part
+        path.write_bytes(stream)
+        _, source = read_video(path, keep_hdr=True)
+        assert ["dynamic HDR metadata" in note for note in source.notes].count(True) == 1
+        _, source = read_video(path)
+        assert not any("dynamic" in note for note in source.notes)
 
     def test_the_layout_of_stereoscopic_video_is_noted(self, tmp_path):
         options = {"x264-params": "frame-packing=3"}  # side by side
