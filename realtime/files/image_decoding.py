@@ -95,17 +95,19 @@ def _decode_with_pillow(data: bytes, name: str) -> Decoded:
     source: Image.Image = Image.open(io.BytesIO(data), formats=formats)
     check_image_size(source.height, source.width, f"{name} is")
     notes = _notes_on_frames(source)
-    orientation = orientation_of(source)
-    exif, exif_notes = exif_of(source)
+    is_tiff = source.format == "TIFF"
+    before = exif_of(source) if is_tiff else None  # Pillow closes a TIFF when it is loaded
+    is_upright = False
     if _has_16_bits_a_color(source, data):
-        deep: np.ndarray | None = _decode_16_bits(source, data)
+        deep: np.ndarray | None
+        deep, is_upright = _decode_16_bits(source, data)
     else:
         source, cut_off = _loaded(source, data, formats)
-        notes += cut_off
-        if source.format == "TIFF":  # Pillow turns these
-            orientation = orientation_of(source)
         deep, scaling = _deep_gray(source)
-        notes += scaling
+        notes += cut_off + scaling
+    # Of a TIFF that Pillow has loaded it is 1.
+    orientation = 1 if is_upright else orientation_of(source)
+    exif, exif_notes = before or exif_of(source)
     image = source if deep is None else _image_of(deep)
     image, color_notes, says_srgb = to_srgb(image, source, data)
     samples = np.array(image)  # a copy, which is writable
@@ -235,11 +237,15 @@ def _has_16_bits_a_color(source: Image.Image, data: bytes) -> bool:
     return False
 
 
-def _decode_16_bits(source: Image.Image, data: bytes) -> np.ndarray:
-    """(H, W, C) uint16 RGB or RGBA of a PNG or TIFF. Raises ValueError and av.FFmpegError."""
-    if source.format == "TIFF" and source.tag_v2.get(_PLANAR) == 2:  # type: ignore[attr-defined]
+def _decode_16_bits(source: Image.Image, data: bytes) -> tuple[np.ndarray, bool]:
+    """(H, W, C) uint16 RGB or RGBA of a PNG or TIFF, and whether its orientation is applied.
+
+    Raises ValueError and av.FFmpegError.
+    """
+    is_tiff = source.format == "TIFF"
+    if is_tiff and source.tag_v2.get(_PLANAR) == 2:  # type: ignore[attr-defined]
         with _opened_by_ffmpeg(data) as container:  # OpenCV reads these as black
-            return next(container.decode(video=0)).to_ndarray(format="rgb48le")
+            return next(container.decode(video=0)).to_ndarray(format="rgb48le"), False
     import cv2
 
     with _stderr_discarded():
@@ -247,8 +253,8 @@ def _decode_16_bits(source: Image.Image, data: bytes) -> np.ndarray:
     if image is None or image.dtype != np.uint16:
         raise ValueError("no image of 16 bits")
     if image.ndim == 2:
-        return image[..., None]
-    return image[..., [2, 1, 0, 3][: image.shape[2]]]
+        return image[..., None], is_tiff
+    return image[..., [2, 1, 0, 3][: image.shape[2]]], is_tiff
 
 
 def _deep_gray(source: Image.Image) -> tuple[np.ndarray | None, list[str]]:

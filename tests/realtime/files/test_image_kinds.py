@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from impasto.models.errors import SourceError
+from impasto.realtime.files.image_metadata import PhotoMetadata
 from impasto.realtime.files.images import read_image, read_picture, write_image
 from impasto.realtime.files.video_reader import VideoReader
 from tests.media import make_clip, number_of, numbered_picture
@@ -207,6 +208,18 @@ class TestSamples:
         assert picture.notes_for(path) == ()
         small = read_picture(path, size=24, alpha=True)
         assert small.painted_as(small.image, path).shape == (24, 32, channels)
+
+    @pytest.mark.parametrize("extension", [".png", ".tif"])
+    @pytest.mark.parametrize("orientation", STORED)
+    def test_16_bits_turned(self, orientation: int, extension: str, tmp_path: Path) -> None:
+        seen = numbered_picture(77).astype(np.uint16) * 257 + 5
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / f"a{extension}"
+        stored = np.ascontiguousarray(STORED[orientation](seen))
+        write_image(path, stored, metadata=PhotoMetadata(exif=exif.tobytes()))
+        picture = read_picture(path)
+        assert (picture.painted_as(picture.image, path) == seen).all()
 
     def test_16_bits_in_planes(self, tmp_path: Path) -> None:
         """A TIFF with one plane after another, big-endian."""
