@@ -128,6 +128,19 @@ def check_target(path: Path, *, overwrite: bool = False) -> None:
 
 
 @contextmanager
+def reserved(path: Path) -> Iterator[None]:
+    """Context manager: nobody else begins to write `path`, which is written after the block.
+
+    For work that takes long and writes at its end. Raises TargetInUseError.
+    """
+    lock = TargetLock(path)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Context manager: the partial name of `path`, renamed at the end and removed on an error."""
     target = Target(path, overwrite=overwrite)

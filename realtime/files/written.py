@@ -70,7 +70,8 @@ class WrittenVideo:
 
     def _video_problem(self, path: Path) -> str | None:
         # A single frame in an MPEG-TS ends with the file, to where it is then searched.
-        with av.open(f"file:{path}", options={"analyzeduration": "1000000000"}) as container:
+        options = {"analyzeduration": "1000000000"}
+        with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
             stream = video_stream(container, path)
             problem = self._stream_problem(container, stream)
             if problem is None and self.muxer not in ("gif", "yuv4mpegpipe"):  # they start at zero

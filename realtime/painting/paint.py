@@ -21,7 +21,7 @@ from impasto.models.gatys.optimize import (
     memory_needed,
     paint,
 )
-from impasto.realtime.atomic import check_target, partial_path
+from impasto.realtime.atomic import check_target, partial_path, reserved
 from impasto.realtime.files.image_encoding import (
     WRITABLE_SUFFIXES,
     encode_image,
@@ -132,7 +132,7 @@ def paint_image(
         return np.concatenate([as_picture(finish(image.clamp(0, 1).cpu())), alpha], axis=2)
 
     try:
-        with _memory_errors(size):
+        with reserved(job.target), _memory_errors(size):
             for latest in paint(to_paint, styles, job.settings, init=start, device=job.device):
                 rows.append(curve_row(latest))
                 on_progress(latest)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from impasto.models.errors import TargetInUseError
 from impasto.models.gatys.optimize import Settings
 from impasto.realtime.cli.arguments import parse_layers, parse_paintings
 from impasto.realtime.files.images import read_image, write_image
@@ -112,6 +113,15 @@ def test_transparency_is_kept(files, tmp_path: Path, impasto: Impasto) -> None:
     assert impasto("paint", content, files["wave"], out, "--steps", 2).code == 0
     assert np.array_equal(read_image(out, alpha=True)[..., 3], picture[..., 3])
     assert impasto("paint", content, files["wave"], out.with_suffix(".jpg"), "--steps", 2).code == 0
+
+
+def test_a_second_run_is_refused_at_once(job: PaintJob) -> None:
+    def another(progress):
+        with pytest.raises(TargetInUseError, match="is writing"):
+            paint_image(job)
+
+    assert not paint_image(job, on_progress=another).stopped
+    assert [path.name for path in job.target.parent.glob(".*")] == []
 
 
 def test_ctrl_c_keeps_the_picture_so_far(job: PaintJob) -> None:
