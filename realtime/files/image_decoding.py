@@ -36,7 +36,7 @@ from impasto.realtime.pixels import to_rgb
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
 _HEIF_FORMATS = ("HEIF", "AVIF")
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
-_BITS_PER_SAMPLE, _PLANAR = 258, 284  # tags of TIFF
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR = 258, 262, 284  # tags of TIFF
 _HEIF_BRANDS = (b"mif1", b"mif2", b"miaf", b"heic", b"heix", b"heim", b"avif")
 _JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 # EXIF orientations 1 to 8.
@@ -264,7 +264,10 @@ def _deep_gray(source: Image.Image) -> tuple[np.ndarray | None, list[str]]:
     samples beyond that from their own minimum and maximum, with a note.
     """
     if source.mode.startswith("I;16"):
-        return np.asarray(source).astype(np.uint16)[..., None], []
+        deep = np.asarray(source).astype(np.uint16)[..., None]
+        if source.format == "TIFF" and source.tag_v2.get(_PHOTOMETRIC) == 0:  # type: ignore[attr-defined]
+            deep = 65535 - deep  # white is zero, which Pillow sees to for 8 bits only
+        return deep, []
     if source.mode not in ("I", "F"):
         return None, []
     samples = np.nan_to_num(np.asarray(source).astype(np.float64)[..., None])

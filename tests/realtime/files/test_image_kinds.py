@@ -221,6 +221,17 @@ class TestSamples:
         picture = read_picture(path)
         assert (picture.painted_as(picture.image, path) == seen).all()
 
+    @pytest.mark.parametrize("bits", [8, 16])
+    def test_white_is_zero(self, bits: int, tmp_path: Path) -> None:
+        gray = Image.new("L" if bits == 8 else "I;16", SIZE[::-1], 0)
+        gray.save(tmp_path / "a.tif")
+        data = (tmp_path / "a.tif").read_bytes()
+        black_is_zero = struct.pack("<HHII", 262, 3, 1, 1)
+        assert black_is_zero in data
+        white_is_zero = struct.pack("<HHII", 262, 3, 1, 0)
+        (tmp_path / "a.tif").write_bytes(data.replace(black_is_zero, white_is_zero))
+        assert (read_image(tmp_path / "a.tif") == 255).all()
+
     def test_16_bits_in_planes(self, tmp_path: Path) -> None:
         """A TIFF with one plane after another, big-endian."""
         planes = np.random.default_rng(0).integers(0, 65536, (3, *SIZE), dtype=np.uint16)
@@ -260,6 +271,18 @@ class TestSamples:
 
 
 class TestContainers:
+    @pytest.mark.parametrize("extension", [".png", ".webp", ".tif", ".avif"])
+    def test_every_orientation(self, extension: str, tmp_path: Path) -> None:
+        for orientation, turned in STORED.items():
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            path = tmp_path / f"{orientation}{extension}"
+            stored = np.ascontiguousarray(turned(numbered_picture(0b10110010)))
+            Image.fromarray(stored).save(path, exif=exif, quality=95)
+            back = read_image(path)
+            assert back.shape == (*SIZE, 3) and number_of(back) == 0b10110010
+            assert back[40, 5].astype(int).sum() < back[40, 60].astype(int).sum()
+
     def test_a_grid_of_tiles_is_read_whole(self, tmp_path: Path) -> None:
         whole = numbered_picture(0b10010110, (128, 192))
         tiles = [[whole[y : y + 64, x : x + 96] for x in (0, 96)] for y in (0, 64)]
