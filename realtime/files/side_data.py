@@ -24,15 +24,32 @@ def side_data_of(frame: av.VideoFrame) -> Mapping[str, SideData]:
     """
     if frame.sw_format is not None:  # on a GPU, which decodes no PNG
         return _by_name(frame)
+    graph = _filtered(frame, [f"mode=delete:type={kind}" for kind in _LEFT_OUT])
+    return _by_name(graph.vpull())
+
+
+def has_color_profile(frame: av.VideoFrame) -> bool:
+    """Whether a decoded frame has an ICC profile, as those of PNG and JPEG may have."""
+    if frame.sw_format is not None:
+        return False
+    try:
+        _filtered(frame, ["mode=select:type=ICC_PROFILE"]).vpull()
+    except (av.error.BlockingIOError, av.error.EOFError):  # not selected
+        return False
+    return True
+
+
+def _filtered(frame: av.VideoFrame, options: Iterable[str]) -> av.filter.Graph:
+    """A graph that this frame was pushed into, through sidedata filters with these options."""
     graph = av.filter.Graph()
     graph.threads = 1
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
     )
-    deletions = [graph.add("sidedata", f"mode=delete:type={kind}") for kind in _LEFT_OUT]
-    graph.link_nodes(source, *deletions, graph.add("buffersink")).configure()
+    filters = [graph.add("sidedata", option) for option in options]
+    graph.link_nodes(source, *filters, graph.add("buffersink")).configure()
     graph.vpush(frame)
-    return _by_name(graph.vpull())
+    return graph
 
 
 def _by_name(frame: av.VideoFrame) -> dict[str, SideData]:

@@ -38,7 +38,7 @@ from impasto.realtime.files.rotation import (
     DisplayMatrix,
     apply_display_matrix,
 )
-from impasto.realtime.files.side_data import side_data_of
+from impasto.realtime.files.side_data import has_color_profile, side_data_of
 from impasto.realtime.files.sources import SharedInput, Source, source_of
 from impasto.realtime.files.streams import film_start
 from impasto.realtime.frame import Frame, StreamInfo
@@ -376,4 +376,6 @@ def _notes_on(frame: VideoFrame, stream: av.VideoStream) -> list[str]:
     is_yuv = not frame.format.is_rgb and not frame.format.has_palette
     if is_yuv and frame.colorspace != UNSPECIFIED and not has_known_matrix(frame.colorspace):
         notes.append(f"color matrix {frame.colorspace} is not supported: colors may be wrong")
+    if has_color_profile(frame):
+        notes.append("color profile: ignored, colors are read as if there was none")
     return notes

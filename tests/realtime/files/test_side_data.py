@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from impasto.realtime.files.images import read_image
-from impasto.realtime.files.side_data import side_data_of
+from impasto.realtime.files.side_data import has_color_profile, side_data_of
 from impasto.realtime.files.video_reader import VideoReader
 from tests.media import make_clip, number_of, numbered_picture, numbers_of
 
@@ -65,6 +65,7 @@ def test_films_of_png_with_a_profile(make, tmp_path: Path) -> None:
     path = make(tmp_path / ("a.png" if make is animated_png else "a.mov"))
     with VideoReader(path) as frames:
         assert numbers_of(frames) == [0, 1, 2]
+        assert any("color profile" in note for note in frames.notes)
     gc.collect()
 
 
@@ -81,4 +82,5 @@ def test_other_side_data_is_read_beside_a_profile_and_exif(tmp_path: Path) -> No
 
 def test_a_film_has_its_own(tmp_path: Path) -> None:
     with av.open(str(make_clip(tmp_path / "a.mp4", rotation=90, frames=1))) as container:
-        assert "DISPLAYMATRIX" in side_data_of(next(container.decode(video=0)))
+        frame = next(container.decode(video=0))
+        assert "DISPLAYMATRIX" in side_data_of(frame) and not has_color_profile(frame)
