@@ -1,12 +1,11 @@
 """What `impasto video` reads and writes: files, pictures in sequence, pipes and web addresses."""
 
-import glob
 from pathlib import Path
 
 import typer
 
 from impasto.models.errors import SinkError
-from impasto.realtime.cli.inputs import LeftOut, is_many
+from impasto.realtime.cli.inputs import LeftOut, choose_inputs, is_many
 from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS, FileJob, find_jobs
 from impasto.realtime.cli.standard_streams import (
     film_from_standard_input,
@@ -16,13 +15,12 @@ from impasto.realtime.files.addresses import WebAddress, is_address
 from impasto.realtime.files.codecs import CONTAINERS, container_for
 from impasto.realtime.files.image_files import (
     ImageFiles,
-    folder_as_film,
     images_as_film,
     is_sequence_target,
     number_pattern,
     numbered_images,
 )
-from impasto.realtime.files.images import in_natural_order
+from impasto.realtime.files.images import IMAGE_SUFFIXES, in_natural_order
 from impasto.realtime.files.pipes import InputPipe, OutputPipe
 
 
@@ -36,7 +34,7 @@ def film_jobs(
     """
     if as_video and not is_many(source):
         raise typer.BadParameter("--as-video is for a folder of pictures, or a pattern.")
-    film = _single_film(source, as_video)
+    film, left_out = _single_film(source, as_video)
     if film is None and is_many(source) and str(target) != "-":
         return find_jobs(
             source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
@@ -49,25 +47,25 @@ def film_jobs(
         )
     read = film or Path(source)
     if str(target) == "-":
-        return [FileJob(read, film_to_standard_output(f".{pipe_format}"))], []
-    return [FileJob(read, _file_for(read, target))], []
+        return [FileJob(read, film_to_standard_output(f".{pipe_format}"))], left_out
+    return [FileJob(read, _file_for(read, target))], left_out
 
 
-def _single_film(source: str, as_video: bool) -> InputPipe | WebAddress | ImageFiles | None:
-    """A film that is not in a file of its own; None for files."""
-    if source == "-":
-        return film_from_standard_input()
-    if is_address(source):
-        return WebAddress(source)
-    if Path(source).is_fifo():  # a named pipe, or <(a command) of a shell
-        return InputPipe(open(source, "rb", buffering=0), source)
-    if as_video and Path(source).is_dir():
-        return folder_as_film(Path(source))
+def _single_film(
+    source: str, as_video: bool
+) -> tuple[InputPipe | WebAddress | ImageFiles | None, list[LeftOut]]:
+    """A film that is not in a file of its own, None for files; and what is left out of a folder."""
     if as_video:
-        paths = [Path(match) for match in glob.glob(source, recursive=True)]
-        return images_as_film(in_natural_order(p for p in paths if p.is_file()), source)
+        paths, left_out = choose_inputs(source, IMAGE_SUFFIXES)
+        return images_as_film(in_natural_order(paths), source), left_out
+    if source == "-":
+        return film_from_standard_input(), []
+    if is_address(source):
+        return WebAddress(source), []
+    if Path(source).is_fifo():  # a named pipe, or <(a command) of a shell
+        return InputPipe(open(source, "rb", buffering=0), source), []
     pattern = number_pattern(source)
-    return None if pattern is None else numbered_images(pattern)
+    return (None if pattern is None else numbered_images(pattern)), []
 
 
 def _file_for(film: Path | InputPipe | WebAddress | ImageFiles, target: Path) -> Path | OutputPipe:

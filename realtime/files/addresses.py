@@ -2,7 +2,10 @@
 
 import errno
 import re
+import ssl
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -50,12 +53,23 @@ def web_options(allowed_formats: set[str]) -> dict[str, str]:
     allowed_formats: demuxers for a file on disk. A conversion reads more slowly than a server
     sends, and one that is tired of it is asked again for the rest.
     """
-    return {
+    return _certificates() | {
         "protocol_whitelist": _WEB,
         "format_whitelist": ",".join(sorted(allowed_formats | _PLAYLISTS)),
         "reconnect": "1",
         "reconnect_delay_max": "8",
     }
+
+
+def _certificates() -> dict[str, str]:
+    """FFmpeg's options to check who a server is, which it does not do by itself.
+
+    It knows no certificates of authorities either: they are those of Python, or of certifi.
+    """
+    file = ssl.get_default_verify_paths().cafile
+    if file is None and find_spec("certifi") is not None:
+        file = import_module("certifi").where()
+    return {"tls_verify": "1", "ca_file": file} if file is not None else {}
 
 
 def without_password(address: str) -> str:
@@ -80,6 +94,8 @@ def address_error(address: str, error: Exception, seconds: float) -> str:
         return f"{error.strerror}; check the path after the host"
     if isinstance(error, (av.error.InvalidDataError, av.error.ArgumentError)):
         return "it does not send video"
+    if getattr(error, "errno", None) == errno.EIO and scheme == "https":
+        return "it cannot be reached, or its certificate is not trusted; check the host name"
     if getattr(error, "errno", None) == errno.EIO:
         return "it cannot be reached; check the host name and the network"
     return getattr(error, "strerror", None) or str(error)

@@ -13,7 +13,7 @@ from impasto.realtime.files.pipes import InputPipe, OutputPipe
 from impasto.realtime.files.video_reader import VideoReader
 from tests.media import make_clip, numbers_of
 from tests.realtime.files.conversion import identity, languages, numbers, payloads, times
-from tests.realtime.files.web import web_server
+from tests.realtime.files.web import CERTIFICATE, web_server
 
 
 class TestPipes:
@@ -166,6 +166,19 @@ class TestWeb:
         assert "secret" not in " ".join(found.values())
         with pytest.raises(SourceError, match="connection refused"):
             VideoReader(f"{root}in.mp4")  # the server is gone
+
+    def test_who_an_https_server_is_gets_checked(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_clip(tmp_path / "in.mkv", frames=3)
+        certificate = tmp_path / "certificate.pem"
+        certificate.write_text(CERTIFICATE)
+        with web_server(tmp_path, certificate) as root:
+            with pytest.raises(SourceError, match="its certificate is not trusted"):
+                VideoReader(f"{root}in.mkv")
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # OpenSSL's own
+            with VideoReader(f"{root}in.mkv") as film:
+                assert numbers_of(film) == [0, 1, 2]
 
     def test_a_connection_that_breaks_off(self, tmp_path: Path) -> None:
         make_clip(tmp_path / "in.mp4", frames=50, size=(240, 320), faststart=True)
