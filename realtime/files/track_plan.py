@@ -83,8 +83,9 @@ def plan_track(stream: Any, setting: Setting, found: Survey, name: str) -> Track
         return TrackPlan(None, f"{name} was left out: this FFmpeg has no decoder for it")
     if stream.type == "audio":
         return _plan_audio(stream, setting, found, name)
-    if can_copy(muxer, stream, found.first_packets.get(stream.index, ())):
-        return TrackPlan(partial(_open_copy, stream))
+    packets = found.first_packets.get(stream.index, ())
+    if can_copy(muxer, stream, packets):
+        return TrackPlan(partial(_open_copy, stream, packets))
     codec = getattr(stream.codec_context, "codec", None)
     encoder = _TEXT_ENCODERS.get(muxer)
     if stream.type == "subtitle" and codec is not None and codec.text_sub and encoder:
@@ -110,8 +111,8 @@ def _plan_audio(stream: Any, setting: Setting, found: Survey, name: str) -> Trac
         reason = f"it starts {float(late):.2f} s late, which .avi cannot store"
     elif muxer == "avi" and pause is not None:
         reason = f"it pauses at {clock(pause - setting.origin)}, which .avi cannot store"
-    elif can_copy(muxer, stream, found.first_packets.get(stream.index, ())):
-        return TrackPlan(partial(_open_copy, stream))
+    elif can_copy(muxer, stream, packets := found.first_packets.get(stream.index, ())):
+        return TrackPlan(partial(_open_copy, stream, packets))
     best = found.richest(stream.index) if change is not None else None
     rate, channels = (best.rate, best.channels or None) if best else (None, None)
     if best and 2 * best.rate == context.sample_rate:  # HE-AAC, whose header has the half of it
@@ -148,7 +149,7 @@ def can_copy(muxer: str, stream: Stream, packets: Sequence[av.Packet] = ()) -> b
     file = io.BytesIO()
     trial = av.open(file, "w", format=muxer)
     try:
-        copy: Any = trial.add_stream_from_template(stream, opaque=True)  # type: ignore[type-var]
+        copy = _add_copy(trial, stream, packets)
         copy_tags(stream, copy, muxer)
         trial.start_encoding()
         for packet in packets:
@@ -197,8 +198,21 @@ def _can_encode(muxer: str, encoding: AudioEncoding) -> bool:
     return True
 
 
-def _open_copy(stream: Any, output: Any, setting: Setting) -> MediaTrack:
+def _add_copy(output: Any, stream: Any, packets: Sequence[av.Packet]) -> Any:
+    """Add a stream for a copy. packets: the first of the original."""
     target = output.add_stream_from_template(stream, opaque=True)
+    if output.format.name == "avi" and codec_name(stream).startswith("adpcm") and packets:
+        # AVI measures the time of ADPCM by its bit rate, and headers may state a wrong one.
+        size, duration = packets[0].size, (packets[0].duration or 0) * packets[0].time_base
+        if duration:
+            target.codec_context.bit_rate = round(8 * size / duration)
+    return target
+
+
+def _open_copy(
+    stream: Any, packets: Sequence[av.Packet], output: Any, setting: Setting
+) -> MediaTrack:
+    target = _add_copy(output, stream, packets)
     copy_tags(stream, target, setting.muxer)
     return CopiedTrack(stream, target, setting)
 

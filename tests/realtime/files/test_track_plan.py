@@ -88,6 +88,19 @@ def test_every_sound_is_heard_in_every_container(film: Path, target: str, tmp_pa
         assert loudest_tone(samples, rate) == pytest.approx(sound.tone, abs=8)
 
 
+def test_adpcm_in_avi_with_a_wrong_bit_rate_in_its_header_is_whole(tmp_path: Path) -> None:
+    """As FFmpeg 5 wrote it: 16,000 bytes a second, of 48 packets of 1024."""
+    film = make_film(tmp_path / "in.avi", Sound("adpcm_ms", "stereo"), frames=25)
+    data = bytearray(film.read_bytes())
+    format_at = data.rindex(b"strf", 0, data.index(b"movi")) + 8  # a WAVEFORMATEX
+    data[format_at + 8 : format_at + 12] = (16_000).to_bytes(4, "little")
+    film.write_bytes(data)
+    report = stylize_video(film, tmp_path / "out.avi", identity)
+    assert not [note for note in report.notes if "audio" in note]
+    before, after = heard(film)[0], heard(tmp_path / "out.avi")[0]
+    assert after.shape == before.shape
+
+
 @pytest.mark.parametrize("name", ["in.mkv", "in.avi"])
 def test_pcm_without_a_layout_becomes_aac_in_mp4(name: str, tmp_path: Path) -> None:
     """Matroska and AVI do not say which speakers stereo PCM is for."""
