@@ -35,18 +35,15 @@ def film_jobs(
     if as_video and not is_many(source):
         raise typer.BadParameter("--as-video is for a folder of pictures, or a pattern.")
     film, left_out = _single_film(source, as_video)
-    if film is None and is_many(source) and str(target) != "-":
-        return find_jobs(
-            source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
-        )
-    if film is None and is_many(source):
+    to_pipe = str(target) == "-"
+    if film is None and is_many(source) and to_pipe:
         raise SinkError(f"one film fits into standard output, and {source} may be several")
-    if film is None and str(target) != "-" and not is_sequence_target(target):
+    if film is None and not to_pipe and (is_many(source) or not is_sequence_target(target)):
         return find_jobs(
             source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
         )
     read = film or Path(source)
-    if str(target) == "-":
+    if to_pipe:
         return [FileJob(read, film_to_standard_output(f".{pipe_format}"))], left_out
     return [FileJob(read, _file_for(read, target))], left_out
 

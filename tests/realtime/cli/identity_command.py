@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from impasto.realtime import stylizer
+from impasto.realtime.cli import watch
 from impasto.realtime.cli.main import main
 from impasto.realtime.frame import Frame
 
@@ -25,5 +26,6 @@ class UnchangedStylizer:
 
 
 if __name__ == "__main__":
+    watch.POLL_SECONDS = 0.1
     stylizer.LazyStylizer = UnchangedStylizer  # type: ignore[assignment,misc]
     sys.exit(main())
