@@ -163,7 +163,12 @@ def video_stream(container: InputContainer, path: object) -> VideoStream:
     best = None if container.format.name == "mpegts" else container.streams.best("video")
     stream = max(
         decodable,
-        key=lambda s: (s.width * s.height > 0, best and s.index == best.index, s.width * s.height),
+        key=lambda s: (
+            s.width * s.height > 0,
+            s.codec_context.pix_fmt is not None,  # else FFmpeg has not found a frame in it
+            best and s.index == best.index,
+            s.width * s.height,
+        ),
     )
     height, width = stream.height, stream.width
     if not height or not width:

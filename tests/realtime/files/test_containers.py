@@ -122,6 +122,13 @@ def test_one_of_two_videos_without_a_decoder(tmp_path, name, tag, unknown):
     assert note.endswith("was left out: this FFmpeg has no decoder for it")
 
 
+def test_one_of_two_videos_without_a_frame(tmp_path):
+    path = corrupted_middle(make_two_videos(tmp_path / "a.mp4"), packets=slice(None))
+    report = stylize_video(path, tmp_path / "out.mp4", identity)
+    assert report.frames == 5 and numbers(report.target) == [0, 1, 2, 3, 4]
+    assert any(note.startswith("video stream 0 (h264)") for note in report.notes)
+
+
 @pytest.mark.parametrize(
     "name",
     [
