@@ -144,7 +144,11 @@ class Decoder:
         return frame
 
     def _length(self, frame: VideoFrame) -> Fraction:
-        return max(Fraction(frame.duration), self._step)
+        return max(Fraction(self._duration(frame)), self._step)
+
+    def _duration(self, frame: VideoFrame) -> int:
+        """What the file says, in ticks; 0 for more than a day, as damaged H.264 does."""
+        return frame.duration if frame.duration * self._time_base <= MAX_SECONDS else 0
 
     def _from_first(self) -> Iterator[VideoFrame]:
         """All frames from `first_pts` on, and some before it.
@@ -240,7 +244,7 @@ class Decoder:
             self._note("frames without timestamps: spaced by the frame rate")
             if self._last_pts is None:
                 return self._start
-            return self._last_pts + (frame.duration or step)
+            return self._last_pts + (self._duration(frame) or step)
         pts = self._believed(frame.pts)
         if self._last_pts is None or pts > self._last_pts:
             return pts

@@ -251,3 +251,16 @@ class TestDamagedStreams:
         with pytest.raises(SourceError):
             VideoReader(text_file(tmp_path / "b.mp4"))
         assert capfd.readouterr() == ("", "")
+
+
+def test_frames_that_last_for_days_are_spaced_by_the_frame_rate(tmp_path):
+    """H.264 without a container, whose rate changes to one frame in eleven days."""
+    parts = [
+        make_clip(tmp_path / f"{n}.h264", frames=5, rate=rate).read_bytes()
+        for n, rate in enumerate((Fraction(25), Fraction(1, 10**6)))
+    ]
+    path = tmp_path / "in.h264"
+    path.write_bytes(b"".join(parts))
+    frames, source = read_video(path)
+    assert len(frames) == 10 and source.missing_frames == 0
+    assert frames[-1].pts * frames[-1].time_base == Fraction(9, 25)
