@@ -36,9 +36,11 @@ def film_jobs(
         raise typer.BadParameter("--as-video is for a folder of pictures, or a pattern.")
     film, left_out = _single_film(source, as_video)
     to_pipe = str(target) == "-"
-    if film is None and is_many(source) and to_pipe:
-        raise SinkError(f"one film fits into standard output, and {source} may be several")
-    if film is None and not to_pipe and (is_many(source) or not is_sequence_target(target)):
+    to_one = to_pipe or is_sequence_target(target)
+    if film is None and is_many(source) and to_one:
+        where = "standard output" if to_pipe else target
+        raise SinkError(f"one film fits into {where}, and {source} may be several")
+    if film is None and not to_one:
         return find_jobs(
             source, target, readable=VIDEO_EXTENSIONS, writable=CONTAINERS, otherwise=".mp4"
         )

@@ -57,6 +57,8 @@ def test_a_folder_of_videos_is_several(tmp_path: Path) -> None:
     assert [job.source.name for job in jobs] == ["a.mp4", "b.mp4"]
     with pytest.raises(SinkError, match="one film fits into standard output"):
         film_jobs(str(clips), Path("-"))
+    with pytest.raises(SinkError, match="one film fits into .*%d.png"):
+        film_jobs(str(clips), tmp_path / "%d.png")
 
 
 @pytest.mark.parametrize(
