@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from impasto.models.errors import SourceError
+
 _POLL_SECONDS = 0.2  # between two looks at whether reading has been stopped
 
 
@@ -29,13 +31,19 @@ class InputPipe:
         self.is_empty = True  # nothing was read so far
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes, as soon as there are any; none at the end, or after a stop."""
-        while self._descriptor is not None:
-            if self._stopped:
-                return b""
-            if select.select([self._descriptor], [], [], _POLL_SECONDS)[0]:
-                break
-        data = self._read(size)
+        """At most `size` bytes, as soon as there are any; none at the end, or after a stop.
+
+        Raises SourceError.
+        """
+        try:
+            while self._descriptor is not None:
+                if self._stopped:
+                    return b""
+                if select.select([self._descriptor], [], [], _POLL_SECONDS)[0]:
+                    break
+            data = self._read(size)
+        except OSError as error:  # a folder, a disk that fails
+            raise SourceError(f"cannot read {self.name}: {error.strerror}") from error
         self.is_empty = self.is_empty and not data
         return data
 
