@@ -15,6 +15,7 @@ from impasto.realtime.files.addresses import WebAddress, is_address
 from impasto.realtime.files.codecs import CONTAINERS, container_for
 from impasto.realtime.files.image_files import (
     ImageFiles,
+    check_sequence_source,
     images_as_film,
     is_sequence_target,
     number_pattern,
@@ -63,6 +64,7 @@ def _single_film(
         return WebAddress(source), []
     if Path(source).is_fifo():  # a named pipe, or <(a command) of a shell
         return InputPipe(open(source, "rb", buffering=0), source), []
+    check_sequence_source(source)
     pattern = number_pattern(source)
     return (None if pattern is None else numbered_images(pattern)), []
 

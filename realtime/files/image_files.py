@@ -90,6 +90,15 @@ def is_sequence_target(path: Path) -> bool:
     return path.suffix.lower() in WRITABLE_SUFFIXES and number_pattern(path) is not None
 
 
+def check_sequence_source(source: str) -> None:
+    """Raise SourceError for a pattern of files that are not read as pictures: frames/%04d.exr."""
+    path = Path(source)
+    is_pattern = _NUMBER.search(path.name) is not None and not path.exists()
+    if is_pattern and path.suffix and path.suffix.lower() not in IMAGE_SUFFIXES:
+        usable = ", ".join(IMAGE_SUFFIXES)
+        raise SourceError(f"pictures in sequence cannot be {path.suffix}: convert them to {usable}")
+
+
 def numbered_images(pattern: NumberPattern) -> ImageFiles:
     """The files of a pattern. Raises SourceError if there are none."""
     paths = pattern.files()

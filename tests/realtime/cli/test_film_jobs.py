@@ -87,6 +87,8 @@ def test_what_cannot_be(frames: Path, tmp_path: Path) -> None:
         as_one_film(str(frames), tmp_path)
     with pytest.raises(SourceError, match="no file matches"):
         film_jobs(str(tmp_path / "none" / "%d.png"), tmp_path / "out.mp4")
+    with pytest.raises(SourceError, match="pictures in sequence cannot be .exr"):
+        film_jobs(str(frames / "%04d.exr"), tmp_path / "out.mp4")
     with pytest.raises(SinkError, match="the extension chooses the container"):
         film_jobs(str(frames / "%d.png"), tmp_path / "out.xyz")
     with pytest.raises(SourceError, match="only from http:// and https://"):
