@@ -11,6 +11,9 @@ from av.video.stream import VideoStream
 _MAX_EARLY, _MAX_LATE = 1, 10
 
 
+_LARGEST = 1 << 62  # a timestamp has 64 bits
+
+
 class TimestampUnwrapper:
     """Shifts the timestamps of packets so that they continue over discontinuities.
 
@@ -37,6 +40,9 @@ class TimestampUnwrapper:
     def unwrap(self, packet: Packet) -> None:
         """Shift the timestamps of a packet, in place. Call it for every packet, in order."""
         if packet.dts is None or packet.time_base is None:
+            return
+        if abs(packet.dts) > _LARGEST or abs(packet.pts or 0) > _LARGEST:
+            packet.dts = packet.pts = None  # of a damaged packet, which could not be shifted
             return
         index, unit = packet.stream_index, packet.time_base
         time, is_video = packet.dts * unit, index == self._video
