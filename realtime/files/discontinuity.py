@@ -9,8 +9,6 @@ from av.video.stream import VideoStream
 # Seconds by which the packets of one recording may be early or late. In most containers a later
 # packet means a gap; in those of broadcasts (MPEG-TS, MPEG-PS) it means that the clock has jumped.
 _MAX_EARLY, _MAX_LATE = 1, 10
-
-
 _LARGEST = 1 << 62  # a timestamp has 64 bits
 
 

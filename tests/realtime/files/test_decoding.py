@@ -264,18 +264,3 @@ def test_frames_that_last_for_days_are_spaced_by_the_frame_rate(tmp_path):
     frames, source = read_video(path)
     assert len(frames) == 10 and source.missing_frames == 0
     assert frames[-1].pts * frames[-1].time_base == Fraction(9, 25)
-
-
-def test_a_timestamp_that_cannot_be_shifted_is_none(tmp_path):
-    """IVF stores 64 bits for each frame, in front of its data."""
-    path = make_clip(tmp_path / "in.ivf", frames=6, codec="libvpx-vp9")
-    data = bytearray(path.read_bytes())
-    at = 32  # the header of the file
-    for pts in (None, None, (1 << 63) - 2, 0):
-        if pts is not None:
-            data[at + 4 : at + 12] = pts.to_bytes(8, "little")
-        at += 12 + int.from_bytes(data[at : at + 4], "little")
-    path.write_bytes(data)
-    frames, _ = read_video(path)
-    assert 5 <= len(frames) <= 6
-    assert frames[-1].pts * frames[-1].time_base < 1
