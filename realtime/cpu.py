@@ -1,7 +1,8 @@
 """How many cores and threads to use, and how the system schedules them."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 def work_in_batch() -> None:
@@ -14,6 +15,26 @@ def work_in_batch() -> None:
         with suppress(OSError):
             if os.sched_getscheduler(0) == os.SCHED_OTHER:
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+@contextmanager
+def same_scheduling() -> Iterator[None]:
+    """Keep how Linux schedules this process, whatever a library does in the block.
+
+    SVT-AV1, opened by root, gives its threads and the one that opens it real-time priority: then
+    nothing else on the machine runs until they wait.
+    """
+    if not hasattr(os, "sched_getscheduler"):  # on macOS and Windows
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            for thread in map(int, os.listdir("/proc/self/task")):
+                if os.sched_getscheduler(thread) == os.SCHED_FIFO:
+                    os.sched_setscheduler(thread, policy, parameters)
 
 
 def codec_threads() -> int:

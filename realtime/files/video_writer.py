@@ -17,6 +17,7 @@ import numpy as np
 
 from impasto.models.errors import OutputClosedError, SinkError
 from impasto.realtime.atomic import Target
+from impasto.realtime.cpu import same_scheduling
 from impasto.realtime.files import mpegts
 from impasto.realtime.files.animation import loop_option, set_last_delay
 from impasto.realtime.files.captions import with_captions_of
@@ -310,7 +311,8 @@ class VideoWriter:
             self._origin = self._extra_streams.attach(
                 self._container, stream, first, muxer=encoding.container.muxer
             )
-        self._container.start_encoding()
+        with same_scheduling():
+            self._container.start_encoding()
 
     @property
     def _is_mp4(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.models.errors import ImpastoError, first_line
-from impasto.realtime.cpu import cores
+from impasto.realtime.cpu import cores, same_scheduling
 
 PACKAGES = (
     "torch",
@@ -187,7 +187,8 @@ def _opened(codec: str) -> str:
         context.height = context.width = 256
         context.pix_fmt, context.options = encoding.pixel_format, encoding.options
         context.time_base = Fraction(1, 30)
-        context.open()
+        with same_scheduling():
+            context.open()
     except (ImpastoError, av.FFmpegError) as error:
         hardware = CODECS[codec].hardware
         return "did not open: " + (f"it needs {hardware}" if hardware else first_line(error))

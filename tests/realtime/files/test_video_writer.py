@@ -92,6 +92,18 @@ def test_an_interrupt_keeps_a_playable_partial_file(tmp_path: Path) -> None:
     assert [number_of(picture) for picture in pictures] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.skipif(not hasattr(os, "SCHED_FIFO"), reason="needs Linux's scheduling")
+def test_no_thread_gets_real_time_priority(tmp_path: Path) -> None:
+    """SVT-AV1 gives it to its threads and ours, if root runs it."""
+    before = os.sched_getscheduler(0)
+    with VideoWriter(tmp_path / "out.mkv", info_of(), encoder=EncoderOptions(codec="av1")) as sink:
+        for frame in frames_of(3):
+            sink.write(frame)
+        threads = [int(thread) for thread in os.listdir("/proc/self/task")]
+        assert len(threads) > 1
+        assert {os.sched_getscheduler(thread) for thread in threads} == {before}
+
+
 def test_no_frame_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="has no frames"), video(tmp_path):
         pass
