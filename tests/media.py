@@ -328,6 +328,7 @@ def _encoder_options(codec: str, interlaced: bool) -> dict[str, str]:
     if codec == "libvpx-vp9":
         return {"deadline": "realtime", "cpu-used": "8", "crf": "12", "b": "0"}
     if codec == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "0")  # read once in a process
         return {"preset": "12", "crf": "20"}
     if codec in ("mpeg4", "mpeg2video", "mjpeg"):
         return {"qmin": "2", "qmax": "2"} | ({"flags": "+ildct+ilme"} if interlaced else {})

@@ -10,7 +10,12 @@ from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import load_loss_network
 from impasto.realtime.files.images import write_image
 from impasto.realtime.keyframes.fill import unstylized
-from impasto.realtime.measure.evaluate_keyframes import evaluate_keyframes, half_way, tables
+from impasto.realtime.measure.evaluate_keyframes import (
+    evaluate_keyframes,
+    evaluate_propagation,
+    half_way,
+    tables,
+)
 from impasto.realtime.pixels import as_tensor
 from tests.media import make_clip
 from tests.realtime.conftest import Impasto
@@ -51,7 +56,10 @@ def test_a_pan_is_steadier_propagated_than_painted_alone() -> None:
     assert {len(each) for each in rows} == {len(columns)}
 
 
-def test_eval_reports_it(style: Path, tmp_path: Path, impasto: Impasto) -> None:
+def test_eval_reports_it(
+    style: Path, tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(evaluate_propagation.__kwdefaults__, "settings", Settings(steps=2))
     clip, painting = make_clip(tmp_path / "clip.mp4", frames=2), tmp_path / "painting.png"
     write_image(painting, texture(64, 64))
     given = ("eval", "--style", style, "--clip", clip, "--side", 64, "--propagated")
