@@ -6,9 +6,16 @@ from tempfile import mkdtemp
 import cv2  # noqa: F401  # before PyAV, or else its windows hang: see impasto.realtime.live.window
 import pytest
 
+from impasto.realtime.cpu import cores
+
 os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")  # autotune results
 if "PYTEST_XDIST_WORKER" in os.environ:  # other workers have the other cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: tests of browsers, windows and streams mostly wait."""
+    return cores() + 1
 
 
 @pytest.hookimpl(tryfirst=True)
