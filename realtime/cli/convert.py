@@ -1,5 +1,6 @@
 """`impasto video` and `impasto image`: files in, stylized files out."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from impasto.realtime.cli.app import command
 from impasto.realtime.cli.inputs import is_many, left_out_line
 from impasto.realtime.cli.jobs import FileJob, find_jobs
 from impasto.realtime.cli.terminal import plural, print_error, print_line
-from impasto.realtime.cli.watch import watch_jobs
+from impasto.realtime.cli.watch import Found, watch_jobs
 from impasto.realtime.cli.work import finish, run_jobs
 from impasto.realtime.progress import OnProgress
 
@@ -73,9 +74,6 @@ def video(
     find = partial(film_jobs, source, target, as_video=as_video, pipe_format=pipe_format)
     reasons: list[str] = []
     log = reasons.append if json else print_line
-    jobs, left_out = ([], []) if watch else find()
-    if left_out and not json:
-        print_line(left_out_line(left_out))
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, steadiness=steadiness)
 
     def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
@@ -122,13 +120,8 @@ def video(
 
     skip = skip_existing or (is_many(source) and not as_video and not overwrite)
     run = partial(run_jobs, do=convert, count=count, skip_existing=skip, quiet=json)
-    rows = (
-        watch_jobs(source, target, find, partial(run, report_errors=True), quiet=json)
-        if watch
-        else run(jobs)
-    )
-    others = [entry._asdict() for entry in left_out]
-    report = {"style": style, "chosen": reasons, "files": rows, "left_out": others}
+    rows, left_out = _run(source, target, find, run, watch=watch, quiet=json)
+    report = {"style": style, "chosen": reasons, "files": rows, "left_out": left_out}
     finish(rows, as_json=report if json else None)
 
 
@@ -184,9 +177,6 @@ def image(
     )
     reasons: list[str] = []
     log = reasons.append if json else print_line
-    jobs, left_out = ([], []) if watch else find()
-    if left_out and not json:
-        print_line(left_out_line(left_out))
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, is_video=False)
 
     def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
@@ -212,11 +202,24 @@ def image(
 
     skip = skip_existing or (is_many(source) and not overwrite)
     run = partial(run_jobs, do=convert, count=lambda job: 1, skip_existing=skip, quiet=json)
-    rows = (
-        watch_jobs(source, target, find, partial(run, report_errors=True), quiet=json)
-        if watch
-        else run(jobs)
-    )
-    others = [entry._asdict() for entry in left_out]
-    report = {"style": style, "chosen": reasons, "files": rows, "left_out": others}
+    rows, left_out = _run(source, target, find, run, watch=watch, quiet=json)
+    report = {"style": style, "chosen": reasons, "files": rows, "left_out": left_out}
     finish(rows, as_json=report if json else None)
+
+
+def _run(
+    source: str,
+    target: Path,
+    find: Callable[[], Found],
+    run: Callable[..., list[dict[str, Any]]],
+    *,
+    watch: bool,
+    quiet: bool,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Do the jobs that `find` gives now, or as they come: rows of them, and of what is left out."""
+    if watch:
+        return watch_jobs(source, target, find, partial(run, report_errors=True), quiet=quiet), []
+    jobs, left_out = find()
+    if left_out and not quiet:
+        print_line(left_out_line(left_out))
+    return run(jobs), [entry._asdict() for entry in left_out]
