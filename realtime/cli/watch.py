@@ -26,14 +26,15 @@ def watch_jobs(
     source: str,
     target: Path,
     find: Callable[[], Found],
-    do: Callable[[Sequence[FileJob]], list[dict[str, Any]]],
+    do: Callable[..., object],
     *,
     quiet: bool,
 ) -> list[dict[str, Any]]:
     """Do the jobs of a folder as their files come, until Ctrl-C; returns all rows.
 
-    find: the jobs at present. do: does some of them, and returns a row for each. quiet: print
-    errors only. A file that changes after it was done is a new one.
+    find: the jobs at present. do: does some of them, and adds a row for each to its `rows`, which
+    has them even if Ctrl-C comes meanwhile. quiet: print errors only. A file that changes after it
+    was done is a new one.
     """
     check_watch(source, target)
     if not quiet:
@@ -41,7 +42,7 @@ def watch_jobs(
     rows: list[dict[str, Any]] = []
     try:
         for jobs in _as_they_come(source, find, quiet=quiet):
-            rows += do(jobs)
+            do(jobs, rows=rows)
     except KeyboardInterrupt:
         return rows
     return rows

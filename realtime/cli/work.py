@@ -30,6 +30,7 @@ def run_jobs(
     skip_existing: bool,
     quiet: bool,
     report_errors: bool = False,
+    rows: list[dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Do every job; of several, one that fails is reported and the others still run.
 
@@ -37,10 +38,10 @@ def run_jobs(
     the result. count: the number of frames of a job, asked only where a progress bar shows it.
     skip_existing: leave out jobs whose target is there. Of several, those that another process is
     writing are left out in any case. quiet: print errors only. report_errors: of a single job, too;
-    else its error is raised.
+    else its error is raised. rows: a list to add the figures to, which has them after Ctrl-C, too.
     Returns the figures of each job, with "source", "target", "error" and "skipped", the reason.
     """
-    rows = []
+    rows = [] if rows is None else rows
     with progress_bar(files=len(jobs)) as bar:
         if bar.needs_total:
             to_do = [job for job in jobs if not (skip_existing and _is_done(job))]
