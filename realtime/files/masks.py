@@ -42,6 +42,8 @@ def open_mask(path: str | Path, *, rate: Fraction | None = None, loop: bool = Fa
     path = Path(path)
     if images := images_of(path):
         return MovingMask(lambda: ImageSequence(images, frame_rate=rate or 25), path, loop=loop)
+    if not path.exists():
+        raise SourceError(f"{path} does not exist; check the name")
     if path.suffix.lower() in IMAGE_SUFFIXES and not is_animated_webp(path):
         return StillMask(path)
     return MovingMask(lambda: VideoReader(path), path, loop=loop)
