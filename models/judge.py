@@ -1,25 +1,74 @@
-"""Content and style loss of stylized pictures, as `impasto eval` and training report them.
+"""Quality of stylized pictures, as `impasto eval` and training report it.
 
 content: mean((F - P)^2) / mean(P^2) at relu4_2 of the loss network;
-style: mean over relu1_1 ... relu5_1 of ||G - A||^2 / ||A||^2.
+layers: ||G - A||^2 / ||A||^2 of each style layer, G and A the Gram matrices of the picture and of
+    the painting. Their mean is dominated by relu5_1, where every network is bad;
+strokes: the geometric mean of the errors at relu3_1 and relu4_1, the layers of strokes and forms;
+vigor: the picture's gradients over the painting's, at four sizes: below 1 is soft.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.models.loss_network import LossNetwork
-from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
+from impasto.models.losses import (
+    CONTENT_LAYER,
+    STYLE_LAYERS,
+    content_loss,
+    gradient_magnitude,
+    gram_matrix,
+    relative_error,
+)
 from impasto.models.training.dataset import resize_long_side, resize_short_side
+
+STROKE_LAYERS = ("relu3_1", "relu4_1")
+VIGOR_SIZES = 4  # each half the last
+_STEEP = 0.95  # the quantile of the gradient that vigor compares
+
+
+@dataclass(frozen=True)
+class StyleFigures:
+    """Figures of one stylized picture, or the means of several. All but content need a painting."""
+
+    content: float
+    layers: Mapping[str, float] = field(default_factory=dict)  # style loss by layer
+    vigor: Sequence[float] = ()  # at the full size, 1/2, 1/4 and 1/8
+
+    @property
+    def style(self) -> float | None:
+        """The mean over all style layers (Gatys et al. 2016, eq. 5, each layer relative)."""
+        return sum(self.layers.values()) / len(self.layers) if self.layers else None
+
+    @property
+    def strokes(self) -> float | None:
+        """The geometric mean over STROKE_LAYERS."""
+        if not self.layers:
+            return None
+        return math.prod(self.layers[k] for k in STROKE_LAYERS) ** (1 / len(STROKE_LAYERS))
+
+
+def mean_figures(figures: Sequence[StyleFigures]) -> StyleFigures:
+    """The mean of every figure over pictures; strokes and style are those of the means."""
+    count = len(figures)
+    return StyleFigures(
+        content=sum(each.content for each in figures) / count,
+        layers={k: sum(each.layers[k] for each in figures) / count for k in figures[0].layers},
+        vigor=[sum(column) / count for column in zip(*(f.vigor for f in figures), strict=False)],
+    )
 
 
 class StyleMetrics:
-    """Content loss against a photo, and style loss against one painting.
+    """Measures stylized pictures against their photos and one painting.
 
     network: a frozen loss network, on any device. painting: (1, 3, H, W) in [0, 1], or None: then
-    there is no style loss. side: px, the short side to which stylized picture and photo are reduced
-    before they are compared; painting_side: px, the long side of the painting. None: as they come.
+    there is only content. side: px, the short side to which stylized picture and photo are reduced
+    before the loss network compares them; painting_side: px, the long side of the painting. None:
+    as they come.
     """
 
     def __init__(
@@ -33,28 +82,29 @@ class StyleMetrics:
         self._network, self._side = network, side
         self._device = next(network.parameters()).device
         self._targets: dict[str, Tensor] = {}
+        self._steepness: list[float] = []
         if painting is not None:
             if painting_side is not None:
                 painting = resize_long_side(painting, painting_side)
             self._targets = self._grams(self._features(painting, STYLE_LAYERS))
+            self._steepness = steepness(painting)
 
-    def losses(self, stylized: Tensor, photo: Tensor) -> tuple[float, float | None]:
-        """Content and style loss of one picture; both (1, 3, H, W) in [0, 1], sizes may differ."""
-        layers = (CONTENT_LAYER, *(STYLE_LAYERS if self._targets else ()))
+    def __call__(self, stylized: Tensor, photo: Tensor) -> StyleFigures:
+        """Figures of one picture; both (1, 3, H, W) in [0, 1], sizes may differ."""
+        layers = (CONTENT_LAYER, *self._targets)
         features = self._features(self._reduced(stylized), layers)
         target = self._features(self._reduced(photo), [CONTENT_LAYER])[CONTENT_LAYER]
         content = content_loss(features[CONTENT_LAYER], target).item()
         if not self._targets:
-            return content, None
-        return content, style_loss(self._grams(features), self._targets).item()
+            return StyleFigures(content)
+        grams = self._grams(features)
+        errors = {k: relative_error(grams[k], self._targets[k]).item() for k in self._targets}
+        own = zip(steepness(stylized), self._steepness, strict=False)
+        return StyleFigures(content, errors, [of_picture / target for of_picture, target in own])
 
-    def mean_losses(
-        self, stylized: Iterable[Tensor], photos: Iterable[Tensor]
-    ) -> tuple[float, float | None]:
-        """Content and style loss of several pictures, each averaged over the pictures."""
-        contents, styles = zip(*map(self.losses, stylized, photos), strict=True)
-        style = sum(styles) / len(styles) if self._targets else None
-        return sum(contents) / len(contents), style
+    def mean(self, stylized: Iterable[Tensor], photos: Iterable[Tensor]) -> StyleFigures:
+        """The mean figures of several pictures."""
+        return mean_figures([self(*pair) for pair in zip(stylized, photos, strict=True)])
 
     def _reduced(self, image: Tensor) -> Tensor:
         return image if self._side is None else resize_short_side(image, self._side)
@@ -66,3 +116,19 @@ class StyleMetrics:
     @staticmethod
     def _grams(features: dict[str, Tensor]) -> dict[str, Tensor]:
         return {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+
+
+def steepness(image: Tensor) -> list[float]:
+    """The 95th percentile of the gradient at VIGOR_SIZES sizes, in levels of 255 a pixel.
+
+    image: (1, 3, H, W) in [0, 1]. A size below 3 px has none: the list is then shorter.
+    """
+    found = []
+    for size in range(VIGOR_SIZES):
+        image = F.avg_pool2d(image, 2) if size else image
+        if min(image.shape[-2:]) < 3:
+            break
+        gradient = 255 * gradient_magnitude(image).flatten()
+        # torch.quantile refuses more than 16 million values
+        found.append(gradient.kthvalue(math.ceil(_STEEP * gradient.numel())).values.item())
+    return found

@@ -10,6 +10,7 @@ Features = Mapping[str, Tensor]  # layer name -> (N, C, H, W)
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYER = "relu4_2"
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -74,6 +75,17 @@ def total_variation_root(image: Tensor) -> Tensor:
     down = image[..., 1:, :-1] - image[..., :-1, :-1]
     across = image[..., :-1, 1:] - image[..., :-1, :-1]
     return (down.square() + across.square() + 1e-8).sqrt().mean((1, 2, 3))
+
+
+def gradient_magnitude(image: Tensor) -> Tensor:
+    """The length of the gradient of the luma, per pixel: Sobel's operator over 8.
+
+    image: (N, 3, H, W), at least 3 px a side. Returns (N, H - 2, W - 2), in the image's own unit.
+    """
+    luma = (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    sobel = image.new_tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]]) / 8
+    both = F.conv2d(luma, torch.stack([sobel, sobel.T])[:, None])
+    return (both.square().sum(1) + 1e-10).sqrt()  # a root of 0 has no derivative
 
 
 def weave_loss(image: Tensor) -> Tensor:

@@ -72,7 +72,8 @@ def main() -> None:
                 file = options.out / name / f"{index}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
             metrics = StyleMetrics(teacher, art, side=None, painting_side=None)
-            rows.append(metrics.losses(stylized(content, art, settings, file), content))
+            figures = metrics(stylized(content, art, settings, file), content)
+            rows.append((figures.content, figures.style))
             print(f"{name} {index}: content {rows[-1][0]:.3f}, style {rows[-1][1]:.4f}", flush=True)
         means[name] = torch.tensor(rows).mean(0)
         print(f"{name}: content {means[name][0]:.3f}, style {means[name][1]:.4f}", flush=True)

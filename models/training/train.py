@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from impasto.models.architectures import ARCHITECTURES, MARGIN
 from impasto.models.flow import warp
-from impasto.models.judge import StyleMetrics
+from impasto.models.judge import StyleFigures, StyleMetrics, mean_figures
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.losses import (
     CONTENT_LAYER,
@@ -285,23 +285,20 @@ def train(
 @torch.no_grad()
 def evaluate_network(
     network: nn.Module, photos: list[Path], metrics: StyleMetrics
-) -> tuple[float, float, list[Tensor]]:
-    """Mean content and style loss over photos, and the stylized photos, (1, 3, H, W) in [0, 1].
+) -> tuple[StyleFigures, list[Tensor]]:
+    """Mean figures over photos, and the stylized photos, (1, 3, H, W) in [0, 1].
 
-    Photos are stylized at short side 384 px and rounded to 8 bits. `metrics` has a painting.
+    Photos are stylized at short side 384 px and rounded to 8 bits.
     """
     device = next(network.parameters()).device
-    content = style = 0.0
-    pictures = []
+    figures, pictures = [], []
     for path in photos:
         photo = read_photo(path).to(device)[None]
         stylized = network(resize_short_side(photo, 384)).float().clamp(0, 1)
         stylized = (stylized * 255).round() / 255
-        losses = metrics.losses(stylized, photo)
-        assert losses[1] is not None, "the metrics have no painting"
-        content, style = content + losses[0], style + losses[1]
+        figures.append(metrics(stylized, photo))
         pictures.append(stylized.cpu())
-    return content / len(photos), style / len(photos), pictures
+    return mean_figures(figures), pictures
 
 
 def save_sheet(pictures: list[Tensor], path: Path) -> None:
@@ -364,7 +361,7 @@ def train_style(
         if step % 600 == 0:
             averaged = TransformNet(recipe.form).to(device).eval()
             averaged.load_state_dict(average)
-            _, _, pictures = evaluate_network(averaged, held_back[:8], metrics)
+            _, pictures = evaluate_network(averaged, held_back[:8], metrics)
             save_sheet(pictures, out.with_suffix(".png"))
 
     network = train(
@@ -376,15 +373,16 @@ def train_style(
         device=device,
         on_step=sheet,
     )
-    content, style, pictures = evaluate_network(network, held_back[::4], metrics)
+    figures, pictures = evaluate_network(network, held_back[::4], metrics)
     save_sheet(pictures[:8], out.with_suffix(".png"))
-    print(f"{out.stem}: content {content:.3f}, style {style:.3f}", flush=True)
-    note = {
-        "recipe": json.dumps(asdict(recipe)),
-        "content": f"{content:.3f}",
-        "style": f"{style:.3f}",
+    found = {
+        "content": f"{figures.content:.3f}",
+        "style": f"{figures.style:.3f}",
+        "strokes": f"{figures.strokes:.3f}",
+        "vigor": " ".join(f"{value:.2f}" for value in figures.vigor),
     }
-    save_network(network, out, **note)
+    print(f"{out.stem}:", *(f"{name} {value}" for name, value in found.items()), flush=True)
+    save_network(network, out, recipe=json.dumps(asdict(recipe)), **found)
     return network
 
 

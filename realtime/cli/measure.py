@@ -134,7 +134,7 @@ def eval(
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Measure a style: content and style loss of pictures, and warping error of clips."""
+    """Measure a style: how close pictures come to the painting, and how steady clips are."""
     pictures, clips = picture or [], clip or []
     if not pictures and not clips:
         raise typer.BadParameter("Give a --picture, a --clip, or both.")
@@ -169,7 +169,8 @@ def eval(
         counts = steps_of_pictures(engine_options, pictures, painting, network, vgg19_weights)
         for row, steps in zip(figures["pictures"], counts, strict=True):
             row["gatys_steps"] = steps
-            log(f"{row['picture'].name}: the loss of {steps or 'over 300'} L-BFGS steps")
+        known = [steps or 300 for steps in counts]  # at least
+        figures["mean"]["gatys_steps"] = sum(known) / len(known)
     shown = tables(figures)
     if propagated and painting is not None:
         from impasto.realtime.measure import evaluate_keyframes

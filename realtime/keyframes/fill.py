@@ -46,8 +46,6 @@ def nearest_fill(
             options = EngineOptions(style, engine="torch")
             image = LazyStylizer(options, is_video=False).stylize_image(original)
         colored = fit_color_transfer(image, painted)(image)
-        _, loss = metrics.losses(as_tensor(colored), as_tensor(original))
-        assert loss is not None
-        losses[style] = loss
+        losses[style] = metrics(as_tensor(colored), as_tensor(original)).style or 0.0
     nearest = min(losses, key=lambda style: losses[style])
     return nearest, losses[nearest]

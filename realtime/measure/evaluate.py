@@ -3,8 +3,8 @@
 The figures stand together, since each alone can be bought with the others: a blur is the steadiest
 output, the input itself has no content loss.
 
-- content and style: see `models.judge`, pictures shrunk to short side 256, the painting at long
-  side 512;
+- content, style, strokes and vigor: see `models.judge`, pictures shrunk to short side 256, the
+  painting at long side 512;
 - E_warp: root mean square, in [0, 1], between a frame and an earlier one carried along by the
   motion of the input, where that can be trusted (`models.flow`); averaged over the clip. Short
   term: against the frame before. Long term: against the first frame of the shot.
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from impasto.models.errors import SourceError
 from impasto.models.flow import occlusion_mask, warping_error
-from impasto.models.judge import StyleMetrics
+from impasto.models.judge import StyleFigures, StyleMetrics, mean_figures
 from impasto.models.loss_network import load_loss_network
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.files.images import image_files, images_in, read_image, read_same_size
@@ -35,6 +35,7 @@ from impasto.realtime.stylizer import LazyStylizer
 from impasto.realtime.temporal.cuts import CutDetector
 from impasto.realtime.temporal.modes import STEADINESS, Steadiness
 
+_VIGOR_COLUMNS = ("vigor 1", "1/2", "1/4", "1/8")
 PICTURE_SIDE = 384  # px, short: what pictures are stylized at
 _EVERY = 6  # frames: how often a clip's content and style loss are taken
 
@@ -97,9 +98,9 @@ def evaluate(
 
     side, frames: what clips are cut down to (px of the short side). loss_network, teacher: see
     `load_loss_network`. log: called with a line for each choice and omission.
-    "pictures" has the rows of `evaluate_pictures`, "clips" those of `evaluate_clip`, with "clip",
-    "frames", "width" and "height"; "notes" what was said. Raises SourceError, WeightsError and
-    EngineError.
+    "pictures" has a row of `figures_of` for each picture, with "picture", and "mean" their means;
+    "clips" has the rows of `evaluate_clip`, with "clip", "frames", "width" and "height"; "notes"
+    what was said. Raises SourceError, WeightsError and EngineError.
     """
     notes: list[str] = []
 
@@ -115,7 +116,7 @@ def evaluate(
         note("style loss: left out, as it is the distance from a painting (--painting FILE)")
     metrics = StyleMetrics(load_loss_network(loss_network, teacher=teacher), target)
     still = LazyStylizer(options, note, is_video=False)
-    picture_rows = evaluate_pictures(stills, still.stylize_image, metrics)
+    measured = evaluate_pictures(stills, still.stylize_image, metrics)
     stylizer = LazyStylizer(options, note)
 
     def paint(images: Sequence[np.ndarray], mode: Steadiness) -> list[np.ndarray]:
@@ -133,7 +134,8 @@ def evaluate(
         "strength": options.strength,
         "loss_network": loss_network,
         "painting": painting,
-        "pictures": picture_rows,
+        "pictures": [{"picture": path} | figures_of(each) for path, each in measured],
+        "mean": figures_of(mean_figures([each for _, each in measured])) if measured else None,
         "clips": clip_rows,
         "notes": notes,
     }
@@ -148,19 +150,36 @@ def tables(figures: dict[str, Any]) -> list[Table]:
     result: list[Table] = []
     table: list[tuple[str, ...]]
     if rows := figures["pictures"]:
-        table = [(row["picture"].name, shown(row["content"]), shown(row["style"])) for row in rows]
+        named = [(row["picture"].name, row) for row in rows]
         if len(rows) > 1:
-            styles = [row["style"] for row in rows if row["style"] is not None]
-            mean = shown(_mean(styles)) if styles else ""
-            table.append(("mean", shown(_mean([row["content"] for row in rows])), mean))
-        result.append((("picture", "content", "style"), table))
+            named.append(("mean", figures["mean"]))
+        layers, sizes = list(rows[0]["layers"]), _VIGOR_COLUMNS[: len(rows[0]["vigor"])]
+        columns = ["picture", "content", *(("style", "strokes", *layers) if layers else ())]
+        columns += [*sizes, *(("L-BFGS steps",) if "gatys_steps" in rows[0] else ())]
+        table = [
+            (
+                name,
+                shown(row["content"]),
+                *((shown(row["style"]), shown(row["strokes"])) if layers else ()),
+                *map(shown, row["layers"].values()),
+                *(f"{value:.2f}" for value in row["vigor"]),
+                *((str(row["gatys_steps"] or "over 300"),) if "gatys_steps" in row else ()),
+            )
+            for name, row in named
+        ]
+        result.append((columns, table))
     if rows := figures["clips"]:
         columns = ["clip", "steadiness", "E_warp", "of input", "ratio"]
-        columns += ["to first", "of input", "ratio", "content", "style"]
+        columns += ["to first", "of input", "ratio", "content", "strokes", "vigor"]
         keys = ["e_warp", "input_e_warp", "ratio", "e_warp_first", "input_e_warp_first"]
-        keys += ["ratio_first", "content", "style"]
+        keys += ["ratio_first", "content", "strokes"]
         table = [
-            (row["clip"].name, row["steadiness"], *(shown(row[key]) for key in keys))
+            (
+                row["clip"].name,
+                row["steadiness"],
+                *(shown(row[key]) for key in keys),
+                f"{row['vigor'][0]:.2f}" if row["vigor"] else "",
+            )
             for row in rows
         ]
         result.append((columns, table))
@@ -224,13 +243,20 @@ def evaluate_pictures(
     pictures: Iterable[tuple[Path, np.ndarray]],
     paint: Callable[[np.ndarray], np.ndarray],
     metrics: StyleMetrics,
-) -> list[dict[str, Any]]:
-    """A row for each picture: "picture", "content", "style" (None without a painting)."""
-    rows = []
-    for path, picture in pictures:
-        content, style = metrics.losses(as_tensor(paint(picture)), as_tensor(picture))
-        rows.append({"picture": path, "content": content, "style": style})
-    return rows
+) -> list[tuple[Path, StyleFigures]]:
+    """The figures of each picture, with its path."""
+    return [(path, metrics(as_tensor(paint(image)), as_tensor(image))) for path, image in pictures]
+
+
+def figures_of(figures: StyleFigures) -> dict[str, Any]:
+    """Figures as plain data; all but "content" are None or empty without a painting."""
+    return {
+        "content": figures.content,
+        "style": figures.style,
+        "strokes": figures.strokes,
+        "layers": dict(figures.layers),
+        "vigor": list(figures.vigor),
+    }
 
 
 def evaluate_clip(
@@ -247,7 +273,7 @@ def evaluate_clip(
 
     A row: "steadiness"; "e_warp" and "e_warp_first" (short and long term) of the output,
     "input_e_warp" and "input_e_warp_first", "ratio" and "ratio_first" of output to input;
-    "content" and "style", of every sixth frame. None where there is nothing to say.
+    `figures_of` every sixth frame. None where there is nothing to say.
     """
     motion, starts = motion or EstimatedMotion(frames), shot_starts(frames)
     own = warping_error_of(frames, motion, starts)
@@ -257,7 +283,7 @@ def evaluate_clip(
         error = warping_error_of(stylized, motion, starts)
         # The last of each six: by then, what a mode blends has settled.
         chosen = range(min(_EVERY, len(frames)) - 1, len(frames), _EVERY)
-        content, style = metrics.mean_losses(
+        figures = metrics.mean(
             (as_tensor(stylized[k]) for k in chosen), (as_tensor(frames[k]) for k in chosen)
         )
         row = {
@@ -268,10 +294,8 @@ def evaluate_clip(
             "e_warp_first": error.long_term,
             "input_e_warp_first": own.long_term,
             "ratio_first": _ratio(error.long_term, own.long_term),
-            "content": content,
-            "style": style,
         }
-        rows.append(row)
+        rows.append(row | figures_of(figures))
     return rows
 
 

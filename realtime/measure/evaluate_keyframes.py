@@ -108,8 +108,8 @@ def evaluate_keyframes(
         ways = alone, propagated[pair]
         errors.append([_warping_error(way, flow) for way in ways])
         originals = [as_tensor(image) for image in images[pair]]
-        both = (metrics.mean_losses(map(as_tensor, way), originals) for way in ways)
-        losses.append([style or 0.0 for _, style in both])
+        both = (metrics.mean(map(as_tensor, way), originals) for way in ways)
+        losses.append([figures.style or 0.0 for figures in both])
     return {
         "keyframes": numbers,
         "filled": propagation.filled / len(frames),

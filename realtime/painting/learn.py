@@ -109,8 +109,8 @@ def train_style(job: TrainingJob, start: StartStage) -> TrainingResult:
             raise SinkError(f"cannot write {job.target}: {error}") from error
         target.commit()
         metrics = StyleMetrics(loss_network, picture[None])
-        losses = evaluate_network(network, validation[:_EVALUATED], metrics)
-        result.content, result.style, _ = losses
+        figures, _ = evaluate_network(network, validation[:_EVALUATED], metrics)
+        result.content, result.style = figures.content, figures.style
     finally:
         target.discard()
         if not list(folder.glob("*.checkpoint")):

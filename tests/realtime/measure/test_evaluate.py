@@ -138,11 +138,14 @@ class TestCommand:
         ran = impasto("eval", "--style", style, *given, "--painting", picture, *limits, "--json")
         assert (ran.code, ran.err) == (0, "")
         found = json.loads(ran.out)
-        assert {"style", "strength", "loss_network", "painting", "pictures", "clips", "notes"} == {
-            *found
-        }
-        assert [set(row) for row in found["pictures"]] == [{"picture", "content", "style"}] * 2
-        assert all(row["style"] > 0 for row in found["pictures"])
+        about = {"style", "strength", "loss_network", "painting", "notes"}
+        assert {*found} == about | {"pictures", "mean", "clips"}
+        figures = {"content", "style", "strokes", "layers", "vigor"}
+        assert [set(row) for row in found["pictures"]] == [figures | {"picture"}] * 2
+        one, other = found["pictures"]
+        assert one["strokes"] == other["strokes"] == found["mean"]["strokes"] > 0
+        assert len(one["layers"]) == 5 and one["style"] > 0
+        assert len(one["vigor"]) == 4 and all(value > 0 for value in one["vigor"])
         assert [row["steadiness"] for row in found["clips"]] == list(STEADINESS)
         for row in found["clips"]:
             assert (row["frames"], row["width"], row["height"]) == (3, 96, 64)
