@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.models import architectures
-from impasto.models.architectures import ARCHITECTURES, NetworkConfig
+from impasto.models.architectures import ARCHITECTURES, ConvLayer, NetworkConfig
 from impasto.models.layers import ResidualBlock, ShuffleConv, UpsampleConv, conv, reflect_pad
 
 
@@ -59,28 +59,40 @@ class TransformNet(nn.Module):
 
 
 class Body(nn.Module):
-    """Down to 1/8 of the size, residual blocks, and back up: convolutions and instance norms only.
+    """Down, residual blocks, and back up: convolutions and instance norms only.
 
-    A skip connection adds the stem's features at 1/4 on the way up: without it the stride of the
-    blocks shows as a stamped pattern, and fine content is lost.
+    Submodules are named by their layers and registered in the order of computation.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.stem = normed(conv(3, config.stem, 7, stride=4), config.stem)
-        self.down = normed(conv(config.stem, config.width, 3, stride=2), config.width)
-        self.blocks = nn.Sequential(*(ResidualBlock(config.width) for _ in range(config.blocks)))
-        self.up = normed(UpsampleConv(config.width, config.stem), config.stem)
-        self.refine = normed(UpsampleConv(config.stem, config.refine), config.refine)
-        self.out = ShuffleConv(config.refine, 3)
+        self.config = config
+        channels = 3
+        for layer in config.down:
+            self.add_module(layer.name, _layer(layer, channels))
+            channels = layer.channels
+        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(config.blocks)))
+        for layer in config.up:
+            self.add_module(layer.name, _layer(layer, channels))
+            channels = layer.channels
+        self.out = ShuffleConv(channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        stem = F.relu(self.stem(x))
-        y = self.blocks(F.relu(self.down(stem)))
-        y = F.relu(self.up(y) + stem)
-        return self.out(F.relu(self.refine(y)))
+        outputs: dict[str, Tensor] = {}
+        for layer in self.config.down:
+            x = outputs[layer.name] = F.relu(getattr(self, layer.name)(x))
+        x = self.blocks(x)
+        for layer in self.config.up:
+            x = getattr(self, layer.name)(x)
+            x = outputs[layer.name] = F.relu(x + outputs[layer.skip] if layer.skip else x)
+        y: Tensor = self.out(x)
+        return y
 
 
-def normed(layer: nn.Module, channels: int) -> nn.Sequential:
+def _layer(layer: ConvLayer, inputs: int) -> nn.Sequential:
     """A convolution, then instance norm (Ulyanov et al. 2016) with learned scale and shift."""
-    return nn.Sequential(layer, nn.InstanceNorm2d(channels, affine=True))
+    if layer.upsample:
+        first: nn.Module = UpsampleConv(inputs, layer.channels)
+    else:
+        first = conv(inputs, layer.channels, layer.kernel, stride=layer.stride)
+    return nn.Sequential(first, nn.InstanceNorm2d(layer.channels, affine=True))

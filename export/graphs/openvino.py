@@ -20,13 +20,14 @@ from impasto.export.graphs.packing import (
     subpixels_from_upsample_conv,
 )
 from impasto.export.spec import NormMode
-from impasto.models.architectures import ARCHITECTURES
+from impasto.models.architectures import ARCHITECTURES, convolutions
 from impasto.models.colors import yuv420_matrix
 from impasto.models.fast.subpixel_conv import fold_upsample_into_transposed_conv
 from impasto.models.styles import StyleWeights
 
 Node = Any  # OpenVINO's
 _EPSILON = 1e-5  # of every norm
+PACKED = ("fast",)  # the architectures that these graphs compute
 
 
 class _Layer(NamedTuple):
@@ -56,6 +57,7 @@ def build_openvino_model(
     normed channels, the picture's three first.
     """
     assert norm_mode != "instance", "these graphs are for video"
+    assert weights.architecture in PACKED, weights.architecture
     arrays = weights.arrays
     layers, channels = _layers(weights), _channels(weights)
     frames = ops.parameter(list(shape), np.uint8, name="frames")
@@ -94,14 +96,8 @@ def _channels(weights: StyleWeights) -> list[int]:
 
 def _layers(weights: StyleWeights) -> list[_Layer]:
     """All layers with a norm, in the order of computation and of the statistics."""
-    inner = [f"body.blocks.{block}" for block in range(ARCHITECTURES[weights.architecture].blocks)]
-    return [
-        _Layer("body.stem.0", "body.stem.1"),
-        _Layer("body.down.0", "body.down.1"),
-        *(_Layer(f"{x}.conv{part}", f"{x}.norm{part}") for x in inner for part in (1, 2)),
-        _Layer("body.up.0.conv", "body.up.1"),
-        _Layer("body.refine.0.conv", "body.refine.1"),
-    ]
+    named = convolutions(ARCHITECTURES[weights.architecture])
+    return [_Layer(each.name, each.norm) for each in named if each.norm is not None]
 
 
 def _standardize(picture: Node, mean: Node, deviation: Node, shape: tuple[int, ...]) -> Node:
