@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -74,9 +75,15 @@ FOLDERS = {
 HEAVY = ("torch", "torchvision", "cv2", "onnxruntime", "onnx", "av", "numpy", "scenedetect", "PIL")
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of the syntax tree of a file; its module is the first."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
 def imported(path: Path) -> Iterator[str]:
     """The full names of the modules that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -122,7 +129,7 @@ def test_no_import_cycles() -> None:
     graph: dict[str, set[str]] = {}
     for module, path in modules.items():
         names = set()
-        for node in runtime_nodes(ast.parse(path.read_text())):
+        for node in runtime_nodes(nodes(path)[0]):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -140,7 +147,7 @@ def test_no_two_classes_share_a_name() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(PACKAGES)
     first: dict[str, str] = {}
     for path in [*FILES, *(ROOT / ".ci").glob("*.py"), *(ROOT / "samples").rglob("*.py")]:
-        for node in ast.parse(path.read_text()).body:
+        for node in ast.iter_child_nodes(nodes(path)[0]):
             if isinstance(node, ast.ClassDef):
                 here = f"{path.relative_to(ROOT)}:{node.lineno}"
                 other = first.setdefault(node.name, here)
@@ -152,7 +159,7 @@ def test_identifiers_avoid_ambiguous_and_british_words() -> None:
     avoided = {"colour", "grey", "stylised", "neighbour", "centre"}
     avoided |= {"places", "moments", "carried", "renewed", "trunk", "joints", "companions"}
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             for field in ("name", "id", "arg", "attr"):
                 name = str(getattr(node, field, ""))
                 assert not avoided & set(name.lower().split("_")), f"{path}: {name}"
@@ -175,7 +182,7 @@ def test_folders_import_one_way(folder: str) -> None:
 def test_nothing_is_unpickled(path: Path) -> None:
     loaders = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
     assert not {name.split(".")[0] for name in imported(path)} & loaders
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute) and node.attr == "load":
             assert ast.unparse(node) != "torch.load", f"{path}:{node.lineno}"
 
@@ -211,7 +218,7 @@ def test_only_the_command_prints() -> None:
     for path in (ROOT / "realtime").rglob("*.py"):
         if path.parent.name == "cli":
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id != "print", f"{path}:{node.lineno} prints"
 
@@ -253,6 +260,6 @@ def test_the_tree_names_every_module() -> None:
 def test_side_data_is_read_by_one_module() -> None:
     """`frame.side_data` of PyAV ends the process for some files: see `files.side_data`."""
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Attribute) and node.attr == "side_data":
                 assert path.name == "side_data.py", f"{path}:{node.lineno} reads it"

@@ -24,6 +24,7 @@ def test_without_a_cuda_device(required: str, outcome: str, tmp_path: Path) -> N
     )
     environment = {**os.environ, "IMPASTO_REQUIRE_GPU": required, "CUDA_VISIBLE_DEVICES": "-1"}
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]
+    command += ["-p", "no:hypothesispytest"]  # takes longer to load than the rest
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert outcome in ran.stdout.splitlines()[-1], ran.stdout
     assert "no CUDA device found" in ran.stdout

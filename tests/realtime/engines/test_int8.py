@@ -18,13 +18,21 @@ def weights():
     return load_weights("great_wave")
 
 
-@pytest.mark.parametrize("yuv420", [False, True])
-def test_a_video_in_int8_is_nearly_the_same(weights, yuv420):
+@pytest.fixture(scope="module")
+def by_precision(weights):
+    """An OpenVINO engine in each precision."""
     pytest.importorskip("openvino")
+    return {
+        precision: open_engine(weights, engine="openvino", device="cpu", precision=precision)
+        for precision in ("fp32", "int8")
+    }
+
+
+@pytest.mark.parametrize("yuv420", [False, True])
+def test_a_video_in_int8_is_nearly_the_same(by_precision, yuv420):
     frames = make_pictures(4, 48, 64)
     films = []
-    for precision in ("fp32", "int8"):
-        engine = open_engine(weights, engine="openvino", device="cpu", precision=precision)
+    for precision, engine in by_precision.items():
         assert engine.precision == precision
         assert engine.has_running_statistics and engine.concurrency > 1
         if yuv420:

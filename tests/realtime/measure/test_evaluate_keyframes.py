@@ -60,6 +60,8 @@ def test_eval_reports_it(
     style: Path, tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(evaluate_propagation.__kwdefaults__, "settings", Settings(steps=2))
+    for name in ("side", "painting_side"):
+        monkeypatch.setitem(StyleMetrics.__init__.__kwdefaults__, name, 64)
     clip, painting = make_clip(tmp_path / "clip.mp4", frames=2), tmp_path / "painting.png"
     write_image(painting, texture(64, 64))
     given = ("eval", "--style", style, "--clip", clip, "--side", 64, "--propagated")

@@ -15,7 +15,7 @@ from impasto.realtime.painting.learn import MIN_IMAGES, TrainingJob, train_style
 from tests.media import make_clip
 from tests.pictures import make_pictures
 
-TINY = Recipe(steps=3, crop=64, painting_side=128)
+TINY = Recipe(steps=2, crop=48, painting_side=96)
 
 
 def start(name: str, unit: str):
@@ -49,7 +49,7 @@ def test_the_result_is_a_style(painting: Path, photos: Path, target: Path) -> No
     with safe_open(target, "pt") as file:
         about = file.metadata()
     assert about["painting"] == "painting.png" and about["parent"] == "great_wave"
-    assert json.loads(about["recipe"])["steps"] == 3 and about["form"] == "fast"
+    assert json.loads(about["recipe"])["steps"] == 2 and about["form"] == "fast"
     trained, parent = load_weights(str(target)).arrays, load_weights("great_wave").arrays
     assert any(np.abs(trained[name] - parent[name]).max() > 1e-4 for name in trained)
     load_style(f"{target}:0.5+great_wave:0.5", strength=0.5)  # it blends
@@ -120,7 +120,7 @@ def test_a_folder_of_other_files_is_left_alone(painting: Path, photos: Path, tar
 
 def test_a_stopped_job_continues(painting: Path, photos: Path, target: Path) -> None:
     """Stopped by Ctrl-C after its first checkpoint, at 20 steps; before, nothing is kept."""
-    stop_at, steps = 3, []
+    stop_at, steps = 2, []
 
     def stopping(name: str, unit: str):
         def tell(done: int, total: int | None, rate: float) -> None:
@@ -131,7 +131,7 @@ def test_a_stopped_job_continues(painting: Path, photos: Path, target: Path) -> 
 
         return tell
 
-    job = TrainingJob(painting, [photos], target, Recipe(steps=23, crop=32, painting_side=128))
+    job = TrainingJob(painting, [photos], target, Recipe(steps=22, crop=32, painting_side=96))
     with pytest.raises(KeyboardInterrupt):
         train_style(job, stopping)
     assert not job.folder.exists() and not target.exists()
@@ -142,4 +142,4 @@ def test_a_stopped_job_continues(painting: Path, photos: Path, target: Path) -> 
     stop_at = 0
     steps.clear()
     train_style(job, stopping)
-    assert steps == [21, 22, 23] and target.exists() and not job.folder.exists()
+    assert steps == [21, 22] and target.exists() and not job.folder.exists()
