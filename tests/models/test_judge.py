@@ -90,7 +90,7 @@ def test_a_blur_has_less_vigor_and_most_where_it_is_sharpest(network: LossNetwor
 
 
 def test_means_are_over_pictures(network: LossNetwork) -> None:
-    metrics = StyleMetrics(network, picture(64, 64, seed=2))
+    metrics = StyleMetrics(network, picture(64, 64, seed=2), side=48, painting_side=96)
     photos = [picture(64, 80, seed=seed) for seed in range(2)]
     blurred = [F.avg_pool2d(photo, 5, 1, 2) for photo in photos]
     one, other = (metrics(*pair) for pair in zip(blurred, photos, strict=True))

@@ -1,7 +1,7 @@
 """The sample clip and its exact motion: against each other, and against the committed file."""
 
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import av
@@ -35,16 +35,21 @@ def picture(t: float) -> np.ndarray:
     return harbor.render(t, HEIGHT, WIDTH) / 255
 
 
+flow = cache(partial(harbor.flow, height=HEIGHT, width=WIDTH))
+occlusion = cache(partial(harbor.occlusion, height=HEIGHT, width=WIDTH))
+on_water = cache(partial(harbor.on_water, height=HEIGHT, width=WIDTH))
+
+
+@cache
 def rebuilt_error(t0: float, t1: float) -> np.ndarray:
     """The picture at t1 warped to t0, less the picture at t0: (H, W, 3), in [-1, 1]."""
-    flow = harbor.flow(t0, t1, HEIGHT, WIDTH)
-    rebuilt = warp(as_tensor(picture(t1)), as_tensor(flow))
+    rebuilt = warp(as_tensor(picture(t1)), as_tensor(flow(t0, t1)))
     return rebuilt[0].permute(1, 2, 0).numpy() - picture(t0)
 
 
 def steady(t0: float, t1: float) -> np.ndarray:
     """(H, W) bool: where a point seen at t0 is seen at t1, and looks the same."""
-    return ~harbor.occlusion(t0, t1, HEIGHT, WIDTH) & ~harbor.on_water(t0, HEIGHT, WIDTH)
+    return ~occlusion(t0, t1) & ~on_water(t0)
 
 
 @pytest.mark.parametrize("t", MOMENTS)
@@ -62,22 +67,22 @@ def test_the_exact_flow_rebuilds_a_frame_from_a_later_one(t: float) -> None:
 @pytest.mark.parametrize("t", MOMENTS)
 def test_occlusion_is_where_warping_fails(t: float) -> None:
     later = t + 10 * FRAME
-    hidden = harbor.occlusion(t, later, HEIGHT, WIDTH)
+    hidden = occlusion(t, later)
     error = np.square(rebuilt_error(t, later)).mean(-1)
     seen = steady(t, later)
     assert 0.002 < hidden.mean() < 0.2
     # Nothing makes a wrong surface look right: its error is that of unrelated colors.
-    hidden &= ~harbor.on_water(t, HEIGHT, WIDTH)
+    hidden = hidden & ~on_water(t)
     assert error[hidden].mean() > 10 * error[seen].mean()
 
 
 @pytest.mark.parametrize("t", MOMENTS)
 def test_going_there_and_back_ends_where_it_began(t: float) -> None:
     later = t + 5 * FRAME
-    there = as_tensor(harbor.flow(t, later, HEIGHT, WIDTH))
-    back = as_tensor(harbor.flow(later, t, HEIGHT, WIDTH))
+    there = as_tensor(flow(t, later))
+    back = as_tensor(flow(later, t))
     left_over = (there + warp(back, there)).norm(dim=1)[0].numpy()
-    seen = ~harbor.occlusion(t, later, HEIGHT, WIDTH)
+    seen = ~occlusion(t, later)
     # The median is exact to float32 and interpolation; outlines mix two motions in one lookup.
     assert np.median(left_over[seen]) < 0.002
     assert (left_over[seen] < 0.1).mean() > 0.93
@@ -85,9 +90,9 @@ def test_going_there_and_back_ends_where_it_began(t: float) -> None:
 
 def test_the_rule_of_sundaram_finds_what_is_exactly_occluded() -> None:
     t0, t1 = 3.5, 3.5 + 10 * FRAME
-    hidden = torch.from_numpy(harbor.occlusion(t0, t1, HEIGHT, WIDTH))
-    there = as_tensor(harbor.flow(t0, t1, HEIGHT, WIDTH))
-    back = as_tensor(harbor.flow(t1, t0, HEIGHT, WIDTH))
+    hidden = torch.from_numpy(occlusion(t0, t1))
+    there = as_tensor(flow(t0, t1))
+    back = as_tensor(flow(t1, t0))
     found = occlusion_mask(back, there)[0, 0]
     # It misses slivers where what covers moves within sqrt(0.5) px of what is covered.
     assert found[hidden].float().mean() > 0.85

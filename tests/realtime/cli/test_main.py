@@ -85,9 +85,7 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent in another way there")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
-def test_ctrl_c_keeps_what_is_done(
-    name: str, long_clip: Path, tmp_path: Path, style: Path
-) -> None:
+def test_ctrl_c_keeps_what_is_done(name: str, long_clip: Path, tmp_path: Path, style: Path) -> None:
     out, partial = tmp_path / "out.mp4", tmp_path / "out.partial.mp4"
     number = getattr(signal, name)
     # A child inherits what is ignored: SIGINT in the background of a shell, SIGHUP under nohup.

@@ -2,6 +2,7 @@
 
 import gc
 import io
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,14 @@ from impasto.realtime.files.video_reader import VideoReader
 from tests.media import make_clip, number_of, numbered_picture, numbers_of
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.fixture(autouse=True)
+def collections_are_quick() -> Iterator[None]:
+    """What is in memory before a test, mostly of libraries, is not looked through again."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def png(number: int, **save: object) -> bytes:

@@ -112,7 +112,8 @@ def test_a_row_for_each_mode_with_the_input_beside_it() -> None:
         asked.append(mode)
         return [255 - image for image in images]
 
-    rows = evaluate_clip(frames, paint, StyleMetrics(load_loss_network("compact"), None))
+    metrics = StyleMetrics(load_loss_network("compact"), None, side=64)
+    rows = evaluate_clip(frames, paint, metrics)
     assert tuple(asked) == STEADINESS == tuple(row["steadiness"] for row in rows)
     for row in rows:
         assert row["e_warp"] == pytest.approx(row["input_e_warp"])  # a negative moves alike
@@ -121,6 +122,11 @@ def test_a_row_for_each_mode_with_the_input_beside_it() -> None:
 
 
 class TestCommand:
+    @pytest.fixture(autouse=True)
+    def compared_at_small_sizes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("side", "painting_side"):
+            monkeypatch.setitem(StyleMetrics.__init__.__kwdefaults__, name, 64)
+
     @pytest.fixture
     def video(self, tmp_path: Path) -> Path:
         return make_clip(tmp_path / "in.mp4", frames=4, size=(64, 96))

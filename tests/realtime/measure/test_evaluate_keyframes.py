@@ -40,7 +40,8 @@ def test_half_way(keyframes: list[int], count: int, expected: list[int]) -> None
 
 def test_a_pan_is_steadier_propagated_than_painted_alone() -> None:
     images, painting = panned(5), texture(90, 100, seed=5)
-    metrics = StyleMetrics(load_loss_network("compact"), as_tensor(painting))
+    as_they_come = {"side": None, "painting_side": None}
+    metrics = StyleMetrics(load_loss_network("compact"), as_tensor(painting), **as_they_come)
 
     row = evaluate_keyframes(images, painting, Settings(steps=10), unstylized, metrics)
     assert row["keyframes"] == [0] and row["filled"] < 0.2
