@@ -88,6 +88,41 @@ def gradient_magnitude(image: Tensor) -> Tensor:
     return (both.square().sum(1) + 1e-10).sqrt()  # a root of 0 has no derivative
 
 
+_QUANTILES = (0.5, 0.8, 0.95, 0.99)
+
+
+def vigor_loss(images: Tensor, painting: Tensor) -> Tensor:
+    """How far the gradients are from being distributed as the painting's: 0 is equal.
+
+    images: (N, 3, H, W), at least 24 px a side; painting: (1 or N, 3, h, w). Returns (N,). The mean
+    squared relative error of _QUANTILES of the gradient's length, at the full size, 1/2, 1/4 and
+    1/8 (area averages). A Gram matrix lets sharpness go first.
+    """
+    errors = []
+    for size in range(4):
+        if size:
+            images, painting = F.avg_pool2d(images, 2), F.avg_pool2d(painting, 2)
+        own, target = (
+            torch.stack([_around_quantile(gradient, q) for q in _QUANTILES], 1)
+            for gradient in (
+                gradient_magnitude(image).flatten(1).sort(dim=1).values
+                for image in (images, painting)
+            )
+        )
+        errors.append((own / target.clamp_min(1e-4) - 1).square().mean(1))
+    return torch.stack(errors).mean(0)
+
+
+def _around_quantile(ascending: Tensor, quantile: float) -> Tensor:
+    """The mean of 1 % of the values around a quantile, so that gradients reach many pixels.
+
+    ascending: (N, M), sorted. Returns (N,).
+    """
+    count = ascending.shape[1]
+    middle, half = int(quantile * (count - 1)), max(1, count // 200)
+    return ascending[:, max(0, middle - half) : middle + half + 1].mean(1)
+
+
 def weave_loss(image: Tensor) -> Tensor:
     """Mean square of patterns that repeat every other pixel, as a pixel shuffle leaves them
     (checkerboard artifacts, Odena et al. 2016). (N, C, H, W), at least 18 px a side -> (N,).

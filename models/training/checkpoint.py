@@ -53,7 +53,7 @@ def load_checkpoint(
         return 0
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
-        if json.loads(metadata["recipe"]) != recipe:
+        if json.loads(metadata["recipe"]) != json.loads(json.dumps(dict(recipe))):
             return 0
         network.load_state_dict({name: file.get_tensor(f"network.{name}") for name in average})
         for name in average:

@@ -15,7 +15,10 @@ from torch import Tensor, nn
 
 from impasto.models.loss_network import load_loss_network
 from impasto.models.losses import STYLE_LAYERS, content_loss, gram_matrix, style_loss, temporal_loss
-from impasto.models.training.train import LossTerms, Recipe, random_motion, train
+from impasto.models.training.loop import train
+from impasto.models.training.motion import random_motion
+from impasto.models.training.objectives import LossTerms
+from impasto.models.training.recipe import Recipe
 from impasto.models.transform_net import TransformNet
 
 PATCH = 128  # px

@@ -33,7 +33,7 @@ def learn(
     ] = 1500,
     style_weight: Annotated[
         float, typer.Option(min=0, help="Weight of the style loss; more looks more like PAINTING.")
-    ] = 5.0,
+    ] = 3.5,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -43,7 +43,7 @@ def learn(
 
     Ctrl-C stops it; the same command continues from there.
     """
-    from impasto.models.training.train import Recipe
+    from impasto.models.training.recipe import Recipe
     from impasto.realtime.engines.torch_engine import resolve_device
     from impasto.realtime.painting.learn import TrainingJob, train_style
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from impasto.models.errors import SinkError
 from impasto.models.styles import load_style
 from impasto.models.training.finetune import finetune
-from impasto.models.training.train import save_network
+from impasto.models.training.results import save_network
 from impasto.realtime.atomic import atomic_write
 from impasto.realtime.engines.torch_engine import resolve_device
 from impasto.realtime.keyframes.folder import KeyframeFolder

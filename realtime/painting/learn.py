@@ -22,14 +22,10 @@ from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.styles import load_style
 from impasto.models.training.dataset import crops, list_photos
-from impasto.models.training.train import (
-    Recipe,
-    evaluate_network,
-    save_network,
-    style_losses,
-    style_targets,
-    train,
-)
+from impasto.models.training.loop import train
+from impasto.models.training.objectives import style_losses, style_targets
+from impasto.models.training.recipe import Recipe
+from impasto.models.training.results import evaluate_network, save_network
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.atomic import Target
 from impasto.realtime.files.images import IMAGE_SUFFIXES, read_image, write_image

@@ -16,7 +16,7 @@ from impasto.models.loss_network import load_loss_network
 from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
 from impasto.models.styles import known_styles, load_network, load_style, mix, parse_blend
 from impasto.models.training.dataset import read_photo
-from impasto.models.training.train import save_network
+from impasto.models.training.results import save_network
 from impasto.models.transform_net import TransformNet
 
 

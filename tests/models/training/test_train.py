@@ -1,5 +1,7 @@
 """Training lowers its losses, and resumes after an interruption, on synthetic images."""
 
+import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,17 +13,21 @@ from torchvision.utils import save_image
 
 from impasto.models.architectures import MARGIN
 from impasto.models.errors import SourceError
-from impasto.models.styles import load_network
-from impasto.models.training import train as training
+from impasto.models.loss_network import load_loss_network
+from impasto.models.losses import vigor_loss
+from impasto.models.styles import load_network, load_style
 from impasto.models.training.dataset import crops, list_photos
-from impasto.models.training.train import (
-    Recipe,
+from impasto.models.training.loop import learning_rate_at, train
+from impasto.models.training.motion import random_motion
+from impasto.models.training.objectives import (
     border_loss,
-    learning_rate_at,
-    random_motion,
-    train_identity,
-    train_style,
+    gram_distance,
+    identity_losses,
+    student_losses,
 )
+from impasto.models.training.recipe import Recipe
+from impasto.models.training.train import train_identity, train_style
+from impasto.models.transform_net import TransformNet
 
 TINY = Recipe(form="fast", steps=6, crop=64, seed=3)
 
@@ -61,18 +67,14 @@ def test_training_lowers_the_losses(photos, tmp_path):
     losses = []
 
     def watched(network, batch):
-        terms = training.identity_losses(network, batch)
+        terms = identity_losses(network, batch)
         losses.append(sum(terms.values()).item())
         return terms
 
     torch.manual_seed(0)
-    from impasto.models.transform_net import TransformNet
-
     recipe = replace(TINY, steps=60)
     batches = crops(list_photos(photos)[0], size=64, batch=2, seed=0)
-    training.train(
-        TransformNet("fast"), recipe, batches, watched, out=tmp_path / "identity", device="cpu"
-    )
+    train(TransformNet("fast"), recipe, batches, watched, out=tmp_path / "identity", device="cpu")
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 
@@ -82,7 +84,12 @@ def test_a_style_is_trained_from_a_parent_and_has_metadata(photos, tmp_path):
     train_style(photos / "00.png", photos, TINY, identity, style, "cpu")
     assert load_network(style).architecture == "fast"
     with safe_open(style, "pt") as file:
-        assert {"form", "recipe", "content", "style"} <= file.metadata().keys()
+        metadata = file.metadata()
+    assert {"form", "content", "style", "strokes", "vigor"} <= metadata.keys()
+    recipe = json.loads(metadata["recipe"])
+    assert recipe["painting"] == "00.png"
+    digest = hashlib.sha256((photos / "00.png").read_bytes()).hexdigest()
+    assert recipe["painting_sha256"] == digest
     assert not style.with_suffix(".checkpoint").exists()
     assert style.with_suffix(".png").exists()
 
@@ -90,8 +97,6 @@ def test_a_style_is_trained_from_a_parent_and_has_metadata(photos, tmp_path):
 def test_an_interrupted_run_resumes_from_its_checkpoint(photos, tmp_path):
     """Interrupted at step 40, it ends with the weights of a run without interruption."""
     torch.manual_seed(0)
-    from impasto.models.transform_net import TransformNet
-
     recipe = replace(TINY, steps=41)  # a checkpoint every 20
     batch = torch.rand(1, 3, 32, 32)
 
@@ -100,11 +105,11 @@ def test_an_interrupted_run_resumes_from_its_checkpoint(photos, tmp_path):
 
     def run(count, name):
         torch.manual_seed(0)
-        return training.train(
+        return train(
             TransformNet("fast"),
             recipe,
             batches(count),
-            training.identity_losses,
+            identity_losses,
             out=tmp_path / name,
             device="cpu",
         ).state_dict()
@@ -122,11 +127,11 @@ def test_an_interrupted_run_resumes_from_its_checkpoint(photos, tmp_path):
 
     torch.manual_seed(0)
     with pytest.raises(Stop):
-        training.train(
+        train(
             TransformNet("fast"),
             recipe,
             stopping(),
-            training.identity_losses,
+            identity_losses,
             out=tmp_path / "parts",
             device="cpu",
         )
@@ -170,3 +175,38 @@ def test_random_motion_warps_photos_and_stylized_frames_alike():
     difference = ((moved.photos - moved.stylized) * moved.mask).abs()
     assert difference.mean() < 0.03  # the noise's largest deviation
     assert 0.5 < moved.mask.mean() <= 1
+
+
+def test_a_student_comes_closer_to_its_teacher(photos, tmp_path):
+    recipe, losses = replace(TINY, steps=20, learning_rate=0.03), []
+    student, teacher = load_style("great_wave"), load_style("the_scream")
+    loss_network = load_loss_network("compact")
+
+    def watched(network, batch):
+        terms = student_losses(network, batch, teacher, loss_network)
+        losses.append(terms["pixels"].item())
+        return terms
+
+    batches = crops(list_photos(photos)[0], size=48, batch=1, seed=0)
+    train(student, recipe, batches, watched, out=tmp_path / "student", device="cpu")
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_vigor_loss_is_zero_for_the_painting_and_grows_with_blur():
+    painting = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    softer = [F.avg_pool2d(painting, size, 1, size // 2) for size in (3, 5)]
+    losses = [vigor_loss(image, painting).item() for image in (painting, *softer)]
+    assert losses[0] < 1e-9 < 0.1 < losses[1] < losses[2]
+
+
+def test_gram_distance_is_the_weighted_mean_of_relative_distances():
+    generator = torch.Generator().manual_seed(0)
+    grams, targets = (
+        {layer: torch.rand(2, 4, 4, generator=generator) for layer in ("a", "b")} for _ in range(2)
+    )
+    distances = [
+        np.sqrt(np.mean([np.sum((g - t) ** 2) / np.sum(t**2) for g, t in zip(*pair, strict=True)]))
+        for pair in ((grams[layer].numpy(), targets[layer].numpy()) for layer in targets)
+    ]
+    expected = (3 * distances[0] + distances[1]) / 4
+    assert gram_distance(grams, targets, (3.0, 1.0)).item() == pytest.approx(expected, rel=1e-3)

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from impasto.models.errors import SinkError, SourceError
 from impasto.models.styles import load_style, load_weights
-from impasto.models.training.train import Recipe
+from impasto.models.training.recipe import Recipe
 from impasto.realtime.files.images import write_image
 from impasto.realtime.painting.learn import MIN_IMAGES, TrainingJob, train_style
 from tests.media import make_clip

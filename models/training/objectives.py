@@ -1,0 +1,182 @@
+"""The losses of one training step: of the identity network, of a style, and of a student."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from impasto.models.architectures import MARGIN
+from impasto.models.loss_network import LossNetwork
+from impasto.models.losses import (
+    CONTENT_LAYER,
+    STYLE_LAYERS,
+    content_loss,
+    gram_matrix,
+    relative_error,
+    temporal_loss,
+    total_variation,
+    vigor_loss,
+    weave_loss,
+)
+from impasto.models.training.checkpoint import StateDict
+from impasto.models.training.dataset import resize_long_side
+from impasto.models.training.motion import random_motion
+from impasto.models.training.recipe import Recipe
+
+LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
+LossTerms = dict[str, Tensor]  # scalars of one step by name, weighted
+
+
+def identity_losses(network: nn.Module, photos: Tensor) -> LossTerms:
+    """Losses of the identity network: error of pixels, and of edges, which suffer first by blur."""
+    output = network(photos).float()
+    error = output - photos
+    edges = (error[..., 1:] - error[..., :-1]).abs().mean() + error.diff(dim=-2).abs().mean()
+    return {"pixels": error.abs().mean(), "edges": edges}
+
+
+@dataclass(frozen=True)
+class StyleTargets:
+    """The painting as training needs it, and the loss network that measured it."""
+
+    loss_network: LossNetwork
+    small: StateDict  # Gram matrices by layer, at long side `painting_side`
+    large: StateDict  # at 3/2 of it
+    picture: Tensor  # (1, 3, H, W) in [0, 1], at long side `painting_side`
+
+
+def style_targets(
+    painting: Tensor, loss_network: LossNetwork, recipe: Recipe, device: str
+) -> StyleTargets:
+    """The style targets of training. painting: (3, H, W) in [0, 1]."""
+    painting, side = painting.to(device), recipe.painting_side
+
+    @torch.no_grad()
+    def grams(picture: Tensor) -> dict[str, Tensor]:
+        features = loss_network(picture, STYLE_LAYERS)
+        return {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+
+    small, large = (resize_long_side(painting, size)[None] for size in (side, side * 3 // 2))
+    return StyleTargets(loss_network, grams(small), grams(large), small)
+
+
+def style_losses(
+    network: nn.Module,
+    photos: Tensor,
+    targets: StyleTargets,
+    recipe: Recipe,
+    generator: torch.Generator,
+) -> LossTerms:
+    """Losses of a style network on one batch, (N, 3, H, W) in [0, 1], N at least 2.
+
+    Half of the batch is stylized at 3/2 of its size and compared after reducing it, which forms the
+    image as a viewer sees it; the other half is compared at full size with the painting at 3/2 of
+    its size, which forms the grain. Strokes have the same size in both.
+    """
+    half = len(photos) // 2
+    with torch.no_grad():
+        content = targets.loss_network(_channels_last(photos), [CONTENT_LAYER])[CONTENT_LAYER]
+
+    enlarged = F.interpolate(photos[:half], scale_factor=1.5, mode="bilinear")
+    images = network(enlarged).float(), network(photos[half:]).float()
+    reduced = F.interpolate(images[0], size=photos.shape[-2:], mode="bilinear", antialias=True)
+    compared = torch.cat([reduced, images[1]])
+
+    features = targets.loss_network(_channels_last(compared), LAYERS)
+    grams = {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+    target_grams = {
+        layer: torch.cat(
+            [
+                targets.small[layer].expand(half, -1, -1),
+                targets.large[layer].expand(len(photos) - half, -1, -1),
+            ]
+        )
+        for layer in STYLE_LAYERS
+    }
+
+    def of_both(loss: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.cat([loss(image) for image in images]).mean()
+
+    def outside(image: Tensor) -> Tensor:
+        return (image - image.clamp(0, 1)).square().mean((1, 2, 3))
+
+    losses = {
+        "content": recipe.content_weight * content_loss(features[CONTENT_LAYER], content).mean(),
+        "style": recipe.style_weight * gram_distance(grams, target_grams, recipe.layer_weights),
+        "vigor": recipe.vigor_weight * of_both(lambda x: vigor_loss(x, targets.picture)),
+        "tv": recipe.tv_weight * of_both(total_variation),
+        "weave": recipe.weave_weight * of_both(weave_loss),
+        "border": recipe.border_weight * border_loss(network, photos[half:], images[1]).mean(),
+        "range": recipe.range_weight * of_both(outside),
+    }
+    if recipe.temporal_weight:
+        moved = random_motion(photos[half:], images[1], generator)
+        next_stylized = network(moved.photos).float()
+        temporal = temporal_loss(next_stylized, moved.stylized, moved.mask).mean()
+        losses["temporal"] = recipe.temporal_weight * temporal
+    return losses
+
+
+_TAUGHT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+
+
+def student_losses(
+    network: nn.Module, photos: Tensor, teacher: nn.Module, loss_network: LossNetwork
+) -> LossTerms:
+    """Losses of a small network that learns to paint as `teacher` does: pixels, edges, features.
+
+    photos: (N, 3, H, W) in [0, 1]. Johnson-style training asks for any picture with the painting's
+    Gram matrices; this asks for one picture, which a small network finds sooner.
+    """
+    with torch.no_grad():
+        target = teacher(photos).float().clamp(0, 1)
+        wanted = loss_network(_channels_last(target), _TAUGHT_LAYERS)
+    output = network(photos).float()
+    features = loss_network(_channels_last(output), _TAUGHT_LAYERS)
+    apart = [content_loss(features[layer], wanted[layer]).mean() for layer in _TAUGHT_LAYERS]
+    grams, target_grams = (
+        {layer: gram_matrix(found[layer]) for layer in _TAUGHT_LAYERS}
+        for found in (features, wanted)
+    )
+    error = output - target
+    return {
+        "pixels": 2 * error.abs().mean(),
+        "edges": 4 * (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()),
+        "features": torch.stack(apart).mean(),
+        "style": gram_distance(grams, target_grams, (1.0,) * len(_TAUGHT_LAYERS)),
+        "vigor": vigor_loss(output, target).mean(),
+    }
+
+
+def gram_distance(
+    grams: Mapping[str, Tensor], targets: Mapping[str, Tensor], layer_weights: tuple[float, ...]
+) -> Tensor:
+    """The weighted mean over layers of ||G - A|| / ||A||, mean over the batch.
+
+    grams, targets: layer -> (N, C, C); layer_weights: in the order of `targets`. Without the square
+    of Gatys et al. 2016, eq. 4: a layer that is nearly right, as those of the strokes are long
+    before relu5_1, keeps its pull.
+    """
+    errors = torch.stack([relative_error(grams[k], targets[k]).mean() for k in targets])
+    weights = errors.new_tensor(layer_weights)
+    return (weights * (errors + 1e-4).sqrt()).sum() / weights.sum()
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def border_loss(network: nn.Module, photos: Tensor, stylized: Tensor) -> Tensor:
+    """Mean squared change of the pixels near the border when the input has a larger margin.
+
+    photos, stylized: (N, 3, H, W). Returns (N,). Convolutions pad with zeros; the margin keeps most
+    of the zeros' effect out of the image, and this loss reduces the rest.
+    """
+    with torch.no_grad():
+        wide = network(F.pad(photos, 4 * [MARGIN], mode="reflect")).float()
+    wide = wide[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    border = torch.ones(photos.shape[-2:], device=photos.device)
+    border[MARGIN:-MARGIN, MARGIN:-MARGIN] = 0
+    return ((stylized - wide).square() * border).sum((1, 2, 3)) / (3 * border.sum())

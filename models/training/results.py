@@ -1,0 +1,46 @@
+"""What training gives: a style file, its figures on held-back photos, and a contact sheet."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from impasto.models.judge import StyleFigures, StyleMetrics, mean_figures
+from impasto.models.training.dataset import read_photo, resize_short_side
+from impasto.models.transform_net import TransformNet
+
+
+def save_network(network: TransformNet, path: Path, **note: str) -> None:
+    """Save weights in half precision, with the architecture and `note` as the file's metadata."""
+    tensors = {
+        name: value.half().contiguous().cpu() for name, value in network.state_dict().items()
+    }
+    save_file(tensors, path, {"form": network.architecture, **note})
+
+
+@torch.no_grad()
+def evaluate_network(
+    network: nn.Module, photos: list[Path], metrics: StyleMetrics
+) -> tuple[StyleFigures, list[Tensor]]:
+    """Mean figures over photos, and the stylized photos, (1, 3, H, W) in [0, 1].
+
+    Photos are stylized at short side 384 px and rounded to 8 bits.
+    """
+    device = next(network.parameters()).device
+    figures, pictures = [], []
+    for path in photos:
+        photo = read_photo(path).to(device)[None]
+        stylized = network(resize_short_side(photo, 384)).float().clamp(0, 1)
+        stylized = (stylized * 255).round() / 255
+        figures.append(metrics(stylized, photo))
+        pictures.append(stylized.cpu())
+    return mean_figures(figures), pictures
+
+
+def save_sheet(pictures: list[Tensor], path: Path) -> None:
+    """Save the middle 384x384 px of each picture as one image, four in a row."""
+    from torchvision.transforms.v2.functional import center_crop
+    from torchvision.utils import save_image
+
+    save_image(torch.cat([center_crop(p, [384, 384]) for p in pictures]), path, nrow=4)
