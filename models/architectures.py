@@ -1,5 +1,6 @@
 """The architectures of `TransformNet`: layers, and the names and shapes of their weights."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,6 +29,11 @@ class NetworkConfig:
     down: tuple[ConvLayer, ...]
     blocks: int  # residual blocks, with the channels of the last layer of `down`
     up: tuple[ConvLayer, ...]  # back to 1/2 of the image's size
+
+    @property
+    def stride(self) -> int:
+        """Pixels between two positions of the residual blocks."""
+        return math.prod(layer.stride for layer in self.down)
 
 
 # By name; a style file names its architecture in its metadata, under the key "form". Chosen by the

@@ -123,26 +123,23 @@ def _around_quantile(ascending: Tensor, quantile: float) -> Tensor:
     return ascending[:, max(0, middle - half) : middle + half + 1].mean(1)
 
 
-def weave_loss(image: Tensor) -> Tensor:
-    """Mean square of patterns that repeat every other pixel, as a pixel shuffle leaves them
-    (checkerboard artifacts, Odena et al. 2016). (N, C, H, W), at least 18 px a side -> (N,).
+_REPEATS = 8  # of a pattern, across and down: what is regular over so many is an artifact
 
-    The second difference, with its sign inverted at every other pixel, is the amplitude at half the
-    sampling rate: 0 for a constant or a ramp. Averaged over 16x16 pixels it keeps only a regular
-    pattern, so a painting's grain costs nothing. Along rows, columns, and both at once.
+
+def grid_loss(image: Tensor, period: int) -> Tensor:
+    """Mean variance of patterns that repeat every `period` px (checkerboard artifacts, Odena et al.
+    2016; dots and dashes stamped at the stride of a network). (N, C, H, W) -> (N,).
+
+    period: even; its divisors are found as well. Each side at least 9 periods. The image, without
+    its blur over one period, is averaged over 8x8 periods: a painting's grain averages out, a
+    regular pattern stays. A constant and a ramp have none.
     """
-    across, down = _at_half_rate(image, -1), _at_half_rate(image, -2)
-    both = _at_half_rate(across, -2)
-    amplitudes = [F.avg_pool2d(each, 16) for each in (across, down, both)]
-    return torch.stack([each.square().mean((1, 2, 3)) for each in amplitudes]).sum(0)
-
-
-def _at_half_rate(image: Tensor, dim: int) -> Tensor:
-    """(2 x[i] - x[i-1] - x[i+1]) / 4 along `dim`, 2 shorter there, with the sign of (-1)^i."""
-    length = image.shape[dim] - 2
-    before, here, after = (image.narrow(dim, start, length) for start in (0, 1, 2))
-    sign = 1 - 2 * (torch.arange(length, device=image.device) % 2)
-    return (2 * here - before - after) / 4 * (sign if dim == -1 else sign[:, None])
+    blurred = F.avg_pool2d(image, period, 1)
+    height, width = (side // (_REPEATS * period) * _REPEATS * period for side in blurred.shape[-2:])
+    half = period // 2
+    rest = image[..., half : half + height, half : half + width] - blurred[..., :height, :width]
+    phases = F.avg_pool2d(F.pixel_unshuffle(rest, period), _REPEATS)
+    return phases.unflatten(1, (image.shape[1], -1)).var(2, correction=0).mean((1, 2, 3))
 
 
 def temporal_loss(stylized: Tensor, previous_warped: Tensor, mask: Tensor) -> Tensor:

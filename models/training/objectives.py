@@ -7,18 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.models.architectures import MARGIN
+from impasto.models.architectures import ARCHITECTURES, MARGIN
 from impasto.models.loss_network import LossNetwork
 from impasto.models.losses import (
     CONTENT_LAYER,
     STYLE_LAYERS,
     content_loss,
     gram_matrix,
+    grid_loss,
     relative_error,
     temporal_loss,
     total_variation,
     vigor_loss,
-    weave_loss,
 )
 from impasto.models.training.checkpoint import StateDict
 from impasto.models.training.dataset import resize_long_side
@@ -75,7 +75,7 @@ def style_losses(
     image as a viewer sees it; the other half is compared at full size with the painting at 3/2 of
     its size, which forms the grain. Strokes have the same size in both.
     """
-    half = len(photos) // 2
+    half, stride = len(photos) // 2, ARCHITECTURES[recipe.form].stride
     with torch.no_grad():
         content = targets.loss_network(_channels_last(photos), [CONTENT_LAYER])[CONTENT_LAYER]
 
@@ -107,7 +107,7 @@ def style_losses(
         "style": recipe.style_weight * gram_distance(grams, target_grams, recipe.layer_weights),
         "vigor": recipe.vigor_weight * of_both(lambda x: vigor_loss(x, targets.picture)),
         "tv": recipe.tv_weight * of_both(total_variation),
-        "weave": recipe.weave_weight * of_both(weave_loss),
+        "grid": recipe.grid_weight * of_both(lambda x: grid_loss(x, stride)),
         "border": recipe.border_weight * border_loss(network, photos[half:], images[1]).mean(),
         "range": recipe.range_weight * of_both(outside),
     }

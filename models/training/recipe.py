@@ -20,7 +20,7 @@ class Recipe:
     vigor_weight: float = 1.0  # of gradients distributed as the painting's
     tv_weight: float = 0.05
     temporal_weight: float = 0.0
-    weave_weight: float = 300.0  # of patterns that repeat every other pixel
+    grid_weight: float = 500.0  # of patterns that repeat at the network's stride
     border_weight: float = 100.0  # of border effects of zero padding
     range_weight: float = 10.0  # keeps the unclamped output near [0, 1]
     painting_side: int = 512  # px, long side of the painting for images reduced to 2/3

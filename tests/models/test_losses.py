@@ -7,11 +7,11 @@ import torch
 from impasto.models.losses import (
     content_loss,
     gram_matrix,
+    grid_loss,
     style_loss,
     temporal_loss,
     total_variation,
     total_variation_root,
-    weave_loss,
 )
 
 
@@ -68,17 +68,18 @@ def test_gradient_of_total_variation():
     assert torch.autograd.gradcheck(total_variation, (images,))
 
 
-def test_weave_loss_is_of_patterns_that_repeat_every_other_pixel():
-    """Stripes and checks of amplitude 0.1 have a mean square of 0.01, a ramp 0."""
-    y, x = torch.meshgrid(torch.arange(36.0), torch.arange(50.0), indexing="ij")
-    for weave in ((-1) ** x, (-1) ** y, (-1) ** (x + y)):
-        image = (0.5 + 0.1 * weave).expand(1, 3, -1, -1)
-        torch.testing.assert_close(weave_loss(image), torch.tensor([0.01]))
-    ramp = (x / 50 + y / 72).expand(1, 3, -1, -1)
-    assert weave_loss(ramp).item() < 1e-12
-    grain = torch.rand(1, 3, 320, 320, generator=torch.Generator().manual_seed(1))
-    # White noise is as strong at half the rate as anywhere; a mean over 256 pixels leaves 1/256.
-    assert weave_loss(grain).item() == pytest.approx(3 * grain.var().item() / 256, rel=0.15)
+def test_grid_loss_is_of_patterns_that_repeat_at_its_period_and_its_divisors():
+    y, x = torch.meshgrid(torch.arange(80.0), torch.arange(80.0), indexing="ij")
+    for pattern in ((-1) ** x, (-1) ** y, (-1) ** (x + y), 2**0.5 * torch.cos(torch.pi * x / 2)):
+        image = (0.5 + 0.1 * pattern).expand(1, 3, -1, -1)
+        torch.testing.assert_close(grid_loss(image, 4), torch.tensor([0.01]))
+    stamped = torch.zeros(1, 3, 80, 80)
+    stamped[..., ::8, ::8] = 1  # a dot in 64 pixels: variance 1/64 - 1/64^2
+    torch.testing.assert_close(grid_loss(stamped, 8), torch.tensor([1 / 64 - 1 / 64**2]))
+    assert grid_loss(stamped, 4).item() == pytest.approx(1 / 256, rel=0.1)  # half of it is not at 4
+    assert grid_loss((x / 80 + y / 160).expand(1, 3, -1, -1), 4).item() < 1e-12  # a ramp
+    grain = torch.rand(1, 3, 288, 288, generator=torch.Generator().manual_seed(0))
+    assert grid_loss(grain, 4).item() == pytest.approx(grain.var().item() / 64, rel=0.15)
 
 
 def test_temporal_loss_is_masked():

@@ -29,7 +29,7 @@ from impasto.models.training.recipe import Recipe
 from impasto.models.training.train import train_identity, train_style
 from impasto.models.transform_net import TransformNet
 
-TINY = Recipe(form="fast", steps=6, crop=64, seed=3)
+TINY = Recipe(form="fast", steps=6, crop=80, seed=3)
 
 
 @pytest.fixture(scope="module")
