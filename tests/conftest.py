@@ -1,5 +1,6 @@
 """Set-up for every test: import order, a cache folder for the run, and tests that need a GPU."""
 
+import gc
 import os
 from tempfile import mkdtemp
 
@@ -11,6 +12,7 @@ from impasto.realtime.cpu import cores
 from impasto.realtime.engines import autotune_cache
 from impasto.realtime.engines.autotune_cache import AutotuneResult
 
+gc.disable()  # until all tests are collected: what is imported for them stays
 if "PYTEST_XDIST_WORKER" in os.environ:  # other workers have the other cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")
@@ -18,6 +20,26 @@ os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")
 for network in (*ARCHITECTURES, "TransformNet", "ClassicNet"):
     known = AutotuneResult("onnxruntime", "opens soonest")
     autotune_cache.store(network, "cpu", "auto", result=known)
+
+
+# The files that take longest: they come first, so that none is left for the end alone.
+LONGEST = (
+    *("test_web.py", "test_engines.py", "test_cli.py", "test_main.py", "test_track_plan.py"),
+    *("test_docs.py", "test_train.py", "test_optimize.py", "test_openvino.py", "test_wheel.py"),
+    *("test_learn.py", "test_torch_gpu.py", "test_styles.py", "test_video_writer.py"),
+    *("test_architecture.py", "test_harbor.py", "test_convert.py", "test_standard_streams.py"),
+    *("test_bench.py", "test_remux.py", "test_evaluate_keyframes.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, for which pyproject.toml has `--no-loadscope-reorder`."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:

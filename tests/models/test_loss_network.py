@@ -34,10 +34,14 @@ def test_vgg_layers_carry_the_names_of_the_papers():
 
 def test_vgg19_agrees_with_torchvisions_own(tmp_path):
     """The same random weights in torchvision's VGG-19 and in `oxford_vgg19`, through a file."""
-    from torchvision.models import vgg19
+    from torchvision.models.vgg import cfgs, make_layers
 
     torch.manual_seed(0)
-    reference = vgg19(weights=None).features.eval()
+    reference = make_layers(cfgs["E"]).eval()  # without its classifier, of 120 million weights
+    for conv in reference:
+        if isinstance(conv, torch.nn.Conv2d):  # initialized as in `torchvision.models.VGG`
+            torch.nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+            torch.nn.init.zeros_(conv.bias)
     tensors = {f"features.{name}": value for name, value in reference.state_dict().items()}
     path = tmp_path / "vgg.safetensors"
     saved = {n: v for n, v in tensors.items() if int(n.split(".")[1]) in VGG19_NUMBERS}
