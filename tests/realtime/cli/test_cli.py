@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from impasto.realtime.cli.figures import show_bench
+from impasto.realtime.engines import autotune_cache
 from impasto.realtime.files.images import read_image, read_picture, write_image
 from tests.media import frame_count, make_clip, numbered_picture
 from tests.pictures import make_pictures
@@ -56,6 +57,20 @@ class TestVideo:
         with av.open(str(out)) as container:
             assert container.streams.audio[0].metadata["language"] == "eng"
         assert "engine: " in ran.out and f"{out}: 10 frames" in ran.out
+
+    def test_engines_are_timed_once(
+        self,
+        clip: Path,
+        style: Path,
+        tmp_path: Path,
+        impasto: Impasto,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(autotune_cache, "user_cache_path", lambda name: tmp_path / name)
+        command = ("video", clip, tmp_path / "out.mp4", "--style", style, "--device", "cpu")
+        first, again = (impasto(*command, "--overwrite") for _ in range(2))
+        assert "fps at 64x48" in first.out and "when last measured" not in first.out
+        assert "fps at 64x48" in again.out and "when last measured" in again.out
 
     def test_options_reach_the_file(self, clip: Path, style: Path, impasto: Impasto) -> None:
         out = clip.with_name("out.mkv")
