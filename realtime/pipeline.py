@@ -24,11 +24,13 @@ class StylizerFormats:
     input_devices: where its frames may be: with "cuda", their images may be tensors on the GPU.
     lossy_chroma_ok: details of the frames' color are lost in it anyway, so that a decoder may
     repeat chroma samples, which is quicker than to interpolate them.
+    keeps_chroma: it gives frames the chroma that they came with.
     """
 
     output: frozenset[PixelFormat] = frozenset({"rgb24"})
     input_devices: frozenset[str] = frozenset({"cpu"})
     lossy_chroma_ok: bool = False
+    keeps_chroma: bool = False
 
 
 def formats_of(stylizer: Stylize) -> StylizerFormats:

@@ -337,10 +337,11 @@ def as_picture(tensor: "Tensor") -> np.ndarray:
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(image: np.ndarray, size: tuple[int, int], *, bicubic: bool = False) -> np.ndarray:
     """A picture, (H, W, 3) uint8, at (height, width): averaged when it shrinks, else bilinear.
 
-    For what is looked at live; `to_rgb` resizes films, by swscale. The same size is itself.
+    bicubic: enlarged so; it is sharper, and overshoots at edges. For pictures to stylize, and what
+    is looked at live; `to_rgb` resizes films, by swscale. The same size is itself.
     """
     import cv2
 
@@ -348,7 +349,8 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if (height, width) == size:
         return image
     shrinks = size[0] <= height and size[1] <= width
-    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    enlarging = cv2.INTER_CUBIC if bicubic else cv2.INTER_LINEAR
+    way = cv2.INTER_AREA if shrinks else enlarging
     return cv2.resize(image, (size[1], size[0]), interpolation=way)
 
 

@@ -93,6 +93,7 @@ class Stylizer:
             output=engine.output_formats if gives_yuv420 else frozenset({"rgb24"}),
             input_devices=engine.input_devices if gives_yuv420 else frozenset({"cpu"}),
             lossy_chroma_ok=True,
+            keeps_chroma=keep_color,
         )
         self._yuv420_engine: Engine | None = None
         self._run = self._run_in_turn
@@ -255,7 +256,7 @@ class LazyStylizer:
     def formats(self) -> StylizerFormats:
         """What the engine is expected to take and give, before it is opened."""
         if not self.is_video or self.keep_color or self.steadiness != "off":
-            return StylizerFormats(lossy_chroma_ok=True)
+            return StylizerFormats(lossy_chroma_ok=True, keeps_chroma=self.keep_color)
         may_use_gpu = (
             self.options.engine in ("auto", "torch")
             and self.options.device != "cpu"

@@ -36,6 +36,7 @@ INNER = {
     "pixels": {"frame"},
     "tone_mapping": {"frame", "pixels"},
     "pipeline": {"frame"},
+    "stroke": {"frame", "pipeline", "pixels"},
     "cli/arguments": set(),
     "cli/inputs": {"files.dvd"},
     "cli/jobs": {"cli.inputs", "files.dvd"},

@@ -4,6 +4,8 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+from impasto.models.stroke import check_stroke
+
 MIN_SIDE, MAX_SIDE = 16, 16384  # px
 
 
@@ -76,6 +78,14 @@ def parse_bit_depth(text: str | int) -> int:
     if str(text) not in ("8", "10"):
         raise ValueError(f"expected 8 or 10; got {text!r}")
     return int(text)
+
+
+def parse_stroke(text: str | float) -> float:
+    """ "0.5" to "4", a factor of the width of strokes."""
+    try:
+        return check_stroke(float(text))
+    except ValueError:
+        raise ValueError(f"expected a factor from 0.5 to 4, such as 2; got {text!r}") from None
 
 
 def parse_layers(text: str) -> dict[str, float]:

@@ -25,6 +25,7 @@ def video(
     target: options.VideoOut,
     style: options.Style,
     strength: options.Strength = 1.0,
+    stroke: options.Stroke = 1.0,
     size: options.Size = None,
     fps: options.FrameRate = None,
     start: options.Time = None,
@@ -91,6 +92,7 @@ def video(
                 overwrite=overwrite,
                 hwaccel=hwaccel,
                 mask=mask,
+                stroke=stroke,
                 on_progress=on_progress,
             )
         except OutputClosedError as error:  # a player was closed: nothing went wrong
@@ -131,6 +133,7 @@ def image(
     target: options.ImageOut,
     style: options.Style,
     strength: options.Strength = 1.0,
+    stroke: options.Stroke = 1.0,
     size: options.Size = None,
     keep_color: options.KeepColor = False,
     mask: options.MaskPicture = None,
@@ -162,6 +165,7 @@ def image(
     )
     from impasto.realtime.files.masks import still_mask_for
     from impasto.realtime.mask import masked
+    from impasto.realtime.stroke import StrokeStylizer
     from impasto.realtime.stylizer import LazyStylizer
 
     engine_options = EngineOptions(style, strength, engine, device, precision)
@@ -178,13 +182,14 @@ def image(
     reasons: list[str] = []
     log = reasons.append if json else print_line
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, is_video=False)
+    paint = stylizer if stroke == 1 else StrokeStylizer(stylizer, stroke)
 
     def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
         target = job.target
         picture = read_picture(job.source, size=size, alpha=supports_alpha(target))
         check_target(target, overwrite=overwrite)
         white = still_mask_for(mask, job.source) if mask is not None else None
-        stylized = stylizer.stylize_image(picture.image[..., :3])
+        stylized = paint.stylize_image(picture.image[..., :3])
         if white is not None:
             original = np.ascontiguousarray(picture.image[..., :3])
             stylized = masked(original, stylized, white(Fraction(0), stylized.shape[:2]))

@@ -44,6 +44,7 @@ def live(
         ),
     ] = "30",
     strength: options.Strength = 1.0,
+    stroke: options.Stroke = 1.0,
     keep_color: options.KeepColor = False,
     steadiness: options.Steadiness = "off",
     mask: options.MaskFilm = None,
@@ -122,6 +123,7 @@ def live(
     )
     controls = Controls(
         strength=strength,
+        stroke=stroke,
         keep_color=keep_color,
         steadiness=steadiness,
         mirror=mirror,

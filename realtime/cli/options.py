@@ -80,6 +80,14 @@ Style = Annotated[
 Strength = Annotated[
     float, typer.Option(min=0, max=1, help="From 0, the picture itself, to 1, the full style.")
 ]
+Stroke = Annotated[
+    float,
+    typer.Option(
+        parser=parsed(arguments.parse_stroke),
+        metavar="FACTOR",
+        help="How wide the strokes are, 0.5 to 4 times the style's own.",
+    ),
+]
 Paintings = Annotated[
     Any,  # list[tuple[Path, float]]
     typer.Argument(

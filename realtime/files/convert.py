@@ -30,6 +30,7 @@ from impasto.realtime.frame import Frame
 from impasto.realtime.mask import MaskedStylizer
 from impasto.realtime.pipeline import Stylize, StylizerFormats, formats_of, run
 from impasto.realtime.progress import OnProgress
+from impasto.realtime.stroke import StrokeStylizer
 from impasto.realtime.threads import Background, Prefetch
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def stylize_video(
     overwrite: bool = False,
     hwaccel: str | None = None,
     mask: str | Path | None = None,
+    stroke: float = 1.0,
     on_progress: OnProgress | None = None,
 ) -> ConversionReport:
     """Convert a video: every frame by `stylizer`, audio and all other streams copied.
@@ -80,15 +82,18 @@ def stylize_video(
     and speed. overwrite: replace an existing target. batch_size: frames per batch.
     mask: stylize where it is white, keep the film where it is black: see `masks.open_mask`. Its
     first picture is on time with the first of the whole film.
+    stroke: how wide the strokes are, 0.5 to 4 times those of the stylizer: see `StrokeStylizer`.
     on_progress: called on this thread after each frame with the frames done, how many are
     expected (None: unknown) and the frames a second since the first, which may wait for an engine.
 
     The target appears when it is complete. A damaged source is converted as far as it can be
     decoded: `ConversionReport.missing_frames` counts the rest. KeyboardInterrupt leaves what is
     done as NAME.partial.EXT, playable.
-    Raises SourceError, SinkError, and whatever the stylizer raises.
+    Raises SourceError, SinkError, ValueError for another stroke, and whatever the stylizer raises.
     """
     began = perf_counter()
+    if stroke != 1:
+        stylizer = StrokeStylizer(stylizer, stroke)
     if not isinstance(source_path, ImageFiles):
         source_path = source_of(source_path)
     target = target_path if isinstance(target_path, OutputPipe) else Path(target_path)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from impasto.models.stroke import NARROWEST, WIDEST
 from impasto.realtime.temporal.modes import STEADINESS, Steadiness
 
 _STRENGTH_STEP = 0.1
 _STROKE_STEPS = 4  # from one stroke size to its double
-_LARGEST_STROKE = 2.0  # the smallest is its inverse
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Controls:
     compare: float | None = None  # position of the bar, 0 left to 1 right; None: no comparison
     keep_color: bool = False
     steadiness: Steadiness = "off"
-    stroke: float = 1.0  # size of the strokes relative to the style's own, 0.5 to 2
+    stroke: float = 1.0  # size of the strokes relative to the style's own, 0.5 to 4
     frozen: bool = False
     mirror: bool = True  # on the screen only
     readouts: bool = True
@@ -145,7 +145,7 @@ def _step_strength(controls: Controls, step: float) -> Controls:
 
 
 def _scale_stroke(controls: Controls, factor: float) -> Controls:
-    stroke = min(_LARGEST_STROKE, max(1 / _LARGEST_STROKE, controls.stroke * factor))
+    stroke = min(WIDEST, max(NARROWEST, controls.stroke * factor))
     return replace(controls, stroke=stroke)
 
 

@@ -24,6 +24,7 @@ from impasto.realtime.live.transition import Transition
 from impasto.realtime.mask import MaskAt, masked
 from impasto.realtime.meter import Meter
 from impasto.realtime.pixels import resized, with_color_of
+from impasto.realtime.stroke import at_size_of
 from impasto.realtime.threads import DroppingSink, Latest
 
 if TYPE_CHECKING:  # PyTorch takes seconds to load: a missing camera is reported before that
@@ -112,8 +113,8 @@ class LiveStylizer:
         size = self._working_size(full, controls)
         stylizer = self._prepared_stylizer(size, controls)
         began = perf_counter()
-        (stylized,) = stylizer([[replace(frame, image=resized(frame.image, size))]])
-        image = resized(stylized.image, full)
+        (stylized,) = stylizer([[replace(frame, image=resized(frame.image, size, bicubic=True))]])
+        image = at_size_of(stylized.image, frame.image)
         if controls.keep_color:
             image = with_color_of(image, frame.image)
         if self._mask is not None:

@@ -34,7 +34,7 @@ def changed_by(*keys: int | str, styles: tuple[str, ...] = STYLES, **before: Any
         ((DOWN, UP), {}),
         ((UP,), {}),  # it is at its most
         (tuple("-" * 12), {"strength": 0.0}),
-        (tuple("]]]]]]"), {"stroke": 2.0}),
+        (tuple("]]]]]]]]]"), {"stroke": 4.0}),
         (tuple(",,,,,,"), {"stroke": 0.5}),
         (("k",), {"keep_color": True}),
         (("k", "k"), {}),
