@@ -130,12 +130,14 @@ def grid_loss(image: Tensor, period: int) -> Tensor:
     """Mean variance of patterns that repeat every `period` px (checkerboard artifacts, Odena et al.
     2016; dots and dashes stamped at the stride of a network). (N, C, H, W) -> (N,).
 
-    period: even; its divisors are found as well. Each side at least 9 periods. The image, without
-    its blur over one period, is averaged over 8x8 periods: a painting's grain averages out, a
-    regular pattern stays. A constant and a ramp have none.
+    period: even; its divisors are found as well. The image, without its blur over one period, is
+    averaged over 8x8 periods: a painting's grain averages out, a regular pattern stays. A constant
+    and a ramp have none, and an image with fewer than 9 periods a side.
     """
     blurred = F.avg_pool2d(image, period, 1)
     height, width = (side // (_REPEATS * period) * _REPEATS * period for side in blurred.shape[-2:])
+    if not height or not width:
+        return image.new_zeros(len(image))
     half = period // 2
     rest = image[..., half : half + height, half : half + width] - blurred[..., :height, :width]
     phases = F.avg_pool2d(F.pixel_unshuffle(rest, period), _REPEATS)

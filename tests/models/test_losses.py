@@ -78,6 +78,7 @@ def test_grid_loss_is_of_patterns_that_repeat_at_its_period_and_its_divisors():
     torch.testing.assert_close(grid_loss(stamped, 8), torch.tensor([1 / 64 - 1 / 64**2]))
     assert grid_loss(stamped, 4).item() == pytest.approx(1 / 256, rel=0.1)  # half of it is not at 4
     assert grid_loss((x / 80 + y / 160).expand(1, 3, -1, -1), 4).item() < 1e-12  # a ramp
+    assert grid_loss(stamped[..., :60], 8).item() == 0  # too few to tell
     grain = torch.rand(1, 3, 288, 288, generator=torch.Generator().manual_seed(0))
     assert grid_loss(grain, 4).item() == pytest.approx(grain.var().item() / 64, rel=0.15)
 
