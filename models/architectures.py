@@ -90,6 +90,19 @@ def convolutions(config: NetworkConfig) -> Iterator[NamedConv]:
     yield NamedConv("body.out.conv", channels, 4 * 3, 3, None)
 
 
+def shared_weights(architecture: str) -> frozenset[str]:
+    """The weights that styles trained together have in common: convolutions up to the last block.
+
+    Each style has its own norms (conditional instance norm, Dumoulin et al. 2017), and its own
+    convolutions on the way up.
+    """
+    config = ARCHITECTURES[architecture]
+    own = {f"body.{layer.name}" for layer in config.up} | {"body.out"}
+    names = [each.name for each in convolutions(config)]
+    shared = [name for name in names if ".".join(name.split(".")[:2]) not in own]
+    return frozenset(f"{name}.{part}" for name in shared for part in ("weight", "bias"))
+
+
 def state_dict_shapes(architecture: str) -> dict[str, tuple[int, ...]]:
     """The name and shape of every weight of a `TransformNet`: what a style file must hold.
 

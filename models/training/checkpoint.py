@@ -30,11 +30,13 @@ def save_checkpoint(
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.items()}
     for index, parameter in enumerate(network.parameters()):
-        for moment in _ADAM_STATE:
+        for moment in _ADAM_STATE if parameter in adam.state else ():
             tensors[f"adam.{index}.{moment}"] = adam.state[parameter][moment]
     metadata = {"step": str(step), "recipe": json.dumps(dict(recipe))}
     partial = path.with_suffix(".checkpoint.partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
+    # Copied, since a weight that networks share is saved for each of them.
+    copies = {name: value.clone().contiguous() for name, value in tensors.items()}
+    save_file(copies, partial, metadata)
     partial.replace(path)
 
 
@@ -58,7 +60,10 @@ def load_checkpoint(
         network.load_state_dict({name: file.get_tensor(f"network.{name}") for name in average})
         for name in average:
             average[name].copy_(file.get_tensor(f"average.{name}"))
+        saved = set(file.keys())
         for index, parameter in enumerate(network.parameters()):
+            if f"adam.{index}.{_ADAM_STATE[0]}" not in saved:
+                continue  # it had no gradient yet
             adam.state[parameter] = {
                 "step": torch.tensor(float(metadata["step"])),
                 **{

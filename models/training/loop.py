@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,8 @@ from impasto.models.precision import computes_bfloat16
 from impasto.models.training.checkpoint import StateDict, load_checkpoint, save_checkpoint
 from impasto.models.training.objectives import LossTerms
 from impasto.models.training.recipe import Recipe
-from impasto.models.transform_net import TransformNet
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def learning_rate_at(progress: float, step: int) -> float:
@@ -26,7 +28,7 @@ def learning_rate_at(progress: float, step: int) -> float:
 
 
 def train(
-    network: TransformNet,
+    network: Network,
     recipe: Recipe,
     batches: Iterator[Tensor],
     losses_of: Callable[[nn.Module, Tensor], LossTerms],
@@ -34,7 +36,7 @@ def train(
     out: Path,
     device: str,
     on_step: Callable[[int, LossTerms, StateDict], None] = lambda step, losses, average: None,
-) -> TransformNet:
+) -> Network:
     """Minimize the sum of `losses_of(network, batch)` by Adam; return the averaged network.
 
     Writes `out`.checkpoint and a table of losses, `out`.csv, and resumes from them. on_step gets
@@ -65,7 +67,7 @@ def train(
             decay = min(0.99, step / (step + 20))
             for name, value in network.state_dict().items():
                 average[name].lerp_(value, 1 - decay)
-            if step == 0:
+            if step == 19:
                 rows.writerow(["step", "seconds", *losses])
             if step % 20 == 19:
                 values = {name: round(loss.item(), 5) for name, loss in losses.items()}

@@ -1,6 +1,12 @@
-"""The parameters of training a network."""
+"""The parameters of training a network, and the options that set them."""
 
-from dataclasses import dataclass
+import argparse
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
 
 
 @dataclass(frozen=True)
@@ -27,3 +33,39 @@ class Recipe:
     seed: int = 1
     painting: str = ""  # name and SHA-256 of the picture file
     painting_sha256: str = ""
+
+
+_FROM_FILE = ("painting", "painting_sha256")  # known from the file, not options
+
+
+def add_recipe_options(
+    parser: argparse.ArgumentParser, defaults: Recipe, architectures: Sequence[str]
+) -> None:
+    """Add the options that every training script has, one for each field of the recipe too."""
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--parent", type=Path, help="the network to start from")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    for field, value in asdict(defaults).items():
+        if field in _FROM_FILE:
+            continue
+        flag, several = "--" + field.replace("_", "-"), isinstance(value, tuple)
+        parser.add_argument(
+            flag,
+            type=float if several else type(value),
+            nargs=len(value) if several else None,
+            default=value,
+            choices=architectures if field == "form" else None,
+        )
+
+
+def recipe_from(args: argparse.Namespace) -> Recipe:
+    """The recipe of parsed options."""
+    fields = [field for field in asdict(Recipe()) if field not in _FROM_FILE]
+    given = {field: getattr(args, field) for field in fields}
+    return Recipe(**(given | {"layer_weights": tuple(given["layer_weights"])}))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -38,6 +38,13 @@ def evaluate_network(
     return mean_figures(figures), pictures
 
 
+def figures_as_text(figures: StyleFigures) -> dict[str, str]:
+    """Figures as a style file's metadata has them."""
+    vigor = " ".join(f"{value:.2f}" for value in figures.vigor)
+    numbers = {"content": figures.content, "style": figures.style, "strokes": figures.strokes}
+    return {name: f"{value:.3f}" for name, value in numbers.items()} | {"vigor": vigor}
+
+
 def save_sheet(pictures: list[Tensor], path: Path) -> None:
     """Save the middle 384x384 px of each picture as one image, four in a row."""
     from torchvision.transforms.v2.functional import center_crop

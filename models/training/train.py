@@ -14,7 +14,6 @@ run resumes from its checkpoint when started again with the same arguments.
 """
 
 import argparse
-import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -36,8 +35,13 @@ from impasto.models.training.objectives import (
     style_losses,
     style_targets,
 )
-from impasto.models.training.recipe import Recipe
-from impasto.models.training.results import evaluate_network, save_network, save_sheet
+from impasto.models.training.recipe import Recipe, add_recipe_options, recipe_from, sha256_of
+from impasto.models.training.results import (
+    evaluate_network,
+    figures_as_text,
+    save_network,
+    save_sheet,
+)
 from impasto.models.transform_net import TransformNet
 
 
@@ -77,7 +81,7 @@ def train_style(
     network = load_network(parent) if parent else TransformNet(recipe.form)
     loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
     picture = read_photo(painting)
-    recipe = replace(recipe, painting=painting.name, painting_sha256=_sha256(painting))
+    recipe = replace(recipe, painting=painting.name, painting_sha256=sha256_of(painting))
     metrics = StyleMetrics(loss_network, picture[None])
     targets = style_targets(picture, loss_network, recipe, device)
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -109,19 +113,10 @@ def train_style(
     )
     figures, pictures = evaluate_network(network, held_back[::4], metrics)
     save_sheet(pictures[:8], out.with_suffix(".png"))
-    found = {
-        "content": f"{figures.content:.3f}",
-        "style": f"{figures.style:.3f}",
-        "strokes": f"{figures.strokes:.3f}",
-        "vigor": " ".join(f"{value:.2f}" for value in figures.vigor),
-    }
+    found = figures_as_text(figures)
     print(f"{out.stem}:", *(f"{name} {value}" for name, value in found.items()), flush=True)
     save_network(network, out, recipe=json.dumps(asdict(recipe)), **found)
     return network
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def report(step: int, losses: LossTerms, average: StateDict) -> None:
@@ -133,32 +128,15 @@ def report(step: int, losses: LossTerms, average: StateDict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="{identity,style}")
-    defaults = Recipe()
     for name, aliases in (("identity", ["trunk"]), ("style", [])):
         command = commands.add_parser(name, aliases=aliases)
         if name == "style":
             command.add_argument("painting", type=Path)
             command.add_argument("--teacher", type=Path, help="Oxford VGG-19 as safetensors")
             command.add_argument("--student-of", type=Path, help="a style file to paint like")
-        command.add_argument("--photos", type=Path, required=True)
-        command.add_argument("--parent", type=Path, help="the network to start from")
-        command.add_argument("--out", type=Path, required=True)
-        command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-        for field, value in asdict(defaults).items():
-            choices = list(ARCHITECTURES) if field == "form" else None
-            flag, several = "--" + field.replace("_", "-"), isinstance(value, tuple)
-            if field.startswith("painting_sha") or field == "painting":
-                continue  # known from the file
-            command.add_argument(
-                flag,
-                type=float if several else type(value),
-                nargs=len(value) if several else None,
-                default=value,
-                choices=choices,
-            )
+        add_recipe_options(command, Recipe(), list(ARCHITECTURES))
     args = parser.parse_args()
-    chosen = {field: getattr(args, field, value) for field, value in asdict(defaults).items()}
-    recipe = Recipe(**(chosen | {"painting": "", "layer_weights": tuple(chosen["layer_weights"])}))
+    recipe = recipe_from(args)
     if args.command in ("identity", "trunk"):
         train_identity(args.photos, recipe, args.parent, args.out, args.device)
     else:

@@ -1,0 +1,131 @@
+"""Train several styles together: one body, and for each style its own norms and decoder.
+
+    python -m impasto.models.training.together PAINTING... --photos PHOTOS --out FOLDER
+
+After Dumoulin et al. 2017: what strokes have in common is learned once, a style is 33,000 numbers
+of 425,000, and styles mix well, as most of their weights are the same. The identity network is
+trained with them. FOLDER gets a complete style file for each painting, by its name.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import cycle
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from impasto.models.architectures import ARCHITECTURES, shared_weights
+from impasto.models.judge import StyleMetrics
+from impasto.models.loss_network import load_loss_network
+from impasto.models.styles import load_network
+from impasto.models.training.checkpoint import StateDict
+from impasto.models.training.dataset import crops, list_photos, read_photo
+from impasto.models.training.loop import train
+from impasto.models.training.objectives import (
+    LossTerms,
+    identity_losses,
+    style_losses,
+    style_targets,
+)
+from impasto.models.training.recipe import Recipe, add_recipe_options, recipe_from, sha256_of
+from impasto.models.training.results import evaluate_network, figures_as_text, save_network
+from impasto.models.transform_net import TransformNet
+
+IDENTITY = "identity"
+
+
+def tied_networks(names: Sequence[str], start: TransformNet) -> nn.ModuleDict:
+    """Copies of `start` by name that share one set of `shared_weights`."""
+    networks = nn.ModuleDict()
+    shared = shared_weights(start.architecture)
+    for name in names:
+        network = TransformNet(start.architecture)
+        network.load_state_dict(start.state_dict())
+        for weight in shared if len(networks) else ():
+            module, _, part = weight.rpartition(".")
+            first = next(iter(networks.values()))
+            setattr(network.get_submodule(module), part, first.get_parameter(weight))
+        networks[name] = network
+    return networks
+
+
+def train_together(
+    paintings: Sequence[Path],
+    photos: Path,
+    recipe: Recipe,
+    parent: Path | None,
+    out: Path,
+    device: str,
+    teacher: Path | None = None,
+) -> None:
+    """Train a style for each painting, and the identity network, one step each in turn.
+
+    Arguments as for `train_style`; out: a folder. recipe.steps counts the steps of all.
+    """
+    torch.manual_seed(recipe.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    training, held_back = list_photos(photos)
+    start = load_network(parent) if parent else TransformNet(recipe.form)
+    networks = tied_networks([IDENTITY, *(path.stem for path in paintings)], start)
+    first = networks[IDENTITY]
+    assert isinstance(first, TransformNet)
+    first.keep_tone()
+    loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
+    pictures = {path.stem: read_photo(path) for path in paintings}
+    targets = {k: style_targets(p, loss_network, recipe, device) for k, p in pictures.items()}
+    generator = torch.Generator().manual_seed(recipe.seed)
+    turns, latest = cycle(networks), dict.fromkeys(networks, "")  # the losses of each, as text
+
+    def losses_of(networks: nn.Module, batch: Tensor) -> LossTerms:
+        assert isinstance(networks, nn.ModuleDict)
+        name = next(turns)
+        if name == IDENTITY:
+            losses = identity_losses(networks[name], batch)
+        else:
+            losses = style_losses(networks[name], batch, targets[name], recipe, generator)
+        latest[name] = " ".join(f"{term} {loss:.3f}" for term, loss in losses.items())
+        return losses
+
+    def report(step: int, losses: LossTerms, average: StateDict) -> None:
+        if step % (20 * len(networks)) == 0:
+            print(step, *(f"  {name}: {text}" for name, text in latest.items()), sep="\n")
+
+    batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
+    run = out / "together"
+    train(networks, recipe, batches, losses_of, out=run, device=device, on_step=report)
+    saved = json.dumps(asdict(recipe))
+    save_network(first, out / f"{IDENTITY}.safetensors", recipe=saved)
+    for path in paintings:
+        network = networks[path.stem]
+        assert isinstance(network, TransformNet)
+        metrics = StyleMetrics(loss_network, pictures[path.stem][None])
+        figures, _ = evaluate_network(network, held_back[::4], metrics)
+        found = figures_as_text(figures)
+        print(f"{path.stem}:", *(f"{name} {value}" for name, value in found.items()), flush=True)
+        own = replace(recipe, painting=path.name, painting_sha256=sha256_of(path))
+        target = out / f"{path.stem}.safetensors"
+        save_network(network, target, recipe=json.dumps(asdict(own)), **found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("paintings", type=Path, nargs="+", metavar="PAINTING")
+    parser.add_argument("--teacher", type=Path, help="Oxford VGG-19 as safetensors")
+    add_recipe_options(parser, replace(Recipe(), form="fine"), list(ARCHITECTURES))
+    args = parser.parse_args()
+    train_together(
+        args.paintings,
+        args.photos,
+        recipe_from(args),
+        args.parent,
+        args.out,
+        args.device,
+        args.teacher,
+    )
+
+
+if __name__ == "__main__":
+    main()
