@@ -16,6 +16,7 @@ from torch import nn
 
 from impasto.models.fast import subpixel_conv
 from impasto.models.layers import ShuffleConv, UpsampleConv
+from impasto.models.transform_net import Body
 
 PARTS = [*product(range(2), repeat=2)]  # row and column of each
 BORDER = 2  # px on all sides, by which the picture of `conv_on_subpixels` is larger
@@ -38,13 +39,17 @@ class ConvOnSubpixels(nn.Module):
 
 
 def rewrite_on_subpixels(network: nn.Module) -> nn.Module:
-    """A copy with the classes above in place of theirs: for writing a graph, not for calling."""
+    """A copy with the classes above in place of theirs: for writing a graph, not for calling.
+
+    A `ShuffleConv` whose input is not upsampled has no subpixels to read, and stays.
+    """
     network = copy.deepcopy(network)
     for parent in [*network.modules()]:
+        shuffles_subpixels = isinstance(parent, Body) and parent.config.up[-1].upsample
         for name, module in parent.named_children():
             if isinstance(module, UpsampleConv):
                 setattr(parent, name, FoldedUpsampleConv(module.conv))
-            elif isinstance(module, ShuffleConv):
+            elif isinstance(module, ShuffleConv) and shuffles_subpixels:
                 setattr(parent, name, ConvOnSubpixels(module.conv))
     return network
 
