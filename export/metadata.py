@@ -16,16 +16,23 @@ from impasto.models.styles import architecture_of, known_styles, manifest, parse
 _VERSION = "impasto"  # the key of our version, which every exported file has
 
 
-def style_metadata(spec: str, *, strength: float, interactive: bool) -> dict[str, str]:
-    """Metadata about a style or a blend: its paintings, artists, recipes and credits."""
+def style_metadata(
+    spec: str, *, strength: float, network: str, interactive: bool
+) -> dict[str, str]:
+    """Metadata about a style or a blend: its paintings, artists, recipes and credits.
+
+    network: its architecture.
+    """
     shares, known = parse_blend(spec), known_styles()
     rows = [known[name] for name in shares if name in known]
-    metadata = {"style": spec, "strength": f"{strength:g}"}
+    metadata = {"style": spec, "strength": f"{strength:g}", "network": network}
     for field in ("painting", "artist", "year", "licence"):
         values = [getattr(row, field) for row in rows]
         metadata[field] = " + ".join(dict.fromkeys(values)) or "unknown: not a style of the package"
     recipes = {
-        name: known[name].weights.get("recipe") if name in known else _recipe_in(Path(name))
+        name: known[name].weights[network].get("recipe")
+        if name in known
+        else _recipe_in(Path(name))
         for name in shares
     }
     metadata["recipe"] = json.dumps(recipes)

@@ -24,6 +24,7 @@ from impasto.export.spec import (
 )
 from impasto.models.errors import SinkError
 from impasto.models.styles import (
+    choose_network,
     identity_file,
     load_network,
     load_style,
@@ -48,6 +49,7 @@ def export_onnx(
     path: str | Path,
     *,
     strength: float = 1.0,
+    network: str = "auto",
     interactive: bool = False,
     layout: TensorLayout = "nhwc-uint8",
     static: GraphShape | None = None,
@@ -59,9 +61,9 @@ def export_onnx(
 ) -> Path:
     """Write a style to `path` as one self-contained ONNX file, and return the path.
 
-    style: a name, a blend or a .safetensors file, as for `load_style`, with `strength`; or a
-        network, float32, on the CPU. interactive: the styles of a blend are mixed at run time by a
-        second input `weights`; see `builder.Mixture`.
+    style: a name, a blend or a .safetensors file, as for `load_style`, with `strength` and
+        `network`; or a network itself, float32, on the CPU. interactive: the styles of a blend are
+        mixed at run time by a second input `weights`; see `builder.Mixture`.
     layout, static, opset: see `portable.build_portable_model`. precision: "int8" measures its
         ranges on `calibration`, pictures (1, H, W, 3) uint8 (of the static size, if any); by
         default on rendered ones.
@@ -74,12 +76,16 @@ def export_onnx(
     path = Path(path)
     _check_options(style, interactive, static, opset, precision)
     if isinstance(style, str):
-        network, cases = _networks(style, strength, interactive)
-        metadata = style_metadata(style, strength=strength, interactive=interactive)
+        # Where the weights are an input, they may let the original through.
+        network = choose_network(style, network, strength=0.0 if interactive else strength)
+        source, cases = _networks(style, strength, network, interactive)
+        metadata = style_metadata(
+            style, strength=strength, network=network, interactive=interactive
+        )
     else:
-        metadata, network, cases = {}, style, [ParityCase(style)]
+        metadata, source, cases = {}, style, [ParityCase(style)]
     half = precision == "fp16"
-    model = build_portable_model(network, layout=layout, static=static, opset=opset, half=half)
+    model = build_portable_model(source, layout=layout, static=static, opset=opset, half=half)
     if precision == "int8":
         frames = _calibration_frames(calibration, layout, static)
         model = quantize(model, frames, symmetric=static is not None)  # static: for TensorRT
@@ -118,16 +124,16 @@ def _check_options(
 
 
 def _networks(
-    spec: str, strength: float, interactive: bool
+    spec: str, strength: float, network: str, interactive: bool
 ) -> tuple[nn.Module | Mixture, list[ParityCase]]:
     """What the graph is built from, and the networks that it must agree with."""
-    mixture = mixture_of(spec, strength=strength)
     if not interactive:
-        network = load_style(spec, strength=strength)
-        return network, [ParityCase(network)]
+        style = load_style(spec, strength=strength, network=network)
+        return style, [ParityCase(style)]
+    mixture = mixture_of(spec, strength=strength, network=network)
     files = list(mixture)[: len(parse_blend(spec))]
     networks = {file: load_network(file) for file in files}
-    identity = identity_file(networks[files[0]].architecture)
+    identity = identity_file(network)
     networks[identity] = load_network(identity)
     shares = np.array([mixture[file] for file in files], np.float32) / max(strength, 1e-9)
 

@@ -36,8 +36,9 @@ class NetworkConfig:
         return math.prod(layer.stride for layer in self.down)
 
 
-# By name; a style file names its architecture in its metadata, under the key "form". Chosen by the
-# comparisons in docs/research. Widths are multiples of 16, which fill the vector units.
+# By name, from the fastest to the one that paints best; a style file names its architecture in its
+# metadata, under the key "form". Chosen by the comparisons in docs/research. Widths are multiples
+# of 16, which fill the vector units.
 ARCHITECTURES = {
     # Residual blocks at 1/8: for live video on processors. Without the skip connection the stride
     # of the blocks shows as a stamped pattern, and fine content is lost.

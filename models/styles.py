@@ -39,7 +39,8 @@ class Style:
     year: str
     licence: str
     sentence: str
-    weights: dict[str, Any]  # file, sha256, form (the architecture), recipe, content, style
+    # By architecture: {"fast": {"file", "sha256", "recipe", "content", "style"}, "fine": ...}.
+    weights: dict[str, dict[str, Any]]
 
 
 @cache
@@ -51,9 +52,17 @@ def manifest() -> dict:
     return json.loads((WEIGHTS / "manifest.json").read_text())
 
 
-def known_styles() -> dict[str, Style]:
-    """The styles of the package by name, in the table's order."""
-    return {name: Style(name=name, **row) for name, row in manifest()["styles"].items()}
+def known_styles(network: str = "auto") -> dict[str, Style]:
+    """The styles of the package by name, in the table's order.
+
+    network: only those that have one of this architecture; "auto": all.
+    """
+    rows = manifest()["styles"].items()
+    return {
+        name: Style(name=name, **row)
+        for name, row in rows
+        if network == "auto" or network in row["weights"]
+    }
 
 
 def parse_blend(spec: str) -> dict[str, float]:
@@ -87,19 +96,20 @@ class StyleWeights(NamedTuple):
     arrays: dict[str, np.ndarray]  # float32, by the names of the network's state dict
 
 
-def load_style(spec: str, *, strength: float = 1.0) -> "TransformNet":
+def load_style(spec: str, *, strength: float = 1.0, network: str = "auto") -> "TransformNet":
     """The network of a style or a blend, ready to run: float32, evaluation mode, on the CPU.
 
     spec: a name, a blend ("great_wave:0.6+starry_night:0.4"), or a path to a .safetensors file.
     strength: 0 reproduces the input, 1 is the full style; in between, the weights of the identity
-    network and of the style are interpolated (Wang et al. 2019, eq. 1). Raises WeightsError.
+    network and of the style are interpolated (Wang et al. 2019, eq. 1).
+    network: the architecture, or "auto"; see `choose_network`. Raises WeightsError.
     """
-    return build_network(load_weights(spec, strength=strength))
+    return build_network(load_weights(spec, strength=strength, network=network))
 
 
-def load_weights(spec: str, *, strength: float = 1.0) -> StyleWeights:
+def load_weights(spec: str, *, strength: float = 1.0, network: str = "auto") -> StyleWeights:
     """As `load_style`, without PyTorch, which takes longer to load than all the rest."""
-    mixture = mixture_of(spec, strength=strength)
+    mixture = mixture_of(spec, strength=strength, network=network)
     parts = {path: read_weights(path) for path in mixture}
     architecture, arrays = parts[next(iter(mixture))]
     if len(mixture) > 1:
@@ -125,22 +135,61 @@ def build_network(weights: StyleWeights) -> "TransformNet":
     return network.eval()
 
 
-def mixture_of(spec: str, *, strength: float = 1.0) -> dict[Path, float]:
+def mixture_of(spec: str, *, strength: float = 1.0, network: str = "auto") -> dict[Path, float]:
     """The files of networks that a style is mixed from, and the share of each.
 
     Arguments and errors as of `load_style`.
     """
     if not 0 <= strength <= 1:
         raise WeightsError(f"strength is {strength}; it goes from 0 (the picture) to 1 (the style)")
-    shares = parse_blend(spec)
-    mixture = {style_file(name): share * strength for name, share in shares.items()}
-    architectures = {architecture_of(path) for path in mixture}
-    if len(architectures) > 1:
-        names = ", ".join(sorted(architectures))
-        raise WeightsError(f"{spec} mixes networks of different architectures: {names}")
+    architecture = choose_network(spec, network, strength=strength)
+    mixture = {
+        style_file(name, architecture): share * strength
+        for name, share in parse_blend(spec).items()
+    }
     if strength < 1:
-        mixture[identity_file(architectures.pop())] = 1 - strength
+        mixture[identity_file(architecture)] = 1 - strength
     return mixture
+
+
+def choose_network(
+    spec: str, network: str = "auto", *, strength: float = 1.0, fastest: bool = False
+) -> str:
+    """The architecture of the networks of a style or a blend: only those of one can be mixed.
+
+    network: an architecture, or "auto": of those that every part of `spec` has, and the identity
+    network too if strength is below 1, the one that paints best, or the fastest.
+    Raises WeightsError where no choice is left.
+    """
+    if network not in ("auto", *ARCHITECTURES):
+        raise WeightsError(f"unknown network {network!r}; use {', '.join(ARCHITECTURES)} or auto")
+    available = {name: networks_of(name) for name in parse_blend(spec)}
+    if network != "auto":
+        for name, networks in available.items():
+            if network not in networks:
+                others = " or ".join(networks)
+                raise WeightsError(f"{name} has no {network} network: use --network {others}")
+        return network
+    common = [each for each in ARCHITECTURES if all(each in x for x in available.values())]
+    if not common:
+        parts = ", ".join(f"{name} ({' or '.join(x)})" for name, x in available.items())
+        raise WeightsError(
+            f"networks of different architectures cannot be mixed: {parts}; blend styles that "
+            "have one in common"
+        )
+    if strength < 1:
+        common = [each for each in common if each in manifest()["trunks"]] or common
+    return common[0 if fastest else -1]
+
+
+def networks_of(name: str) -> list[str]:
+    """The architectures that a style has networks of; one for a .safetensors file.
+
+    name: a style of the package, or a path. Raises WeightsError.
+    """
+    if name.endswith(".safetensors"):
+        return [architecture_of(Path(name))]
+    return [each for each in ARCHITECTURES if each in _known_style(name).weights]
 
 
 def mix(networks: Mapping[Path, "TransformNet"], mixture: Mapping[Path, float]) -> "TransformNet":
@@ -156,19 +205,23 @@ def _weighted_sum(parts: list[tuple[dict[str, Any], float]]) -> dict[str, Any]:
     return {name: sum(part[name] * share for part, share in parts) for name in parts[0][0]}
 
 
-def style_file(name: str) -> Path:
+def style_file(name: str, architecture: str) -> Path:
     """The file of a named style, verified against the table's SHA-256; or a .safetensors path.
 
-    Raises WeightsError.
+    architecture: one of `networks_of`. Raises WeightsError.
     """
     if name.endswith(".safetensors"):
         return Path(name)
+    return verified_file(_known_style(name).weights[architecture])
+
+
+def _known_style(name: str) -> Style:
     styles = known_styles()
     if name not in styles:
         near = difflib.get_close_matches(name, styles, n=1, cutoff=0.4)
         hint = f", did you mean {near[0]}?" if near else "."
         raise WeightsError(f"no style {name!r}{hint} Known: {', '.join(styles)}")
-    return verified_file(styles[name].weights)
+    return styles[name]
 
 
 def identity_file(architecture: str) -> Path:
@@ -176,7 +229,8 @@ def identity_file(architecture: str) -> Path:
     files = manifest()["trunks"]
     if architecture not in files:
         raise WeightsError(
-            f"no identity network of architecture {architecture!r}: strength must be 1"
+            f"there is no {architecture} identity network, so strength must be 1; --network "
+            f"{' or '.join(files)} has one"
         )
     return verified_file(files[architecture])
 

@@ -313,15 +313,19 @@ class LazyStylizer:
         # To time the engines takes longer than to stylize one picture; so does loading PyTorch.
         at_once = options.engine == options.precision == "auto" and not self.is_video
 
+        weights = load_weights(options.style, strength=options.strength, network=options.network)
         engine = open_engine(
-            load_weights(options.style, strength=options.strength),
+            weights,
             engine="onnxruntime" if at_once else options.engine,
             device="cpu" if at_once and options.device == "auto" else options.device,
             precision=options.precision,
             size=size,
         )
         reason = "the quickest to load, for single pictures" if at_once else engine.reason
-        self._log_once(f"engine: {engine.name} {engine.precision} on {engine.device} ({reason})")
+        self._log_once(
+            f"engine: {engine.name} {engine.precision} on {engine.device}, "
+            f"{weights.architecture} network ({reason})"
+        )
         return engine
 
     def _log_once(self, line: str) -> None:

@@ -17,7 +17,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # other workers have the other cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")
 # On a CPU "auto" is the engine that opens soonest; tests of the autotuning have their own caches.
-for network in (*ARCHITECTURES, "TransformNet", "ClassicNet"):
+for network in (*ARCHITECTURES, "ClassicNet"):
     known = AutotuneResult("onnxruntime", "opens soonest")
     autotune_cache.store(network, "cpu", "auto", result=known)
 

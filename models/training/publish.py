@@ -5,6 +5,9 @@
         --artist "Katsushika Hokusai" --year 1831 --license "public domain" --sentence "..."
     python -m impasto.models.training.publish identity identity.safetensors
     python -m impasto.models.training.publish loss-network compact.safetensors
+
+A style has a network of each architecture: where one is added, or replaced, the others stay, and so
+does the description that is not given anew.
 """
 
 import argparse
@@ -15,7 +18,9 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from impasto.models.styles import WEIGHTS, manifest
+from impasto.models.styles import WEIGHTS, architecture_of, manifest
+
+_DESCRIPTION = ("painting", "artist", "year", "licence", "sentence")
 
 
 def row_for(source: Path, file_name: str) -> dict:
@@ -27,7 +32,7 @@ def row_for(source: Path, file_name: str) -> dict:
     row = {
         "file": file_name,
         "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
-        **{key: value for key, value in note.items() if key != "recipe"},
+        **{key: value for key, value in note.items() if key not in ("form", "recipe")},
     }
     if "recipe" in note:
         row["recipe"] = json.loads(note["recipe"])
@@ -49,17 +54,14 @@ def main() -> None:
 
     table = manifest()
     if args.kind == "style":
-        with safe_open(args.source, "pt") as file:
-            architecture = file.metadata()["form"]
-        described = {
-            field: getattr(args, field)
-            for field in ("painting", "artist", "year", "licence", "sentence")
-        }
+        architecture = architecture_of(args.source)
         row = row_for(args.source, f"{args.name}.{architecture}.safetensors")
-        table["styles"][args.name] = {**described, "weights": row}
+        old = table["styles"].get(args.name, {"weights": {}})
+        described = {field: getattr(args, field) or old.get(field, "") for field in _DESCRIPTION}
+        weights = old["weights"] | {architecture: row}
+        table["styles"][args.name] = {**described, "weights": weights}
     elif args.kind in ("identity", "trunk"):
-        with safe_open(args.source, "pt") as file:
-            architecture = file.metadata()["form"]
+        architecture = architecture_of(args.source)
         file_name = f"trunk.{architecture}.safetensors"
         table["trunks"][architecture] = row_for(args.source, file_name)
     else:

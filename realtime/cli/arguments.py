@@ -4,8 +4,10 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.stroke import check_stroke
 
+NETWORKS = ("auto", *ARCHITECTURES)
 MIN_SIDE, MAX_SIDE = 16, 16384  # px
 
 
@@ -86,6 +88,13 @@ def parse_stroke(text: str | float) -> float:
         return check_stroke(float(text))
     except ValueError:
         raise ValueError(f"expected a factor from 0.5 to 4, such as 2; got {text!r}") from None
+
+
+def parse_network(text: str) -> str:
+    """The name of an architecture of networks, or "auto"."""
+    if text not in NETWORKS:
+        raise ValueError(f"expected {', '.join(NETWORKS[:-1])} or {NETWORKS[-1]}; got {text!r}")
+    return text
 
 
 def parse_layers(text: str) -> dict[str, float]:

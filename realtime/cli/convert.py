@@ -25,6 +25,7 @@ def video(
     target: options.VideoOut,
     style: options.Style,
     strength: options.Strength = 1.0,
+    network: options.Network = "auto",
     stroke: options.Stroke = 1.0,
     size: options.Size = None,
     fps: options.FrameRate = None,
@@ -67,7 +68,7 @@ def video(
     from impasto.realtime.stylizer import LazyStylizer
 
     work_in_batch()
-    engine_options = EngineOptions(style, strength, engine, device, precision)
+    engine_options = EngineOptions(style, strength, engine, device, precision, network)
     engine_options.check()
     encoder = EncoderOptions(
         codec=codec, crf=crf, preset=preset, bitrate=bitrate, bit_depth=bit_depth, alpha=alpha
@@ -123,7 +124,8 @@ def video(
     skip = skip_existing or (is_many(source) and not as_video and not overwrite)
     run = partial(run_jobs, do=convert, count=count, skip_existing=skip, quiet=json)
     rows, left_out = _run(source, target, find, run, watch=watch, quiet=json)
-    report = {"style": style, "chosen": reasons, "files": rows, "left_out": left_out}
+    used = {"style": style, "network": engine_options.architecture, "chosen": reasons}
+    report = used | {"files": rows, "left_out": left_out}
     finish(rows, as_json=report if json else None)
 
 
@@ -133,6 +135,7 @@ def image(
     target: options.ImageOut,
     style: options.Style,
     strength: options.Strength = 1.0,
+    network: options.Network = "auto",
     stroke: options.Stroke = 1.0,
     size: options.Size = None,
     keep_color: options.KeepColor = False,
@@ -168,7 +171,7 @@ def image(
     from impasto.realtime.stroke import StrokeStylizer
     from impasto.realtime.stylizer import LazyStylizer
 
-    engine_options = EngineOptions(style, strength, engine, device, precision)
+    engine_options = EngineOptions(style, strength, engine, device, precision, network)
     engine_options.check()
     find = partial(
         find_jobs,
@@ -208,7 +211,8 @@ def image(
     skip = skip_existing or (is_many(source) and not overwrite)
     run = partial(run_jobs, do=convert, count=lambda job: 1, skip_existing=skip, quiet=json)
     rows, left_out = _run(source, target, find, run, watch=watch, quiet=json)
-    report = {"style": style, "chosen": reasons, "files": rows, "left_out": left_out}
+    used = {"style": style, "network": engine_options.architecture, "chosen": reasons}
+    report = used | {"files": rows, "left_out": left_out}
     finish(rows, as_json=report if json else None)
 
 

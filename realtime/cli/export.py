@@ -23,6 +23,7 @@ def export(
         Path | None, typer.Argument(metavar="OUT", help="The .onnx file to write.")
     ] = None,
     strength: options.Strength = 1.0,
+    network: options.Network = "auto",
     interactive: Annotated[
         bool,
         typer.Option(
@@ -84,10 +85,13 @@ def export(
         raise typer.BadParameter("--interactive cannot be combined with --int8.")
     if calibrate is not None and not int8:
         raise typer.BadParameter("--calibrate needs --int8.")
-    from impasto.models.styles import mixture_of
+    from impasto.models.styles import choose_network, mixture_of
     from impasto.realtime.atomic import atomic_write
 
-    mixture_of(style, strength=strength)  # raises for an unknown style, before PyTorch is loaded
+    # Both raise for what cannot be, before PyTorch is loaded.
+    lowest = 0.0 if interactive else strength  # as their weights may all be zero
+    network = choose_network(style, network, strength=lowest)
+    mixture_of(style, strength=lowest, network=network)
     with atomic_write(target, overwrite=overwrite) as partial:
         size = 360 if static is None else static[1:]
         pictures = None if calibrate is None else read_pictures(calibrate, size=size)
@@ -99,6 +103,7 @@ def export(
             style,
             partial,
             strength=strength,
+            network=network,
             interactive=interactive,
             layout=layout,
             static=static,
@@ -108,10 +113,12 @@ def export(
             on_difference=differences.append,
         )
     if json:
-        show_json({"file": target, "checks": [difference.figures() for difference in differences]})
+        checks = [difference.figures() for difference in differences]
+        show_json({"file": target, "network": network, "checks": checks})
         return
     show_table(*difference_table(differences))
-    print_line(f"{target}: {target.stat().st_size / 1e6:.1f} MB, agrees with PyTorch as above")
+    size_mb = f"{target.stat().st_size / 1e6:.1f} MB"
+    print_line(f"{target}: {network} network, {size_mb}, agrees with PyTorch as above")
 
 
 def read_pictures(folder: Path, *, size: int | tuple[int, int]) -> list[Any]:

@@ -12,9 +12,10 @@ def show_bench(figures: Figures) -> None:
     """Print the figures of `measure.bench.bench`."""
     _show_networks(figures["networks"])
     if on_gpu := figures.get("on_gpu"):
-        columns = ("on the GPU alone", "precision", "size", "batch", "fps")
+        columns = ("on the GPU alone", "engine", "precision", "size", "batch", "fps")
+        named = ("network", "engine", "precision")
         rows = [
-            (r["engine"], r["precision"], _size(r), r["batch"], f"{r['fps']:.0f}") for r in on_gpu
+            (*(r[name] for name in named), _size(r), r["batch"], f"{r['fps']:.0f}") for r in on_gpu
         ]
         show_table(columns, rows)
     for precision, limit in figures["limit"].items():
@@ -49,7 +50,7 @@ def _show_conversion(row: Figures) -> None:
     print_line(
         f"{row['clip']} from end to end: {row['fps']:.1f} fps, "
         f"{row['fps'] / row['network_fps']:.0%} of the network alone "
-        f"({row['network_fps']:.1f} fps, {row['engine']} {row['precision']}); "
+        f"({row['network']}, {row['network_fps']:.1f} fps, {row['engine']} {row['precision']}); "
         f"first frame after {row['first_frame_s']:.1f} s, "
         f"{row['steady_fps']:.1f} fps from it on"
     )

@@ -80,6 +80,7 @@ def keyframes(
             "(the video itself, recolored), or nearest (the installed style nearest to PAINTING)."
         ),
     ] = "nearest",
+    network: options.Network = "auto",
     finetune: Annotated[
         bool,
         typer.Option("--finetune", help="Fine-tune the --fill style on the keyframes first."),
@@ -127,7 +128,9 @@ def keyframes(
     if fill not in ("nearest", "content"):
         from impasto.models.styles import mixture_of
 
-        mixture_of(fill)  # raises for an unknown style, before anything heavy is loaded
+        mixture_of(fill, network=network)  # raises for an unknown style, before anything is loaded
+    elif network != "auto":
+        options.installed_styles(network)  # raises where there is none to choose from
     from impasto.realtime.files.codecs import EncoderOptions
     from impasto.realtime.keyframes import render
     from impasto.realtime.keyframes.job import Clip, KeyframeJob
@@ -141,6 +144,7 @@ def keyframes(
         video=video,
         sheet=sheet,
         fill=fill,
+        network=network,
         finetune=finetune,
         save_style=save_style,
         style_only=style_only,

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from impasto.models.errors import WeightsError
 from impasto.realtime.cli import arguments, options
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.terminal import plural, print_line, show_table
@@ -44,6 +43,7 @@ def live(
         ),
     ] = "30",
     strength: options.Strength = 1.0,
+    network: options.Network = "auto",
     stroke: options.Stroke = 1.0,
     keep_color: options.KeepColor = False,
     steadiness: options.Steadiness = "off",
@@ -91,13 +91,15 @@ def live(
         import impasto.realtime.live.window  # noqa: F401  # before anything loads PyAV: see there
 
     from impasto.models.styles import known_styles, mixture_of
+    from impasto.realtime.engines.options import live_network
 
-    styles = list(known_styles())
-    if style is not None:
-        mixture_of(style)  # raises for an unknown style, before anything is opened
-        styles = [style, *(name for name in styles if name != style)]
-    if not styles:
-        raise WeightsError("no style is installed: install impasto again, or give --style FILE")
+    first = style or options.installed_styles(network)[0]
+    network = live_network(first, network, device)
+    # Raises for an unknown style, before anything is opened.
+    mixture_of(first, strength=strength, network=network)
+    styles = [first, *(name for name in known_styles(network) if name != first)]
+    if left_out := [name for name in known_styles() if name not in styles]:
+        print_line(f"left out, as they have no {network} network: {', '.join(left_out)}")
     from impasto.realtime.live.controls import Controls
     from impasto.realtime.live.session import SessionConfig, run_session
 
@@ -120,6 +122,7 @@ def live(
         engine=engine,
         device=device,
         precision=precision,
+        network=network,
     )
     controls = Controls(
         strength=strength,

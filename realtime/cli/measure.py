@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from impasto.models.errors import WeightsError
 from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.figures import show_bench, show_gatys, show_live
@@ -22,6 +21,7 @@ def bench(
     style: Annotated[
         str | None, typer.Option(help="The style of the conversion; default: the first installed.")
     ] = None,
+    network: options.Network = "auto",
     clip: Annotated[
         Path | None,
         typer.Option(metavar="VIDEO", help="The video to convert; default: the sample clip."),
@@ -44,12 +44,10 @@ def bench(
 ) -> None:
     """Measure the speed of this machine: the networks, its limit, and a conversion."""
     options.only_one(live=live, gatys=gatys)
-    from impasto.models.styles import known_styles, mixture_of
+    from impasto.models.styles import mixture_of
 
-    style = style or next(iter(known_styles()), None)
-    if style is None:
-        raise WeightsError("no style is installed: install impasto again, or give --style FILE")
-    mixture_of(style)  # raises for an unknown style, before anything heavy is loaded
+    style = style or options.installed_styles(network)[0]
+    mixture_of(style, network=network)  # raises for an unknown style, before anything is loaded
     from impasto.realtime.engines.torch_engine import resolve_device
 
     def log(part: str) -> None:
@@ -59,12 +57,14 @@ def bench(
     if live:
         from impasto.realtime.measure.bench_live import bench_live
 
-        figures = bench_live(style, size=size, fps=fps, seconds=seconds, device=device)
+        figures = bench_live(
+            style, size=size, fps=fps, seconds=seconds, device=device, network=network
+        )
         show = show_live
     elif gatys:
         from impasto.realtime.measure.bench_gatys import bench_gatys
 
-        figures = bench_gatys(style, device=resolve_device(device), log=log)
+        figures = bench_gatys(style, device=resolve_device(device), network=network, log=log)
         show = show_gatys
     else:
         from impasto.realtime.measure.bench import bench as measure
@@ -72,7 +72,7 @@ def bench(
 
         clip = SAMPLE_VIDEO if clip is None and SAMPLE_VIDEO.is_file() else clip
         device = resolve_device(device)
-        figures = measure(style, clip=clip, device=device, quick=quick, log=log)
+        figures = measure(style, clip=clip, device=device, network=network, quick=quick, log=log)
         show = show_bench
     if json:
         show_json(figures)
@@ -102,6 +102,7 @@ def eval(
         typer.Option(metavar="FILE", help="The painting of the style; default: no style loss."),
     ] = None,
     strength: options.Strength = 1.0,
+    network: options.Network = "auto",
     side: Annotated[
         int, typer.Option(min=64, max=2160, help="Short side of the clips, in pixels.")
     ] = 288,
@@ -146,11 +147,11 @@ def eval(
         raise typer.BadParameter("--propagated needs a --painting and a --clip.")
     from impasto.realtime.engines.options import EngineOptions
 
-    engine_options = EngineOptions(style, strength, engine, device, precision)
+    engine_options = EngineOptions(style, strength, engine, device, precision, network)
     engine_options.check()
     from impasto.realtime.measure.evaluate import evaluate, tables
 
-    network = "oxford" if vgg19_weights else loss_network
+    judge = "oxford" if vgg19_weights else loss_network
     log = (lambda line: None) if json else print_line
     figures = evaluate(
         engine_options,
@@ -159,14 +160,14 @@ def eval(
         painting=painting,
         side=side,
         frames=frames,
-        loss_network=network,
+        loss_network=judge,
         teacher=vgg19_weights,
         log=log,
     )
     if gatys_steps and painting is not None:
         from impasto.realtime.measure.bench_gatys import steps_of_pictures
 
-        counts = steps_of_pictures(engine_options, pictures, painting, network, vgg19_weights)
+        counts = steps_of_pictures(engine_options, pictures, painting, judge, vgg19_weights)
         for row, steps in zip(figures["pictures"], counts, strict=True):
             row["gatys_steps"] = steps
         known = [steps or 300 for steps in counts]  # at least
@@ -181,7 +182,7 @@ def eval(
             painting,
             side=side,
             frames=frames,
-            loss_network=network,
+            loss_network=judge,
             teacher=vgg19_weights,
             log=log,
         )

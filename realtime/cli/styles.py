@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from impasto.models.errors import WeightsError
 from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.terminal import print_line, show_json, show_table
@@ -21,6 +20,7 @@ def styles(
         Path | None,
         typer.Option(metavar="PICTURE", help="The picture for --sheet; default: a harbor."),
     ] = None,
+    network: options.Network = "auto",
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
@@ -28,21 +28,23 @@ def styles(
     """List the installed styles."""
     if on is not None and sheet is None:
         raise typer.BadParameter("--on needs --sheet.")
-    from impasto.models.styles import known_styles
+    from impasto.models.styles import known_styles, networks_of
 
-    known = known_styles()
-    if not known:
-        raise WeightsError("no style is installed: install impasto again")
+    names = options.installed_styles(network)
+    known = [known_styles()[name] for name in names]
     if json:
-        show_json([vars(style) for style in known.values()])
+        show_json([vars(style) for style in known])
     else:
-        columns = ("style", "painting", "artist", "year", "license")
-        rows = [(s.name, s.painting, s.artist, s.year, s.licence) for s in known.values()]
+        columns = ("style", "painting", "artist", "year", "license", "networks")
+        rows = [
+            (s.name, s.painting, s.artist, s.year, s.licence, ", ".join(networks_of(s.name)))
+            for s in known
+        ]
         show_table(columns, rows)
     if sheet is not None:
         from impasto.realtime.painting.sheet import write_style_sheet
         from impasto.realtime.samples import SAMPLE_IMAGE
 
-        write_style_sheet(sheet, list(known), on=on or SAMPLE_IMAGE, overwrite=overwrite)
+        write_style_sheet(sheet, names, on=on or SAMPLE_IMAGE, network=network, overwrite=overwrite)
         if not json:
             print_line(f"{sheet}: {len(known)} styles")

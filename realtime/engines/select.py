@@ -125,7 +125,7 @@ def _autotune(
     network: nn.Module | StyleWeights, device: str, precision: str, size: tuple[int, int]
 ) -> Engine:
     """The engine that is stored as the fastest on this machine; if none is, all are timed."""
-    kind = network.architecture if isinstance(network, StyleWeights) else type(network).__name__
+    kind = getattr(network, "architecture", type(network).__name__)
     processor = cuda_name() if device == "cuda" else device
     stored = autotune_cache.load(kind, processor, precision)
     if stored is not None:

@@ -33,7 +33,8 @@ def finetune_style(
             for keyframe, image in job.clip.frames_of(selection.keyframes)
         ]
         device, on_step = resolve_device(job.device), with_rate(on_progress)
-        network = finetune(load_style(parent), pairs, device=device, on_step=on_step)
+        network = load_style(parent, network=job.network)
+        network = finetune(network, pairs, device=device, on_step=on_step)
         try:
             save_network(network, partial, parent=parent)
         except OSError as error:

@@ -51,7 +51,8 @@ class KeyframeJob:
     """Which keyframes of a video are painted, how, and what is made of them.
 
     painting, folder: None for a dry run only. fill: a style, a style file, "content" or "nearest";
-    see `keyframes.fill`. finetune: fine-tune the style that fills in on the keyframes first.
+    see `keyframes.fill`. network: its architecture, as for `models.styles.load_style`. finetune:
+    fine-tune the style that fills in on the keyframes first.
     style_only: the fine-tuned style stylizes the video without propagation. refine: steps of
     optimization on each propagated frame. changes: to the settings of the preset; None leaves one
     as it is.
@@ -64,6 +65,7 @@ class KeyframeJob:
     video: Path | None = None
     sheet: Path | None = None
     fill: str = "nearest"
+    network: str = "auto"
     finetune: bool = False
     save_style: Path | None = None
     style_only: bool = False

@@ -76,11 +76,11 @@ def render(job: KeyframeJob, selection: Selection, log: Log, start: StartStage) 
     if style == "nearest":
         start("comparing the styles", "")
         keyframe, original = next(job.clip.frames_of(selection.keyframes))
-        style, loss = nearest_fill(original, folder.read(keyframe), job.style_image())
+        style, loss = nearest_fill(original, folder.read(keyframe), job.style_image(), job.network)
         log(f"fill: {style} (the nearest to the painting of those installed, style {loss:.2f})")
     with tempfile.TemporaryDirectory() as scratch:
         if job.finetune:
-            parent = next(iter(known_styles())) if style == "content" else style
+            parent = next(iter(known_styles(job.network))) if style == "content" else style
             tuned = job.save_style or Path(scratch) / "finetuned.safetensors"
             progress = start("fine-tuning", "steps/s")
             finetune_style(job, selection, folder, parent, tuned, progress)
@@ -129,7 +129,7 @@ def write_video(
     by_pts = {keyframe.pts: keyframe for keyframe in selection.keyframes}
     with job.clip.open() as video:
         max_pending = max_gap(video.info.height, video.info.width)
-    fill = fill_with(style, job.device, log)
+    fill = fill_with(style, job.network, job.device, log)
     propagation = KeyframePropagation(
         by_pts,
         lambda pts: folder.read(by_pts[pts]),

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from impasto.models.errors import WeightsError
+from impasto.realtime.engines.options import live_network
 from impasto.realtime.frame import Frame
 from impasto.realtime.live.controls import Controls
 from impasto.realtime.live.rate_control import AdaptiveScale, Throttle
@@ -77,10 +79,13 @@ class LiveStylizer:
     """Stylizes single frames by the present controls, at a scale that holds the frame rate.
 
     controls: may be replaced at any time; each frame reads them once.
-    styles: names, blends or files, as for `models.styles.load_style`. size: the height and width to
-    stylize at, whatever it costs; None: chosen by `scale`. mask: where frames are stylized, by the
-    time since the first one. The engine is opened for the first
+    styles: names, blends or files, as for `models.styles.load_style`. network: the architecture of
+    all of them, as only networks of one can turn into each other; "auto" goes by the first style
+    and the device. A style without it is reported when its turn comes, and the last one stays.
+    size: the height and width to stylize at, whatever it costs; None: chosen by `scale`. mask:
+    where frames are stylized, by the time since the first one. The engine is opened for the first
     frame, and `log` gets a line about it; "auto" is a hybrid engine, as styles may change.
+    Raises WeightsError where the first style cannot be had.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class LiveStylizer:
         engine: str = "auto",
         device: str = "auto",
         precision: str = "auto",
+        network: str = "auto",
         transition_seconds: float = 1.0,
         mask: MaskAt | None = None,
         log: Callable[[str], None] = lambda line: None,
@@ -102,7 +108,9 @@ class LiveStylizer:
         self._log = log
         self._size = size
         self._options = {"engine": engine, "device": device, "precision": precision}
-        self._transition = Transition(seconds=transition_seconds)
+        self.network = live_network(styles[0], network, device)
+        self._transition = Transition(seconds=transition_seconds, network=self.network)
+        self._refused: tuple[str, float] | None = None  # style and strength that cannot be had
         self._stylizer: Stylizer | None = None
         self._mask = mask
         self._began: Fraction | None = None  # time of the first frame, in seconds
@@ -144,12 +152,15 @@ class LiveStylizer:
         from impasto.realtime.stylizer import Stylizer
 
         now = monotonic()
-        self._transition.aim(self.styles[controls.style], controls.strength, now)
+        self._aim(self.styles[controls.style], controls.strength, now)
         network = self._transition.network(now)
         if self.engine is None:
             assert network is not None  # the first aim is reached at once
             self.engine = engine = _open_engine(network, size=size, **self._options)
-            self._log(f"engine: {engine.name} {engine.precision} on {engine.device}")
+            self._log(
+                f"engine: {engine.name} {engine.precision} on {engine.device}, "
+                f"{self.network} network"
+            )
         elif network is not None:
             self.engine.replace(network)
         if (
@@ -159,6 +170,19 @@ class LiveStylizer:
         ):
             self._stylizer = Stylizer(self.engine, ahead=False, steadiness=controls.steadiness)
         return self._stylizer
+
+    def _aim(self, style: str, strength: float, now: float) -> None:
+        """Begin a transition. What cannot be had is reported, and ends no session that runs."""
+        if (style, strength) == self._refused:
+            return
+        self._refused = None
+        try:
+            self._transition.aim(style, strength, now)
+        except WeightsError as error:
+            if self.engine is None:
+                raise
+            self._refused = style, strength
+            self._log(str(error))
 
 
 def _open_engine(

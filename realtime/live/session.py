@@ -54,6 +54,7 @@ class SessionConfig:
     engine: str = "auto"
     device: str = "auto"
     precision: str = "auto"
+    network: str = "auto"
 
 
 def run_session(config: SessionConfig, controls: Controls, log: Log) -> Readouts:
@@ -87,6 +88,7 @@ def run_session(config: SessionConfig, controls: Controls, log: Log) -> Readouts
             engine=config.engine,
             device=config.device,
             precision=config.precision,
+            network=config.network,
             mask=mask,
             log=log,
         )

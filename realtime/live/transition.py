@@ -18,8 +18,9 @@ class Transition:
     interpolation, Wang et al. 2019). Times are seconds, all of one clock.
     """
 
-    def __init__(self, *, seconds: float = 1.0) -> None:
-        self._seconds = seconds
+    def __init__(self, *, network: str, seconds: float = 1.0) -> None:
+        """network: the architecture of all styles."""
+        self._seconds, self._network = seconds, network
         self._networks: dict[Path, TransformNet] = {}
         self._aim: tuple[str, float] | None = None
         self._from: dict[Path, float] = {}
@@ -31,7 +32,7 @@ class Transition:
         """Begin a transition; arguments as of `models.styles.load_style`. Raises WeightsError."""
         if (style, strength) == self._aim:
             return
-        to = mixture_of(style, strength=strength)
+        to = mixture_of(style, strength=strength, network=self._network)
         for path in to:
             if path not in self._networks:
                 self._networks[path] = load_network(path)

@@ -32,6 +32,7 @@ def bench(
     *,
     clip: Path | None = SAMPLE_VIDEO,
     device: str = "cpu",
+    network: str = "auto",
     sizes: tuple[tuple[int, int], ...] = SIZES,
     rounds: int = 7,
     quick: bool = False,
@@ -39,8 +40,8 @@ def bench(
 ) -> Figures:
     """Run the benchmark; returns plain data, ready for JSON.
 
-    style: of the conversion, as for `models.styles.load_style`; the networks alone are timed
-    untrained, which is as fast. clip: None leaves the conversion out. sizes: (height, width).
+    style, network: of the conversion, as for `models.styles.load_style`; the networks alone are
+    timed untrained, which is as fast. clip: None leaves the conversion out. sizes: (height, width).
     quick: 640x360 and three rounds, under a minute on two cores. log: called with the name of each
     part as it begins. Raises WeightsError, SourceError and EngineError.
 
@@ -63,11 +64,16 @@ def bench(
         figures["networks"] += time_networks(size, device=device, rounds=rounds)
     if device == "cuda":
         log("networks on the GPU alone")
-        engines = gpu_engines(TransformNet(next(iter(ARCHITECTURES))).eval())
-        figures["on_gpu"] = [row for size in sizes for row in time_on_device(engines, size)]
+        figures["on_gpu"] = [
+            {"network": name} | row
+            for name in ARCHITECTURES
+            for engines in [gpu_engines(TransformNet(name).eval())]
+            for size in sizes
+            for row in time_on_device(engines, size)
+        ]
     if clip is not None:
         log(f"conversion of {clip.name}")
-        figures["end_to_end"] = convert_in_new_process(clip, style, device)
+        figures["end_to_end"] = convert_in_new_process(clip, style, device, network=network)
     figures["machine"] = machine(device)
     return figures
 

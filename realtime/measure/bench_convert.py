@@ -24,6 +24,7 @@ def convert_in_new_process(
     style: str,
     device: str,
     *,
+    network: str = "auto",
     engine: str = "auto",
     codec: str | None = None,
     hwaccel: str | None = None,
@@ -35,7 +36,8 @@ def convert_in_new_process(
     raises.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        work = pool.submit(_convert, clip, style, device, engine, codec, hwaccel, batch, time())
+        options = (network, engine, codec, hwaccel, batch)
+        work = pool.submit(_convert, clip, style, device, *options, time())
         return work.result()
 
 
@@ -43,6 +45,7 @@ def _convert(
     clip: Path,
     style: str,
     device: str,
+    network: str,
     engine_name: str,
     codec: str | None,
     hwaccel: str | None,
@@ -52,7 +55,8 @@ def _convert(
     work_in_batch()
     with VideoReader(clip) as source:
         size = source.info.height, source.info.width
-    engine = open_engine(load_weights(style), engine=engine_name, device=device, size=size)
+    weights = load_weights(style, network=network)
+    engine = open_engine(weights, engine=engine_name, device=device, size=size)
     ready, computed = time() - began, process_time()
     with TemporaryDirectory() as folder:
         report = stylize_video(
@@ -73,6 +77,7 @@ def _convert(
         "width": size[1],
         "height": size[0],
         "frames": frames,
+        "network": weights.architecture,
         "engine": engine.name,
         "precision": engine.precision,
         "reason": engine.reason,

@@ -41,19 +41,20 @@ def bench_gatys(
     side: int = 512,
     steps: int = 300,
     device: str = "cpu",
+    network: str = "auto",
     log: Callable[[str], None] = lambda part: None,
 ) -> Figures:
     """Paint the sample image at `side` x `side` px; returns plain data, ready for JSON.
 
-    style: the style that makes the painting, as no painting is shipped: the mirrored image in
-    this style. "plain": `steps` of L-BFGS at one size; "coarse_to_fine": half as many at two sizes,
-    ended at the final loss of the plain run; "default": the settings and steps of `impasto paint`.
-    Each has "seconds", "steps_per_second", "cpu_seconds", "content", "style", "total",
-    "seconds_to_same", "steps_to_same" (None: not reached). "limit": of a convolution before and
-    after, as other load on the machine changes it.
+    style, network: what makes the painting, as none is shipped: the mirrored image in this style.
+    "plain": `steps` of L-BFGS at one size; "coarse_to_fine": half as many at two sizes, ended at
+    the final loss of the plain run; "default": the settings and steps of `impasto paint`. Each has
+    "seconds", "steps_per_second", "cpu_seconds", "content", "style", "total", "seconds_to_same",
+    "steps_to_same" (None: not reached). "limit": of a convolution before and after, as other load
+    on the machine changes it.
     """
     content = read_image(SAMPLE_IMAGE, size=(side, side))
-    painting = LazyStylizer(EngineOptions(style), is_video=False).stylize_image(
+    painting = LazyStylizer(EngineOptions(style, network=network), is_video=False).stylize_image(
         content[:, ::-1].copy()
     )
     pictures = as_tensor(content), as_tensor(painting)

@@ -35,6 +35,7 @@ def bench_live(
     fps: int = 30,
     seconds: float = 60.0,
     device: str = "auto",
+    network: str = "auto",
 ) -> Figures:
     """Stylize the sample clip at `size` (height, width) and `fps` for `seconds`; plain data.
 
@@ -45,7 +46,9 @@ def bench_live(
     None where the system does not report it. Raises WeightsError and EngineError.
     """
     screen = _ProcessMonitor()
-    stylize = LiveStylizer([style], Controls(readouts=False), AdaptiveScale(fps), device=device)
+    stylize = LiveStylizer(
+        [style], Controls(readouts=False), AdaptiveScale(fps), device=device, network=network
+    )
     with open_live("test", size=size, frame_rate=Fraction(fps)) as source:
         readouts = run_live(source, screen, stylize, fps=fps, seconds=seconds)
     assert stylize.engine is not None
@@ -56,6 +59,7 @@ def bench_live(
         "seconds": seconds,
         "engine": stylize.engine.name,
         "precision": stylize.engine.precision,
+        "network": stylize.network,
         **shown(readouts, fps),
         "cpu_seconds": round(process_time() - screen.cpu_began, 1),
         "rss_mb": {

@@ -233,12 +233,13 @@ def _virtual_camera() -> str:
 
 def _styles() -> dict[str, str]:
     """Every style, loaded, with its checksum."""
-    from impasto.models.styles import known_styles, load_style
+    from impasto.models.styles import known_styles, load_style, networks_of
 
     answers = {}
     for name in known_styles():
         try:
-            load_style(name)
+            for network in networks_of(name):
+                load_style(name, network=network)
             answers[name] = OK
         except ImpastoError as error:
             answers[name] = first_line(error)

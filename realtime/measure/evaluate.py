@@ -132,6 +132,7 @@ def evaluate(
     return {
         "style": options.style,
         "strength": options.strength,
+        "network": options.architecture,
         "loss_network": loss_network,
         "painting": painting,
         "pictures": [{"picture": path} | figures_of(each) for path, each in measured],

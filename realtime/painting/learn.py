@@ -156,7 +156,7 @@ def _train(
         on_progress(step, recipe.steps, rate)
 
     return train(
-        load_style(PARENT),
+        load_style(PARENT, network=recipe.form),
         recipe,
         crops(photos, size=recipe.crop, batch=recipe.batch, seed=recipe.seed),
         lambda network, batch: style_losses(network, batch, targets, recipe, generator),

@@ -17,11 +17,16 @@ _PAPER, _INK = 255, 40  # gray levels
 
 
 def write_style_sheet(
-    path: Path, styles: Sequence[str], *, on: Path, overwrite: bool = False
+    path: Path,
+    styles: Sequence[str],
+    *,
+    on: Path,
+    network: str = "auto",
+    overwrite: bool = False,
 ) -> None:
     """Write a contact sheet of one picture in each of `styles`.
 
-    on: the picture, reduced to a short side of 360 px.
+    on: the picture, reduced to a short side of 360 px. network: see `models.styles.load_style`.
     Raises SinkError, SourceError, WeightsError, EngineError.
     """
     check_target(path, overwrite=overwrite)
@@ -30,7 +35,7 @@ def write_style_sheet(
         picture = read_image(on, size=_SHORT_SIDE)
     painted = []
     for style in styles:
-        stylizer = LazyStylizer(EngineOptions(style), is_video=False)
+        stylizer = LazyStylizer(EngineOptions(style, network=network), is_video=False)
         painted.append((style, stylizer.stylize_image(picture)))
     write_image(path, contact_sheet(painted), overwrite=overwrite)
 

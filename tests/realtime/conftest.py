@@ -1,9 +1,8 @@
 """What tests of the whole command share: styles that need no training, and a way to run it."""
 
-import hashlib
-import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,53 +58,53 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Their pictures are noise; everything else works.
     """
-    import torch
-    from safetensors.torch import save_file
-
-    from impasto.models.transform_net import TransformNet
+    from tests.weights import make_library  # loads PyTorch
 
     folder = tmp_path_factory.mktemp("weights")
-    rows = {}
-    for seed, name in enumerate(("trunk", "dawn", "dusk")):
-        torch.manual_seed(seed)
-        path = folder / f"{name}.safetensors"
-        save_file(TransformNet("fast").state_dict(), path, metadata={"form": "fast"})
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        rows[name] = {"file": path.name, "sha256": digest}
-    table = {
-        name: {
-            "painting": f"The {name}",
-            "artist": "Nobody",
-            "year": "1900",
-            "licence": "public domain",
-            "sentence": "Noise.",
-            "weights": rows[name],
-        }
-        for name in ("dawn", "dusk")
-    }
-    manifest = {"credits": [], "trunks": {"fast": rows["trunk"]}, "styles": table}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
+    return make_library(folder, {"dawn": ["fast"], "dusk": ["fast"]})
+
+
+@pytest.fixture(scope="session")
+def untrained_in_two_sizes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with "dawn" and "dusk" as fine networks too, and "noon" as a fast one only."""
+    from tests.weights import make_library
+
+    both = ["fast", "fine"]
+    styles = {"dawn": both, "dusk": both, "noon": ["fast"]}
+    return make_library(tmp_path_factory.mktemp("sizes"), styles, both)
 
 
 @pytest.fixture
 def style(untrained: Path) -> Path:
     """A style file."""
-    return untrained / "dawn.safetensors"
+    return untrained / "dawn.fast.safetensors"
 
 
 @pytest.fixture(scope="session")
 def style_files(untrained: Path) -> list[str]:
     """Two of them, as a user names them."""
-    return [str(untrained / f"{name}.safetensors") for name in ("dawn", "dusk")]
+    return [str(untrained / f"{name}.fast.safetensors") for name in ("dawn", "dusk")]
 
 
 @pytest.fixture
 def library(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The untrained styles in place of those shipped: "dawn" and "dusk"."""
-    monkeypatch.setattr(styles, "WEIGHTS", untrained)
+    with _installed(untrained, monkeypatch):
+        yield untrained
+
+
+@pytest.fixture
+def two_sizes(untrained_in_two_sizes: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Styles in place of those shipped: "dawn" and "dusk", fast and fine, and "noon", fast."""
+    with _installed(untrained_in_two_sizes, monkeypatch):
+        yield untrained_in_two_sizes
+
+
+@contextmanager
+def _installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(styles, "WEIGHTS", folder)
     styles.manifest.cache_clear()
-    yield untrained
+    yield
     styles.manifest.cache_clear()
 
 

@@ -13,9 +13,10 @@ from impasto.export.parity import check_parity, open_session
 from impasto.export.quantize import quantize
 from impasto.export.spec import NEWEST_OPSET, OLDEST_OPSET
 from impasto.models import load_style
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.layers import UpsampleConv
-from impasto.models.styles import identity_file, load_network
+from impasto.models.styles import identity_file, load_network, mix
 from impasto.models.transform_net import TransformNet
 from tests.pictures import make_pictures
 
@@ -34,7 +35,7 @@ EIGHT_BIT = {"QuantizeLinear", "DequantizeLinear"}
 
 @pytest.fixture(scope="module")
 def network():
-    return load_style("great_wave")
+    return load_style("great_wave", network="fast")
 
 
 def operators(model: onnx.ModelProto) -> set[str]:
@@ -50,6 +51,23 @@ def test_operators(network):
     assert operators(build_portable_model(mixture, static=(1, 64, 96))) == PICTURE | MIXING
     bare = build_portable_model(network, static=(1, 64, 96), layout="nchw-float")
     assert operators(bare) == (PICTURE | DECODER) - {"Cast", "Transpose", "Clip"}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_agrees_with_pytorch(architecture):
+    """Also mixed at run time, in float16, and as the network alone; check_parity raises if not."""
+    torch.manual_seed(0)
+    first, second = (TransformNet(architecture).eval() for _ in range(2))
+    for options in ({}, {"half": True}, {"layout": "nchw-float", "static": (1, 40, 48)}):
+        data = build_portable_model(first, **options).SerializeToString()
+        precision = "fp16" if "half" in options else "fp32"
+        shapes = [options["static"]] if "static" in options else [(1, 40, 48), (3, 17, 25)]
+        layout = options.get("layout", "nhwc-uint8")
+        assert list(check_parity(first, data, precision=precision, layout=layout, shapes=shapes))
+    data = build_portable_model(Mixture([first], second)).SerializeToString()
+    mixed = mix({"a": first, "b": second}, {"a": 0.25, "b": 0.75})
+    weights = np.array([0.25], np.float32)
+    assert list(check_parity(mixed, data, shapes=[(1, 40, 48)], weights=weights))
 
 
 def test_eight_bit_operators(network):
@@ -148,7 +166,7 @@ def test_even_pictures_have_no_variance_to_lose(network, level):
 
 def test_weights_are_shares(network):
     """More than 1 in all is scaled to 1; the rest up to 1 is the identity network's."""
-    other, identity = load_style("udnie"), load_network(identity_file("fast"))
+    other, identity = load_style("udnie", network="fast"), load_network(identity_file("fast"))
     mixture = Mixture([network, other], identity)
     mixing = open_session(build_portable_model(mixture).SerializeToString())
     frames = make_pictures(1, 40, 40)
@@ -158,7 +176,8 @@ def test_weights_are_shares(network):
         return mixing.run(["stylized"], given)[0].astype(int)
 
     def alone(style: str, strength: float = 1.0) -> np.ndarray:
-        model = build_portable_model(load_style(style, strength=strength)).SerializeToString()
+        network = load_style(style, strength=strength, network="fast")
+        model = build_portable_model(network).SerializeToString()
         return open_session(model).run(None, {"frames": frames})[0].astype(int)
 
     for got, expected in (

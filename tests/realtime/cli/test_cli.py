@@ -401,11 +401,11 @@ class TestDoctor:
 
         for path in library.iterdir():
             (tmp_path / path.name).write_bytes(path.read_bytes())
-        os.truncate(tmp_path / "dusk.safetensors", 1000)
+        os.truncate(tmp_path / "dusk.fast.safetensors", 1000)
         monkeypatch.setattr(styles, "WEIGHTS", tmp_path)
         ran = impasto("doctor", "--json")
         (problem,) = json.loads(ran.out)["problems"]
-        assert ran.code == 1 and "dusk.safetensors is damaged" in problem
+        assert ran.code == 1 and "dusk.fast.safetensors is damaged" in problem
 
 
 class TestBench:
@@ -440,9 +440,12 @@ class TestBench:
         )
         assert "no conversion was timed" in printed
         conversion = {"clip": "a.mp4", "fps": 80.0, "network_fps": 100.0, "first_frame_s": 2.5}
-        conversion["steady_fps"] = 85.0
+        conversion |= {"steady_fps": 85.0, "network": "fine"}
         spent = {"decode_ms": 1.0, "stylize_ms": 9.0, "encode_ms": 2.0, "peak_memory_mb": 900}
         spent["processor_ms"] = 17.25
-        show_bench(figures | {"end_to_end": {**conversion, **spent, **at}})
+        on_gpu = [{"network": "fine", **at, "batch": 4, "fps": 900.0}]
+        show_bench(figures | {"end_to_end": {**conversion, **spent, **at}, "on_gpu": on_gpu})
         printed = capsys.readouterr().out
+        assert "(fine, 100.0 fps" in printed
+        assert any(line.split()[:2] == ["fine", "torch"] for line in printed.splitlines())
         assert "80.0 fps, 80% of the network alone" in printed and "85.0 fps from it on" in printed

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
-from impasto.models.styles import StyleWeights, load_weights
+from impasto.models.styles import StyleWeights, load_weights, weights_of
+from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines import autotune_cache, torch_engine, torch_gpu
 from impasto.realtime.engines import select as engines
 from impasto.realtime.engines.base import Engine, IdentityEngine
@@ -123,12 +124,22 @@ def test_auto_measures_once(nothing_known, monkeypatch):
     assert again.reason == f"{first.reason}, when last measured"
 
 
+def test_each_architecture_is_measured_for_itself(nothing_known):
+    known = autotune_cache.AutotuneResult("torch", "it was faster")
+    autotune_cache.store("fine", "cpu", "auto", result=known)
+    fine, fast = (TransformNet(name).eval() for name in ("fine", "fast"))
+    for network in (fine, weights_of(fine)):  # as PyTorch has it, and without
+        opened = open_engine(network, device="cpu", size=(48, 64))
+        assert (opened.name, opened.reason) == ("torch", "it was faster, when last measured")
+    assert "when last measured" not in open_engine(fast, device="cpu", size=(48, 64)).reason
+
+
 def test_engines_are_timed_again_when_the_stored_one_is_gone(nothing_known, monkeypatch):
     def gone(*_: object) -> Engine:
         raise EngineError("it does not work here any more")
 
     known = autotune_cache.AutotuneResult("onnxruntime", "it was faster")
-    autotune_cache.store("TransformNet", "cpu", "auto", result=known)
+    autotune_cache.store(make_network().architecture, "cpu", "auto", result=known)
     monkeypatch.setitem(engines._OPENERS, "onnxruntime", gone)
     engine = open_engine(make_network(), device="cpu", size=(48, 64))
     assert engine.name in ("torch", "openvino")

@@ -9,7 +9,7 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from impasto.models.errors import SourceError
+from impasto.models.errors import SourceError, WeightsError
 from impasto.realtime.cli.main import main
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.frame import Frame
@@ -92,6 +92,26 @@ def test_stylizing_follows_the_controls(style_files):
     while len(seen) < 4:  # on its way to the other style, through several mixtures
         assert monotonic() < ends, "the style did not change"
         seen.add(stylize(frame()).image.tobytes())
+
+
+def test_a_style_that_cannot_be_had_is_reported_once_and_the_last_one_stays(two_sizes):
+    """It has no network of the session's size, or its file is gone."""
+    said = []
+    stylize = stylizer(["noon", str(two_sizes / "dawn.fine.safetensors")], log=said.append)
+    shown = stylize(frame()).image.astype(int)
+    stylize.controls = Controls(style=1)
+    for _ in range(2):
+        assert np.abs(stylize(frame()).image - shown).mean() < 1  # folded, it rounds otherwise
+    (_, refused) = said
+    assert "has no fast network" in refused
+    stylize.controls = Controls(style=0, strength=0.5)
+    stylize(frame())
+    assert np.abs(stylize(frame()).image - shown).mean() > 3
+
+
+def test_the_first_style_must_be_there(two_sizes):
+    with pytest.raises(WeightsError, match="noon has no fine network"):
+        stylizer(["noon", "dawn"], network="fine")
 
 
 def test_a_mask_goes_by_the_time_since_the_first_frame(style_files):

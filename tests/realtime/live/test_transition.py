@@ -15,7 +15,7 @@ def first_weight(network: TransformNet) -> torch.Tensor:
 
 
 def test_the_first_style_is_there_at_once(style_files):
-    transition = Transition()
+    transition = Transition(network="fast")
     transition.aim(style_files[0], 1.0, now=5.0)
     network = transition.network(5.0)
     assert torch.equal(first_weight(network), first_weight(load_style(style_files[0])))
@@ -23,7 +23,7 @@ def test_the_first_style_is_there_at_once(style_files):
 
 
 def test_half_way_is_the_mean_of_both_and_the_end_is_exact(style_files):
-    transition = Transition(seconds=2.0)
+    transition = Transition(network="fast", seconds=2.0)
     transition.aim(style_files[0], 1.0, now=0.0)
     transition.network(0.0)
     transition.aim(style_files[1], 1.0, now=10.0)
@@ -36,7 +36,7 @@ def test_half_way_is_the_mean_of_both_and_the_end_is_exact(style_files):
 
 
 def test_turning_round_on_the_way_does_not_jump(style_files):
-    transition = Transition(seconds=1.0)
+    transition = Transition(network="fast", seconds=1.0)
     transition.aim(style_files[0], 1.0, now=0.0)
     transition.network(0.0)
     transition.aim(style_files[1], 1.0, now=1.0)
@@ -52,16 +52,18 @@ def test_turning_round_on_the_way_does_not_jump(style_files):
 
 
 def test_strength_mixes_in_the_identity_network():
-    transition = Transition(seconds=1.0)
+    transition = Transition(network="fast", seconds=1.0)
     transition.aim("great_wave", 1.0, now=0.0)
     transition.network(0.0)
     transition.aim("great_wave", 0.4, now=0.0)
     found = first_weight(transition.network(1.0))
-    torch.testing.assert_close(found, first_weight(load_style("great_wave", strength=0.4)))
+    torch.testing.assert_close(
+        found, first_weight(load_style("great_wave", strength=0.4, network="fast"))
+    )
 
 
 def test_an_unknown_style_is_reported_and_changes_nothing(style_files):
-    transition = Transition()
+    transition = Transition(network="fast")
     transition.aim(style_files[0], 1.0, now=0.0)
     transition.network(0.0)
     with pytest.raises(WeightsError, match="no style 'great_vawe'"):

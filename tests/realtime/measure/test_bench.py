@@ -73,6 +73,7 @@ def test_limit_conversion_and_machine(figures):
         "processor_ms",
     ):
         assert whole[name] > 0
+    assert whole["network"] == "fast"
     assert figures["machine"]["torch"] == torch.__version__
     assert json.loads(json.dumps(figures)) == figures
 
