@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from impasto.models.architectures import ARCHITECTURES, state_dict_shapes
+from impasto.models.architectures import ARCHITECTURES, shared_weights, state_dict_shapes
 from impasto.models.errors import WeightsError
 
 if TYPE_CHECKING:  # torch loads only with the first network
     from impasto.models.transform_net import TransformNet
 
 WEIGHTS = Path(__file__).parent / "weights"
+SHARED = "shared"  # the key in a style file's metadata
 
 
 @dataclass(frozen=True)
@@ -249,28 +250,43 @@ def verified_file(row: dict) -> Path:
 
 def architecture_of(path: Path) -> str:
     """The architecture of the network in a safetensors file. Raises WeightsError."""
+    return _metadata(path)["form"]
+
+
+def _metadata(path: Path) -> dict[str, str]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "numpy") as file:
-            architecture = (file.metadata() or {}).get("form", "")
+            metadata = file.metadata() or {}
     except FileNotFoundError:
         raise WeightsError(f"no style file {path}") from None
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is not a valid safetensors file ({error})") from None
-    if architecture not in ARCHITECTURES:
+    if metadata.get("form") not in ARCHITECTURES:
         raise WeightsError(
             f"{path} is not an Impasto style: its metadata names no known architecture"
         )
-    return architecture
+    return dict(metadata)
 
 
 def read_weights(path: Path) -> StyleWeights:
-    """The weights in a safetensors file. Raises WeightsError if they are not a `TransformNet`'s."""
+    """The weights in a safetensors file. Raises WeightsError if they are not a `TransformNet`'s.
+
+    Of styles that were trained together the package's files hold only their own weights; the shared
+    ones are in the file of the identity network, whose SHA-256 is in their metadata (SHARED).
+    """
     from safetensors.numpy import load_file
 
-    architecture = architecture_of(path)
-    arrays = {name: value.astype(np.float32) for name, value in load_file(path).items()}
+    metadata = _metadata(path)
+    architecture, tensors = metadata["form"], load_file(path)
+    if SHARED in metadata:
+        identity = identity_file(architecture)
+        if manifest()["trunks"][architecture]["sha256"] != metadata[SHARED]:
+            raise WeightsError(f"{path} belongs to another version of impasto; install it again")
+        whole = load_file(identity)
+        tensors |= {name: whole[name] for name in shared_weights(architecture)}
+    arrays = {name: value.astype(np.float32) for name, value in tensors.items()}
     if {name: value.shape for name, value in arrays.items()} != state_dict_shapes(architecture):
         raise WeightsError(f"{path} does not hold the weights of a {architecture!r} network")
     return StyleWeights(architecture, arrays)

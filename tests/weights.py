@@ -18,6 +18,7 @@ def make_library(
 
     styles: the architectures of each. identities: those of the identity networks.
     """
+    folder.mkdir(exist_ok=True)
     table = {
         name: {
             "painting": f"The {name}",

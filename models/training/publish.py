@@ -7,7 +7,8 @@
     python -m impasto.models.training.publish loss-network compact.safetensors
 
 A style has a network of each architecture: where one is added, or replaced, the others stay, and so
-does the description that is not given anew.
+does the description that is not given anew. Of a style that was trained together with the published
+identity network, only its own weights are written: a tenth of the file.
 """
 
 import argparse
@@ -16,9 +17,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
-from impasto.models.styles import WEIGHTS, architecture_of, manifest
+from impasto.models.architectures import shared_weights
+from impasto.models.styles import SHARED, WEIGHTS, architecture_of, identity_file, manifest
 
 _DESCRIPTION = ("painting", "artist", "year", "licence", "sentence")
 
@@ -27,12 +31,33 @@ def row_for(source: Path, file_name: str) -> dict:
     """Copy `source` to weights/`file_name`; return its row in the manifest."""
     WEIGHTS.mkdir(exist_ok=True)
     shutil.copyfile(source, WEIGHTS / file_name)
-    with safe_open(source, "pt") as file:
+    return _row(WEIGHTS / file_name)
+
+
+def style_row(source: Path, name: str) -> dict:
+    """Copy a style to weights/, without the weights that it shares; return its row."""
+    architecture = architecture_of(source)
+    target = WEIGHTS / f"{name}.{architecture}.safetensors"
+    shutil.copyfile(source, target)
+    trunk = manifest()["trunks"].get(architecture)
+    if trunk is not None:
+        tensors, whole = load_file(source), load_file(identity_file(architecture))
+        shared = shared_weights(architecture)
+        if all(np.array_equal(tensors[key], whole[key]) for key in shared):
+            own = {key: value for key, value in tensors.items() if key not in shared}
+            with safe_open(source, "numpy") as file:
+                note = file.metadata()
+            save_file(own, target, note | {SHARED: trunk["sha256"]})
+    return _row(target)
+
+
+def _row(path: Path) -> dict:
+    with safe_open(path, "numpy") as file:
         note = file.metadata() or {}
     row = {
-        "file": file_name,
-        "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
-        **{key: value for key, value in note.items() if key not in ("form", "recipe")},
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        **{key: value for key, value in note.items() if key not in ("form", "recipe", SHARED)},
     }
     if "recipe" in note:
         row["recipe"] = json.loads(note["recipe"])
@@ -55,7 +80,7 @@ def main() -> None:
     table = manifest()
     if args.kind == "style":
         architecture = architecture_of(args.source)
-        row = row_for(args.source, f"{args.name}.{architecture}.safetensors")
+        row = style_row(args.source, args.name)
         old = table["styles"].get(args.name, {"weights": {}})
         described = {field: getattr(args, field) or old.get(field, "") for field in _DESCRIPTION}
         weights = old["weights"] | {architecture: row}

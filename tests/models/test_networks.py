@@ -15,9 +15,11 @@ from impasto.models.styles import (
     load_style,
     load_weights,
     mixture_of,
+    read_weights,
 )
 from impasto.models.training import publish
 from impasto.models.training.results import save_network
+from impasto.models.training.together import tied_networks
 from impasto.models.transform_net import TransformNet
 from tests.weights import make_library
 
@@ -158,3 +160,32 @@ def test_publishing_a_second_network_keeps_the_first(tmp_path, install, monkeypa
     table = run("identity", str(trained))
     assert table["trunks"].keys() == {"fast", "fine"} and "form" not in table["trunks"]["fine"]
     assert load_style("noon", strength=0.0).architecture == "fine"
+
+
+def test_a_style_trained_together_is_published_without_what_it_shares(
+    tmp_path, install, monkeypatch
+):
+    folder = install(make_library(tmp_path / "weights", {}, []))
+    monkeypatch.setattr(publish, "WEIGHTS", folder)
+    networks = tied_networks(["identity", "dawn"], TransformNet("fine"))
+    for name, network in networks.items():
+        with torch.no_grad():
+            network.body.out.conv.weight.normal_()
+        save_network(network, tmp_path / f"{name}.safetensors")
+    whole = (tmp_path / "dawn.safetensors", tmp_path / "identity.safetensors")
+
+    def published(*arguments):
+        monkeypatch.setattr(sys, "argv", ["publish", *map(str, arguments)])
+        publish.main()
+        styles.manifest.cache_clear()
+
+    published("identity", whole[1])
+    published("style", whole[0], "--name", "dawn")
+    file = folder / "dawn.fine.safetensors"
+    assert file.stat().st_size < 0.15 * whole[0].stat().st_size
+    expected, found = read_weights(whole[0]).arrays, load_weights("dawn").arrays
+    assert expected.keys() == found.keys()
+    assert all((expected[name] == found[name]).all() for name in expected)
+    published("identity", saved(tmp_path / "other.safetensors", "fine"))
+    with pytest.raises(WeightsError, match="another version"):
+        read_weights(file)
