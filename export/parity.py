@@ -12,6 +12,7 @@ from torch import nn
 
 from impasto.export.scenes import render
 from impasto.export.spec import FRAMES, WEIGHTS, GraphPrecision, GraphShape, TensorLayout
+from impasto.export.stroke import StrokeNet
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, ParityError
 from impasto.models.fast.uint8_io import Uint8Wrapper
@@ -164,6 +165,8 @@ def to_floats(frames: np.ndarray) -> np.ndarray:
 
 def _enlarged(frames: np.ndarray, network: nn.Module) -> np.ndarray:
     """Repeat the last row and column up to the size that reflection needs, as engines do."""
+    if isinstance(network, StrokeNet):  # which does so at the size at which it paints
+        return frames
     assert isinstance(network, TransformNet | ClassicNet)
     smallest = network.MARGIN + network.STRIDE
     lack = [max(0, smallest - side) for side in frames.shape[1:3]]

@@ -24,6 +24,7 @@ def export(
     ] = None,
     strength: options.Strength = 1.0,
     network: options.Network = "auto",
+    stroke: options.Stroke = 1.0,
     interactive: Annotated[
         bool,
         typer.Option(
@@ -108,6 +109,7 @@ def export(
             layout=layout,
             static=static,
             opset=opset,
+            stroke=stroke,
             precision="fp16" if fp16 else "int8" if int8 else "fp32",
             calibration=pictures,
             on_difference=differences.append,

@@ -175,7 +175,7 @@ def test_other_strokes_are_refused(stroke: float, tmp_path: Path) -> None:
         stylize_video(tmp_path / "none.mp4", tmp_path / "out.mp4", inverted, stroke=stroke)
 
 
-@pytest.mark.parametrize("command", ["video IN OUT.mp4 --style dawn", "live"])
+@pytest.mark.parametrize("command", ["video IN OUT.mp4 --style dawn", "live", "export dawn a.onnx"])
 @pytest.mark.parametrize("stroke", ["0.4", "5", "nan", "wide"])
 def test_the_command_refuses_them_in_one_line(impasto, command: str, stroke: str) -> None:
     ran = impasto(*command.split(), "--stroke", stroke)
