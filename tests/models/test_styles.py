@@ -14,7 +14,15 @@ from impasto.models import styles
 from impasto.models.errors import WeightsError
 from impasto.models.loss_network import load_loss_network
 from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, style_loss
-from impasto.models.styles import known_styles, load_network, load_style, mix, parse_blend
+from impasto.models.styles import (
+    known_styles,
+    load_network,
+    load_style,
+    manifest,
+    mix,
+    networks_of,
+    parse_blend,
+)
 from impasto.models.training.dataset import read_photo
 from impasto.models.training.results import save_network
 from impasto.models.transform_net import TransformNet
@@ -48,10 +56,12 @@ def test_shares_must_be_positive_numbers(spec):
         parse_blend(spec)
 
 
-@pytest.mark.parametrize("name", known_styles())
-def test_every_style_loads_and_runs(name):
+@pytest.mark.parametrize(
+    ("name", "network"), [(name, each) for name in known_styles() for each in networks_of(name)]
+)
+def test_every_style_loads_and_runs(name, network):
     with torch.no_grad():
-        stylized = load_style(name)(torch.rand(1, 3, 48, 64))
+        stylized = load_style(name, network=network)(torch.rand(1, 3, 48, 64))
     assert stylized.isfinite().all()
     assert stylized.std() > 0.02, "the output is a flat gray"
 
@@ -68,11 +78,13 @@ def test_a_blend_of_files_lies_between_them(style_files):
         torch.testing.assert_close(value, 0.25 * first[name] + 0.75 * second[name])
 
 
-def test_strength_one_is_the_style_and_zero_the_identity():
-    style = load_style("great_wave").state_dict()
-    identity = load_network(styles.identity_file("fast")).state_dict()
-    half = load_style("great_wave", strength=0.5).state_dict()
-    zero = load_style("great_wave", strength=0.0).state_dict()
+@pytest.mark.parametrize("network", sorted(manifest()["trunks"].keys() & networks_of("great_wave")))
+def test_strength_one_is_the_style_and_zero_the_identity(network):
+    style, half, zero = (
+        load_style("great_wave", strength=strength, network=network).state_dict()
+        for strength in (1.0, 0.5, 0.0)
+    )
+    identity = load_network(styles.identity_file(network)).state_dict()
     for name in style:
         torch.testing.assert_close(half[name], 0.5 * style[name] + 0.5 * identity[name])
         torch.testing.assert_close(zero[name], identity[name])
@@ -117,11 +129,12 @@ def test_a_blend_goes_from_one_style_to_the_other():
     assert near == sorted(near, reverse=True)
 
 
-def test_the_identity_network_reproduces_its_input():
+@pytest.mark.parametrize("network", manifest()["trunks"])
+def test_the_identity_network_reproduces_its_input(network):
     y, x = torch.meshgrid(torch.linspace(0, 6, 96), torch.linspace(0, 9, 128), indexing="ij")
     picture = torch.stack([x.sin(), (x + y).cos(), (y * 2).sin()])[None] * 0.3 + 0.45
     with torch.no_grad():
-        output = load_style("great_wave", strength=0.0)(picture)
+        output = load_network(styles.identity_file(network))(picture)
     error = (output - picture).square().mean().sqrt().item()
     assert error < 0.05  # a smooth picture, well inside 8% of the range; an untrained net gives 0.3
 
