@@ -65,8 +65,11 @@ class OpenVinoEngine(Engine):
     def replace(self, network: nn.Module | StyleWeights) -> None:
         self.network = network = as_weights(network)
         self._graphs: _Graphs
-        packed = isinstance(network, StyleWeights) and network.architecture in openvino_graph.PACKED
-        if packed and self.precision == "bf16":
+        if (
+            self.precision == "bf16"
+            and isinstance(network, StyleWeights)
+            and network.architecture in openvino_graph.PACKED
+        ):
             self._graphs = _PackedGraphs(network, self.color)
         else:
             self._graphs = _OnnxGraphs(self._core, network, self.color, self.precision == "int8")

@@ -106,7 +106,7 @@ def train_style(job: TrainingJob, start: StartStage) -> TrainingResult:
         target.commit()
         metrics = StyleMetrics(loss_network, picture[None])
         figures, _ = evaluate_network(network, validation[:_EVALUATED], metrics)
-        result.content, result.style = figures.content, figures.style
+        result.content, result.style = figures.content, figures.style or 0.0
     finally:
         target.discard()
         if not list(folder.glob("*.checkpoint")):
