@@ -1,6 +1,7 @@
 """Strokes of another width: twice as wide where asked, on frames of the same size and time."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from impasto.realtime.engines.base import IdentityEngine
 from impasto.realtime.engines.onnx_engine import OnnxEngine
 from impasto.realtime.files.convert import stylize_video
 from impasto.realtime.frame import Frame
+from impasto.realtime.mask import MaskedStylizer
 from impasto.realtime.pipeline import StylizerFormats, batched
 from impasto.realtime.pixels import resized
 from impasto.realtime.stroke import StrokeStylizer, at_size_of
@@ -26,6 +28,13 @@ from tests.pictures import make_pictures, noisy
 from tests.realtime.test_mask import inverted
 
 TICK = Fraction(1, 25)
+
+
+def inverted_in_place(batches: Iterator[list[Frame]]) -> Iterator[Frame]:
+    """A stylizer that gives the negative, and keeps all else of a frame."""
+    for batch in batches:
+        for frame in batch:
+            yield replace(frame, image=255 - frame.image)
 
 
 def stroke_length(picture: np.ndarray) -> float:
@@ -144,6 +153,18 @@ def test_kept_color_is_that_of_the_full_size() -> None:
     (out,) = StrokeStylizer(stylizer, 4)([[Frame(frame, 0, TICK)]])
     chroma = [image[..., 0].astype(int) - image[..., 2] for image in (frame, out.image)]
     assert np.abs(chroma[0] - chroma[1]).max() <= 1
+
+
+def test_masks_and_transparency_are_of_the_full_size() -> None:
+    image = make_pictures(1, 60, 80)[0]
+    alpha = image[..., 0].copy()
+    white = np.zeros((60, 80), np.uint8)
+    white[:, 41:] = 255
+    stylizer = MaskedStylizer(StrokeStylizer(inverted_in_place, 2), lambda time, size: white)
+    (out,) = stylizer(iter([[Frame(image, 0, TICK, alpha=alpha)]]))
+    assert out.alpha is alpha
+    assert np.array_equal(out.image[:, :41], image[:, :41])
+    assert (out.image[:, 41:] != image[:, 41:]).any(axis=(0, 2)).all()
 
 
 def test_it_takes_and_gives_rgb_on_the_host() -> None:
