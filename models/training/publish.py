@@ -39,15 +39,15 @@ def style_row(source: Path, name: str) -> dict:
     architecture = architecture_of(source)
     target = WEIGHTS / f"{name}.{architecture}.safetensors"
     shutil.copyfile(source, target)
-    trunk = manifest()["trunks"].get(architecture)
-    if trunk is not None:
+    identity = manifest()["trunks"].get(architecture)
+    if identity is not None:
         tensors, whole = load_file(source), load_file(identity_file(architecture))
         shared = shared_weights(architecture)
         if all(np.array_equal(tensors[key], whole[key]) for key in shared):
             own = {key: value for key, value in tensors.items() if key not in shared}
             with safe_open(source, "numpy") as file:
                 note = file.metadata()
-            save_file(own, target, note | {SHARED: trunk["sha256"]})
+            save_file(own, target, note | {SHARED: identity["sha256"]})
     return _row(target)
 
 
