@@ -101,7 +101,10 @@ def test_no_thread_gets_real_time_priority(tmp_path: Path) -> None:
             sink.write(frame)
         threads = [int(thread) for thread in os.listdir("/proc/self/task")]
         assert len(threads) > 1
-        assert {os.sched_getscheduler(thread) for thread in threads} == {before}
+        policies = {os.sched_getscheduler(thread) for thread in threads}
+        # Threads of earlier tests may have another policy, none of them real time.
+        assert os.sched_getscheduler(0) == before
+        assert not policies & {os.SCHED_FIFO, os.SCHED_RR}
 
 
 def test_no_frame_is_an_error(tmp_path: Path) -> None:

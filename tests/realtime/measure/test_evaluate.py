@@ -144,7 +144,7 @@ class TestCommand:
         ran = impasto("eval", "--style", style, *given, "--painting", picture, *limits, "--json")
         assert (ran.code, ran.err) == (0, "")
         found = json.loads(ran.out)
-        about = {"style", "strength", "loss_network", "painting", "notes"}
+        about = {"style", "strength", "network", "loss_network", "painting", "notes"}
         assert {*found} == about | {"pictures", "mean", "clips"}
         figures = {"content", "style", "strokes", "layers", "vigor"}
         assert [set(row) for row in found["pictures"]] == [figures | {"picture"}] * 2
