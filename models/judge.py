@@ -4,7 +4,8 @@ content: mean((F - P)^2) / mean(P^2) at relu4_2 of the loss network;
 layers: ||G - A||^2 / ||A||^2 of each style layer, G and A the Gram matrices of the picture and of
     the painting. Their mean is dominated by relu5_1, where every network is bad;
 strokes: the geometric mean of the errors at relu3_1 and relu4_1, the layers of strokes and forms;
-vigor: the picture's gradients over the painting's, at four sizes: below 1 is soft.
+vigor: the picture's gradients over the painting's, at four sizes: below 1 is soft;
+grid: the amplitude, in levels of 255, of patterns that repeat every 8 px: a network's own stride.
 """
 
 import math
@@ -22,20 +23,23 @@ from impasto.models.losses import (
     content_loss,
     gradient_magnitude,
     gram_matrix,
+    grid_loss,
     relative_error,
 )
 from impasto.models.training.dataset import resize_long_side, resize_short_side
 
 STROKE_LAYERS = ("relu3_1", "relu4_1")
 VIGOR_SIZES = 4  # each half the last
+_GRID_PERIOD = 8  # px; finds 4 and 2 as well
 _STEEP = 0.95  # the quantile of the gradient that vigor compares
 
 
 @dataclass(frozen=True)
 class StyleFigures:
-    """Figures of one stylized picture, or the means of several. All but content need a painting."""
+    """Figures of one stylized picture, or the means of several. Style and vigor need a painting."""
 
     content: float
+    grid: float = 0.0
     layers: Mapping[str, float] = field(default_factory=dict)  # style loss by layer
     vigor: Sequence[float] = ()  # at the full size, 1/2, 1/4 and 1/8
 
@@ -57,6 +61,7 @@ def mean_figures(figures: Sequence[StyleFigures]) -> StyleFigures:
     count = len(figures)
     return StyleFigures(
         content=sum(each.content for each in figures) / count,
+        grid=sum(each.grid for each in figures) / count,
         layers={k: sum(each.layers[k] for each in figures) / count for k in figures[0].layers},
         vigor=[sum(column) / count for column in zip(*(f.vigor for f in figures), strict=False)],
     )
@@ -95,12 +100,15 @@ class StyleMetrics:
         features = self._features(self._reduced(stylized), layers)
         target = self._features(self._reduced(photo), [CONTENT_LAYER])[CONTENT_LAYER]
         content = content_loss(features[CONTENT_LAYER], target).item()
+        grid = 255 * grid_loss(stylized, _GRID_PERIOD).item() ** 0.5
         if not self._targets:
-            return StyleFigures(content)
+            return StyleFigures(content, grid)
         grams = self._grams(features)
         errors = {k: relative_error(grams[k], self._targets[k]).item() for k in self._targets}
         own = zip(steepness(stylized), self._steepness, strict=False)
-        return StyleFigures(content, errors, [of_picture / target for of_picture, target in own])
+        return StyleFigures(
+            content, grid, errors, [of_picture / target for of_picture, target in own]
+        )
 
     def mean(self, stylized: Iterable[Tensor], photos: Iterable[Tensor]) -> StyleFigures:
         """The mean figures of several pictures."""

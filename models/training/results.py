@@ -42,7 +42,8 @@ def figures_as_text(figures: StyleFigures) -> dict[str, str]:
     """Figures as a style file's metadata has them."""
     vigor = " ".join(f"{value:.2f}" for value in figures.vigor)
     numbers = {"content": figures.content, "style": figures.style, "strokes": figures.strokes}
-    return {name: f"{value:.3f}" for name, value in numbers.items()} | {"vigor": vigor}
+    text = {name: f"{value:.3f}" for name, value in numbers.items()}
+    return text | {"vigor": vigor, "grid": f"{figures.grid:.2f}"}
 
 
 def save_sheet(pictures: list[Tensor], path: Path) -> None:

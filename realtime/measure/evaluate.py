@@ -156,7 +156,7 @@ def tables(figures: dict[str, Any]) -> list[Table]:
             named.append(("mean", figures["mean"]))
         layers, sizes = list(rows[0]["layers"]), _VIGOR_COLUMNS[: len(rows[0]["vigor"])]
         columns = ["picture", "content", *(("style", "strokes", *layers) if layers else ())]
-        columns += [*sizes, *(("L-BFGS steps",) if "gatys_steps" in rows[0] else ())]
+        columns += [*sizes, "grid", *(("L-BFGS steps",) if "gatys_steps" in rows[0] else ())]
         table = [
             (
                 name,
@@ -164,6 +164,7 @@ def tables(figures: dict[str, Any]) -> list[Table]:
                 *((shown(row["style"]), shown(row["strokes"])) if layers else ()),
                 *map(shown, row["layers"].values()),
                 *(f"{value:.2f}" for value in row["vigor"]),
+                f"{row['grid']:.2f}",
                 *((str(row["gatys_steps"] or "over 300"),) if "gatys_steps" in row else ()),
             )
             for name, row in named
@@ -257,6 +258,7 @@ def figures_of(figures: StyleFigures) -> dict[str, Any]:
         "strokes": figures.strokes,
         "layers": dict(figures.layers),
         "vigor": list(figures.vigor),
+        "grid": figures.grid,
     }
 
 

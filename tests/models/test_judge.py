@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.models.judge import StyleFigures, StyleMetrics, mean_figures, steepness
+from impasto.models.judge import StyleMetrics, mean_figures, steepness
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS
 from tests.pictures import make_pictures
@@ -105,4 +105,13 @@ def test_means_are_over_pictures(network: LossNetwork) -> None:
 def test_without_a_painting_there_is_only_content(network: LossNetwork) -> None:
     photo = picture(64, 80)
     found = StyleMetrics(network, None).mean([photo], [photo])
-    assert found == StyleFigures(0.0, {}, []) and found.style is None and found.strokes is None
+    assert (found.content, found.layers, found.vigor) == (0.0, {}, [])
+    assert found.style is None and found.strokes is None
+
+
+def test_a_stamped_pattern_is_found_in_levels(network: LossNetwork) -> None:
+    x = torch.arange(96.0)
+    stamped = (0.5 + 5 / 255 * 2**0.5 * torch.cos(torch.pi * x / 4)).expand(1, 3, 96, 96)
+    metrics = StyleMetrics(network, None)
+    assert metrics(stamped, stamped).grid == pytest.approx(5, rel=1e-4)
+    assert metrics(picture(96, 96), stamped).grid < 2

@@ -146,7 +146,7 @@ class TestCommand:
         found = json.loads(ran.out)
         about = {"style", "strength", "network", "loss_network", "painting", "notes"}
         assert {*found} == about | {"pictures", "mean", "clips"}
-        figures = {"content", "style", "strokes", "layers", "vigor"}
+        figures = {"content", "style", "strokes", "layers", "vigor", "grid"}
         assert [set(row) for row in found["pictures"]] == [figures | {"picture"}] * 2
         one, other = found["pictures"]
         assert one["strokes"] == other["strokes"] == found["mean"]["strokes"] > 0
