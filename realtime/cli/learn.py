@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -34,6 +34,10 @@ def learn(
     style_weight: Annotated[
         float, typer.Option(min=0, help="Weight of the style loss; more looks more like PAINTING.")
     ] = 3.5,
+    network: Annotated[
+        Literal["fast", "fine"],
+        typer.Option(help="The size of the network: fine paints better, fast suits live video."),
+    ] = "fast",
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -47,7 +51,7 @@ def learn(
     from impasto.realtime.engines.torch_engine import resolve_device
     from impasto.realtime.painting.learn import TrainingJob, train_style
 
-    recipe = Recipe(steps=steps, style_weight=style_weight)
+    recipe = Recipe(form=network, steps=steps, style_weight=style_weight)
     job = TrainingJob(painting, photos or [], target, recipe, overwrite, resolve_device(device))
     try:
         with progress_bar() as bar:
