@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from impasto.models.architectures import ARCHITECTURES, shared_weights, state_dict_shapes
+from impasto.models.architectures import ARCHITECTURES, state_dict_shapes
 from impasto.models.errors import WeightsError
 
 if TYPE_CHECKING:  # torch loads only with the first network
     from impasto.models.transform_net import TransformNet
 
 WEIGHTS = Path(__file__).parent / "weights"
-SHARED = "shared"  # the key in a style file's metadata
+SCALE = ".scale"  # see `_dequantized`
+SHARED = "shared"  # the key in a style file's metadata, and in the manifest
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Style:
 def manifest() -> dict:
     """The table beside the weights: {"credits": [...], "trunks": {...}, "styles": {...}}.
 
-    "trunks" are the identity networks, by architecture.
+    "trunks" are the identity networks, by architecture; "shared" the files of weights that styles
+    have in common.
     """
     return json.loads((WEIGHTS / "manifest.json").read_text())
 
@@ -274,22 +276,32 @@ def read_weights(path: Path) -> StyleWeights:
     """The weights in a safetensors file. Raises WeightsError if they are not a `TransformNet`'s.
 
     Of styles that were trained together the package's files hold only their own weights; the shared
-    ones are in the file of the identity network, whose SHA-256 is in their metadata (SHARED).
+    ones are in a file whose SHA-256 is in their metadata (SHARED).
     """
     from safetensors.numpy import load_file
 
     metadata = _metadata(path)
     architecture, tensors = metadata["form"], load_file(path)
     if SHARED in metadata:
-        identity = identity_file(architecture)
-        if manifest()["trunks"][architecture]["sha256"] != metadata[SHARED]:
+        row = manifest().get(SHARED, {}).get(architecture)
+        if row is None or row["sha256"] != metadata[SHARED]:
             raise WeightsError(f"{path} belongs to another version of impasto; install it again")
-        whole = load_file(identity)
-        tensors |= {name: whole[name] for name in shared_weights(architecture)}
-    arrays = {name: value.astype(np.float32) for name, value in tensors.items()}
+        tensors |= load_file(verified_file(row))
+    arrays = _dequantized(tensors)
     if {name: value.shape for name, value in arrays.items()} != state_dict_shapes(architecture):
         raise WeightsError(f"{path} does not hold the weights of a {architecture!r} network")
     return StyleWeights(architecture, arrays)
+
+
+def _dequantized(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights as float32. Int8 ones have a scale for each output channel, (O, 1, 1, 1), beside them
+    under their name and SCALE."""
+    return {
+        name: value.astype(np.float32)
+        * (tensors[name + SCALE].astype(np.float32) if value.dtype == np.int8 else 1)
+        for name, value in tensors.items()
+        if not name.endswith(SCALE)
+    }
 
 
 def load_network(path: Path) -> "TransformNet":
