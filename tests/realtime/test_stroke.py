@@ -48,7 +48,7 @@ def stroke_length(picture: np.ndarray) -> float:
 @pytest.fixture(scope="module")
 def wall_painted() -> Callable[[float], np.ndarray]:
     """A gray wall, painted: nothing but the network's own strokes is to be seen."""
-    stylizer = Stylizer(OnnxEngine(load_weights("great_wave")), is_video=False)
+    stylizer = Stylizer(OnnxEngine(load_weights("great_wave", network="fast")), is_video=False)
     wall = noisy(np.full((320, 320, 3), 128, np.uint8), 1.0, seed=1)
     return lambda stroke: StrokeStylizer(stylizer, stroke).stylize_image(wall)
 

@@ -13,7 +13,7 @@ from impasto.models.training.recipe import Recipe
 from impasto.models.training.together import tied_networks, train_together
 from impasto.models.transform_net import TransformNet
 
-RECIPE = Recipe(form="fast", steps=3, crop=48, seed=3)
+RECIPE = Recipe(form="fast", steps=3, crop=48, painting_side=64, seed=3)
 
 
 @pytest.fixture(scope="module")

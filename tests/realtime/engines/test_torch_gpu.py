@@ -28,7 +28,7 @@ BT709 = ColorTags(1, 1, 1)
 
 @pytest.fixture(scope="module")
 def network() -> TransformNet:
-    return load_style("great_wave")
+    return load_style("great_wave", network="fast")
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_new_statistics_reach_what_was_captured(engine, reference):
 
 def test_a_replaced_network_reaches_what_was_captured(network, engine, reference):
     frames = scenes(1, 40, 48)
-    other = load_style("udnie")
+    other = load_style("udnie", network="fast")
     for style, fresh in ((other, TorchEngine(other)), (network, reference)):
         engine.replace(style)
         for _ in range(4):
@@ -291,7 +291,7 @@ def test_precisions_on_a_gpu(network, reference, precision):
 
 @pytest.mark.gpu
 def test_a_replaced_network_on_a_gpu(network, on_gpu):
-    frames, other = scenes(1, 64, 96), load_style("udnie")
+    frames, other = scenes(1, 64, 96), load_style("udnie", network="fast")
     for style in (network, other, network):
         on_gpu.replace(style)
         fresh = TorchEngine(style)
