@@ -3,8 +3,9 @@
     python -m impasto.models.training.together PAINTING... --photos PHOTOS --out FOLDER
 
 After Dumoulin et al. 2017: what strokes have in common is learned once, a style is 33,000 numbers
-of 425,000, and styles mix well, as most of their weights are the same. The identity network is
-trained with them. FOLDER gets a complete style file for each painting, by its name.
+of 425,000, and styles mix well, as most of their weights are the same. FOLDER gets a complete style
+file for each painting, by its name. The identity network cannot share their body, which loses
+colors: `train identity`, with one of these files as the parent, comes after.
 """
 
 import argparse
@@ -26,15 +27,12 @@ from impasto.models.training.dataset import crops, list_photos, read_photo
 from impasto.models.training.loop import train
 from impasto.models.training.objectives import (
     LossTerms,
-    identity_losses,
     style_losses,
     style_targets,
 )
 from impasto.models.training.recipe import Recipe, add_recipe_options, recipe_from, sha256_of
 from impasto.models.training.results import evaluate_network, figures_as_text, save_network
 from impasto.models.transform_net import TransformNet
-
-IDENTITY = "identity"
 
 
 def tied_networks(names: Sequence[str], start: TransformNet) -> nn.ModuleDict:
@@ -61,18 +59,15 @@ def train_together(
     device: str,
     teacher: Path | None = None,
 ) -> None:
-    """Train a style for each painting, and the identity network, one step each in turn.
+    """Train a style for each painting, one step each in turn, and write it into the folder `out`.
 
-    Arguments as for `train_style`; out: a folder. recipe.steps counts the steps of all.
+    Other arguments as for `train_style`; recipe.steps counts the steps of all.
     """
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     training, held_back = list_photos(photos)
     start = load_network(parent) if parent else TransformNet(recipe.form)
-    networks = tied_networks([IDENTITY, *(path.stem for path in paintings)], start)
-    first = networks[IDENTITY]
-    assert isinstance(first, TransformNet)
-    first.keep_tone()
+    networks = tied_networks([path.stem for path in paintings], start)
     loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
     pictures = {path.stem: read_photo(path) for path in paintings}
     targets = {k: style_targets(p, loss_network, recipe, device) for k, p in pictures.items()}
@@ -82,10 +77,7 @@ def train_together(
     def losses_of(networks: nn.Module, batch: Tensor) -> LossTerms:
         assert isinstance(networks, nn.ModuleDict)
         name = next(turns)
-        if name == IDENTITY:
-            losses = identity_losses(networks[name], batch)
-        else:
-            losses = style_losses(networks[name], batch, targets[name], recipe, generator)
+        losses = style_losses(networks[name], batch, targets[name], recipe, generator)
         latest[name] = " ".join(f"{term} {loss:.3f}" for term, loss in losses.items())
         return losses
 
@@ -96,8 +88,6 @@ def train_together(
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
     run = out / "together"
     train(networks, recipe, batches, losses_of, out=run, device=device, on_step=report)
-    saved = json.dumps(asdict(recipe))
-    save_network(first, out / f"{IDENTITY}.safetensors", recipe=saved)
     for path in paintings:
         network = networks[path.stem]
         assert isinstance(network, TransformNet)

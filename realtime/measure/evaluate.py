@@ -251,7 +251,7 @@ def evaluate_pictures(
 
 
 def figures_of(figures: StyleFigures) -> dict[str, Any]:
-    """Figures as plain data; all but "content" are None or empty without a painting."""
+    """Figures as plain data; without a painting only "content" and "grid", others None or empty."""
     return {
         "content": figures.content,
         "style": figures.style,
