@@ -1,0 +1,41 @@
+"""docs/method.md: every command in its tables runs, on pictures of 64 px."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from impasto.realtime.cli.main import main
+from impasto.realtime.files.images import write_image
+from tests.pictures import make_pictures
+
+PAGE = Path(__file__).parents[1] / "docs" / "method.md"
+COMMANDS = re.findall(r"`(impasto [^`]+)`", PAGE.read_text())
+# Added to the commands, so that each takes a second; the last of an option counts.
+SMALL = {
+    "paint": ["--size", "64", "--steps", "2"],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with small files under the names that the page uses, to work in."""
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("holiday.jpg", "painting.jpg")):
+        write_image(tmp_path / name, make_pictures(1, 64, 80, seed=seed)[0])
+    for start, name in enumerate(("photos", "paintings")):
+        (tmp_path / name).mkdir()
+        for seed in (1, 2):
+            picture = make_pictures(1, 64, 80, seed=2 * start + seed)[0]
+            write_image(tmp_path / name / f"{seed}.jpg", picture)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_tables_runs(
+    command: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = shlex.split(command)[1:]
+    assert main([*words, *SMALL.get(words[0], [])]) == 0
+    assert capsys.readouterr().err == ""
