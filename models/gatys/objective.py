@@ -51,6 +51,7 @@ class Losses(NamedTuple):
     style: Tensor
     total_variation: Tensor
     total: Tensor
+    style_layers: Tensor  # (L,): each layer alone, in the order of `LossWeights.style_layers`
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,8 @@ class Objective:
         """The losses, and the total that is differentiated, from the sums over all tiles."""
         weights, remaining = self.weights, iter(sums)
         content = self._content_loss(remaining, image)
-        style = self._style_loss(remaining, image)
+        style_layers = self._style_layer_losses(remaining, image)
+        style = self._weighted(style_layers)
         variation = (
             total_variation if weights.total_variation_form == "squared" else total_variation_root
         )(image)[0] / self.tv_scale
@@ -196,7 +198,8 @@ class Objective:
         total = total + _RANGE_WEIGHT * (image - image.detach().clamp(0, 1)).square().mean()
         if (last := self.previous) is not None:
             total = total + last.weight * temporal_loss(image, last.image, last.mask)[0]
-        return Losses(content.detach(), style.detach(), variation.detach(), total.detach()), total
+        each = (content, style, variation, total, style_layers)
+        return Losses(*(loss.detach() for loss in each)), total
 
     def _content_loss(self, sums: Iterator[Tensor], image: Tensor) -> Tensor:
         weights = self.weights.content_layers
@@ -205,18 +208,27 @@ class Objective:
             loss = loss + weight * next(sums) / self._energies[layer]
         return loss / max(sum(weights.values()), 1e-12)
 
-    def _style_loss(self, sums: Iterator[Tensor], image: Tensor) -> Tensor:
+    def _style_layer_losses(self, sums: Iterator[Tensor], image: Tensor) -> Tensor:
+        """(L,): the loss of each style layer, its mean over the regions."""
         weights = self.weights.style_layers
-        loss = image.new_zeros(())
+        by_layer = [image.new_zeros(()) for _ in weights]
         for region, losses, masks in zip(
             self.regions, self._style_losses, self._masks, strict=True
         ):
-            for layer, weight in weights.items():
+            for index, layer in enumerate(weights):
                 both = FeatureSums(next(sums), next(sums))
                 statistics = feature_statistics(both, self._positions(layer, masks))
-                loss = loss + region.weight * weight * losses[layer](statistics)
-        share = sum(weights.values()) * sum(region.weight for region in self.regions)
-        return loss / max(share, 1e-12)
+                by_layer[index] = by_layer[index] + region.weight * losses[layer](statistics)
+        share = max(sum(region.weight for region in self.regions), 1e-12)
+        return torch.stack(by_layer) / share if by_layer else image.new_zeros(0)
+
+    def _weighted(self, style_layers: Tensor) -> Tensor:
+        """The style loss: the mean of its layers by their weights."""
+        weights = list(self.weights.style_layers.values())
+        loss = style_layers.new_zeros(())
+        for weight, of_layer in zip(weights, style_layers, strict=True):
+            loss = loss + weight * of_layer
+        return loss / max(sum(weights), 1e-12)
 
     # --- Masks --------------------------------------------------------------------------------
 

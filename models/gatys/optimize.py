@@ -146,6 +146,7 @@ class Progress(NamedTuple):
     total_variation: float
     total: float
     image: Tensor  # (1, 3, h, w) in [0, 1], detached
+    style_layers: Mapping[str, float]  # the style loss of each layer alone
 
 
 def paint(
@@ -187,16 +188,10 @@ def paint(
         image = enlarged(image, first, size) if done and detailed else resized(image, size)
         preconditioner = preconditioner.finer(size)
         for step, losses, pixels in optimize(objective, image, count, settings, preconditioner):
-            yield Progress(
-                size,
-                done + step,
-                sum(steps),
-                losses.content.item(),
-                losses.style.item(),
-                losses.total_variation.item(),
-                losses.total.item(),
-                pixels.clamp(0, 1),
-            )
+            values = torch.hstack(losses).tolist()  # one copy from the device
+            by_layer = dict(zip(settings.style_layers, values[4:], strict=True))
+            shown = pixels.clamp(0, 1)
+            yield Progress(size, done + step, sum(steps), *values[:4], shown, by_layer)
         image = pixels
         done += count
 

@@ -67,6 +67,10 @@ class TestPaint:
         first, last = progress[0], progress[-1]
         assert not last.image.requires_grad and last.image.min() >= 0 and last.image.max() <= 1
         assert last.style < 0.9 * first.style and last.total < first.total
+        weights = self.settings.style_layers
+        assert list(last.style_layers) == list(weights)
+        mean = sum(weights[name] * loss for name, loss in last.style_layers.items())
+        assert mean / sum(weights.values()) == pytest.approx(last.style, rel=1e-4)
 
     def test_fewer_steps_than_levels_are_made_at_full_size(self) -> None:
         settings = replace(self.settings, steps=1)
