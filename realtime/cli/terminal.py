@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from impasto.models.errors import SinkError
+from impasto.realtime.cli.progress_lines import ProgressLines
 from impasto.realtime.progress import OnProgress
 
 if TYPE_CHECKING:  # rich is loaded where it is used: --help needs little of it
@@ -34,6 +35,11 @@ def plural(number: int, thing: str) -> str:
 def print_error(line: str) -> None:
     """Print an error to standard error, as one line, whatever the message contains."""
     print("impasto: " + " ".join(line.split()), file=sys.stderr, flush=True)
+
+
+def print_progress(line: str) -> None:
+    """Print a line about the progress of the work to standard error."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def error_message(error: Exception) -> str:
@@ -80,11 +86,12 @@ def show_nested(name: str, data: Any, *, indent: str = "") -> None:
 class Bar:
     """A progress bar for the current file, and above it one for all files where there are several.
 
-    Nothing is shown where standard error is no terminal.
+    Where standard error is no terminal, a line every half minute stands in for them.
     """
 
     def __init__(self, progress: Progress, files: int) -> None:
         self._progress = progress
+        self._lines = ProgressLines(files, print_progress) if progress.disable else None
         self._all: TaskID | None = None
         if files > 1:
             self._all = progress.add_task("all files", total=None, fps="")
@@ -104,10 +111,12 @@ class Bar:
     @contextmanager
     def file(self, name: str) -> Iterator[None]:
         """Show the bar of one file until the block ends."""
-        self._file = self._progress.add_task(name, total=None, fps="")
+        self._begin(name)
         try:
             yield
         finally:
+            if self._lines is not None:
+                self._lines.end_file()
             task = next(t for t in self._progress.tasks if t.id == self._file)
             self._frames_before += int(task.completed)
             self._progress.remove_task(self._file)
@@ -116,7 +125,7 @@ class Bar:
         """Replace the bar by one for the next stage of the work; returns what moves it on."""
         if self._file is not None:
             self._progress.remove_task(self._file)
-        self._file = self._progress.add_task(name, total=None, fps="")
+        self._begin(name)
         return lambda done, total, rate: self.update(done, total, f"{rate:.1f} {unit}")
 
     def advance(self, done: int, total: int | None, fps: float) -> None:
@@ -129,11 +138,18 @@ class Bar:
         self._progress.update(self._file, completed=done, total=total, fps=text)
         if self._all is not None:
             self._progress.update(self._all, completed=self._frames_before + done)
+        if self._lines is not None:
+            self._lines.update(done, total, text)
+
+    def _begin(self, name: str) -> None:
+        self._file = self._progress.add_task(name, total=None, fps="")
+        if self._lines is not None:
+            self._lines.start(name)
 
 
 @contextmanager
 def progress_bar(*, files: int = 1) -> Iterator[Bar]:
-    """A `Bar` on standard error, removed when the block ends."""
+    """A `Bar` on standard error, removed when the block ends; see there for what is no terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -42,9 +42,9 @@ def run_jobs(
     Returns the figures of each job, with "source", "target", "error" and "skipped", the reason.
     """
     rows = [] if rows is None else rows
-    with progress_bar(files=len(jobs)) as bar:
+    to_do = [job for job in jobs if not (skip_existing and _is_done(job))]
+    with progress_bar(files=len(to_do)) as bar:
         if bar.needs_total:
-            to_do = [job for job in jobs if not (skip_existing and _is_done(job))]
             bar.set_total(sum(_frame_count(count, job) for job in to_do))
         for job in jobs:
             row: dict[str, Any] = {"source": job.source, "target": job.target}
