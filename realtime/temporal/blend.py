@@ -10,11 +10,13 @@ import numpy as np
 from impasto.realtime.temporal.flow import (
     MIN_SIDE,
     BidirectionalFlow,
+    Box,
     bidirectional_dis,
     channel_max,
     dis_estimator,
     downscale,
     flow_confidence,
+    out_of_frame,
     pixel_grid,
     remap,
     resize_flow,
@@ -97,7 +99,9 @@ class StillBlend:
         if box is not None:
             flow = self._flow(before[box], after[box])
             gradient = squared_gradient(flow[..., 0]) + squared_gradient(flow[..., 1])
-            torn[box] = gradient > _MAX_FLOW_GRADIENT
+            # From outside the frame, the border would be fetched again and again: drawn-out rows.
+            outside = out_of_frame(flow, box, after.shape[:2])
+            torn[box] = (gradient > _MAX_FLOW_GRADIENT) | outside
             before, reference = (
                 _warp_box(x, box, flow, cv2.INTER_LINEAR) for x in (before, reference)
             )
@@ -124,9 +128,6 @@ class StillBlend:
                 cv2.resize(x, size, None, 0, 0, cv2.INTER_AREA) for x in (first, second)
             )
         return resize_flow(self._estimator.calc(second, first, np.empty(0)), (height, width))
-
-
-Box = tuple[slice, slice]  # rows, columns
 
 
 def _moving_box(before: np.ndarray, after: np.ndarray) -> Box | None:

@@ -15,6 +15,8 @@ import numpy as np
 MIN_SIDE = 32  # px: the least that DIS takes
 _MAX_CHANGE = 20.0  # levels between pictures after warping: 1 up to here, 0 from twice as much
 
+Box = tuple[slice, slice]  # rows, columns
+
 # flows(first, second), both (H, W, 3) uint8: the flow from first to second, and the way back.
 BidirectionalFlow = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -127,11 +129,18 @@ def occlusion_mask(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
     return occluded | boundary | out_of_frame(backward)
 
 
-def out_of_frame(flow: np.ndarray) -> np.ndarray:
-    """Where a flow points outside the frame: (H, W) bool."""
-    height, width = flow.shape[:2]
+def out_of_frame(
+    flow: np.ndarray, box: Box | None = None, size: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Where a flow points outside the frame: (H, W) bool.
+
+    box: the region of a frame of this size, (height, width), that the flow is of; None: all of it.
+    """
+    height, width = size or flow.shape[:2]
+    rows, columns = box or (slice(height), slice(width))
     u, v = cv2.split(flow)
-    x, y = u + np.arange(width, dtype=np.float32), v + np.arange(height, dtype=np.float32)[:, None]
+    x = u + np.arange(width, dtype=np.float32)[columns]
+    y = v + np.arange(height, dtype=np.float32)[rows, None]
     outside: np.ndarray = (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
     return outside
 

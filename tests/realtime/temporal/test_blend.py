@@ -70,6 +70,29 @@ class TestStillBlend:
 
         assert error(out) < 0.5 * error(plain)
 
+    @pytest.mark.parametrize(("across", "down"), [(5, 0), (-5, 0), (0, 4), (0, -4), (4, -3)])
+    def test_what_a_moving_camera_uncovers_is_not_drawn_out(self, across: int, down: int) -> None:
+        """Input so even that a border repeated beyond the frame looks like what is there."""
+        frames, margin = 12, 60
+        size = {"height": HEIGHT + 2 * margin, "width": WIDTH + 2 * margin}
+        scene, painted = (texture(seed, **size) for seed in (0, 1))
+        scene = (128 + (scene.astype(np.float32) - 128) / 6).astype(np.uint8)
+        blend = StillBlend()
+        for number in range(frames):
+            rows = slice(margin + down * number, margin + down * number + HEIGHT)
+            columns = slice(margin + across * number, margin + across * number + WIDTH)
+            stylized = painted[rows, columns].copy()
+            shown = blend(scene[rows, columns].copy(), stylized)
+        for axis, step in ((1, across), (0, down)):
+            if step:
+                band = [slice(None), slice(None)]
+                band[axis] = slice(-24, None) if step > 0 else slice(24)
+                left, of = (
+                    np.abs(np.diff(picture[tuple(band)].astype(float), axis=axis)).mean()
+                    for picture in (shown, stylized)
+                )
+                assert left > 0.85 * of
+
     @settings(max_examples=20, deadline=None)
     @given(step=st.floats(0.05, 3), seed=st.integers(0, 3))
     def test_a_slow_fade_leaves_no_ghost(self, step: float, seed: int) -> None:
