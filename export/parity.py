@@ -13,10 +13,9 @@ from torch import nn
 from impasto.export.scenes import render
 from impasto.export.spec import FRAMES, WEIGHTS, GraphPrecision, GraphShape, TensorLayout
 from impasto.export.stroke import StrokeNet
-from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, ParityError
 from impasto.models.fast.uint8_io import Uint8Wrapper
-from impasto.models.transform_net import TransformNet
+from impasto.models.networks import StyleNetwork
 
 # Three sizes, since a graph with one size baked in would pass at that size: a usual one, one that
 # nothing divides, and the minimum, which is smaller than reflection padding needs. Two batch sizes.
@@ -167,7 +166,7 @@ def _enlarged(frames: np.ndarray, network: nn.Module) -> np.ndarray:
     """Repeat the last row and column up to the size that reflection needs, as engines do."""
     if isinstance(network, StrokeNet):  # which does so at the size at which it paints
         return frames
-    assert isinstance(network, TransformNet | ClassicNet)
+    assert isinstance(network, StyleNetwork)
     smallest = network.MARGIN + network.STRIDE
     lack = [max(0, smallest - side) for side in frames.shape[1:3]]
     return np.pad(frames, ((0, 0), (0, lack[0]), (0, lack[1]), (0, 0)), mode="edge")

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from impasto.export.spec import FRAMES, STYLIZED, GraphShape, TensorLayout
-from impasto.models.classic import ClassicNet
+from impasto.models.networks import StyleNetwork
 from impasto.models.stroke import (
     DETAIL_SIGMA,
     DETAIL_THRESHOLD,
@@ -29,7 +29,6 @@ from impasto.models.stroke import (
     painted_size,
     stroke_ratio,
 )
-from impasto.models.transform_net import TransformNet
 
 _RADIUS = 5  # px of the blur: 3 sigma, as OpenCV has it for uint8
 _PAINTED = "stroke_painted"  # the network's result
@@ -73,7 +72,7 @@ class StrokeNet(nn.Module):
 
     def __init__(self, network: nn.Module, stroke: float) -> None:
         super().__init__()
-        assert isinstance(network, TransformNet | ClassicNet)
+        assert isinstance(network, StyleNetwork)
         self.network, self.stroke = network, check_stroke(stroke)
         self._smallest = network.MARGIN + network.STRIDE  # px a side: reflection needs them
 

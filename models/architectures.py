@@ -1,4 +1,4 @@
-"""The architectures of `TransformNet`: layers, and the names and shapes of their weights."""
+"""The architectures of style networks: layers, and the names and shapes of their weights."""
 
 import math
 from collections.abc import Iterator
@@ -36,9 +36,9 @@ class NetworkConfig:
         return math.prod(layer.stride for layer in self.down)
 
 
-# By name, from the fastest to the one that paints best; a style file names its architecture in its
-# metadata, under the key "form". Chosen by the comparisons in docs/research. Widths are multiples
-# of 16, which fill the vector units.
+# Those of `TransformNet`, from the fastest to the one that paints best; a style file names its
+# architecture in its metadata, under the key "form". Chosen by the comparisons in docs/research.
+# Widths are multiples of 16, which fill the vector units.
 ARCHITECTURES = {
     # Residual blocks at 1/8: for live video on processors. Without the skip connection the stride
     # of the blocks shows as a stamped pattern, and fine content is lost.
@@ -58,6 +58,9 @@ ARCHITECTURES = {
     ),
 }
 
+CLASSIC = "classic"  # `models.classic.ClassicNet`; the package has no style of it
+NETWORKS = (*ARCHITECTURES, CLASSIC)  # all that a style file may be of
+
 MARGIN = 24  # px of reflection around the image: see "The margin" in docs/research
 STRIDE = 8  # px; the sides of the padded image are multiples of it
 
@@ -70,6 +73,7 @@ class NamedConv(NamedTuple):
     outputs: int
     kernel: int
     norm: str | None  # the norm after it
+    transposed: bool = False  # its weights have the inputs first
 
 
 def convolutions(config: NetworkConfig) -> Iterator[NamedConv]:
@@ -91,6 +95,22 @@ def convolutions(config: NetworkConfig) -> Iterator[NamedConv]:
     yield NamedConv("body.out.conv", channels, 4 * 3, 3, None)
 
 
+def convolutions_of(architecture: str) -> Iterator[NamedConv]:
+    """All convolutions of a network of NETWORKS."""
+    if architecture != CLASSIC:
+        yield from convolutions(ARCHITECTURES[architecture])
+        return
+    for place, inputs, outputs, kernel in ((0, 3, 32, 9), (3, 32, 64, 3), (6, 64, 128, 3)):
+        yield NamedConv(f"body.{place}", inputs, outputs, kernel, f"body.{place + 1}")
+    for block in range(9, 14):
+        for part in (1, 2):
+            name = f"body.{block}"
+            yield NamedConv(f"{name}.conv{part}", 128, 128, 3, f"{name}.norm{part}")
+    for place, inputs, outputs in ((14, 128, 64), (17, 64, 32)):
+        yield NamedConv(f"body.{place}", inputs, outputs, 3, f"body.{place + 1}", transposed=True)
+    yield NamedConv("body.20", 32, 3, 9, None)
+
+
 def shared_weights(architecture: str) -> frozenset[str]:
     """The weights that styles trained together have in common: convolutions up to the last block.
 
@@ -105,15 +125,17 @@ def shared_weights(architecture: str) -> frozenset[str]:
 
 
 def state_dict_shapes(architecture: str) -> dict[str, tuple[int, ...]]:
-    """The name and shape of every weight of a `TransformNet`: what a style file must hold.
+    """The name and shape of every weight of a network of NETWORKS: what a style file must hold.
 
     Computed without PyTorch, so that a file can be checked, and run by other engines, without it.
     """
-    shapes: dict[str, tuple[int, ...]] = {
-        name: (3, 1, 1) for name in ("gain", "gain_deviation", "offset", "offset_mean")
-    }
-    for conv in convolutions(ARCHITECTURES[architecture]):
-        shapes[f"{conv.name}.weight"] = (conv.outputs, conv.inputs, conv.kernel, conv.kernel)
+    shapes: dict[str, tuple[int, ...]] = {}
+    if architecture != CLASSIC:
+        tone = ("gain", "gain_deviation", "offset", "offset_mean")
+        shapes |= dict.fromkeys(tone, (3, 1, 1))
+    for conv in convolutions_of(architecture):
+        channels = (conv.inputs, conv.outputs) if conv.transposed else (conv.outputs, conv.inputs)
+        shapes[f"{conv.name}.weight"] = (*channels, conv.kernel, conv.kernel)
         shapes[f"{conv.name}.bias"] = (conv.outputs,)
         if conv.norm is not None:
             shapes[f"{conv.norm}.weight"] = shapes[f"{conv.norm}.bias"] = (conv.outputs,)

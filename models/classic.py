@@ -1,4 +1,4 @@
-"""The image transformation network of Johnson et al. 2016 (arXiv:1603.08155), as a baseline.
+"""The image transformation network of Johnson et al. 2016 (arXiv:1603.08155): the classic network.
 
 As in the paper's supplementary material, but with instance norm (Ulyanov et al. 2016,
 arXiv:1607.08022) in place of batch norm, as in most work since. About 126,000 multiply-adds a
@@ -9,12 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from impasto.models.architectures import CLASSIC
 from impasto.models.layers import reflect_pad
 
 
 class ClassicNet(nn.Module):
     """(N, 3, H, W) RGB in [0, 1], at least 44 px a side, to the same shape and range."""
 
+    architecture = CLASSIC
     MARGIN = 40  # px of reflection; the residual blocks, which do not pad, use it up
     STRIDE = 4
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from impasto.models.architectures import ARCHITECTURES, state_dict_shapes
+from impasto.models.architectures import CLASSIC, NETWORKS, state_dict_shapes
 from impasto.models.errors import WeightsError
 
 if TYPE_CHECKING:  # torch loads only with the first network
-    from impasto.models.transform_net import TransformNet
+    from impasto.models.networks import StyleNetwork
 
 WEIGHTS = Path(__file__).parent / "weights"
 SCALE = ".scale"  # see `_dequantized`
@@ -93,13 +93,13 @@ def parse_blend(spec: str) -> dict[str, float]:
 
 
 class StyleWeights(NamedTuple):
-    """The weights of a `TransformNet` without PyTorch, for engines that do not use it."""
+    """The weights of a style network without PyTorch, for engines that do not use it."""
 
-    architecture: str  # one of impasto.models.architectures.ARCHITECTURES
+    architecture: str  # one of impasto.models.architectures.NETWORKS
     arrays: dict[str, np.ndarray]  # float32, by the names of the network's state dict
 
 
-def load_style(spec: str, *, strength: float = 1.0, network: str = "auto") -> "TransformNet":
+def load_style(spec: str, *, strength: float = 1.0, network: str = "auto") -> "StyleNetwork":
     """The network of a style or a blend, ready to run: float32, evaluation mode, on the CPU.
 
     spec: a name, a blend ("great_wave:0.6+starry_night:0.4"), or a path to a .safetensors file.
@@ -120,20 +120,20 @@ def load_weights(spec: str, *, strength: float = 1.0, network: str = "auto") -> 
     return StyleWeights(architecture, arrays)
 
 
-def weights_of(network: "TransformNet") -> StyleWeights:
+def weights_of(network: "StyleNetwork") -> StyleWeights:
     """The weights of a network; the inverse of `build_network`."""
     state = network.state_dict()
     arrays = {name: tensor.float().numpy() for name, tensor in state.items()}
     return StyleWeights(network.architecture, arrays)
 
 
-def build_network(weights: StyleWeights) -> "TransformNet":
+def build_network(weights: StyleWeights) -> "StyleNetwork":
     """A network with these weights, in evaluation mode, on the CPU."""
     import torch
 
-    from impasto.models.transform_net import TransformNet
+    from impasto.models.networks import new_network
 
-    network = TransformNet(weights.architecture)
+    network = new_network(weights.architecture)
     network.load_state_dict({name: torch.from_numpy(x) for name, x in weights.arrays.items()})
     return network.eval()
 
@@ -164,8 +164,8 @@ def choose_network(
     network too if strength is below 1, the one that paints best, or the fastest.
     Raises WeightsError where no choice is left.
     """
-    if network not in ("auto", *ARCHITECTURES):
-        raise WeightsError(f"unknown network {network!r}; use {', '.join(ARCHITECTURES)} or auto")
+    if network not in ("auto", *NETWORKS):
+        raise WeightsError(f"unknown network {network!r}; use {', '.join(NETWORKS)} or auto")
     available = {name: networks_of(name) for name in parse_blend(spec)}
     if network != "auto":
         for name, networks in available.items():
@@ -173,7 +173,7 @@ def choose_network(
                 others = " or ".join(networks)
                 raise WeightsError(f"{name} has no {network} network: use --network {others}")
         return network
-    common = [each for each in ARCHITECTURES if all(each in x for x in available.values())]
+    common = [each for each in NETWORKS if all(each in x for x in available.values())]
     if not common:
         parts = ", ".join(f"{name} ({' or '.join(x)})" for name, x in available.items())
         raise WeightsError(
@@ -192,10 +192,10 @@ def networks_of(name: str) -> list[str]:
     """
     if name.endswith(".safetensors"):
         return [architecture_of(Path(name))]
-    return [each for each in ARCHITECTURES if each in _known_style(name).weights]
+    return [each for each in NETWORKS if each in _known_style(name).weights]
 
 
-def mix(networks: Mapping[Path, "TransformNet"], mixture: Mapping[Path, float]) -> "TransformNet":
+def mix(networks: Mapping[Path, "StyleNetwork"], mixture: Mapping[Path, float]) -> "StyleNetwork":
     """A new network whose weights are the sum of each network's, times its share."""
     mixed = copy.deepcopy(networks[next(iter(mixture))])
     if len(mixture) > 1:
@@ -230,6 +230,8 @@ def _known_style(name: str) -> Style:
 def identity_file(architecture: str) -> Path:
     """The file of the identity network of an architecture. Raises WeightsError."""
     files = manifest()["trunks"]
+    if architecture == CLASSIC:
+        raise WeightsError("a style of the classic network has no strength but 1")
     if architecture not in files:
         raise WeightsError(
             f"there is no {architecture} identity network, so strength must be 1; --network "
@@ -265,7 +267,7 @@ def _metadata(path: Path) -> dict[str, str]:
         raise WeightsError(f"no style file {path}") from None
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is not a valid safetensors file ({error})") from None
-    if metadata.get("form") not in ARCHITECTURES:
+    if metadata.get("form") not in NETWORKS:
         raise WeightsError(
             f"{path} is not an Impasto style: its metadata names no known architecture"
         )
@@ -273,7 +275,7 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 def read_weights(path: Path) -> StyleWeights:
-    """The weights in a safetensors file. Raises WeightsError if they are not a `TransformNet`'s.
+    """The weights in a safetensors file. Raises WeightsError if they are not its network's.
 
     Of styles that were trained together the package's files hold only their own weights; the shared
     ones are in a file whose SHA-256 is in their metadata (SHARED).
@@ -304,6 +306,6 @@ def _dequantized(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def load_network(path: Path) -> "TransformNet":
+def load_network(path: Path) -> "StyleNetwork":
     """The network in a safetensors file. Raises WeightsError as `read_weights` does."""
     return build_network(read_weights(path))

@@ -310,7 +310,8 @@ class LazyStylizer:
         from impasto.realtime.engines.select import open_engine
 
         options = self.options
-        # To time the engines takes longer than to stylize one picture; so does loading PyTorch.
+        # To time the engines takes longer than to stylize one picture; so does loading PyTorch,
+        # without which the classic network cannot be built.
         at_once = options.engine == options.precision == "auto" and not self.is_video
 
         weights = load_weights(options.style, strength=options.strength, network=options.network)

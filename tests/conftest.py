@@ -7,7 +7,7 @@ from tempfile import mkdtemp
 import cv2  # noqa: F401  # before PyAV, or else its windows hang: see impasto.realtime.live.window
 import pytest
 
-from impasto.models.architectures import ARCHITECTURES
+from impasto.models.architectures import NETWORKS
 from impasto.realtime.cpu import cores
 from impasto.realtime.engines import autotune_cache
 from impasto.realtime.engines.autotune_cache import AutotuneResult
@@ -17,7 +17,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # other workers have the other cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")
 # On a CPU "auto" is the engine that opens soonest; tests of the autotuning have their own caches.
-for network in (*ARCHITECTURES, "ClassicNet"):
+for network in NETWORKS:
     known = AutotuneResult("onnxruntime", "opens soonest")
     autotune_cache.store(network, "cpu", "auto", result=known)
 

@@ -19,12 +19,14 @@ from impasto.models.fast.running_statistics import statistics_to_tensors
 from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.styles import load_style
 from impasto.models.training.dataset import read_photo, resize_short_side
+from impasto.models.transform_net import TransformNet
 
 
 @torch.inference_mode()
 def psnr_of_clip(style: str, clip: Path, *, every: int, weight: float, size: int) -> Tensor:
     """dB for each frame of `clip` after the first, short side `size` px."""
     network = load_style(style)
+    assert isinstance(network, TransformNet), "the classic network has no running statistics"
     plain, folded = Uint8Wrapper(network), FoldedNetwork(network, torch.bfloat16)
     running = RunningNormNetwork(network, torch.bfloat16)
     statistics = statistics_to_tensors(initial_statistics(sum(folded.channels)))

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from impasto.models.loss_network import load_loss_network
 from impasto.models.losses import STYLE_LAYERS, content_loss, gram_matrix, style_loss, temporal_loss
+from impasto.models.networks import StyleNetwork
 from impasto.models.training.loop import train
 from impasto.models.training.motion import random_motion
 from impasto.models.training.objectives import LossTerms
 from impasto.models.training.recipe import Recipe
-from impasto.models.transform_net import TransformNet
 
 PATCH = 128  # px
 RECIPE = Recipe(steps=400, batch=4, crop=PATCH, learning_rate=1e-3)
@@ -28,13 +28,13 @@ _FEATURE_LAYER = "relu3_1"  # where patches are compared, besides their pixels
 
 
 def finetune(
-    network: TransformNet,
+    network: StyleNetwork,
     pairs: Sequence[tuple[Tensor, Tensor]],
     *,
     recipe: Recipe = RECIPE,
     device: str = "cpu",
     on_step: Callable[[int, int], None] = lambda done, total: None,
-) -> TransformNet:
+) -> StyleNetwork:
     """Fine-tune `network` (in place) to map the first image of each pair to the second; return it.
 
     pairs: keyframes and their stylized versions, (1, 3, H, W) each in [0, 1]. recipe: only its

@@ -7,11 +7,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from impasto.models.judge import StyleFigures, StyleMetrics, mean_figures
+from impasto.models.networks import StyleNetwork
 from impasto.models.training.dataset import read_photo, resize_short_side
-from impasto.models.transform_net import TransformNet
 
 
-def save_network(network: TransformNet, path: Path, **note: str) -> None:
+def save_network(network: StyleNetwork, path: Path, **note: str) -> None:
     """Save weights in half precision, with the architecture and `note` as the file's metadata."""
     tensors = {
         name: value.half().contiguous().cpu() for name, value in network.state_dict().items()

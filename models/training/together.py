@@ -67,6 +67,7 @@ def train_together(
     out.mkdir(parents=True, exist_ok=True)
     training, held_back = list_photos(photos)
     start = load_network(parent) if parent else TransformNet(recipe.form)
+    assert isinstance(start, TransformNet), "classic networks do not share weights"
     networks = tied_networks([path.stem for path in paintings], start)
     loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
     pictures = {path.stem: read_photo(path) for path in paintings}

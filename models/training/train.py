@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from impasto.models.architectures import ARCHITECTURES
 from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import load_loss_network
+from impasto.models.networks import StyleNetwork, new_network
 from impasto.models.styles import load_network
 from impasto.models.training.checkpoint import StateDict
 from impasto.models.training.dataset import crops, list_photos, read_photo
@@ -53,6 +54,7 @@ def train_identity(
     training, _ = list_photos(photos)
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
     network = load_network(parent) if parent else TransformNet(recipe.form)
+    assert isinstance(network, TransformNet), "the classic network has no identity network"
     network.keep_tone()
     network = train(
         network, recipe, batches, identity_losses, out=out, device=device, on_step=report
@@ -70,7 +72,7 @@ def train_style(
     device: str,
     teacher: Path | None = None,
     student_of: Path | None = None,
-) -> TransformNet:
+) -> StyleNetwork:
     """Train a style network for `painting`, and print its figures on held-back photos.
 
     teacher: VGG-19 weights, for the loss network "oxford". student_of: a style file of a larger
@@ -78,7 +80,7 @@ def train_style(
     """
     torch.manual_seed(recipe.seed)
     training, held_back = list_photos(photos)
-    network = load_network(parent) if parent else TransformNet(recipe.form)
+    network = load_network(parent) if parent else new_network(recipe.form)
     loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
     picture = read_photo(painting)
     recipe = replace(recipe, painting=painting.name, painting_sha256=sha256_of(painting))
@@ -90,7 +92,7 @@ def train_style(
     def sheet(step: int, losses: LossTerms, average: StateDict) -> None:
         report(step, losses, average)
         if step % 600 == 0:
-            averaged = TransformNet(recipe.form).to(device).eval()
+            averaged = new_network(recipe.form).to(device).eval()
             averaged.load_state_dict(average)
             _, pictures = evaluate_network(averaged, held_back[:8], metrics)
             save_sheet(pictures, out.with_suffix(".png"))

@@ -4,10 +4,10 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
-from impasto.models.architectures import ARCHITECTURES
+from impasto.models import architectures
 from impasto.models.stroke import check_stroke
 
-NETWORKS = ("auto", *ARCHITECTURES)
+NETWORKS = ("auto", *architectures.NETWORKS)
 MIN_SIDE, MAX_SIDE = 16, 16384  # px
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from impasto.models import architectures
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
-from impasto.models.styles import StyleWeights, weights_of
+from impasto.models.styles import StyleWeights, build_network, weights_of
 from impasto.realtime.cpu import computing_threads
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.frame import ColorTags
@@ -92,9 +92,12 @@ def _opened(model: bytes) -> Any:
 
 
 def as_weights(network: nn.Module | StyleWeights) -> nn.Module | StyleWeights:
-    """The weights of a TransformNet, which has running statistics; other networks unchanged."""
-    has_weights = type(network).__name__ == "TransformNet"  # by name: PyTorch may not be loaded
-    return weights_of(network) if has_weights else network  # type: ignore[arg-type]
+    """The weights of a TransformNet, which has running statistics; the classic network itself."""
+    if isinstance(network, StyleWeights):
+        has_statistics = network.architecture in architectures.ARCHITECTURES
+        return network if has_statistics else build_network(network)
+    is_ours = type(network).__name__ == "TransformNet"  # by name: PyTorch may not be loaded
+    return weights_of(network) if is_ours else network  # type: ignore[arg-type]
 
 
 def graph_of(

@@ -218,9 +218,8 @@ class OnnxGpuEngine(Engine):
             return fill_template(network, norm_mode, yuv420=colors or None, gpu=self.precision)
         from impasto.export.graphs.gpu import build_gpu_model
 
-        model = build_gpu_model(
-            build_network(network), norm_mode, yuv420=bool(colors), half=half, fold=False
-        )
+        own = build_network(network)  # a TransformNet: no other has running statistics
+        model = build_gpu_model(own, norm_mode, yuv420=bool(colors), half=half, fold=False)  # type: ignore[arg-type]
         return set_weights(model, colors)
 
     def _channels(self) -> int:

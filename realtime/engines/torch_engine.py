@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.fast.running_statistics import statistics_to_tensors
 from impasto.models.fast.uint8_io import Uint8Wrapper
 from impasto.models.fast.yuv420 import RgbToYuv420
+from impasto.models.networks import StyleNetwork
 from impasto.models.styles import StyleWeights, build_network
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.base import Engine, choose_precision
@@ -40,7 +40,7 @@ class TorchEngine(Engine):
         yuv420: RgbToYuv420 | None = None,
     ) -> None:
         network = build_network(network) if isinstance(network, StyleWeights) else network
-        assert isinstance(network, TransformNet | ClassicNet)
+        assert isinstance(network, StyleNetwork)
         super().__init__(min_size=network.MARGIN + network.STRIDE)  # for the reflection padding
         self.device, self.precision = device, precision
         network = self._copied(network)

@@ -30,7 +30,7 @@ from impasto.realtime.stroke import at_size_of
 from impasto.realtime.threads import DroppingSink, Latest
 
 if TYPE_CHECKING:  # PyTorch takes seconds to load: a missing camera is reported before that
-    from impasto.models.transform_net import TransformNet
+    from impasto.models.networks import StyleNetwork
     from impasto.realtime.engines.base import Engine
     from impasto.realtime.stylizer import Stylizer
 
@@ -186,7 +186,7 @@ class LiveStylizer:
 
 
 def _open_engine(
-    network: "TransformNet", *, engine: str, device: str, precision: str, size: Size
+    network: "StyleNetwork", *, engine: str, device: str, precision: str, size: Size
 ) -> "Engine":
     from impasto.realtime.engines.hybrid_engine import open_hybrid_engine
     from impasto.realtime.engines.select import open_engine

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from impasto.models.styles import load_network, mix, mixture_of
 
 if TYPE_CHECKING:
-    from impasto.models.transform_net import TransformNet
+    from impasto.models.networks import StyleNetwork
 
 _STEP_SECONDS = 0.1  # between two mixtures: each one needs new norm statistics
 
@@ -21,7 +21,7 @@ class Transition:
     def __init__(self, *, network: str, seconds: float = 1.0) -> None:
         """network: the architecture of all styles."""
         self._seconds, self._network = seconds, network
-        self._networks: dict[Path, TransformNet] = {}
+        self._networks: dict[Path, StyleNetwork] = {}
         self._aim: tuple[str, float] | None = None
         self._from: dict[Path, float] = {}
         self._to: dict[Path, float] = {}
@@ -41,7 +41,7 @@ class Transition:
         self._from = dict(to if first else self._now)
         self._began = float("-inf") if first else now
 
-    def network(self, now: float) -> "TransformNet | None":
+    def network(self, now: float) -> "StyleNetwork | None":
         """The network to stylize with from now on; None: the same as before."""
         if self._now == self._to:
             return None

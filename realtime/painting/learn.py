@@ -20,13 +20,13 @@ from impasto.models.errors import SinkError, SourceError
 from impasto.models.gatys.optimize import MIN_SIDE
 from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import LossNetwork, load_loss_network
+from impasto.models.networks import StyleNetwork
 from impasto.models.styles import load_style
 from impasto.models.training.dataset import crops, list_photos
 from impasto.models.training.loop import train
 from impasto.models.training.objectives import style_losses, style_targets
 from impasto.models.training.recipe import Recipe
 from impasto.models.training.results import evaluate_network, save_network
-from impasto.models.transform_net import TransformNet
 from impasto.realtime.atomic import Target
 from impasto.realtime.files.images import IMAGE_SUFFIXES, read_image, write_image
 from impasto.realtime.files.video_reader import VideoReader
@@ -142,7 +142,7 @@ def _train(
     photos: list[Path],
     loss_network: LossNetwork,
     on_progress: OnProgress,
-) -> TransformNet:
+) -> StyleNetwork:
     """The trained network. painting: (3, H, W) in [0, 1]."""
     recipe, device = job.recipe, job.device
     torch.manual_seed(recipe.seed)

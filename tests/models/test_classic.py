@@ -1,9 +1,10 @@
-"""The baseline network has the output range and the parameters of the paper's."""
+"""The classic network has the output range and the parameters of the paper's."""
 
 import pytest
 import torch
 from torch import nn
 
+from impasto.models.architectures import state_dict_shapes
 from impasto.models.classic import ClassicNet
 
 
@@ -21,3 +22,8 @@ def test_number_of_parameters():
         m for m in ClassicNet().modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
     ]
     assert sum(m.weight.numel() for m in convolutions) == 1_674_432
+
+
+def test_the_shapes_of_a_style_file_are_those_of_the_network():
+    shapes = {name: tuple(value.shape) for name, value in ClassicNet().state_dict().items()}
+    assert shapes == state_dict_shapes("classic")

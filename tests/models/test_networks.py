@@ -122,7 +122,7 @@ def test_a_file_decides_for_the_names_beside_it(library, fine_file, tmp_path):
         ("FILE", "fast", r"mine.safetensors has no fast network: use --network fine$"),
         ("noon+night", "auto", r"cannot be mixed: noon \(fast\), night \(fine\); blend styles"),
         ("noon+FILE", "auto", r"cannot be mixed: noon \(fast\), .*mine.safetensors \(fine\);"),
-        ("dawn", "huge", r"unknown network 'huge'; use fast, fine or auto"),
+        ("dawn", "huge", r"unknown network 'huge'; use fast, fine, classic or auto"),
         ("dwan", "fine", r"no style 'dwan', did you mean dawn"),
     ],
 )

@@ -69,7 +69,11 @@ REFUSED: dict[str, tuple[str, int, str]] = {
         1,
         "cannot be mixed",
     ),
-    "unknown": ("image IN OUT --style dawn --network big", 2, "expected auto, fast or fine"),
+    "unknown": (
+        "image IN OUT --style dawn --network big",
+        2,
+        "expected auto, fast, fine or classic",
+    ),
     "live": ("live --style noon --network fine --camera test", 1, "use --network fast"),
     "export": ("export noon OUT --network fine", 1, "use --network fast"),
     "eval": ("eval --style noon --network fine --picture IN", 1, "use --network fast"),
