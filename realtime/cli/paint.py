@@ -97,6 +97,20 @@ def paint(
         Path | None,
         typer.Option(metavar="FILE", help="Draw the losses to this .png, and list them as .csv."),
     ] = None,
+    curves_scale: Annotated[
+        Literal["log", "linear"], typer.Option(help="The scale of the losses in --curves.")
+    ] = "log",
+    curves_layout: Annotated[
+        Literal["together", "separate"],
+        typer.Option(help="together: --curves in one plot. separate: a plot for each loss."),
+    ] = "together",
+    film: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Make a film of the snapshots, such as steps.mp4; without --every, of each step.",
+        ),
+    ] = None,
     preview: Annotated[
         bool, typer.Option("--preview", help="Show the picture in a window as it is painted.")
     ] = False,
@@ -184,7 +198,10 @@ def paint(
         colors=colors,
         start=Path(start) if start and changes["init"] is None else None,
         snapshot_every=every,
+        film=film,
         curves=curves,
+        curves_scale=curves_scale,
+        curves_layout=curves_layout,
         overwrite=overwrite,
         device=resolved_device,
         keep_metadata=not no_metadata,
@@ -204,5 +221,6 @@ def paint(
         raise typer.Exit(130)
     log(
         f"{report.target}: {report.steps} steps in {report.seconds:.1f} s, content "
-        f"{report.content:.3f}, style {report.style:.4f}"
+        f"{report.content:.3f}, style {report.style:.4f}; within 1 % of the last total loss from "
+        f"step {report.converged_step}"
     )

@@ -3,45 +3,67 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from impasto.models.errors import EngineError
 from impasto.models.gatys.optimize import Progress
 from impasto.realtime.atomic import check_target, write_file
 from impasto.realtime.files.images import write_image
+from impasto.realtime.painting.chart import Line, Scale, draw_chart
+from impasto.realtime.painting.convergence import converged_step
 
+CurvesLayout = Literal["together", "separate"]
+CurveRow = Mapping[str, float]  # by the names of COLUMNS, and of the style layers
 COLUMNS = ("step", "height", "width", "content", "style", "total_variation", "total")
-_COLORS = (  # as many as a study has images
-    *((200, 60, 50), (40, 110, 190), (60, 150, 70), (30, 30, 30), (180, 120, 20)),
-    *((130, 70, 170), (0, 170, 180), (230, 130, 170), (130, 130, 130), (120, 190, 40)),
-)
-_SIZE, _MARGIN = (540, 960), 60  # px: (height, width), and the margin
+LOSSES = COLUMNS[3:]
+_NOTE = "dot: from here on within 1 % of the end"
+_PANEL = (360, 720)  # px: (height, width) of each plot where there are several
 
 
-def curve_row(progress: Progress) -> tuple[float, ...]:
-    """The losses after one step: a row of `COLUMNS`."""
-    return (progress.step, *progress.size, *progress[3:7])
+def curve_row(progress: Progress) -> CurveRow:
+    """The losses after one step; the style loss of a layer alone as "style_relu3_1"."""
+    height, width = progress.size
+    values = (progress.step, height, width, *progress[3:7])
+    layers = {f"style_{layer}": loss for layer, loss in progress.style_layers.items()}
+    return dict(zip(COLUMNS, values, strict=True)) | layers
 
 
 def write_curves(
-    path: Path, curves: Mapping[str, Sequence[tuple[float, ...]]], *, overwrite: bool = False
+    path: Path,
+    curves: Mapping[str, Sequence[CurveRow]],
+    *,
+    scale: Scale = "log",
+    layout: CurvesLayout = "together",
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write a chart to `path`, and beside it a table as .csv; return both paths.
 
-    curves: rows of `curve_row`, by the name of the run. One run is drawn with all its losses,
-    several with their totals. Raises SinkError, EngineError.
+    curves: rows of `curve_row`, by the name of the run. Of one run all losses are drawn, of several
+    together the totals; separately, each loss in a plot of its own. Raises SinkError, EngineError.
     """
     table = path.with_suffix(".csv")
-    write_image(path, draw_chart(_lines(curves)), overwrite=overwrite)
-    text = io.StringIO(newline="")
-    rows = csv.writer(text)
-    rows.writerow(("run", *COLUMNS))
-    for name, run in curves.items():
-        rows.writerows((name, *(f"{value:.6g}" for value in row)) for row in run)
-    write_file(table, text.getvalue().encode(), overwrite=overwrite)
+    drawn = draw_together if layout == "together" else draw_separately
+    write_image(path, drawn(curves, scale), overwrite=overwrite)
+    columns = dict.fromkeys(name for run in curves.values() for row in run for name in row)
+    rows = [
+        {"run": name} | {column: f"{value:.6g}" for column, value in row.items()}
+        for name, run in curves.items()
+        for row in run
+    ]
+    write_file(table, csv_text(["run", *columns], rows).encode(), overwrite=overwrite)
     return [path, table]
+
+
+def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str:
+    """A table as comma-separated values; what a row lacks is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def check_curve_targets(path: Path, *, overwrite: bool) -> None:
@@ -50,51 +72,65 @@ def check_curve_targets(path: Path, *, overwrite: bool) -> None:
         check_target(name, overwrite=overwrite)
 
 
-def _lines(
-    curves: Mapping[str, Sequence[tuple[float, ...]]],
-) -> dict[str, tuple[list[float], list[float]]]:
-    """The lines of the chart: (steps, values) by name."""
-    if len(curves) == 1:
-        (run,) = curves.values()
-        names = COLUMNS[3:]
-        return {n: ([r[0] for r in run], [r[k] for r in run]) for k, n in enumerate(names, start=3)}
-    return {name: ([r[0] for r in run], [r[6] for r in run]) for name, run in curves.items()}
+def draw_together(curves: Mapping[str, Sequence[CurveRow]], scale: Scale) -> np.ndarray:
+    """One plot of all losses of one run, or of the totals of several; (H, W, 3) uint8 RGB."""
+    changes = level_changes(curves)
+    if len(curves) > 1:
+        lines = [_line(name, run, "total") for name, run in curves.items()]
+        return draw_chart(
+            lines, y_title="total loss", y_scale=scale, level_changes=changes, note=_NOTE
+        )
+    (run,) = curves.values()
+    lines = [_line(_title(loss), run, loss) for loss in _losses(run)]
+    return draw_chart(lines, y_scale=scale, level_changes=changes, note=_NOTE)
 
 
-def draw_chart(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> np.ndarray:
-    """Lines on a logarithmic scale, (540, 960, 3) uint8 RGB.
+def draw_separately(curves: Mapping[str, Sequence[CurveRow]], scale: Scale) -> np.ndarray:
+    """A plot for each loss, with all runs, in two columns; (H, W, 3) uint8 RGB."""
+    losses = dict.fromkeys(loss for run in curves.values() for loss in _losses(run))
+    panels = []
+    for loss in losses:
+        runs = {name: run for name, run in curves.items() if loss in run[0]}
+        panel = draw_chart(
+            [_line(name, run, loss) for name, run in runs.items()],
+            title=_title(loss),
+            y_scale=scale,
+            level_changes=level_changes(runs),
+            note=_NOTE if loss == "total" else "",
+            size=_PANEL,
+        )
+        panels.append(panel)
+    if len(panels) % 2:
+        panels.append(np.full_like(panels[0], 255))
+    rows = [np.hstack(panels[k : k + 2]) for k in range(0, len(panels), 2)]
+    return np.vstack(rows)
 
-    lines: (x, y) by name; points that are not above zero are left out. Raises EngineError where
-    OpenCV cannot be loaded.
-    """
-    try:
-        import cv2
-    except ImportError as error:
-        raise EngineError(f"loss curves need OpenCV, which could not be loaded: {error}") from None
-    chart = np.full((*_SIZE, 3), 255, np.uint8)
-    height, width = _SIZE[0] - 2 * _MARGIN, _SIZE[1] - 3 * _MARGIN
-    values = [y for _, ys in lines.values() for y in ys if y > 0] or [1.0]
-    low, high = np.floor(np.log10(min(values))), np.ceil(np.log10(max(values)))
-    high = max(high, low + 1)
-    last = max((x for xs, _ in lines.values() for x in xs), default=1) or 1
 
-    def position(x: float, y: float) -> tuple[int, int]:
-        up = (np.log10(y) - low) / (high - low)
-        return _MARGIN + round(width * x / last), _MARGIN + round(height * (1 - up))
+def level_changes(curves: Mapping[str, Sequence[CurveRow]]) -> list[tuple[float, str]]:
+    """The steps at which all runs go on to a larger size, with its name; none where they differ."""
+    found = [
+        [
+            (now["step"], f"{now['width']:.0f}x{now['height']:.0f}")
+            for before, now in pairwise(run)
+            if (before["height"], before["width"]) != (now["height"], now["width"])
+        ]
+        for run in curves.values()
+    ]
+    return list(found[0]) if found and all(each == found[0] for each in found) else []
 
-    def write(text: str, at: tuple[int, int], color: tuple[int, ...] = (90, 90, 90)) -> None:
-        cv2.putText(chart, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)
 
-    for power in range(int(low), int(high) + 1):
-        left, y = position(0, 10.0**power)
-        cv2.line(chart, (left, y), (left + width, y), (225, 225, 225), 1)
-        write(f"{10.0**power:g}", (8, y + 5))
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        x, _ = position(last * share, 10.0**low)
-        write(f"{last * share:.0f}", (x - 10, _MARGIN + height + 22))
-    for index, (name, (xs, ys)) in enumerate(lines.items()):
-        color = _COLORS[index % len(_COLORS)]
-        points = [position(x, y) for x, y in zip(xs, ys, strict=True) if y > 0]
-        cv2.polylines(chart, [np.array(points, np.int32)], False, color, 2, cv2.LINE_AA)
-        write(name[:16], (_MARGIN + width + 8, _MARGIN + 14 + 20 * index), color)
-    return chart
+def _losses(run: Sequence[CurveRow]) -> list[str]:
+    """The losses of a run that were ever above zero: with a weight of zero none is computed."""
+    names = [name for name in run[0] if name in LOSSES or name.startswith("style_")]
+    return [name for name in names if any(row[name] > 0 for row in run)]
+
+
+def _line(name: str, run: Sequence[CurveRow], loss: str) -> Line:
+    """One loss of a run; on the total, a dot where it had converged."""
+    steps, values = [int(row["step"]) for row in run], [row[loss] for row in run]
+    mark = converged_step(steps, values) if loss == "total" else None
+    return Line(name, steps, values, mark)
+
+
+def _title(loss: str) -> str:
+    return loss.replace("_", " ", 1)

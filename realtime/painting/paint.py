@@ -1,6 +1,6 @@
 """`impasto paint`: one picture painted by Gatys optimization, from its files to its files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,15 @@ from impasto.realtime.files.image_encoding import (
 from impasto.realtime.files.image_metadata import PhotoMetadata
 from impasto.realtime.files.images import Picture, read_image, read_picture, write_image
 from impasto.realtime.memory import keep_freed_memory
-from impasto.realtime.painting.curves import check_curve_targets, curve_row, write_curves
+from impasto.realtime.painting.chart import Scale
+from impasto.realtime.painting.convergence import converged_step
+from impasto.realtime.painting.curves import (
+    CurvesLayout,
+    check_curve_targets,
+    curve_row,
+    write_curves,
+)
+from impasto.realtime.painting.film import film_of_steps
 from impasto.realtime.pixels import as_picture, as_tensor, fitted_size
 
 ColorMode = Literal["painting", "luminance", "recolored"]
@@ -54,7 +62,7 @@ class PaintJob:
     where the first goes, black the second), or none. size: see `pixels.fitted_size`; None: the
     picture's own, up to a megapixel. colors: those of the painting; only the luminance is painted;
     or the painting takes on the picture's colors first. snapshot_every: steps between snapshots,
-    NAME.0050.EXT; 0: none.
+    NAME.0050.EXT; 0: none. film: a video of the snapshots, or, where there are none, of every step.
     """
 
     content: Path
@@ -66,7 +74,10 @@ class PaintJob:
     colors: ColorMode = "painting"
     start: Path | None = None
     snapshot_every: int = 0
+    film: Path | None = None
     curves: Path | None = None
+    curves_scale: Scale = "log"
+    curves_layout: CurvesLayout = "together"
     overwrite: bool = False
     device: str = "cpu"
     keep_metadata: bool = True  # date, camera and place of the content
@@ -83,8 +94,11 @@ class PaintReport:
     content: float
     style: float
     total: float
+    total_variation: float
+    style_layers: Mapping[str, float]  # the style loss of each layer alone
+    converged_step: int  # from here on the total is within 1 % of its end
     stopped: bool = False
-    files: list[Path] = field(default_factory=list)  # snapshots and curves
+    files: list[Path] = field(default_factory=list)  # snapshots, film and curves
     notes: tuple[str, ...] = ()  # on the content, a line each
 
     def figures(self) -> dict[str, Any]:
@@ -132,7 +146,11 @@ def paint_image(
         return np.concatenate([as_picture(finish(image.clamp(0, 1).cpu())), alpha], axis=2)
 
     try:
-        with reserved(job.target), _memory_errors(size):
+        with (
+            reserved(job.target),
+            film_of_steps(job.film, size, overwrite=job.overwrite) as append,
+            _memory_errors(size),
+        ):
             for latest in paint(to_paint, styles, job.settings, init=start, device=job.device):
                 rows.append(curve_row(latest))
                 on_progress(latest)
@@ -140,9 +158,12 @@ def paint_image(
                     path = snapshot_path(job.target, latest.step)
                     write_image(path, finished(latest), metadata=metadata, overwrite=job.overwrite)
                     files.append(path)
+                if is_in_film(job, latest.step):
+                    append(finished(latest)[..., :3])
                 if preview is not None and not preview(finished(latest)[..., :3], latest):
-                    stopped = True
-                    break
+                    raise KeyboardInterrupt
+            if latest is not None and job.film is not None and not is_in_film(job, latest.step):
+                append(finished(latest)[..., :3])
     except KeyboardInterrupt:
         if latest is None:
             raise
@@ -153,8 +174,17 @@ def paint_image(
         _write_partial(target, finished(latest), metadata)
     else:
         write_image(target, finished(latest), metadata=metadata, overwrite=job.overwrite)
+    if job.film is not None:
+        film = partial_path(job.film) if stopped else job.film
+        files += [film] if film.exists() else []
     if job.curves is not None:
-        files += write_curves(job.curves, {job.target.stem: rows}, overwrite=job.overwrite)
+        files += write_curves(
+            job.curves,
+            {job.target.stem: rows},
+            scale=job.curves_scale,
+            layout=job.curves_layout,
+            overwrite=job.overwrite,
+        )
     return PaintReport(
         target=target,
         size=size,
@@ -163,6 +193,11 @@ def paint_image(
         content=latest.content,
         style=latest.style,
         total=latest.total,
+        total_variation=latest.total_variation,
+        style_layers=latest.style_layers,
+        converged_step=converged_step(
+            [int(row["step"]) for row in rows], [row["total"] for row in rows]
+        ),
         stopped=stopped,
         files=files,
         notes=picture.notes,
@@ -174,6 +209,8 @@ def _check_targets(job: PaintJob) -> None:
     if job.target.suffix.lower() not in WRITABLE_SUFFIXES:
         encode_image(np.zeros((1, 1, 3), np.uint8), job.target.suffix)
     check_target(job.target, overwrite=job.overwrite)
+    if job.film is not None:
+        check_target(job.film, overwrite=job.overwrite)
     if job.curves is not None:
         check_curve_targets(job.curves, overwrite=job.overwrite)
     for step in range(job.settings.steps):
@@ -185,6 +222,11 @@ def is_snapshot(job: PaintJob, step: int) -> bool:
     """Whether the picture after `step` steps is a snapshot; the last one is the result."""
     every = job.snapshot_every
     return every > 0 and 0 < step < job.settings.steps and step % every == 0
+
+
+def is_in_film(job: PaintJob, step: int) -> bool:
+    """Whether the picture after `step` steps is a frame of the film; the last always is."""
+    return job.film is not None and step % max(job.snapshot_every, 1) == 0
 
 
 def snapshot_path(target: Path, step: int) -> Path:

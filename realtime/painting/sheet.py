@@ -5,15 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from impasto.models.errors import EngineError
 from impasto.realtime.atomic import check_target
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.files.images import read_image, write_image
+from impasto.realtime.painting.text import LINE_HEIGHT, draw_text, fitted_font_size, text_width
 from impasto.realtime.stylizer import LazyStylizer
 
 _SHORT_SIDE = 360  # px, of each image
 _GAP = 8  # px, around each image
-_PAPER, _INK = 255, 40  # gray levels
+_PAPER = 255  # gray level
+_MIN_WIDTH = 160  # px, of a column: narrower, labels cannot be read
+_FONT_SHARE = 18  # width of a column over the size of its font
+
+LabeledImage = tuple[str, np.ndarray]  # lines of text, (H, W, 3) uint8 RGB
 
 
 def write_style_sheet(
@@ -40,38 +44,53 @@ def write_style_sheet(
     write_image(path, contact_sheet(painted), overwrite=overwrite)
 
 
-def contact_sheet(images: Sequence[tuple[str, np.ndarray]], *, columns: int = 3) -> np.ndarray:
-    """Images in rows, from left to right, each with its name below.
+def contact_sheet(images: Sequence[LabeledImage], *, columns: int = 3) -> np.ndarray:
+    """Images in rows, from left to right, each with its label below.
 
-    images: (name, (H, W, 3) uint8 RGB), all of one size. Returns (H', W', 3) uint8 RGB.
-    Raises EngineError where OpenCV, which draws the names, cannot be loaded.
+    Returns (H', W', 3) uint8 RGB. Raises EngineError where OpenCV, which draws the labels, cannot
+    be loaded.
     """
     columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    height, width = images[0][1].shape[:2]
-    label = max(20, width // 14)
-    tall, wide = height + label + _GAP, width + _GAP
-    sheet = np.full((rows * tall + _GAP, columns * wide + _GAP, 3), _PAPER, np.uint8)
-    for index, (name, image) in enumerate(images):
-        top, left = _GAP + index // columns * tall, _GAP + index % columns * wide
-        sheet[top : top + height, left : left + width] = image
-        _draw_text(sheet[top + height : top + height + label, left : left + width], name)
-    return sheet
+    return table_of_images([images[k : k + columns] for k in range(0, len(images), columns)])
 
 
-def _draw_text(strip: np.ndarray, text: str) -> None:
-    """Draw `text` into the middle of a strip of the sheet, (h, w, 3) uint8, in place."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise EngineError(
-            f"a contact sheet needs OpenCV, which could not be loaded: {error}"
-        ) from None
-    height, width = strip.shape[:2]
-    face, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, height // 24)
-    (at_one, _), _ = cv2.getTextSize(text, face, 1.0, thickness)
-    scale = min(height / 44, 0.95 * width / max(at_one, 1))
-    (wide, tall), _ = cv2.getTextSize(text, face, scale, thickness)
-    at = ((width - wide) // 2, (height + tall) // 2)
-    inked = cv2.putText(strip.copy(), text, at, face, scale, (_INK,) * 3, thickness, cv2.LINE_AA)
-    strip[:] = inked
+def table_of_images(rows: Sequence[Sequence[LabeledImage | None]]) -> np.ndarray:
+    """Rows of images of any size, each in the middle of its column and with its label below.
+
+    None leaves a cell empty. A label may have several lines. Returns (H', W', 3) uint8 RGB. Raises
+    EngineError where OpenCV cannot be loaded.
+    """
+    widths = [_MIN_WIDTH] * max(len(row) for row in rows)
+    for row in rows:
+        for column, cell in enumerate(row):
+            widths[column] = max(widths[column], 0 if cell is None else cell[1].shape[1])
+    font = min(widths) // _FONT_SHARE
+    lefts = [_GAP + sum(widths[:column]) + _GAP * column for column in range(len(widths) + 1)]
+    bands = []
+    for row in rows:
+        cells = [cell for cell in row if cell is not None]
+        tallest = max((image.shape[0] for _, image in cells), default=0)
+        lines = max((len(label.splitlines()) for label, _ in cells), default=0)
+        height = tallest + _line_height(font) * lines + 2 * _GAP
+        band = np.full((height, lefts[-1], 3), _PAPER, np.uint8)
+        for cell, left, width in zip(row, lefts, widths, strict=False):
+            if cell is not None:
+                _draw_cell(band[:, left : left + width], cell, tallest, font)
+        bands.append(band)
+    return np.vstack(bands)
+
+
+def _draw_cell(cell: np.ndarray, labeled: LabeledImage, tallest: int, font: int) -> None:
+    """Draw an image and its label into a cell, in place; all of a row stand on one line."""
+    label, image = labeled
+    (height, width), room = image.shape[:2], cell.shape[1]
+    top, left = _GAP + tallest - height, (room - width) // 2
+    cell[top : top + height, left : left + width] = image
+    for index, line in enumerate(label.splitlines(), start=1):
+        size = fitted_font_size(line, room, font)
+        x = (room - text_width(line, size)) // 2
+        draw_text(cell, line, (x, _GAP + tallest + _line_height(font) * index - font // 4), size)
+
+
+def _line_height(font: int) -> int:
+    return round(LINE_HEIGHT * font)

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +14,6 @@ from impasto.models.errors import TargetInUseError
 from impasto.models.gatys.optimize import Settings
 from impasto.realtime.cli.arguments import parse_layers, parse_paintings
 from impasto.realtime.files.images import read_image, write_image
-from impasto.realtime.painting.curves import draw_chart
 from impasto.realtime.painting.paint import (
     PaintJob,
     enlarged_for_text,
@@ -78,7 +78,35 @@ def test_a_picture_with_snapshots_and_curves(files, tmp_path: Path, impasto: Imp
         rows = list(csv.DictReader(table))
     assert [row["step"] for row in rows] == ["1", "2", "3"]
     assert float(rows[-1]["total"]) < float(rows[0]["total"])
+    assert float(rows[0]["style_relu3_1"]) > 0
     assert read_image(curves).std() > 0
+
+
+@pytest.mark.parametrize(("every", "frames"), [(0, 6), (4, 2)])
+def test_a_film_of_the_snapshots(job: PaintJob, every: int, frames: int) -> None:
+    """A frame for each snapshot and one for the result, which is shown for two seconds."""
+    film = job.target.with_name("steps.mp4")
+    job = replace(job, size=(33, 45), film=film, snapshot_every=every)
+    report = paint_image(job)
+    assert film in report.files and report.converged_step <= 6
+    with av.open(film) as container:
+        shown = list(container.decode(video=0))
+        assert len(shown) == frames and (shown[0].height, shown[0].width) == (34, 46)
+        assert float(container.duration / 1e6) == pytest.approx((frames - 1) / 10 + 2, abs=0.05)
+    last, painted = shown[-1].to_ndarray(format="rgb24")[:33, :45], read_image(job.target)
+    assert np.abs(last.astype(int) - painted).mean() < 8  # H.264 and 4:2:0 of strong colors
+
+
+def test_ctrl_c_leaves_a_film_that_plays(job: PaintJob) -> None:
+    def stop(progress):
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    report = paint_image(replace(job, film=job.target.with_name("steps.mp4")), on_progress=stop)
+    (film,) = report.files
+    assert report.stopped and film.name == "steps.partial.mp4"
+    with av.open(film) as container:
+        assert len(list(container.decode(video=0))) == 2
 
 
 def test_json(files, tmp_path: Path, impasto: Impasto) -> None:
@@ -263,10 +291,6 @@ class TestStudies:
         cases = study_images("grid", folder, styles, Settings(), 32)
         assert [case.name for case in cases] == ["0, wave", "0, scream", "1, wave", "1, scream"]
         assert {case.content.shape for case in cases} == {(32, 32, 3)}
-
-
-def test_a_chart_without_lines_can_be_drawn() -> None:
-    assert draw_chart({"zero": ([1, 2], [0.0, 0.0])}).shape == (540, 960, 3)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""A film of how a picture was painted."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from impasto.realtime.files.video_writer import VideoWriter
+from impasto.realtime.frame import Frame, StreamInfo
+
+FRAME_RATE = Fraction(10)
+_LAST_SECONDS = 2  # that the last picture is shown for
+
+
+@contextmanager
+def film_of_steps(
+    path: Path | None, size: tuple[int, int], *, overwrite: bool = False
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Context manager: a function that appends a picture, (H, W, 3) uint8 RGB, to a video file.
+
+    path: None: pictures are dropped. size: (height, width) of the pictures; an odd side is extended
+    by a pixel, as most players need. As `VideoWriter`, the file gets its name at the end of the
+    block, and stays as NAME.partial.EXT, playable, on KeyboardInterrupt. Raises SinkError.
+    """
+    if path is None:
+        yield lambda picture: None
+        return
+    down, right = size[0] % 2, size[1] % 2
+    info = StreamInfo(size[0] + down, size[1] + right, 1 / FRAME_RATE, FRAME_RATE)
+    numbers = count()
+    with VideoWriter(path, info, overwrite=overwrite) as writer:
+
+        def append(picture: np.ndarray) -> None:
+            even = np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge")
+            writer.write(Frame(even, next(numbers), 1 / FRAME_RATE))
+
+        yield append
+        writer.close(end_time=(next(numbers) - 1) / FRAME_RATE + _LAST_SECONDS)
