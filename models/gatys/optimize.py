@@ -191,7 +191,8 @@ def paint(
             values = torch.hstack(losses).tolist()  # one copy from the device
             by_layer = dict(zip(settings.style_layers, values[4:], strict=True))
             shown = pixels.clamp(0, 1)
-            yield Progress(size, done + step, sum(steps), *values[:4], shown, by_layer)
+            now = (size, done + step, sum(steps), *values[:4])
+            yield Progress(*now, image=shown, style_layers=by_layer)
         image = pixels
         done += count
 
