@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from impasto.models.downloads import downloaded_weights
 from impasto.models.errors import WeightsError
 from impasto.models.gatys.frozen_conv import conv_relu
-from impasto.models.precision import computes_bfloat16
+from impasto.models.precision import Precision, dtype_of
 
 VGG19_BLOCKS = (2, 2, 4, 4, 4)  # convolutions between two poolings (Simonyan and Zisserman 2014)
 VGG19_TO_RELU5_1 = (2, 2, 4, 4, 1)
@@ -192,12 +192,15 @@ def compact_network(path: Path = COMPACT_WEIGHTS) -> CompactNetwork:
 
 
 def load_loss_network(
-    name: str, *, device: torch.device | str = "cpu", teacher: Path | None = None
+    name: str,
+    *,
+    device: torch.device | str = "cpu",
+    precision: Precision = "auto",
+    teacher: Path | None = None,
 ) -> LossNetwork:
     """A frozen loss network by name: "compact", "vgg16", "vgg19", or "oxford" read from `teacher`.
 
-    In bfloat16 on devices that compute in it: features need no more precision, and it is twice as
-    fast.
+    precision: "auto" is the faster one on `device`, as features need no more than bfloat16.
     Raises WeightsError for an unknown name, a missing file or a failed download.
     """
     network: LossNetwork
@@ -209,5 +212,4 @@ def load_loss_network(
         network = oxford_vgg19(teacher)
     else:
         raise WeightsError(f"unknown loss network {name!r}; use compact, vgg16 or vgg19")
-    native = computes_bfloat16(str(device))
-    return freeze(network, torch.bfloat16 if native else torch.float32, device)
+    return freeze(network, dtype_of(precision, str(device)), device)

@@ -26,7 +26,7 @@ from impasto.models.gatys.objective import (
 )
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.losses import STYLE_LAYERS, total_variation, total_variation_root
-from impasto.models.precision import computes_bfloat16
+from impasto.models.precision import Precision, dtype_of
 
 MIN_SIDE = 16  # px: relu5_1 needs four poolings
 _MIN_COARSEST = 96  # px, least short side of the coarsest level: it has one of 96 to 191
@@ -83,7 +83,7 @@ class Settings:
     levels: int = 8  # sizes of the pyramid at most, each twice the one before
     style_scale: float = 1.0  # long side of the painting as a share of the image's
     tile: int | None = 1024  # px, side of the tiles of a large image; None: no tiles
-    precision: Literal["bf16", "fp32"] = "bf16"  # fp32 where bf16 would be emulated
+    precision: Precision = "auto"  # of the features; auto: the faster one on the device
 
 
 PRESETS: dict[str, Settings] = {
@@ -229,7 +229,12 @@ class Refiner:
 
 def open_network(settings: Settings, device: str) -> LossNetwork:
     """The frozen loss network that the settings name. Raises WeightsError."""
-    network = load_loss_network(settings.loss_network, device=device, teacher=settings.teacher)
+    network = load_loss_network(
+        settings.loss_network,
+        device=device,
+        precision=settings.precision,
+        teacher=settings.teacher,
+    )
     layers = (*settings.content_layers, *settings.style_layers)
     if missing := [layer for layer in layers if layer not in network.convs]:
         raise WeightsError(
@@ -238,8 +243,6 @@ def open_network(settings: Settings, device: str) -> LossNetwork:
         )
     if settings.pooling == "average":
         network.pool = F.avg_pool2d
-    if settings.precision == "fp32":
-        network.float()
     return network
 
 
@@ -422,6 +425,6 @@ def memory_needed(size: Sequence[int], settings: Settings, device: str = "cpu") 
     if settings.tile is not None and pixels > settings.tile**2 * 3 // 2:
         seen = (settings.tile + 2 * TILE_MARGIN) ** 2
     values = 500 if settings.loss_network == "compact" else 850  # a pixel seen, with gradients
-    bytes_per_value = 2 if settings.precision == "bf16" and computes_bfloat16(device) else 4
+    bytes_per_value = dtype_of(settings.precision, device).itemsize
     copies = 13 if settings.optimizer == "adam" else 14 + 2 * settings.history
     return seen * values * bytes_per_value + pixels * (copies * 12 + 32)

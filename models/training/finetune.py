@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from impasto.models.loss_network import load_loss_network
 from impasto.models.losses import STYLE_LAYERS, content_loss, gram_matrix, style_loss, temporal_loss
 from impasto.models.networks import StyleNetwork
+from impasto.models.precision import Precision
 from impasto.models.training.loop import train
 from impasto.models.training.motion import random_motion
 from impasto.models.training.objectives import LossTerms
@@ -33,6 +34,7 @@ def finetune(
     *,
     recipe: Recipe = RECIPE,
     device: str = "cpu",
+    precision: Precision = "auto",
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> StyleNetwork:
     """Fine-tune `network` (in place) to map the first image of each pair to the second; return it.
@@ -42,7 +44,7 @@ def finetune(
     steps done and of all steps. Raises WeightsError.
     """
     torch.manual_seed(recipe.seed)
-    loss_network = load_loss_network(recipe.loss_network, device=device)
+    loss_network = load_loss_network(recipe.loss_network, device=device, precision=precision)
     generator = torch.Generator().manual_seed(recipe.seed)
     with torch.no_grad():
         targets = [loss_network(stylized.to(device), STYLE_LAYERS) for _, stylized in pairs]
@@ -78,6 +80,7 @@ def finetune(
             losses_of,
             out=out,
             device=device,
+            precision=precision,
             on_step=lambda step, losses, average: on_step(step, recipe.steps),
         )
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from impasto.models.precision import computes_bfloat16
+from impasto.models.precision import Precision, dtype_of
 from impasto.models.training.checkpoint import StateDict, load_checkpoint, save_checkpoint
 from impasto.models.training.objectives import LossTerms
 from impasto.models.training.recipe import Recipe
@@ -35,15 +35,17 @@ def train(
     *,
     out: Path,
     device: str,
+    precision: Precision = "auto",
     on_step: Callable[[int, LossTerms, StateDict], None] = lambda step, losses, average: None,
 ) -> Network:
     """Minimize the sum of `losses_of(network, batch)` by Adam; return the averaged network.
 
     Writes `out`.checkpoint and a table of losses, `out`.csv, and resumes from them. on_step gets
     the number of steps done, the losses of the last one, and the averaged weights.
+    precision: "auto" is the faster one on `device`; weights stay float32.
     The result's weights are an exponential moving average over about the last 100 steps.
     """
-    native = computes_bfloat16(device)
+    native = dtype_of(precision, device) is torch.bfloat16
     # In float32 on the CPU, autograd's convolutions are faster with channels first.
     layout = torch.channels_last if native else torch.contiguous_format
     network = network.to(device).to(memory_format=layout).train()

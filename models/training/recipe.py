@@ -46,6 +46,7 @@ def add_recipe_options(
     parser.add_argument("--parent", type=Path, help="the network to start from")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     for field, value in asdict(defaults).items():
         if field in _FROM_FILE:
             continue

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from impasto.models.architectures import ARCHITECTURES, shared_weights
 from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import load_loss_network
+from impasto.models.precision import Precision
 from impasto.models.styles import load_network
 from impasto.models.training.checkpoint import StateDict
 from impasto.models.training.dataset import crops, list_photos, read_photo
@@ -58,6 +59,7 @@ def train_together(
     out: Path,
     device: str,
     teacher: Path | None = None,
+    precision: Precision = "auto",
 ) -> None:
     """Train a style for each painting, one step each in turn, and write it into the folder `out`.
 
@@ -69,7 +71,9 @@ def train_together(
     start = load_network(parent) if parent else TransformNet(recipe.form)
     assert isinstance(start, TransformNet), "classic networks do not share weights"
     networks = tied_networks([path.stem for path in paintings], start)
-    loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
+    loss_network = load_loss_network(
+        recipe.loss_network, device=device, precision=precision, teacher=teacher
+    )
     pictures = {path.stem: read_photo(path) for path in paintings}
     targets = {k: style_targets(p, loss_network, recipe, device) for k, p in pictures.items()}
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -88,7 +92,16 @@ def train_together(
 
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
     run = out / "together"
-    train(networks, recipe, batches, losses_of, out=run, device=device, on_step=report)
+    train(
+        networks,
+        recipe,
+        batches,
+        losses_of,
+        out=run,
+        device=device,
+        precision=precision,
+        on_step=report,
+    )
     for path in paintings:
         network = networks[path.stem]
         assert isinstance(network, TransformNet)
@@ -115,6 +128,7 @@ def main() -> None:
         args.out,
         args.device,
         args.teacher,
+        args.precision,
     )
 
 

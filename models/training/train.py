@@ -25,6 +25,7 @@ from impasto.models.architectures import ARCHITECTURES
 from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import load_loss_network
 from impasto.models.networks import StyleNetwork, new_network
+from impasto.models.precision import Precision
 from impasto.models.styles import load_network
 from impasto.models.training.checkpoint import StateDict
 from impasto.models.training.dataset import crops, list_photos, read_photo
@@ -47,7 +48,12 @@ from impasto.models.transform_net import TransformNet
 
 
 def train_identity(
-    photos: Path, recipe: Recipe, parent: Path | None, out: Path, device: str
+    photos: Path,
+    recipe: Recipe,
+    parent: Path | None,
+    out: Path,
+    device: str,
+    precision: Precision = "auto",
 ) -> TransformNet:
     """Train an identity network, the zero strength of all styles of its architecture."""
     torch.manual_seed(recipe.seed)
@@ -57,7 +63,14 @@ def train_identity(
     assert isinstance(network, TransformNet), "the classic network has no identity network"
     network.keep_tone()
     network = train(
-        network, recipe, batches, identity_losses, out=out, device=device, on_step=report
+        network,
+        recipe,
+        batches,
+        identity_losses,
+        out=out,
+        device=device,
+        precision=precision,
+        on_step=report,
     )
     save_network(network, out, recipe=json.dumps(asdict(recipe)))
     return network
@@ -72,6 +85,7 @@ def train_style(
     device: str,
     teacher: Path | None = None,
     student_of: Path | None = None,
+    precision: Precision = "auto",
 ) -> StyleNetwork:
     """Train a style network for `painting`, and print its figures on held-back photos.
 
@@ -81,7 +95,9 @@ def train_style(
     torch.manual_seed(recipe.seed)
     training, held_back = list_photos(photos)
     network = load_network(parent) if parent else new_network(recipe.form)
-    loss_network = load_loss_network(recipe.loss_network, device=device, teacher=teacher)
+    loss_network = load_loss_network(
+        recipe.loss_network, device=device, precision=precision, teacher=teacher
+    )
     picture = read_photo(painting)
     recipe = replace(recipe, painting=painting.name, painting_sha256=sha256_of(painting))
     metrics = StyleMetrics(loss_network, picture[None])
@@ -111,6 +127,7 @@ def train_style(
         losses_of,
         out=out,
         device=device,
+        precision=precision,
         on_step=sheet,
     )
     figures, pictures = evaluate_network(network, held_back[::4], metrics)
@@ -140,7 +157,7 @@ def main() -> None:
     args = parser.parse_args()
     recipe = recipe_from(args)
     if args.command in ("identity", "trunk"):
-        train_identity(args.photos, recipe, args.parent, args.out, args.device)
+        train_identity(args.photos, recipe, args.parent, args.out, args.device, args.precision)
     else:
         train_style(
             args.painting,
@@ -151,6 +168,7 @@ def main() -> None:
             args.device,
             args.teacher,
             args.student_of,
+            args.precision,
         )
 
 

@@ -107,6 +107,7 @@ def keyframes(
         bool, typer.Option("--resume", help="Continue: use the keyframes that are in OUT already.")
     ] = False,
     device: options.Device = "auto",
+    precision: options.FeaturePrecision = "auto",
     codec: options.Codec = None,
     crf: options.Crf = None,
     bitrate: options.BitRate = None,
@@ -154,7 +155,12 @@ def keyframes(
         device=device,
         encoder=EncoderOptions(codec=codec, crf=crf, bitrate=bitrate, bit_depth=bit_depth),
         preset=preset,
-        changes={"steps": steps, "style_weight": style_weight, "style_scale": style_scale},
+        changes={
+            "steps": steps,
+            "style_weight": style_weight,
+            "style_scale": style_scale,
+            "precision": precision,
+        },
     )
     job.check()
     selection = Selection()

@@ -39,6 +39,7 @@ def learn(
         typer.Option(help="The size of the network: fine paints better, fast suits live video."),
     ] = "fast",
     device: options.Device = "auto",
+    precision: options.FeaturePrecision = "auto",
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
@@ -52,7 +53,9 @@ def learn(
     from impasto.realtime.painting.learn import TrainingJob, train_style
 
     recipe = Recipe(form=network, steps=steps, style_weight=style_weight)
-    job = TrainingJob(painting, photos or [], target, recipe, overwrite, resolve_device(device))
+    job = TrainingJob(
+        painting, photos or [], target, recipe, overwrite, resolve_device(device), precision
+    )
     try:
         with progress_bar() as bar:
             result = train_style(job, bar.start_stage)

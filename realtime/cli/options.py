@@ -187,6 +187,10 @@ Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16", "int8"],
     typer.Option(help="Arithmetic of the network. auto: the fastest, int8 excepted."),
 ]
+FeaturePrecision = Annotated[
+    Literal["auto", "fp32", "bf16"],
+    typer.Option(help="Arithmetic of the loss network. auto: the faster one, timed once here."),
+]
 Batch = Annotated[int, typer.Option(min=1, max=64, help="Frames computed together.")]
 HwAccel = Annotated[
     str | None, typer.Option(help="Decode on a device: cuda, vaapi ... (see impasto doctor).")

@@ -122,6 +122,7 @@ def paint(
         ),
     ] = None,
     device: options.Device = "auto",
+    precision: options.FeaturePrecision = "auto",
     no_metadata: options.NoMetadata = False,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
@@ -162,6 +163,7 @@ def paint(
         "learning_rate": learning_rate,
         "tolerance": tolerance,
         "levels": levels,
+        "precision": precision,
     }
     settings = settings_of(preset, changes)
     resolved_device = resolve_device(device)

@@ -34,7 +34,9 @@ def finetune_style(
         ]
         device, on_step = resolve_device(job.device), with_rate(on_progress)
         network = load_style(parent, network=job.network)
-        network = finetune(network, pairs, device=device, on_step=on_step)
+        network = finetune(
+            network, pairs, device=device, precision=job.settings.precision, on_step=on_step
+        )
         try:
             save_network(network, partial, parent=parent)
         except OSError as error:

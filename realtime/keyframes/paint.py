@@ -145,7 +145,8 @@ def recipe_digest(paintings: Sequence[np.ndarray], settings: Settings) -> str:
 def _as_saved(settings: Settings) -> dict[str, Any]:
     """Settings by the names that folders painted by earlier versions have."""
     fields = asdict(settings)
-    return fields | {"start": fields.pop("init")}
+    # Its rounding is not seen, and "auto" is another one on another machine.
+    return fields | {"start": fields.pop("init"), "precision": "bf16"}
 
 
 def origin_digest(recipe: str, last_origin: str, image: np.ndarray) -> str:

@@ -21,6 +21,7 @@ from impasto.models.gatys.optimize import MIN_SIDE
 from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.networks import StyleNetwork
+from impasto.models.precision import Precision
 from impasto.models.styles import load_style
 from impasto.models.training.dataset import crops, list_photos
 from impasto.models.training.loop import train
@@ -59,6 +60,7 @@ class TrainingJob:
     recipe: Recipe
     overwrite: bool = False
     device: str = "cpu"
+    precision: Precision = "auto"
 
     @property
     def folder(self) -> Path:
@@ -94,7 +96,9 @@ def train_style(job: TrainingJob, start: StartStage) -> TrainingResult:
         result.pictures = _gather(job, result.notes, start("pictures", "a second"))
         training, validation = list_photos(folder)
         picture = as_tensor(painting)[0]
-        loss_network = load_loss_network(job.recipe.loss_network, device=job.device)
+        loss_network = load_loss_network(
+            job.recipe.loss_network, device=job.device, precision=job.precision
+        )
         on_progress = start("learning", "steps a second")
         network = _train(job, picture, training, loss_network, on_progress)
         metadata = {"painting": job.painting.name, "parent": PARENT}
@@ -163,6 +167,7 @@ def _train(
         # Named by the painting, so that another one does not continue from this one's checkpoint.
         out=job.folder / hashlib.sha256(painting.numpy().tobytes()).hexdigest()[:16],
         device=device,
+        precision=job.precision,
         on_step=on_step,
     )
 

@@ -12,8 +12,8 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from impasto.models import machine_cache
 from impasto.realtime.cli.figures import show_bench
-from impasto.realtime.engines import autotune_cache
 from impasto.realtime.files.images import read_image, read_picture, write_image
 from tests.media import frame_count, make_clip, numbered_picture
 from tests.pictures import make_pictures
@@ -66,7 +66,7 @@ class TestVideo:
         impasto: Impasto,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(autotune_cache, "user_cache_path", lambda name: tmp_path / name)
+        monkeypatch.setattr(machine_cache, "user_cache_path", lambda name: tmp_path / name)
         command = ("video", clip, tmp_path / "out.mp4", "--style", style, "--device", "cpu")
         first, again = (impasto(*command, "--overwrite") for _ in range(2))
         assert "fps at 64x48" in first.out and "when last measured" not in first.out

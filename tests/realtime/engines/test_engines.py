@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impasto.models import machine_cache
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
@@ -106,7 +107,7 @@ def test_the_classic_network_has_no_running_statistics():
 
 @pytest.fixture
 def nothing_known(tmp_path, monkeypatch):
-    monkeypatch.setattr(autotune_cache, "user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(machine_cache, "user_cache_path", lambda name: tmp_path / name)
 
 
 def test_auto_says_why(nothing_known):
