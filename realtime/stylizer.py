@@ -22,7 +22,11 @@ from impasto.realtime.temporal.modes import Steadiness
 from impasto.realtime.threads import side_by_side
 
 if TYPE_CHECKING:
-    from impasto.realtime.temporal import blend, hold
+    from impasto.realtime.temporal import hold
+    from impasto.realtime.temporal.auto import AutoBlend
+    from impasto.realtime.temporal.blend import FlowBlend, StillBlend
+
+    Blend = StillBlend | FlowBlend | AutoBlend
 
 # Running statistics are updated at every UPDATE_INTERVAL-th frame, by MOMENTUM. PSNR in dB against
 # every frame's own statistics, on eight real clips (webcam to spinning dancer; in bf16, which alone
@@ -54,8 +58,8 @@ class Stylizer:
     cut, where the engine can do that. If False, each frame is normalized by its own statistics.
     keep_color: only the luminance is stylized; the chroma is that of the frame.
     steadiness: "hold" keeps inputs where only noise changed, and outputs where inputs stay alike;
-    "flow" blends outputs along the motion, "raft" too, with RAFT for DIS (see temporal.blend); all
-    start over at a cut.
+    "flow" blends outputs along the motion, "raft" too, with RAFT for DIS (see temporal.blend);
+    "auto" is "hold", and "flow" while the camera moves; all start over at a cut.
     ahead: batches may be taken from the iterator before the frames of earlier ones are consumed. A
     CPU then stylizes two frames in parallel, half of its cores each: they need less of the cores'
     time than two in turn with all of the cores, and no core waits for one that decodes or encodes
@@ -78,14 +82,13 @@ class Stylizer:
         self.engine, self.keep_color, self.steadiness = engine, keep_color, steadiness
         self.has_running_statistics = is_video and engine.has_running_statistics
         self._hold: hold.PixelHold | None = None
-        self._blend: blend.StillBlend | blend.FlowBlend | None = None
-        if steadiness == "hold":  # OpenCV loads for nothing else here
-            from impasto.realtime.temporal.blend import StillBlend
+        self._blend: Blend | None = None
+        if steadiness in ("auto", "hold"):  # OpenCV loads for nothing else here
             from impasto.realtime.temporal.hold import PixelHold
 
-            self._hold, self._blend = PixelHold(), StillBlend()
-        elif steadiness != "off":
-            self._blend = _flow_blend(steadiness, engine.device)
+            self._hold = PixelHold()
+        if steadiness != "off":
+            self._blend = _blend(steadiness, engine.device)
         has_state = self.has_running_statistics or steadiness != "off"
         self._starts_scene = CutDetector() if has_state else None
         gives_yuv420 = self.has_running_statistics and not keep_color and steadiness == "off"
@@ -216,9 +219,14 @@ class Stylizer:
         return engine.stylize(images, statistics), statistics
 
 
-def _flow_blend(steadiness: Steadiness, device: str) -> "blend.FlowBlend":
-    from impasto.realtime.temporal.blend import FlowBlend
+def _blend(steadiness: Steadiness, device: str) -> "Blend":
+    from impasto.realtime.temporal.auto import AutoBlend
+    from impasto.realtime.temporal.blend import FlowBlend, StillBlend
 
+    if steadiness == "auto":
+        return AutoBlend()
+    if steadiness == "hold":
+        return StillBlend()
     if steadiness == "flow":
         return FlowBlend()
     from impasto.realtime.temporal.raft import Raft

@@ -112,9 +112,9 @@ KeepColor = Annotated[
 Steadiness = Annotated[
     modes.Steadiness,
     typer.Option(
-        help="Against flicker. hold: keeps pixels that change by noise only, for a fixed camera; "
-        "flow: blends along the optical flow, for a moving one; raft: the same with the RAFT "
-        "network, for GPUs (downloaded at first use)."
+        help="Against flicker. auto: hold, and flow while the camera moves; hold: keeps pixels "
+        "that change by noise only, for a fixed camera; flow: blends along the optical flow, for a "
+        "moving one; raft: the same with the RAFT network, for GPUs (downloaded at first use)."
     ),
 ]
 

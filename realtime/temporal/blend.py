@@ -85,6 +85,12 @@ class StillBlend:
         self._reference: np.ndarray | None = None  # the input of the result, float32, same size
         self._result: np.ndarray | None = None
 
+    def resume(self, image: np.ndarray, result: np.ndarray) -> None:
+        """Go on from a frame that another blend showed; both (H, W, 3) uint8."""
+        self._image = downscale(image, _STILL_SIDE)
+        self._reference = self._image.astype(np.float32)
+        self._result = result
+
     def __call__(self, image: np.ndarray, stylized: np.ndarray) -> np.ndarray:
         before, reference, result = self._image, self._reference, self._result
         after = self._image = downscale(image, _STILL_SIDE)
@@ -199,6 +205,10 @@ class FlowBlend:
         """Forget the previous frames: the next one is returned as it is."""
         self._image: np.ndarray | None = None  # the previous input, downscaled
         self._result: np.ndarray | None = None
+
+    def resume(self, image: np.ndarray, result: np.ndarray) -> None:
+        """Go on from a frame that another blend showed; both (H, W, 3) uint8."""
+        self._image, self._result = downscale(image, _FLOW_SIDE), result
 
     def __call__(self, image: np.ndarray, stylized: np.ndarray) -> np.ndarray:
         before, result = self._image, self._result

@@ -44,7 +44,7 @@ def stylized(engine, images, *, size: int = 1, **options) -> np.ndarray:
 @pytest.mark.parametrize(
     "engine", [WithStatistics(), IdentityEngine()], ids=["running-statistics", "plain"]
 )
-@pytest.mark.parametrize("steadiness", ["hold", "flow"])
+@pytest.mark.parametrize("steadiness", ["auto", "hold", "flow"])
 class TestSteadiness:
     def test_batch_size_and_prefetching_make_no_difference(self, engine, steadiness) -> None:
         images = two_scenes()
