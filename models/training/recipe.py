@@ -23,6 +23,7 @@ class Recipe:
     style_weight: float = 3.5
     # of relu1_1 ... relu5_1; strokes live in relu3_1 and relu4_1
     layer_weights: tuple[float, ...] = (1.0, 1.0, 2.0, 2.0, 0.5)
+    color_weight: float = 5.0  # of colors distributed as the painting's
     vigor_weight: float = 1.0  # of gradients distributed as the painting's
     tv_weight: float = 0.05
     temporal_weight: float = 0.0
@@ -33,9 +34,10 @@ class Recipe:
     seed: int = 1
     painting: str = ""  # name and SHA-256 of the picture file
     painting_sha256: str = ""
+    student_of: str = ""  # the architecture of the network that it learned from
 
 
-_FROM_FILE = ("painting", "painting_sha256")  # known from the file, not options
+_FROM_FILE = ("painting", "painting_sha256", "student_of")  # known from the file, not options
 
 
 def add_recipe_options(

@@ -6,11 +6,14 @@ After Dumoulin et al. 2017: what strokes have in common is learned once, a style
 of 425,000, and styles mix well, as most of their weights are the same. FOLDER gets a complete style
 file for each painting, by its name. The identity network cannot share their body, which loses
 colors: `train identity`, with one of these files as the parent, comes after.
+
+With --student-of, a folder of style files of a larger architecture by the same names, each network
+learns to paint as its namesake does.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import cycle
 from pathlib import Path
@@ -28,6 +31,7 @@ from impasto.models.training.dataset import crops, list_photos, read_photo
 from impasto.models.training.loop import train
 from impasto.models.training.objectives import (
     LossTerms,
+    student_losses,
     style_losses,
     style_targets,
 )
@@ -60,29 +64,41 @@ def train_together(
     device: str,
     teacher: Path | None = None,
     precision: Precision = "auto",
+    differences: Mapping[str, Mapping[str, float]] | None = None,
+    student_of: Path | None = None,
 ) -> None:
     """Train a style for each painting, one step each in turn, and write it into the folder `out`.
 
-    Other arguments as for `train_style`; recipe.steps counts the steps of all.
+    Other arguments as for `train_style`; recipe.steps counts the steps of all. differences: by the
+    painting's stem, the fields of the recipe that differ, such as {"udnie": {"style_weight": 3.5}}.
+    student_of: a folder of style files, by the paintings' stems.
     """
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     training, held_back = list_photos(photos)
+    names = [path.stem for path in paintings]
+    recipes = {name: replace(recipe, **(differences or {}).get(name, {})) for name in names}
     start = load_network(parent) if parent else TransformNet(recipe.form)
     assert isinstance(start, TransformNet), "classic networks do not share weights"
-    networks = tied_networks([path.stem for path in paintings], start)
+    networks = tied_networks(names, start)
     loss_network = load_loss_network(
         recipe.loss_network, device=device, precision=precision, teacher=teacher
     )
     pictures = {path.stem: read_photo(path) for path in paintings}
     targets = {k: style_targets(p, loss_network, recipe, device) for k, p in pictures.items()}
+    models = _models(student_of, names, device) if student_of else None
     generator = torch.Generator().manual_seed(recipe.seed)
     turns, latest = cycle(networks), dict.fromkeys(networks, "")  # the losses of each, as text
 
     def losses_of(networks: nn.Module, batch: Tensor) -> LossTerms:
         assert isinstance(networks, nn.ModuleDict)
         name = next(turns)
-        losses = style_losses(networks[name], batch, targets[name], recipe, generator)
+        network = networks[name]
+        if models:
+            assert isinstance(network, TransformNet)
+            losses = student_losses(network, batch, models[name])
+        else:
+            losses = style_losses(network, batch, targets[name], recipes[name], generator)
         latest[name] = " ".join(f"{term} {loss:.3f}" for term, loss in losses.items())
         return losses
 
@@ -91,13 +107,12 @@ def train_together(
             print(step, *(f"  {name}: {text}" for name, text in latest.items()), sep="\n")
 
     batches = crops(training, size=recipe.crop, batch=recipe.batch, seed=recipe.seed)
-    run = out / "together"
     train(
         networks,
         recipe,
         batches,
         losses_of,
-        out=run,
+        out=out / "together",
         device=device,
         precision=precision,
         on_step=report,
@@ -109,15 +124,32 @@ def train_together(
         figures, _ = evaluate_network(network, held_back[::4], metrics)
         found = figures_as_text(figures)
         print(f"{path.stem}:", *(f"{name} {value}" for name, value in found.items()), flush=True)
-        own = replace(recipe, painting=path.name, painting_sha256=sha256_of(path))
+        own = replace(
+            recipes[path.stem],
+            painting=path.name,
+            painting_sha256=sha256_of(path),
+            student_of=models[path.stem].architecture if models else "",
+        )
         target = out / f"{path.stem}.safetensors"
         save_network(network, target, recipe=json.dumps(asdict(own)), **found)
+
+
+def _models(folder: Path, names: Sequence[str], device: str) -> dict[str, TransformNet]:
+    """The style networks in a folder, by name."""
+    models = {}
+    for name in names:
+        network = load_network(folder / f"{name}.safetensors")
+        assert isinstance(network, TransformNet)
+        models[name] = network.to(device)
+    return models
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("paintings", type=Path, nargs="+", metavar="PAINTING")
     parser.add_argument("--teacher", type=Path, help="Oxford VGG-19 as safetensors")
+    parser.add_argument("--student-of", type=Path, help="a folder of style files to paint like")
+    parser.add_argument("--differences", type=Path, help="JSON: the recipe's fields by painting")
     add_recipe_options(parser, replace(Recipe(), form="fine"), list(ARCHITECTURES))
     args = parser.parse_args()
     train_together(
@@ -129,6 +161,8 @@ def main() -> None:
         args.device,
         args.teacher,
         args.precision,
+        json.loads(args.differences.read_text()) if args.differences else None,
+        args.student_of,
     )
 
 

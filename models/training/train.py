@@ -1,4 +1,4 @@
-"""Train a style network, the identity network, or a small network after a large one.
+"""Train a style network, or the identity network.
 
     python -m impasto.models.training.train \\
         style PAINTING --photos PHOTOS --parent PARENT --out wave.safetensors
@@ -33,7 +33,6 @@ from impasto.models.training.loop import train
 from impasto.models.training.objectives import (
     LossTerms,
     identity_losses,
-    student_losses,
     style_losses,
     style_targets,
 )
@@ -84,13 +83,11 @@ def train_style(
     out: Path,
     device: str,
     teacher: Path | None = None,
-    student_of: Path | None = None,
     precision: Precision = "auto",
 ) -> StyleNetwork:
     """Train a style network for `painting`, and print its figures on held-back photos.
 
-    teacher: VGG-19 weights, for the loss network "oxford". student_of: a style file of a larger
-    architecture; the network learns to paint as that one does.
+    teacher: VGG-19 weights, for the loss network "oxford".
     """
     torch.manual_seed(recipe.seed)
     training, held_back = list_photos(photos)
@@ -113,11 +110,7 @@ def train_style(
             _, pictures = evaluate_network(averaged, held_back[:8], metrics)
             save_sheet(pictures, out.with_suffix(".png"))
 
-    model = load_network(student_of).to(device) if student_of else None
-
     def losses_of(network: nn.Module, batch: Tensor) -> LossTerms:
-        if model is not None:
-            return student_losses(network, batch, model, loss_network)
         return style_losses(network, batch, targets, recipe, generator)
 
     network = train(
@@ -152,7 +145,6 @@ def main() -> None:
         if name == "style":
             command.add_argument("painting", type=Path)
             command.add_argument("--teacher", type=Path, help="Oxford VGG-19 as safetensors")
-            command.add_argument("--student-of", type=Path, help="a style file to paint like")
         add_recipe_options(command, Recipe(), list(ARCHITECTURES))
     args = parser.parse_args()
     recipe = recipe_from(args)
@@ -167,7 +159,6 @@ def main() -> None:
             args.out,
             args.device,
             args.teacher,
-            args.student_of,
             args.precision,
         )
 

@@ -1,9 +1,12 @@
 """Styles trained together share their body, differ in the rest, and are style files like all."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from torchvision.utils import save_image
 
 from impasto.models.architectures import shared_weights, state_dict_shapes
@@ -85,3 +88,23 @@ def test_a_checkpoint_restores_what_has_been_trained_so_far(tmp_path: Path) -> N
     shared = resumed["one"].body.stem[0].weight
     assert resumed["other"].body.stem[0].weight is shared
     assert shared in resumed_adam.state and resumed["other"].gain not in resumed_adam.state
+
+
+def test_students_learn_from_their_namesakes_by_recipes_of_their_own(trained: Path) -> None:
+    folder = trained.parent
+    paintings = [folder / "dusk.png", folder / "dawn.png"]
+    train_together(
+        paintings,
+        folder,
+        replace(RECIPE, steps=2),
+        trained / "dusk.safetensors",
+        folder / "students",
+        "cpu",
+        differences={"dusk": {"vigor_weight": 2.0}},
+        student_of=trained,
+    )
+    for name, vigor_weight in (("dusk", 2.0), ("dawn", 1.0)):
+        with safe_open(folder / "students" / f"{name}.safetensors", "pt") as file:
+            recipe = json.loads(file.metadata()["recipe"])
+        assert recipe["student_of"] == "fast" and recipe["painting"] == f"{name}.png"
+        assert recipe["vigor_weight"] == vigor_weight

@@ -13,8 +13,7 @@ from torchvision.utils import save_image
 
 from impasto.models.architectures import MARGIN
 from impasto.models.errors import SourceError
-from impasto.models.loss_network import load_loss_network
-from impasto.models.losses import vigor_loss
+from impasto.models.losses import color_loss, vigor_loss
 from impasto.models.styles import load_network, load_style
 from impasto.models.training.dataset import crops, list_photos
 from impasto.models.training.loop import learning_rate_at, train
@@ -181,10 +180,9 @@ def test_random_motion_warps_photos_and_stylized_frames_alike():
 def test_a_student_comes_closer_to_its_teacher(photos, tmp_path):
     recipe, losses = replace(TINY, steps=20, learning_rate=0.03), []
     student, teacher = load_style("great_wave"), load_style("the_scream")
-    loss_network = load_loss_network("compact")
 
     def watched(network, batch):
-        terms = student_losses(network, batch, teacher, loss_network)
+        terms = student_losses(network, batch, teacher)
         losses.append(terms["pixels"].item())
         return terms
 
@@ -198,6 +196,18 @@ def test_vigor_loss_is_zero_for_the_painting_and_grows_with_blur():
     softer = [F.avg_pool2d(painting, size, 1, size // 2) for size in (3, 5)]
     losses = [vigor_loss(image, painting).item() for image in (painting, *softer)]
     assert losses[0] < 1e-9 < 0.1 < losses[1] < losses[2]
+
+
+def test_color_loss_compares_colors_wherever_they_are():
+    """Between two plain colors it is their distance over the root of 3, for many directions."""
+    torch.manual_seed(0)
+    painting = torch.rand(1, 3, 64, 64)
+    shuffled = painting.flatten(2)[..., torch.randperm(64 * 64)].view_as(painting)
+    assert color_loss(shuffled, painting).item() == pytest.approx(1e-3)  # the root's guard
+    plain = torch.tensor([[0.2, 0.5, 0.7], [0.9, 0.5, 0.1]])[..., None, None].expand(-1, -1, 9, 9)
+    expected = np.linalg.norm([0.7, 0.0, 0.6]) / np.sqrt(3)
+    losses = color_loss(plain, plain[:1], directions=20_000)
+    assert losses.tolist() == pytest.approx([1e-3, expected], rel=0.02)
 
 
 def test_gram_distance_is_the_weighted_mean_of_relative_distances():
