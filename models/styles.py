@@ -68,6 +68,19 @@ def known_styles(network: str = "auto") -> dict[str, Style]:
     }
 
 
+def style_in(path: Path) -> Style:
+    """The row of a style file that is not of the package, by its metadata. Raises WeightsError."""
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path} is no style file: expected a .safetensors file")
+    about = _metadata(path)
+    row: dict[str, Any] = {"file": str(path)}
+    row |= {name: about[name] for name in ("parent", "content", "style") if name in about}
+    if "recipe" in about:
+        row["recipe"] = json.loads(about["recipe"])
+    described = {name: about.get(name, "") for name in ("painting", "artist", "year", "licence")}
+    return Style(name=str(path), **described, sentence="", weights={about["form"]: row})
+
+
 def parse_blend(spec: str) -> dict[str, float]:
     """ "great_wave:0.6+starry_night:0.4" as {name: share}, shares scaled to sum to one.
 

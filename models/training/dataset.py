@@ -1,6 +1,6 @@
 """Training photos: random crops of the images in a folder, reproducible by seed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -51,19 +51,35 @@ def resize_long_side(image: Tensor, long_side: int) -> Tensor:
     return T.resize(image, size, antialias=True).clamp(0, 1)
 
 
-def crops(paths: list[Path], *, size: int, batch: int, seed: int) -> Iterator[Tensor]:
+def crops(
+    paths: Sequence[Path],
+    *,
+    size: int,
+    batch: int,
+    seed: int,
+    first: int = 0,
+    read: Callable[[Path], Tensor | None] = read_photo,
+) -> Iterator[Tensor]:
     """Endless batches (batch, 3, size, size) of random crops, half of them mirrored.
 
-    Each photo comes once before any comes twice. Photos smaller than `size` are enlarged.
+    Each photo comes once before any comes twice. Photos smaller than `size` are enlarged. first:
+    batches to leave out, as a run that continues has had them. read: a photo, (3, H, W) in [0, 1];
+    None leaves it out.
     """
+    left_out = first * batch
     generator = torch.Generator().manual_seed(seed)
     batch_crops: list[Tensor] = []
     while True:
         for index in torch.randperm(len(paths), generator=generator).tolist():
-            photo = read_photo(paths[index])
+            top, left, mirror = torch.rand(3, generator=generator).tolist()
+            if left_out:
+                left_out -= 1
+                continue
+            photo = read(paths[index])
+            if photo is None:
+                continue
             if min(photo.shape[1:]) < size:
                 photo = resize_short_side(photo, size)
-            top, left, mirror = torch.rand(3, generator=generator).tolist()
             y = int(top * (photo.shape[1] - size + 1))
             x = int(left * (photo.shape[2] - size + 1))
             crop = photo[:, y : y + size, x : x + size]

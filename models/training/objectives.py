@@ -1,24 +1,26 @@
 """The losses of one training step: of the identity network, of a style, and of a student."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.models.architectures import ARCHITECTURES, MARGIN
+from impasto.models.architectures import ARCHITECTURES, CLASSIC, MARGIN
+from impasto.models.classic import ClassicNet
+from impasto.models.errors import WeightsError
 from impasto.models.loss_network import LossNetwork
 from impasto.models.losses import (
-    CONTENT_LAYER,
-    STYLE_LAYERS,
     color_loss,
     content_loss,
     gram_matrix,
     grid_loss,
     relative_error,
+    style_loss,
     temporal_loss,
     total_variation,
+    total_variation_root,
     vigor_loss,
 )
 from impasto.models.training.checkpoint import StateDict
@@ -27,7 +29,6 @@ from impasto.models.training.motion import random_motion
 from impasto.models.training.recipe import Recipe
 from impasto.models.transform_net import TransformNet
 
-LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
 LossTerms = dict[str, Tensor]  # scalars of one step by name, weighted
 
 
@@ -41,27 +42,82 @@ def identity_losses(network: nn.Module, photos: Tensor) -> LossTerms:
 
 @dataclass(frozen=True)
 class StyleTargets:
-    """The painting as training needs it, and the loss network that measured it."""
+    """The painting as training needs it, and the loss network that measured it.
 
-    loss_network: LossNetwork
+    features_of: gives features of images by layer, as `LossNetwork.forward` does.
+    """
+
+    features_of: Callable[[Tensor, Iterable[str]], dict[str, Tensor]]
     small: StateDict  # Gram matrices by layer, at long side `painting_side`
-    large: StateDict  # at 3/2 of it
+    large: StateDict  # at 3/2 of it; none for the objective of Johnson et al.
     picture: Tensor  # (1, 3, H, W) in [0, 1], at long side `painting_side`
 
 
 def style_targets(
     painting: Tensor, loss_network: LossNetwork, recipe: Recipe, device: str
 ) -> StyleTargets:
-    """The style targets of training. painting: (3, H, W) in [0, 1]."""
+    """The style targets of training. painting: (3, H, W) in [0, 1].
+
+    Raises WeightsError for layers that the loss network does not have.
+    """
+    layers = {*recipe.content_weights, *recipe.style_weights}
+    if missing := layers - set(loss_network.convs):
+        raise WeightsError(
+            f"the loss network {recipe.loss_network} has no {', '.join(sorted(missing))}: use "
+            f"{', '.join(loss_network.convs)}, or another loss network"
+        )
     painting, side = painting.to(device), recipe.painting_side
+    published = recipe.objective == "johnson2016"
+    # Of the compact network the features before its heads, as not every layer has a head.
+    without_heads = published or not layers <= set(getattr(loss_network, "heads", layers))
+    features_of = loss_network.backbone if without_heads else loss_network
 
     @torch.no_grad()
     def grams(picture: Tensor) -> dict[str, Tensor]:
-        features = loss_network(picture, STYLE_LAYERS)
-        return {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+        features = features_of(picture, recipe.style_weights)
+        return {layer: gram_matrix(features[layer]) for layer in recipe.style_weights}
 
     small, large = (resize_long_side(painting, size)[None] for size in (side, side * 3 // 2))
-    return StyleTargets(loss_network, grams(small), grams(large), small)
+    return StyleTargets(features_of, grams(small), {} if published else grams(large), small)
+
+
+def losses_of_step(
+    network: nn.Module,
+    photos: Tensor,
+    targets: StyleTargets,
+    recipe: Recipe,
+    generator: torch.Generator,
+) -> LossTerms:
+    """The losses of a style network on one batch, by the recipe's objective."""
+    if recipe.objective == "johnson2016":
+        return johnson_losses(network, photos, targets, recipe)
+    return style_losses(network, photos, targets, recipe, generator)
+
+
+_LEAST_VARIATION = 1e-3  # for a painting of one color, whose total variation is 0
+
+
+def johnson_losses(
+    network: nn.Module, photos: Tensor, targets: StyleTargets, recipe: Recipe
+) -> LossTerms:
+    """The losses of Johnson et al. 2016, section 3.2, on one batch, (N, 3, H, W) in [0, 1].
+
+    In the units of `models.gatys`: each is relative.
+    """
+    features_of, weights = targets.features_of, recipe.content_weights
+    with torch.no_grad():
+        content = features_of(_channels_last(photos), weights)
+    images = network(photos).float()
+    features = features_of(_channels_last(images), {*weights, *recipe.style_weights})
+    apart = [w * content_loss(features[k], content[k]).mean() for k, w in weights.items()]
+    grams = {layer: gram_matrix(features[layer]) for layer in recipe.style_weights}
+    style = style_loss(grams, targets.small, recipe.style_weights).mean()
+    variation = total_variation_root(targets.picture).clamp_min(_LEAST_VARIATION)
+    return {
+        "content": recipe.content_weight * torch.stack(apart).sum() / sum(weights.values()),
+        "style": recipe.style_weight * style,
+        "tv": recipe.tv_weight * (total_variation_root(images) / variation).mean(),
+    }
 
 
 def style_losses(
@@ -77,17 +133,19 @@ def style_losses(
     image as a viewer sees it; the other half is compared at full size with the painting at 3/2 of
     its size, which forms the grain. Strokes have the same size in both.
     """
-    half, stride = len(photos) // 2, ARCHITECTURES[recipe.form].stride
+    half, stride = len(photos) // 2, stride_of(recipe.form)
+    contents, styles = recipe.content_weights, recipe.style_weights
     with torch.no_grad():
-        content = targets.loss_network(_channels_last(photos), [CONTENT_LAYER])[CONTENT_LAYER]
+        content = targets.features_of(_channels_last(photos), contents)
 
     enlarged = F.interpolate(photos[:half], scale_factor=1.5, mode="bilinear")
     images = network(enlarged).float(), network(photos[half:]).float()
     reduced = F.interpolate(images[0], size=photos.shape[-2:], mode="bilinear", antialias=True)
     compared = torch.cat([reduced, images[1]])
 
-    features = targets.loss_network(_channels_last(compared), LAYERS)
-    grams = {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+    features = targets.features_of(_channels_last(compared), {*contents, *styles})
+    apart = [w * content_loss(features[k], content[k]).mean() for k, w in contents.items()]
+    grams = {layer: gram_matrix(features[layer]) for layer in styles}
     target_grams = {
         layer: torch.cat(
             [
@@ -95,7 +153,7 @@ def style_losses(
                 targets.large[layer].expand(len(photos) - half, -1, -1),
             ]
         )
-        for layer in STYLE_LAYERS
+        for layer in styles
     }
 
     def of_both(loss: Callable[[Tensor], Tensor]) -> Tensor:
@@ -105,8 +163,8 @@ def style_losses(
         return (image - image.clamp(0, 1)).square().mean((1, 2, 3))
 
     losses = {
-        "content": recipe.content_weight * content_loss(features[CONTENT_LAYER], content).mean(),
-        "style": recipe.style_weight * gram_distance(grams, target_grams, recipe.layer_weights),
+        "content": recipe.content_weight * torch.stack(apart).sum() / sum(contents.values()),
+        "style": recipe.style_weight * gram_distance(grams, target_grams, tuple(styles.values())),
         "color": recipe.color_weight
         * of_both(lambda x: color_loss(x.clamp(0, 1), targets.picture)),
         "vigor": recipe.vigor_weight * of_both(lambda x: vigor_loss(x, targets.picture)),
@@ -121,6 +179,11 @@ def style_losses(
         temporal = temporal_loss(next_stylized, moved.stylized, moved.mask).mean()
         losses["temporal"] = recipe.temporal_weight * temporal
     return losses
+
+
+def stride_of(form: str) -> int:
+    """Pixels between two positions of the residual blocks of a network of NETWORKS."""
+    return ClassicNet.STRIDE if form == CLASSIC else ARCHITECTURES[form].stride
 
 
 def student_losses(network: TransformNet, photos: Tensor, teacher: nn.Module) -> LossTerms:

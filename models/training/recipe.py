@@ -2,11 +2,15 @@
 
 import argparse
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+
+from impasto.models.architectures import CLASSIC
+from impasto.models.gatys.optimize import PRESETS
+from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,64 @@ class Recipe:
     range_weight: float = 10.0  # keeps the unclamped output near [0, 1]
     painting_side: int = 512  # px, long side of the painting for images reduced to 2/3
     seed: int = 1
+    objective: str = "ours"  # or "johnson2016": content, style and total variation alone
+    # Layers of the loss network, and their weights; none: CONTENT_LAYER, STYLE_LAYERS with
+    # `layer_weights`.
+    content_layers: Mapping[str, float] = field(default_factory=dict)
+    style_layers: Mapping[str, float] = field(default_factory=dict)
+    schedule: str = "cosine"  # of the learning rate, see `loop.learning_rate_at`; or "constant"
+    averaged: bool = True  # whether the result is the moving average of the weights
+    largest_gradient: float = 1.0  # the norm to which gradients are clipped; 0: they are not
+    start: str = ""  # the style that training began from, if any
     painting: str = ""  # name and SHA-256 of the picture file
     painting_sha256: str = ""
     student_of: str = ""  # the architecture of the network that it learned from
 
+    @property
+    def content_weights(self) -> dict[str, float]:
+        """The weight of each content layer."""
+        return dict(self.content_layers or {CONTENT_LAYER: 1.0})
 
-_FROM_FILE = ("painting", "painting_sha256", "student_of")  # known from the file, not options
+    @property
+    def style_weights(self) -> dict[str, float]:
+        """The weight of each style layer."""
+        return dict(self.style_layers or zip(STYLE_LAYERS, self.layer_weights, strict=True))
+
+
+def _johnson2016() -> Recipe:
+    """As published, but for three things: photos are cropped to a square, not squeezed; the content
+    loss is relative to that of each photo; the network has instance norm.
+
+    Layers and weights are those of the preset of `models.gatys.optimize`, in its relative units.
+    """
+    published = PRESETS["johnson2016"]
+    return Recipe(
+        form=CLASSIC,
+        objective="johnson2016",
+        loss_network=published.loss_network,
+        steps=40_000,
+        batch=4,
+        crop=256,
+        learning_rate=1e-3,
+        content_layers=published.content_layers,
+        style_layers=published.style_layers,
+        content_weight=published.content_weight,
+        style_weight=published.style_weight,
+        tv_weight=published.tv_weight,
+        painting_side=256,
+        schedule="constant",
+        averaged=False,
+        largest_gradient=0.0,
+    )
+
+
+RECIPES = {"ours": Recipe(), "johnson2016": _johnson2016()}
+
+# Known from files, or set by a preset: not options of the training scripts.
+_NO_OPTIONS = (
+    *("painting", "painting_sha256", "student_of", "start"),
+    *("objective", "content_layers", "style_layers", "schedule", "averaged", "largest_gradient"),
+)
 
 
 def add_recipe_options(
@@ -49,23 +105,23 @@ def add_recipe_options(
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-    for field, value in asdict(defaults).items():
-        if field in _FROM_FILE:
+    for name, value in asdict(defaults).items():
+        if name in _NO_OPTIONS:
             continue
-        flag, several = "--" + field.replace("_", "-"), isinstance(value, tuple)
+        flag, several = "--" + name.replace("_", "-"), isinstance(value, tuple)
         parser.add_argument(
             flag,
             type=float if several else type(value),
             nargs=len(value) if several else None,
             default=value,
-            choices=architectures if field == "form" else None,
+            choices=architectures if name == "form" else None,
         )
 
 
 def recipe_from(args: argparse.Namespace) -> Recipe:
     """The recipe of parsed options."""
-    fields = [field for field in asdict(Recipe()) if field not in _FROM_FILE]
-    given = {field: getattr(args, field) for field in fields}
+    names = [name for name in asdict(Recipe()) if name not in _NO_OPTIONS]
+    given = {name: getattr(args, name) for name in names}
     return Recipe(**(given | {"layer_weights": tuple(given["layer_weights"])}))
 
 

@@ -1,5 +1,6 @@
 """What training gives: a style file, its figures on held-back photos, and a contact sheet."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from impasto.models.judge import StyleFigures, StyleMetrics, mean_figures
 from impasto.models.networks import StyleNetwork
-from impasto.models.training.dataset import read_photo, resize_short_side
+from impasto.models.training.dataset import resize_short_side
 
 
 def save_network(network: StyleNetwork, path: Path, **note: str) -> None:
@@ -21,16 +22,16 @@ def save_network(network: StyleNetwork, path: Path, **note: str) -> None:
 
 @torch.no_grad()
 def evaluate_network(
-    network: nn.Module, photos: list[Path], metrics: StyleMetrics
+    network: nn.Module, photos: Iterable[Tensor], metrics: StyleMetrics
 ) -> tuple[StyleFigures, list[Tensor]]:
-    """Mean figures over photos, and the stylized photos, (1, 3, H, W) in [0, 1].
+    """Mean figures over photos, (3, H, W) in [0, 1], and the stylized photos, (1, 3, H, W).
 
     Photos are stylized at short side 384 px and rounded to 8 bits.
     """
     device = next(network.parameters()).device
     figures, pictures = [], []
-    for path in photos:
-        photo = read_photo(path).to(device)[None]
+    for each in photos:
+        photo = each.to(device)[None]
         stylized = network(resize_short_side(photo, 384)).float().clamp(0, 1)
         stylized = (stylized * 255).round() / 255
         figures.append(metrics(stylized, photo))

@@ -121,7 +121,7 @@ def train_together(
         network = networks[path.stem]
         assert isinstance(network, TransformNet)
         metrics = StyleMetrics(loss_network, pictures[path.stem][None])
-        figures, _ = evaluate_network(network, held_back[::4], metrics)
+        figures, _ = evaluate_network(network, map(read_photo, held_back[::4]), metrics)
         found = figures_as_text(figures)
         print(f"{path.stem}:", *(f"{name} {value}" for name, value in found.items()), flush=True)
         own = replace(

@@ -107,7 +107,7 @@ def train_style(
         if step % 600 == 0:
             averaged = new_network(recipe.form).to(device).eval()
             averaged.load_state_dict(average)
-            _, pictures = evaluate_network(averaged, held_back[:8], metrics)
+            _, pictures = evaluate_network(averaged, map(read_photo, held_back[:8]), metrics)
             save_sheet(pictures, out.with_suffix(".png"))
 
     def losses_of(network: nn.Module, batch: Tensor) -> LossTerms:
@@ -123,7 +123,7 @@ def train_style(
         precision=precision,
         on_step=sheet,
     )
-    figures, pictures = evaluate_network(network, held_back[::4], metrics)
+    figures, pictures = evaluate_network(network, map(read_photo, held_back[::4]), metrics)
     save_sheet(pictures[:8], out.with_suffix(".png"))
     found = figures_as_text(figures)
     print(f"{out.stem}:", *(f"{name} {value}" for name, value in found.items()), flush=True)

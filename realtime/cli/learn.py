@@ -2,13 +2,16 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.terminal import print_error, print_line, progress_bar, show_json
+
+if TYPE_CHECKING:
+    from impasto.realtime.painting.learn import TrainingJob
 
 
 @command(example="impasto learn painting.jpg mine.safetensors --photos holidays/")
@@ -24,51 +27,159 @@ def learn(
         list[Path] | None,
         typer.Option(
             metavar="PICTURES",
-            help="What to train on: a folder of pictures, or a video; may be repeated. Best are "
-            "pictures like those to be stylized. Default: rendered scenes.",
+            help="What to train on: a folder of pictures, such as COCO, or a video; may be "
+            "repeated. Best are pictures like those to be stylized. Default: rendered scenes.",
+        ),
+    ] = None,
+    network: Annotated[
+        Literal["fast", "fine", "classic"] | None,
+        typer.Option(
+            help="fast, the default, suits live video; fine paints better; classic is that of "
+            "Johnson et al. 2016, trained from random weights, for comparison."
+        ),
+    ] = None,
+    preset: Annotated[
+        Literal["ours", "johnson2016"] | None,
+        typer.Option(
+            help="All settings of the training. johnson2016: as published, on VGG-16; the default "
+            "of --network classic, and of no other."
         ),
     ] = None,
     steps: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Training steps; more give a better style.")
-    ] = 1500,
+        int | None,
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Training steps; more give a better style. Default: 1500; johnson2016: 40000.",
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Pictures a step. Default: 2; johnson2016: 4.")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=48,
+            max=1024,
+            metavar="PX",
+            help="Side of the squares cut out of the pictures. Default: 224; johnson2016: 256.",
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(min=1e-6, max=1, help="Of Adam. Default: 0.002; johnson2016: 0.001."),
+    ] = None,
     style_weight: Annotated[
-        float, typer.Option(min=0, help="Weight of the style loss; more looks more like PAINTING.")
-    ] = 3.5,
-    network: Annotated[
-        Literal["fast", "fine"],
-        typer.Option(help="The size of the network: fine paints better, fast suits live video."),
-    ] = "fast",
+        float | None,
+        typer.Option(min=0, help="Weight of the style loss; more looks more like PAINTING."),
+    ] = None,
+    content_weight: Annotated[
+        float | None, typer.Option(min=0, help="Weight of the content loss.")
+    ] = None,
+    tv_weight: Annotated[
+        float | None, typer.Option(min=0, help="Weight of the total variation: smoothness.")
+    ] = None,
+    style_layers: options.Layers = None,
+    content_layers: options.Layers = None,
+    loss_network: Annotated[
+        Literal["compact", "vgg16", "vgg19"] | None,
+        typer.Option(help="vgg16 and vgg19 are downloaded at first use."),
+    ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            metavar="STYLE",
+            help="A style to start from, or random. Default: great_wave; classic: random.",
+        ),
+    ] = "",
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed, of weights and of the pictures' order.")
+    ] = 1,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Write some of the pictures as they are painted in the end. As it learns, they "
+            "are in the folder beside the style, NAME.learning.",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="List the losses in a .csv file.")
+    ] = None,
     device: options.Device = "auto",
     precision: options.FeaturePrecision = "auto",
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Train a style from a painting, in minutes.
+    """Train a style from a painting, in minutes; the classic network takes hours, or a GPU.
 
     Ctrl-C stops it; the same command continues from there.
     """
-    from impasto.models.training.recipe import Recipe
+    from impasto.models.architectures import CLASSIC
+    from impasto.models.training.recipe import RECIPES
     from impasto.realtime.engines.torch_engine import resolve_device
     from impasto.realtime.painting.learn import TrainingJob, train_style
 
-    recipe = Recipe(form=network, steps=steps, style_weight=style_weight)
+    preset = preset or ("johnson2016" if network == CLASSIC else "ours")
+    if preset == "ours" and batch == 1:
+        raise typer.BadParameter("--batch 1 needs --preset johnson2016.")
+    given = {
+        "form": network,
+        "steps": steps,
+        "batch": batch,
+        "crop": size,
+        "learning_rate": learning_rate,
+        "style_weight": style_weight,
+        "content_weight": content_weight,
+        "tv_weight": tv_weight,
+        "style_layers": style_layers,
+        "content_layers": content_layers,
+        "loss_network": loss_network,
+        "seed": seed,
+    }
+    recipe = dataclasses.replace(
+        RECIPES[preset], **{name: value for name, value in given.items() if value is not None}
+    )
     job = TrainingJob(
-        painting, photos or [], target, recipe, overwrite, resolve_device(device), precision
+        painting,
+        photos or [],
+        target,
+        recipe,
+        overwrite,
+        resolve_device(device),
+        precision,
+        stand_in=loss_network is None,
+        start=start,
+        sheet=sheet,
+        table=csv,
     )
     try:
         with progress_bar() as bar:
-            result = train_style(job, bar.start_stage)
+            result = train_style(job, bar.start_stage, _silent if json else print_line)
     except KeyboardInterrupt:
-        kept = f"the same command continues from {job.folder}"
-        print_error(f"stopped; {kept if job.folder.exists() else 'there is no checkpoint yet'}")
+        print_error(_stopped(job))
         raise typer.Exit(130) from None
     if json:
         show_json(dataclasses.asdict(result))
         return
-    for note in result.notes:
-        print_line(note)
     print_line(
-        f"{target}: {steps} steps on {result.pictures} pictures in {result.seconds:.0f} s, content "
-        f"{result.content:.3f}, style {result.style:.3f}; paint with --style {target}"
+        f"{target}: {result.network} network, {result.steps} steps on {result.pictures} pictures "
+        f"in {result.seconds:.0f} s, content {result.content:.3f}, style {result.style:.3f}; paint "
+        f"with --style {target}"
     )
+
+
+def _silent(line: str) -> None:
+    """Standard output is for JSON, which has the notes too."""
+
+
+def _stopped(job: "TrainingJob") -> str:
+    """What is left of a job that was stopped, and how it goes on."""
+    done = job.steps_done()
+    if not done:
+        return "stopped; there is no checkpoint yet"
+    line = f"stopped after {done} steps; the same command continues from {job.folder}"
+    if job.recipe.schedule == "constant":
+        line += f"; with --steps {done} it writes the style as it is"
+    return line

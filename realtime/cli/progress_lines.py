@@ -36,11 +36,16 @@ class ProgressLines:
         if self._files > 1:
             self._report("files", self._ended, self._files, "", self._began, self._ended)
 
-    def update(self, done: int, total: int | None, text: str) -> None:
-        """Report steps done of the present file or stage, how many it has, and a rate or losses."""
+    def update(self, done: int, total: int | None, text: str, rate: float = 0.0) -> None:
+        """Report steps done of the present file or stage, how many it has, and a rate or losses.
+
+        rate: steps a second, for the time left; 0: as many as since the stage began.
+        """
         part = min(done / total, 1.0) if total else None
         if self._files == 1:
-            self._report(self._name, done, total, text, self._stage_began, part)
+            # Where work continues from a checkpoint, more is done than was done since then.
+            began = self._now() - done / rate if rate else self._stage_began
+            self._report(self._name, done, total, text, began, part)
             return
         name = f"{self._name} ({self._ended + 1} of {self._files} files)"
         files_done = None if part is None else self._ended + part

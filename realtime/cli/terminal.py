@@ -126,20 +126,23 @@ class Bar:
         if self._file is not None:
             self._progress.remove_task(self._file)
         self._begin(name)
-        return lambda done, total, rate: self.update(done, total, f"{rate:.1f} {unit}")
+        return lambda done, total, rate: self.update(done, total, f"{rate:.1f} {unit}", rate)
 
     def advance(self, done: int, total: int | None, fps: float) -> None:
         """Move the bar: frames done of this file, how many it has, frames a second."""
         self.update(done, total, f"{fps:.1f} fps")
 
-    def update(self, done: int, total: int | None, text: str) -> None:
-        """Move the bar: steps done of this file, how many it has, and the text beside them."""
+    def update(self, done: int, total: int | None, text: str, rate: float = 0.0) -> None:
+        """Move the bar: steps done of this file, how many it has, and the text beside them.
+
+        rate: of steps in a second, if it is known.
+        """
         assert self._file is not None, "no bar was begun"
         self._progress.update(self._file, completed=done, total=total, fps=text)
         if self._all is not None:
             self._progress.update(self._all, completed=self._frames_before + done)
         if self._lines is not None:
-            self._lines.update(done, total, text)
+            self._lines.update(done, total, text, rate)
 
     def _begin(self, name: str) -> None:
         self._file = self._progress.add_task(name, total=None, fps="")

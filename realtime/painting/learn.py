@@ -1,49 +1,55 @@
-"""Training a style from one painting: a shipped network fine-tuned on your pictures."""
+"""Training a style from one painting: a shipped network fine-tuned, or one trained from scratch."""
 
-import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from impasto.export.scenes import render
-from impasto.models.errors import SinkError, SourceError
+from impasto.models.architectures import CLASSIC
+from impasto.models.errors import EngineError, SinkError, SourceError, WeightsError
 from impasto.models.gatys.optimize import MIN_SIDE
 from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import LossNetwork, load_loss_network
-from impasto.models.networks import StyleNetwork
+from impasto.models.networks import StyleNetwork, new_network
 from impasto.models.precision import Precision
 from impasto.models.styles import load_style
-from impasto.models.training.dataset import crops, list_photos
-from impasto.models.training.loop import train
-from impasto.models.training.objectives import style_losses, style_targets
-from impasto.models.training.recipe import Recipe
+from impasto.models.training.checkpoint import StateDict, saved_step
+from impasto.models.training.dataset import crops
+from impasto.models.training.loop import continued_by, train
+from impasto.models.training.objectives import losses_of_step, style_targets
+from impasto.models.training.recipe import Recipe, sha256_of
 from impasto.models.training.results import evaluate_network, save_network
-from impasto.realtime.atomic import Target
-from impasto.realtime.files.images import IMAGE_SUFFIXES, read_image, write_image
-from impasto.realtime.files.video_reader import VideoReader
+from impasto.realtime.atomic import Target, atomic_write
+from impasto.realtime.files.image_encoding import encode_image
+from impasto.realtime.files.images import write_image
 from impasto.realtime.painting.paint import read_painting
+from impasto.realtime.painting.sheet import contact_sheet
+from impasto.realtime.painting.training_images import TrainingImages
 from impasto.realtime.pixels import as_tensor
-from impasto.realtime.progress import OnProgress, StartStage
+from impasto.realtime.progress import StartStage
+from impasto.realtime.threads import Prefetch
 
 PARENT = "great_wave"  # a common parent lets styles mix; this one has been trained the longest
-MIN_IMAGES = 8
-_MAX_IMAGES = 1000  # of a folder, evenly spaced
-_MAX_FRAMES = 250  # of a video, evenly spaced: neighbors are alike
+RANDOM = "random"  # in place of a style to start from: random weights
 _SIDE = 256  # px, short side: then a training crop shows whole objects
-_RENDERED = 300  # images, where none are given
 _EVALUATED = 8  # images that the finished style is evaluated on
+_SHOWN = 3  # of these on the sheet
+_SHEET_SECONDS = 60.0  # from one sheet to the next
 # The files of a job's work folder.
-_WORK_FILE = re.compile(r"\d{6}\.jpg|[0-9a-f]{16}\.(csv|checkpoint(\.partial)?)")
+_CHECKPOINT, _LOSSES, _SHEET = "training.checkpoint", "training.csv", "sheet.jpg"
+_WORK_FILE = re.compile(
+    r"(\d{6}|[0-9a-f]{16}|sheet)(\.partial)?\.jpg"
+    r"|(training|[0-9a-f]{16})\.(csv|checkpoint(\.partial)?)"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,10 @@ class TrainingJob:
     """A style to train: from which painting, on which images, with which result.
 
     painting: a picture. photos: pictures, folders of them, videos; none: rendered scenes.
-    target: a .safetensors file.
+    target: a .safetensors file. stand_in: the compact loss network will do where that of the recipe
+    cannot be had. start: the style to start from, or RANDOM; "" is PARENT, or for the
+    classic network RANDOM. sheet: a picture of held-back photos as they are painted in the end;
+    table: a .csv of the losses. As the training goes, both are in the work folder.
     """
 
     painting: Path
@@ -61,60 +70,90 @@ class TrainingJob:
     overwrite: bool = False
     device: str = "cpu"
     precision: Precision = "auto"
+    stand_in: bool = False
+    start: str = ""
+    sheet: Path | None = None
+    table: Path | None = None
 
     @property
     def folder(self) -> Path:
         """The work folder; a job that was stopped continues from its checkpoint there."""
         return self.target.with_name(f"{self.target.stem}.learning")
 
+    @property
+    def parent(self) -> str:
+        """The style to start from, or RANDOM."""
+        return self.start or (RANDOM if self.recipe.form == CLASSIC else PARENT)
+
+    def steps_done(self) -> int:
+        """The steps after which a stopped job continues."""
+        return saved_step(self.folder / _CHECKPOINT)
+
 
 @dataclass
 class TrainingResult:
-    """The figures of a trained style. Losses are those of `models.judge`."""
+    """The figures of a trained style. Losses are those of `models.judge`, by the compact network.
+
+    steps: of training; new_steps: those of this run.
+    """
 
     target: Path
+    network: str = ""
+    loss_network: str = ""
     pictures: int = 0
+    steps: int = 0
+    new_steps: int = 0
     content: float = 0.0
     style: float = 0.0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 
 
-def train_style(job: TrainingJob, start: StartStage) -> TrainingResult:
+def train_style(
+    job: TrainingJob, start: StartStage, log: Callable[[str], None] = lambda line: None
+) -> TrainingResult:
     """Train a network to paint like the painting; the style is written when it is complete.
 
-    start: begins the progress of a named stage. Raises SourceError, SinkError and WeightsError.
+    start: begins the progress of a named stage. log: called with a line about what is trained, and
+    with each note of the result. Raises SourceError, SinkError and WeightsError.
     """
-    began, result = perf_counter(), TrainingResult(job.target)
+    began = perf_counter()
+    result = TrainingResult(job.target, job.recipe.form, job.recipe.loss_network)
     if job.target.suffix != ".safetensors":
         raise SinkError(f"{job.target} must end in .safetensors, to be a style")
+    if job.sheet is not None:
+        encode_image(np.zeros((8, 8, 3), np.uint8), job.sheet.suffix)  # raises for other formats
     painting, folder = _read_painting(job), job.folder
     _check_work_folder(folder)
-    target = Target(job.target, overwrite=job.overwrite)
-    try:
-        folder.mkdir(exist_ok=True)
-        result.pictures = _gather(job, result.notes, start("pictures", "a second"))
-        training, validation = list_photos(folder)
-        picture = as_tensor(painting)[0]
-        loss_network = load_loss_network(
-            job.recipe.loss_network, device=job.device, precision=job.precision
+    with ExitStack() as outputs:
+        target = Target(job.target, overwrite=job.overwrite)
+        outputs.callback(target.discard)
+        sheet, table = (
+            path and outputs.enter_context(atomic_write(path, overwrite=job.overwrite))
+            for path in (job.sheet, job.table)
         )
-        on_progress = start("learning", "steps a second")
-        network = _train(job, picture, training, loss_network, on_progress)
-        metadata = {"painting": job.painting.name, "parent": PARENT}
         try:
-            recipe = json.dumps(asdict(job.recipe))
-            save_network(network, target.partial, recipe=recipe, **metadata)
-        except (OSError, SafetensorError) as error:
-            raise SinkError(f"cannot write {job.target}: {error}") from error
-        target.commit()
-        metrics = StyleMetrics(loss_network, picture[None])
-        figures, _ = evaluate_network(network, validation[:_EVALUATED], metrics)
-        result.content, result.style = figures.content, figures.style or 0.0
-    finally:
-        target.discard()
-        if not list(folder.glob("*.checkpoint")):
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(exist_ok=True)
+            images = _gather(job, start)
+            training = _Training(job, painting, images, result, log)
+            network = training.run(start)
+            _save(network, target.partial, job, training.recipe)
+            target.commit()  # now: it took long
+            training.measure(network)
+            if sheet is not None:
+                write_image(sheet, training.sheet(network, result.steps), overwrite=True)
+            if table is not None:
+                shutil.copyfile(folder / _LOSSES, table)
+        finally:
+            if not list(folder.glob("*.checkpoint")):
+                shutil.rmtree(folder, ignore_errors=True)
+    result.pictures = len(images.files) - len(images.unreadable)
+    if images.unreadable:
+        few = ", ".join(sorted(path.name for path in images.unreadable)[:3])
+        result.notes.append(
+            f"{len(images.unreadable)} files could not be read as pictures, and are left out: {few}"
+        )
+        log(result.notes[-1])
     result.seconds = perf_counter() - began
     return result
 
@@ -140,82 +179,170 @@ def _check_work_folder(folder: Path) -> None:
             raise SinkError(f"{path} is in the way: {folder} is the work folder, and is removed")
 
 
-def _train(
-    job: TrainingJob,
-    painting: Tensor,
-    photos: list[Path],
-    loss_network: LossNetwork,
-    on_progress: OnProgress,
-) -> StyleNetwork:
-    """The trained network. painting: (3, H, W) in [0, 1]."""
-    recipe, device = job.recipe, job.device
-    torch.manual_seed(recipe.seed)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    targets = style_targets(painting, loss_network, recipe, device)
-    times: list[float] = []
+def _gather(job: TrainingJob, start: StartStage) -> TrainingImages:
+    """The images to train on. Raises SourceError."""
+    on_progress, began = start("pictures", "a second"), perf_counter()
+    images = TrainingImages(job.folder, max(_SIDE, job.recipe.crop))
 
-    def on_step(step: int, *_: object) -> None:
-        times.append(perf_counter())
-        rate = (len(times) - 1) / max(times[-1] - times[0], 1e-9)
-        on_progress(step, recipe.steps, rate)
+    def on_image() -> None:
+        count = len(images.files)
+        on_progress(count, None, count / max(perf_counter() - began, 1e-9))
 
-    return train(
-        load_style(PARENT, network=recipe.form),
-        recipe,
-        crops(photos, size=recipe.crop, batch=recipe.batch, seed=recipe.seed),
-        lambda network, batch: style_losses(network, batch, targets, recipe, generator),
-        # Named by the painting, so that another one does not continue from this one's checkpoint.
-        out=job.folder / hashlib.sha256(painting.numpy().tobytes()).hexdigest()[:16],
-        device=device,
-        precision=job.precision,
-        on_step=on_step,
-    )
+    for path in job.photos:
+        images.add(path, on_image)
+    if not job.photos:
+        images.add_rendered(on_image)
+    images.check(job.photos)
+    return images
 
 
-# --- Training images --------------------------------------------------------------------------
+def _save(network: StyleNetwork, path: Path, job: TrainingJob, recipe: Recipe) -> None:
+    """Write the style file. Raises SinkError."""
+    text = json.dumps(asdict(recipe))
+    try:
+        save_network(network, path, recipe=text, painting=job.painting.name, parent=job.parent)
+    except (OSError, SafetensorError) as error:
+        raise SinkError(f"cannot write {job.target}: {error}") from error
 
 
-def _gather(job: TrainingJob, notes: list[str], on_progress: OnProgress) -> int:
-    """Copy all images into the work folder, reduced; returns how many there are."""
-    began, count = perf_counter(), 0
-    for old in job.folder.glob("*.jpg"):
-        old.unlink()
-    given = (_read_all(path, notes) for path in job.photos)
-    for image in chain.from_iterable(given) if job.photos else _rendered():
-        write_image(job.folder / f"{count:06}.jpg", image)
-        count += 1
-        on_progress(count, None, count / (perf_counter() - began))
-    if count < MIN_IMAGES:
-        paths = ", ".join(map(str, job.photos))
-        raise SourceError(
-            f"there are {count} pictures in {paths}: at least {MIN_IMAGES} are needed to train on, "
-            "and some hundreds are best; videos count as well"
+def _open_loss_network(job: TrainingJob, notes: list[str]) -> tuple[LossNetwork, str]:
+    """The loss network and its name; a note says where the compact one stands in for another."""
+    name = job.recipe.loss_network
+    try:
+        return load_loss_network(name, device=job.device, precision=job.precision), name
+    except WeightsError as error:
+        if not job.stand_in:
+            raise
+        notes.append(f"the compact loss network stands in for {name}: {error}")
+        network = load_loss_network("compact", device=job.device, precision=job.precision)
+        return network, "compact"
+
+
+def _named(parent: str) -> str:
+    return "random weights" if parent == RANDOM else parent
+
+
+class _Training:
+    """One run: the network, its losses, and the sheet that shows how far it is.
+
+    painting: (H, W, 3) uint8. result: gets the numbers. recipe: with what is known from the files.
+    """
+
+    def __init__(
+        self,
+        job: TrainingJob,
+        painting: np.ndarray,
+        images: TrainingImages,
+        result: TrainingResult,
+        log: Callable[[str], None],
+    ) -> None:
+        self._job, self._images, self._result = job, images, result
+        self._loss_network, name = _open_loss_network(job, result.notes)
+        for note in result.notes:
+            log(note)
+        log(
+            f"{job.recipe.form} network from {_named(job.parent)}, {job.recipe.steps} steps of "
+            f"{job.recipe.batch} pictures of {job.recipe.crop}x{job.recipe.crop}, loss network "
+            f"{name}; so far: {job.folder / _SHEET}"
         )
-    return count
+        result.loss_network = name
+        self.recipe = replace(
+            job.recipe,
+            loss_network=name,
+            start=job.parent,
+            painting=job.painting.name,
+            painting_sha256=sha256_of(job.painting),
+        )
+        self._painting = as_tensor(painting)[0]
+        # That are shown and measured: not trained on, if any of these can be read.
+        self._photos = images.first_readable(images.held_back, _EVALUATED)
+        self._photos = self._photos or images.first_readable(images.files, 1)
+
+    def run(self, start: StartStage) -> StyleNetwork:
+        """The trained network. Raises WeightsError."""
+        job, recipe, device = self._job, self.recipe, self._job.device
+        torch.manual_seed(recipe.seed)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        network = (
+            new_network(recipe.form)
+            if job.parent == RANDOM
+            else load_style(job.parent, network=recipe.form)
+        )
+        targets = style_targets(self._painting, self._loss_network, recipe, device)
+        first = saved_step(job.folder / _CHECKPOINT, of=continued_by(recipe))
+        on_progress = start("learning", "steps a second")
+        began = shown = monotonic()
+
+        def on_step(step: int, losses: object, average: StateDict) -> None:
+            nonlocal shown
+            now = monotonic()
+            on_progress(step, recipe.steps, (step - first) / max(now - began, 1e-9))
+            if now - shown > _SHEET_SECONDS:
+                self._show(step, average)
+                shown = monotonic()
+
+        batches = crops(
+            self._images.training,
+            size=recipe.crop,
+            batch=recipe.batch,
+            seed=recipe.seed,
+            first=first,
+            read=self._images.read,
+        )
+        with Prefetch(batches, depth=2) as prefetched:
+            network = train(
+                network,
+                recipe,
+                iter(prefetched),
+                lambda network, batch: losses_of_step(network, batch, targets, recipe, generator),
+                out=job.folder / _CHECKPOINT,
+                device=device,
+                precision=job.precision,
+                on_step=on_step,
+            )
+        self.recipe = replace(recipe, steps=max(first, recipe.steps))
+        self._result.steps = self.recipe.steps
+        self._result.new_steps = self._result.steps - first
+        return network
+
+    def measure(self, network: StyleNetwork) -> None:
+        """Evaluate the network on photos that it was not trained on."""
+        ruler = load_loss_network("compact", device=self._job.device, precision=self._job.precision)
+        metrics = StyleMetrics(ruler, self._painting[None])
+        figures, _ = evaluate_network(network, self._photos, metrics)
+        self._result.content, self._result.style = figures.content, figures.style or 0.0
+
+    def sheet(self, network: StyleNetwork, step: int) -> np.ndarray:
+        """The painting and photos, and below them the photos as they are painted now.
+
+        Returns (H, W, 3) uint8.
+        """
+        photos = [_square(photo) for photo in self._photos[:_SHOWN]]
+        device = next(network.parameters()).device
+        with torch.inference_mode():
+            painted = [network(photo.to(device)[None])[0].float().cpu() for photo in photos]
+        first = [("painting", _square(self._painting)), *(("photo", photo) for photo in photos)]
+        paper = torch.ones_like(photos[0])
+        second = [(f"step {step} of {self.recipe.steps}", paper), *(("", x) for x in painted)]
+        return contact_sheet(
+            [(name, _levels(x)) for name, x in (*first, *second)], columns=len(first)
+        )
+
+    def _show(self, step: int, average: StateDict) -> None:
+        """Write the sheet to the work folder; without OpenCV, which labels it, there is none."""
+        network = new_network(self.recipe.form).to(self._job.device).eval()
+        network.load_state_dict(average)
+        with suppress(EngineError, SinkError):
+            write_image(self._job.folder / _SHEET, self.sheet(network, step), overwrite=True)
 
 
-def _rendered() -> Iterator[np.ndarray]:
-    """Images to train on where none are given, (H, W, 3) uint8."""
-    return (render(1, _SIDE, _SIDE * 3 // 2, seed=seed)[0] for seed in range(_RENDERED))
+def _square(image: Tensor) -> Tensor:
+    """The middle of an image, (3, H, W), as (3, 256, 256)."""
+    from torchvision.transforms.v2.functional import center_crop, resize
+
+    return resize(center_crop(image, [min(image.shape[1:])]), [_SIDE], antialias=True)
 
 
-def _read_all(path: Path, notes: list[str]) -> Iterator[np.ndarray]:
-    """A picture, those of a folder, or frames of a video: (H, W, 3) uint8, short side `_SIDE`."""
-    if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        unreadable = 0
-        for file in files[:: max(1, -(-len(files) // _MAX_IMAGES))]:
-            try:
-                yield read_image(file, size=_SIDE)
-            except SourceError:
-                unreadable += 1
-        if unreadable:
-            files_left_out = f"{unreadable} files could not be read as pictures, and are left out"
-            notes.append(f"{path}: {files_left_out}")
-    elif path.suffix.lower() in IMAGE_SUFFIXES:
-        yield read_image(path, size=_SIDE)
-    else:
-        with VideoReader(path, size=_SIDE) as video:
-            every = max(1, (video.info.frame_count or 0) // _MAX_FRAMES)
-            for frame in islice(video, 0, every * _MAX_FRAMES, every):
-                yield frame.image
+def _levels(image: Tensor) -> np.ndarray:
+    """(3, H, W) in about [0, 1] as (H, W, 3) uint8."""
+    return (255 * image.clamp(0, 1)).round().byte().permute(1, 2, 0).numpy()

@@ -80,9 +80,9 @@ def test_a_checkpoint_restores_what_has_been_trained_so_far(tmp_path: Path) -> N
     networks, average, adam = begin(0)
     networks["one"](torch.rand(1, 3, 40, 40)).mean().backward()
     adam.step()
-    save_checkpoint(path, recipe, 1, networks, average, adam)
+    save_checkpoint(path, recipe, 1, networks, average, adam, seconds=2.5)
     resumed, resumed_average, resumed_adam = begin(1)
-    assert load_checkpoint(path, recipe, resumed, resumed_average, resumed_adam) == 1
+    assert load_checkpoint(path, recipe, resumed, resumed_average, resumed_adam) == (1, 2.5)
     torch.testing.assert_close(resumed.state_dict(), networks.state_dict())
     torch.testing.assert_close(resumed_average, average)
     shared = resumed["one"].body.stem[0].weight

@@ -12,7 +12,8 @@ from safetensors import safe_open
 from torchvision.utils import save_image
 
 from impasto.models.architectures import MARGIN
-from impasto.models.errors import SourceError
+from impasto.models.errors import SourceError, WeightsError
+from impasto.models.loss_network import load_loss_network
 from impasto.models.losses import color_loss, vigor_loss
 from impasto.models.styles import load_network, load_style
 from impasto.models.training.dataset import crops, list_photos
@@ -22,9 +23,11 @@ from impasto.models.training.objectives import (
     border_loss,
     gram_distance,
     identity_losses,
+    johnson_losses,
     student_losses,
+    style_targets,
 )
-from impasto.models.training.recipe import Recipe
+from impasto.models.training.recipe import RECIPES, Recipe
 from impasto.models.training.train import train_identity, train_style
 from impasto.models.transform_net import TransformNet
 
@@ -47,6 +50,23 @@ def test_photos_are_split_and_come_in_the_same_order(photos):
     assert len(held_back) == 2 and not set(held_back) & set(training_photos)
     first, again = (next(crops(training_photos, size=64, batch=3, seed=5)) for _ in range(2))
     assert first.shape == (3, 3, 64, 64) and torch.equal(first, again)
+
+
+def test_a_run_that_continues_leaves_out_the_crops_it_has_had(photos):
+    paths = list_photos(photos)[0]
+    all_of_them = crops(paths, size=64, batch=3, seed=5)
+    for _ in range(11):  # more than all photos
+        next(all_of_them)
+    assert torch.equal(next(crops(paths, size=64, batch=3, seed=5, first=11)), next(all_of_them))
+
+
+def test_photos_that_cannot_be_read_are_left_out_of_batches(photos):
+    paths = list_photos(photos)[0]
+
+    def read(path):
+        return None if path != paths[7] else torch.full((3, 70, 70), 0.25)
+
+    assert next(crops(paths, size=64, batch=2, seed=0, read=read)).eq(0.25).all()
 
 
 def test_photos_smaller_than_the_crop_are_enlarged(photos):
@@ -143,6 +163,7 @@ def test_an_interrupted_run_resumes_from_its_checkpoint(photos, tmp_path):
 def test_learning_rate_warms_up_and_decays():
     rates = [learning_rate_at(step / 1000, step) for step in range(1000)]
     assert rates[0] < 0.05 and max(rates) > 0.95 and rates[-1] < 0.03
+    assert {learning_rate_at(step / 1000, step, "constant") for step in range(1000)} == {1.0}
 
 
 def test_border_loss_is_the_effect_of_zero_padding():
@@ -221,3 +242,55 @@ def test_gram_distance_is_the_weighted_mean_of_relative_distances():
     ]
     expected = (3 * distances[0] + distances[1]) / 4
     assert gram_distance(grams, targets, (3.0, 1.0)).item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_losses_of_johnson_2016():
+    """Of the paper's equations 2 and 4, relative, with numpy; the network is the negative."""
+    recipe = replace(
+        RECIPES["johnson2016"],
+        painting_side=64,
+        content_layers={"relu3_3": 1.0},
+        style_layers={"relu1_2": 3.0, "relu2_2": 1.0},
+        content_weight=2.0,
+        style_weight=5.0,
+        tv_weight=7.0,
+    )
+    torch.manual_seed(0)
+    painting, photos = torch.rand(3, 64, 64), torch.rand(2, 3, 64, 64)
+    network = load_loss_network("compact").float()
+    targets = style_targets(painting, network, recipe, "cpu")
+    found = johnson_losses(lambda images: 1 - images, photos, targets, recipe)
+
+    layers = ("relu1_2", "relu2_2", "relu3_3")
+    of_photos, of_images, of_painting = (
+        {k: x.numpy().astype(float) for k, x in network.backbone(images, layers).items()}
+        for images in (photos, 1 - photos, painting[None])
+    )
+
+    def error(values, target):
+        return np.square(values - target).sum() / np.square(target).sum()
+
+    def gram(features):
+        return np.einsum("ihw,jhw->ij", features, features) / features[0].size
+
+    def variation(image):
+        down = image[:, 1:, :-1] - image[:, :-1, :-1]
+        across = image[:, :-1, 1:] - image[:, :-1, :-1]
+        return np.sqrt(down**2 + across**2).mean()
+
+    pairs = zip(of_images["relu3_3"], of_photos["relu3_3"], strict=True)
+    content = np.mean([error(image, photo) for image, photo in pairs])
+    errors = [
+        np.mean([error(gram(x), gram(of_painting[k][0])) for x in of_images[k]]) for k in layers[:2]
+    ]
+    tv = np.mean([variation(1 - photo) for photo in photos.numpy().astype(float)])
+    assert found["content"].item() == pytest.approx(2 * content, rel=1e-3)
+    assert found["style"].item() == pytest.approx(5 * (3 * errors[0] + errors[1]) / 4, rel=1e-3)
+    expected = 7 * tv / variation(painting.numpy().astype(float))
+    assert found["tv"].item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_layer_that_the_loss_network_lacks():
+    recipe = replace(RECIPES["johnson2016"], loss_network="compact", content_layers={"relu5_4": 1})
+    with pytest.raises(WeightsError, match="the loss network compact has no relu5_4: use relu1_1"):
+        style_targets(torch.rand(3, 64, 64), load_loss_network("compact"), recipe, "cpu")

@@ -70,6 +70,19 @@ def test_live(classic: Path, impasto: Impasto) -> None:
     assert ran.code == 0 and "on cpu, classic network" in ran.out
 
 
+def test_it_is_listed_and_drawn_with_the_others(
+    classic: Path, picture: Path, library: Path, impasto: Impasto
+) -> None:
+    sheet = picture.with_name("sheet.png")
+    ran = impasto("styles", classic, "--sheet", sheet, "--on", picture)
+    assert ran.code == 0 and "sheet.png: 3 styles" in ran.out
+    (line,) = [line for line in ran.out.splitlines() if "wave.jpg" in line]
+    assert line.split()[-1] == "classic"
+    (row,) = json.loads(impasto("styles", classic, "--network", "classic", "--json").out)
+    assert row["name"] == str(classic) and row["weights"]["classic"]["recipe"] == {"steps": 3}
+    assert "expected a .safetensors file" in impasto("styles", picture).error_line
+
+
 def test_an_export(classic: Path, tmp_path: Path, impasto: Impasto) -> None:
     out = tmp_path / "mine.onnx"
     ran = impasto("export", classic, out, "--static", "1x48x64")

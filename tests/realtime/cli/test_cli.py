@@ -376,6 +376,48 @@ class TestLearn:
         again = impasto("learn", painting, style, "--photos", film, "--steps", "1")
         assert again.code == 1 and "exists" in again.error_line
 
+    def test_the_classic_network(self, tmp_path: Path, impasto: Impasto) -> None:
+        film, painting = make_clip(tmp_path / "film.mp4"), tmp_path / "painting.png"
+        write_image(painting, make_pictures(1, 90, 120)[0])
+        style, sheet, losses = (tmp_path / f"mine.{x}" for x in ("safetensors", "png", "csv"))
+        ran = impasto(
+            *("learn", painting, style, "--photos", film, "--network", "classic", "--steps", "1"),
+            *("--size", "48", "--batch", "1", "--loss-network", "compact"),
+            *("--sheet", sheet, "--csv", losses),
+        )
+        assert ran.code == 0 and "classic network from random weights, 1 steps of 1" in ran.out
+        assert sheet.exists() and losses.read_text().startswith("step,seconds,content,style,tv")
+        out = tmp_path / "out.png"
+        assert impasto("image", painting, out, "--style", style).code == 0
+
+    @pytest.mark.parametrize(
+        ("options", "code", "words"),
+        [
+            (["--batch", "1"], 2, "--batch 1 needs --preset johnson2016"),
+            (["--network", "classic", "--start", "dawn"], 1, "has no classic network"),
+            (["--style-layers", "relu5_4"], 1, "compact has no relu5_4"),
+            (["--sheet", "sheet.mp4"], 1, ".mp4"),
+        ],
+    )
+    def test_refused(
+        self,
+        options: list[str],
+        code: int,
+        words: str,
+        tmp_path: Path,
+        library: Path,
+        impasto: Impasto,
+    ) -> None:
+        painting, photos = tmp_path / "painting.png", tmp_path / "photos"
+        photos.mkdir()
+        for index, picture in enumerate(make_pictures(8, 50, 60)):
+            write_image(photos / f"{index}.png", picture)
+        write_image(painting, make_pictures(1, 90, 120)[0])
+        options = ["--start", "dawn", *options, "--loss-network", "compact"]
+        ran = impasto("learn", painting, tmp_path / "a.safetensors", "--photos", photos, *options)
+        assert ran.code == code and words in ran.err
+        assert {path.name for path in tmp_path.iterdir()} == {"painting.png", "photos"}
+
     def test_no_painting(self, tmp_path: Path, impasto: Impasto) -> None:
         ran = impasto("learn", tmp_path / "gone.jpg", tmp_path / "mine.safetensors")
         assert ran.code == 1 and "gone.jpg" in ran.error_line

@@ -1,21 +1,27 @@
 """Training a style from a painting: a few steps, on pictures and videos made here."""
 
+import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
-from impasto.models.errors import SinkError, SourceError
+from impasto.models.errors import SinkError, SourceError, WeightsError
 from impasto.models.styles import load_style, load_weights
-from impasto.models.training.recipe import Recipe
-from impasto.realtime.files.images import write_image
-from impasto.realtime.painting.learn import MIN_IMAGES, TrainingJob, train_style
+from impasto.models.training.recipe import RECIPES, Recipe
+from impasto.realtime.files.images import read_image, write_image
+from impasto.realtime.painting.learn import TrainingJob, train_style
+from impasto.realtime.painting.training_images import MIN_IMAGES
 from tests.media import make_clip
 from tests.pictures import make_pictures
 
 TINY = Recipe(steps=2, crop=48, painting_side=96)
+JOHNSON = replace(
+    RECIPES["johnson2016"], loss_network="compact", steps=2, batch=2, crop=48, painting_side=96
+)
 
 
 def start(name: str, unit: str):
@@ -143,3 +149,100 @@ def test_a_stopped_job_continues(painting: Path, photos: Path, target: Path) -> 
     steps.clear()
     train_style(job, stopping)
     assert steps == [21, 22] and target.exists() and not job.folder.exists()
+
+
+def rows_of(table: Path) -> list[dict[str, float]]:
+    with open(table, newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_the_classic_network_is_trained_from_random_weights(
+    painting: Path, photos: Path, target: Path
+) -> None:
+    sheet, table = target.with_suffix(".png"), target.with_suffix(".csv")
+    job = TrainingJob(painting, [photos], target, JOHNSON, sheet=sheet, table=table)
+    result = train_style(job, start)
+    assert (result.network, result.steps, result.new_steps) == ("classic", 2, 2)
+    with safe_open(target, "pt") as file:
+        about = file.metadata()
+    assert about["form"] == "classic" and about["parent"] == "random"
+    recipe = json.loads(about["recipe"])
+    assert recipe["style_layers"].keys() == {"relu1_2", "relu2_2", "relu3_3", "relu4_3"}
+    assert recipe["painting"] == "painting.png" and len(recipe["painting_sha256"]) == 64
+    (row,) = rows_of(table)
+    assert list(row) == ["step", "seconds", "content", "style", "tv", "total"] and row["step"] == 2
+    assert row["total"] == pytest.approx(row["content"] + row["style"] + row["tv"], abs=1e-4)
+    height, width = read_image(sheet).shape[:2]
+    assert width > 2 * 256 and height > 2 * 256  # the painting and a photo, and this painted
+    assert sorted(p.name for p in target.parent.iterdir()) == [
+        "mine.csv", "mine.png", "mine.safetensors", "painting.png", "photos",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [replace(TINY, form="classic"), replace(JOHNSON, form="fast")],
+    ids=["ours on classic", "johnson2016 on fast"],
+)
+def test_every_network_is_trained_by_every_preset(
+    recipe: Recipe, painting: Path, photos: Path, target: Path
+) -> None:
+    train_style(TrainingJob(painting, [photos], target, recipe), start)
+    assert load_style(str(target)).architecture == recipe.form
+
+
+def test_a_style_of_ones_own_is_started_from(painting: Path, photos: Path, target: Path) -> None:
+    """At a learning rate of almost nothing the result is the style that it started from."""
+    train_style(TrainingJob(painting, [photos], target, JOHNSON), start)
+    other = target.with_name("other.safetensors")
+    slow = replace(JOHNSON, learning_rate=1e-9)
+    train_style(TrainingJob(painting, [photos], other, slow, start=str(target)), start)
+    first, second = (load_weights(str(path)).arrays for path in (target, other))
+    assert all(np.abs(first[name] - second[name]).max() < 1e-6 for name in first)
+
+
+def test_a_stopped_job_may_end_where_it_is(painting: Path, photos: Path, target: Path) -> None:
+    """At a constant learning rate the number of steps may be another one than at first."""
+    steps: list[int] = []
+
+    def stopping(name: str, unit: str):
+        def tell(done: int, total: int | None, rate: float) -> None:
+            if name == "learning":
+                steps.append(done)
+                if done == stop_at:
+                    raise KeyboardInterrupt
+
+        return tell
+
+    stop_at, recipe = 21, replace(JOHNSON, steps=40_000, batch=1)
+    table = target.with_suffix(".csv")
+    job = TrainingJob(painting, [photos], target, recipe, table=table)
+    with pytest.raises(KeyboardInterrupt):
+        train_style(job, stopping)
+    assert job.steps_done() == 20 and not target.exists() and not table.exists()
+    longer = replace(job, recipe=replace(recipe, steps=22))
+    steps.clear()
+    stop_at = 22
+    with pytest.raises(KeyboardInterrupt):
+        train_style(longer, stopping)
+    assert steps == [21, 22]
+    result = train_style(replace(job, recipe=replace(recipe, steps=10)), stopping)
+    assert (result.steps, result.new_steps) == (20, 0) and steps == [21, 22]
+    assert [row["step"] for row in rows_of(table)][0] == 20 and not job.folder.exists()
+    with safe_open(target, "pt") as file:
+        assert json.loads(file.metadata()["recipe"])["steps"] == 20
+
+
+def test_the_compact_network_stands_in_for_one_that_cannot_be_had(
+    painting: Path, photos: Path, target: Path
+) -> None:
+    recipe = replace(JOHNSON, loss_network="gone.pth")
+    with pytest.raises(WeightsError, match=r"gone\.pth"):
+        train_style(TrainingJob(painting, [photos], target, recipe), start)
+    lines: list[str] = []
+    job = TrainingJob(painting, [photos], target, recipe, stand_in=True)
+    result = train_style(job, start, lines.append)
+    assert result.loss_network == "compact" and result.notes == lines[:1]
+    assert "the compact loss network stands in for gone.pth" in lines[0]
+    with safe_open(target, "pt") as file:
+        assert json.loads(file.metadata()["recipe"])["loss_network"] == "compact"
