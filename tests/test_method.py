@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "method.md"
 COMMANDS = re.findall(r"`(impasto [^`]+)`", PAGE.read_text())
 # Added to the commands, so that each takes a second; the last of an option counts.
 SMALL = {
-    "paint": ["--size", "64", "--steps", "2"],
+    "paint": ["--size", "64", "--steps", "1"],
     "learn": ["--size", "64", "--steps", "2", "--batch", "1", "--loss-network", "compact"],
 }
 

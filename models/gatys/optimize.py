@@ -191,8 +191,18 @@ def paint(
             values = torch.hstack(losses).tolist()  # one copy from the device
             by_layer = dict(zip(settings.style_layers, values[4:], strict=True))
             shown = pixels.clamp(0, 1)
-            now = (size, done + step, sum(steps), *values[:4])
-            yield Progress(*now, image=shown, style_layers=by_layer)
+            content_loss, style_loss, variation, total = values[:4]
+            yield Progress(
+                size,
+                done + step,
+                sum(steps),
+                content_loss,
+                style_loss,
+                variation,
+                total,
+                shown,
+                by_layer,
+            )
         image = pixels
         done += count
 

@@ -132,6 +132,28 @@ GatysPreset = Annotated[
     Literal["default", "gatys2016", "johnson2016"],
     typer.Option(help="All settings of the optimization; two are as published."),
 ]
+Study = Annotated[
+    Literal[
+        "content",
+        "texture",
+        "noise",
+        "start",
+        "weight",
+        "layers",
+        "content-layers",
+        "pooling",
+        "optimizer",
+        "loss-network",
+        "size",
+        "grid",
+    ]
+    | None,
+    typer.Option(
+        help="Write a sheet that compares instead. content, texture: what each layer keeps of "
+        "CONTENT or STYLE; only that picture is needed. grid: contents by styles, which may be "
+        "folders. The others vary one setting.",
+    ),
+]
 Vgg19Weights = Annotated[
     Path | None,
     typer.Option(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from impasto.realtime.cli import options
+from impasto.realtime.cli import study as study_command
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.terminal import print_error, print_line, progress_bar, show_json
 
@@ -18,8 +19,9 @@ def paint(
     ],
     style: options.Paintings,
     target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A .png, .jpg, .webp, .tif or .bmp file.")
-    ],
+        Path | None,
+        typer.Argument(metavar="OUT", help="A .png, .jpg, .webp, .tif or .bmp file."),
+    ] = None,
     preset: options.GatysPreset = "default",
     size: options.Size = None,
     steps: Annotated[
@@ -114,12 +116,18 @@ def paint(
     preview: Annotated[
         bool, typer.Option("--preview", help="Show the picture in a window as it is painted.")
     ] = False,
-    study: Annotated[
-        Literal["content", "texture", "weight", "start", "grid"] | None,
+    study: options.Study = None,
+    values: Annotated[
+        str | None,
         typer.Option(
-            help="Write a comparison sheet instead: by content layer, by style layers, by style "
-            "weight, by start, or contents by styles (CONTENT and STYLE may be folders)."
+            metavar="LIST",
+            help="What --study compares: conv1_1,conv3_2; 1,10,100 or 1..100000; 128,256; "
+            "relu1_1+relu2_1,relu3_1; max,average ...",
         ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="How many starts from noise --study noise, start has."),
     ] = None,
     device: options.Device = "auto",
     precision: options.FeaturePrecision = "auto",
@@ -135,10 +143,15 @@ def paint(
     if preview:
         import impasto.realtime.live.window  # noqa: F401  # before anything loads PyAV: see there
     options.only_one(loss_network=loss_network, vgg19_weights=vgg19_weights)
-    if study is not None and (preview or every or curves or mask or colors != "painting"):
+    if study is not None and (preview or every or film or curves or mask or colors != "painting"):
         raise typer.BadParameter(
-            "--study cannot be combined with --preview, --every, --curves, --mask or --colors."
+            "--study cannot be combined with --preview, --every, --film, --curves, --mask or "
+            "--colors."
         )
+    if study is None and (values is not None or seeds is not None):
+        raise typer.BadParameter("--values and --seeds are for --study.")
+    source, style, target = study_command.files_of(study, content, style, target)
+    listed = study_command.values_of(values)
     if mask and len(mask) != len(style) and (len(mask), len(style)) != (1, 2):
         raise typer.BadParameter("Give a --mask for each painting, or one for two paintings.")
     from impasto.models.gatys.optimize import settings_of
@@ -169,24 +182,24 @@ def paint(
     resolved_device = resolve_device(device)
     log = (lambda line: None) if json else print_line
     if study is not None:
-        from impasto.realtime.painting.study import write_study
+        from impasto.realtime.painting.study import StudyJob
 
-        with progress_bar() as bar, bar.file(target.name):
-            rows = write_study(
-                study,
-                content,
-                style,
-                target,
-                settings,
-                size=size,
-                device=resolved_device,
-                overwrite=overwrite,
-                log=log,
-                on_progress=lambda done, total: bar.update(done, total, ""),
-            )
-        if json:
-            show_json({"study": study, "target": target, "pictures": rows})
-        log(f"{target}: {len(rows)} pictures")
+        layers = {"content": content_layers, "texture": style_layers}.get(study)
+        study_job = StudyJob(
+            study=study,
+            content=source,
+            styles=style,
+            target=target,
+            settings=settings,
+            values=listed or list(layers or ()),
+            seeds=seeds,
+            size=size,
+            curves_scale=curves_scale,
+            curves_layout=curves_layout,
+            overwrite=overwrite,
+            device=resolved_device,
+        )
+        study_command.run_study(study_job, log, json=json)
         return
     from impasto.realtime.painting.paint import PaintJob, paint_image, preview_window
 

@@ -48,21 +48,18 @@ def write_curves(
     drawn = draw_together if layout == "together" else draw_separately
     write_image(path, drawn(curves, scale), overwrite=overwrite)
     columns = dict.fromkeys(name for run in curves.values() for row in run for name in row)
-    rows = [
-        {"run": name} | {column: f"{value:.6g}" for column, value in row.items()}
-        for name, run in curves.items()
-        for row in run
-    ]
+    rows = [{"run": name} | dict(row) for name, run in curves.items() for row in run]
     write_file(table, csv_text(["run", *columns], rows).encode(), overwrite=overwrite)
     return [path, table]
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str:
-    """A table as comma-separated values; what a row lacks is empty."""
+    """A table as comma-separated values, numbers with six digits; what a row lacks is empty."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
     return text.getvalue()
 
 

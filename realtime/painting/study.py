@@ -1,138 +1,360 @@
-"""Comparisons as in the papers of Gatys et al.: many paintings on one sheet, with loss curves."""
+"""Studies as in the papers on style transfer: many pictures on one sheet, with losses and times."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from time import perf_counter, process_time
+from typing import Any
 
 import numpy as np
 
-from impasto.models.gatys.optimize import Settings, StyleImage, paint
-from impasto.models.losses import STYLE_LAYERS
-from impasto.realtime.atomic import check_target
-from impasto.realtime.files.images import image_files, write_image
-from impasto.realtime.painting.curves import check_curve_targets, curve_row, write_curves
-from impasto.realtime.painting.paint import read_content, read_styles
-from impasto.realtime.painting.sheet import contact_sheet
+from impasto.models.errors import WeightsError
+from impasto.models.gatys.optimize import Settings, open_network, paint
+from impasto.realtime.atomic import check_target, write_file
+from impasto.realtime.files.images import write_image
+from impasto.realtime.memory import keep_freed_memory
+from impasto.realtime.painting.chart import Line, Scale, draw_chart
+from impasto.realtime.painting.convergence import converged_step, knee, spread, succeeded
+from impasto.realtime.painting.curves import (
+    CurveRow,
+    CurvesLayout,
+    check_curve_targets,
+    csv_text,
+    curve_row,
+    write_curves,
+)
+from impasto.realtime.painting.sheet import LabeledImage, table_of_images
+from impasto.realtime.painting.study_plan import (
+    SIDE,
+    Size,
+    Study,
+    StudyImage,
+    StudyPlan,
+    plan_study,
+)
 from impasto.realtime.pixels import as_picture, as_tensor
 
-Study = Literal["content", "texture", "weight", "start", "grid"]
-SIDE = 256  # px, short side where no size is asked for
-_CONTENT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1")
-_STYLE_WEIGHTS = (1.0, 10.0, 100.0, 1000.0)
+_COLUMNS = 5  # of a sheet
 
 
 @dataclass(frozen=True)
-class StudyImage:
-    """One image of a study."""
+class StudyJob:
+    """What is compared, from what, and where the sheet goes.
 
-    name: str
+    study: "content": the content from noise by single layers (Gatys et al. 2016, figure 1).
+    "texture": the painting from noise by single layers and growing sets of them (Gatys et al.
+    2015); its size is that of the content, or of the painting where there is none. "noise": several
+    seeds. "start": from content, style and noise (Gatys et al. 2016, figure 6). "weight": of the
+    style loss (figure 4). "layers": sets of style layers, such as relu1_1+relu2_1.
+    "content-layers": figure 5. "grid": contents by paintings, both may be folders. The others: a
+    setting of that name. values: what is compared, as text; none: the usual ones. seeds: how often
+    noise is tried. size: see `pixels.fitted_size`; None: a short side of 256 px.
+    """
+
+    study: Study
+    content: Path | None  # None for "texture"
+    styles: Sequence[tuple[Path, float]]  # none for "content"
+    target: Path
     settings: Settings
-    content: np.ndarray  # (H, W, 3) uint8
-    styles: Sequence[StyleImage]
+    values: Sequence[str] = ()
+    seeds: int | None = None
+    size: Size | None = None
+    curves_scale: Scale = "log"
+    curves_layout: CurvesLayout = "together"
+    overwrite: bool = False
+    device: str = "cpu"
+
+    @property
+    def table(self) -> Path:
+        """The table of the pictures, NAME.csv."""
+        return self.target.with_suffix(".csv")
+
+    @property
+    def curves(self) -> Path:
+        """The loss curves, NAME.curves.png; beside them is NAME.curves.csv."""
+        return self.target.with_name(f"{self.target.stem}.curves.png")
+
+    @property
+    def weights(self) -> Path:
+        """Of the study "weight": the losses by weight, NAME.weights.png."""
+        return self.target.with_name(f"{self.target.stem}.weights.png")
+
+    def plan(self) -> StudyPlan:
+        """Read the originals and plan the pictures.
+
+        Raises SourceError, and ValueError for a value that the study cannot have.
+        """
+        return plan_study(
+            self.study,
+            self.content,
+            self.styles,
+            self.settings,
+            values=self.values,
+            seeds=self.seeds,
+            size=self.size or SIDE,
+        )
+
+
+@dataclass
+class StudyReport:
+    """The result of a `StudyJob`: a row for each picture, and what they say together.
+
+    summary: "spread" of the final losses, greatest minus least over the mean, and "difference", the
+    root mean square in levels of 255 over all pairs, for "noise"; "success_rate" and mean "seconds"
+    by start for "start"; "knee", a weight or None, for "weight".
+    """
+
+    target: Path
+    files: list[Path]
+    rows: list[dict[str, Any]]
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Painted:
+    """A picture of a study as it was painted."""
+
+    plan: StudyImage
+    image: np.ndarray  # (H, W, 3) uint8
+    curve: list[CurveRow]
+    seconds: float
+    cpu_seconds: float  # of all processors: hardly changed by what else runs on the machine
 
 
 def write_study(
-    study: Study,
-    content: Path,
-    styles: Sequence[tuple[Path, float]],
-    target: Path,
-    settings: Settings,
+    job: StudyJob,
+    plan: StudyPlan,
     *,
-    size: int | tuple[int, int] | None = None,
-    device: str = "cpu",
-    overwrite: bool = False,
     log: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[dict[str, Any]]:
-    """Paint the images of a study and write them as one contact sheet, with their loss curves.
+) -> StudyReport:
+    """Paint the pictures of a study and write them as one sheet, a table, and their loss curves.
 
-    study: "content": the content reconstructed from each layer (Gatys et al. 2016, figure 1).
-    "texture": the texture of each style layer, and of all up to it (Gatys et al. 2015). "weight": a
-    sweep of the style weight (figure 4). "start": from content, noise and style (figure 6). "grid":
-    contents by styles; `content` and the styles may be folders. size: None is a short side of 256
-    px. log: called with a line before the work begins.
-    Writes `target`, and NAME.curves.png and .csv. Returns a row for each image: "name", "content",
-    "style", "total". Raises SourceError, SinkError, WeightsError, EngineError.
+    plan: of `job.plan`. log: called with lines before the work begins. on_progress: with the steps
+    done, and of all pictures. Raises SinkError, WeightsError, EngineError.
     """
-    curves = target.with_name(f"{target.stem}.curves.png")
-    check_target(target, overwrite=overwrite)
-    check_curve_targets(curves, overwrite=overwrite)
-    cases = study_images(study, content, styles, settings, size or SIDE)
-    log(f"{len(cases)} pictures of {settings.steps} steps")
-    images, runs, rows = [], {}, []
-    for index, case in enumerate(cases):
-        run = []
-        for progress in paint(as_tensor(case.content), case.styles, case.settings, device=device):
-            run.append(curve_row(progress))
-            on_progress(index * settings.steps + progress.step, len(cases) * settings.steps)
-        images.append((case.name, as_picture(progress.image)))
-        runs[case.name] = run
-        rows.append(
-            {
-                "name": case.name,
-                "content": progress.content,
-                "style": progress.style,
-                "total": progress.total,
-            }
+    _check_targets(job)
+    plan = _with_loadable_networks(job, plan, log)
+    keep_freed_memory()
+    log(f"{len(plan.images)} pictures of {plan.images[0].settings.steps} steps")
+    _warm_up(plan.images, job.device)
+    painted = list(_paint_all(plan.images, job.device, on_progress))
+    rows = [_row(each) for each in painted]
+    summary = _summarize(job.study, painted, rows)
+    write_image(job.target, _draw_sheet(job.study, plan, painted, rows), overwrite=job.overwrite)
+    columns = dict.fromkeys(name for row in rows for name in row)
+    write_file(job.table, csv_text(list(columns), rows).encode(), overwrite=job.overwrite)
+    curves = {each.plan.name: each.curve for each in painted}
+    files = [job.target, job.table]
+    files += write_curves(
+        job.curves,
+        curves,
+        scale=job.curves_scale,
+        layout=job.curves_layout,
+        overwrite=job.overwrite,
+    )
+    if job.study == "weight":
+        chart = _draw_weights(painted, rows, summary["knee"])
+        write_image(job.weights, chart, overwrite=job.overwrite)
+        files.append(job.weights)
+    return StudyReport(job.target, files, rows, summary)
+
+
+def _check_targets(job: StudyJob) -> None:
+    """Raise SinkError now for what could not be written in the end."""
+    for path in (job.target, job.table, *([job.weights] if job.study == "weight" else [])):
+        check_target(path, overwrite=job.overwrite)
+    check_curve_targets(job.curves, overwrite=job.overwrite)
+
+
+# --- Painting ---------------------------------------------------------------------------------
+
+
+def _with_loadable_networks(
+    job: StudyJob, plan: StudyPlan, log: Callable[[str], None]
+) -> StudyPlan:
+    """The plan, once every loss network has been loaded with every layer that it is to have.
+
+    Of the usual networks of the study "loss-network", those that cannot be had are left out.
+    """
+    layers: dict[tuple[str, Path | None], Settings] = {}
+    for settings in (image.settings for image in plan.images):
+        key = settings.loss_network, settings.teacher
+        known = layers.get(key, settings)
+        layers[key] = replace(
+            settings,
+            content_layers={**known.content_layers, **settings.content_layers},
+            style_layers={**known.style_layers, **settings.style_layers},
         )
-    columns = len(paintings_in(styles)) if study == "grid" else min(len(cases), 5)
-    write_image(target, contact_sheet(images, columns=columns), overwrite=overwrite)
-    write_curves(curves, runs, overwrite=overwrite)
-    return rows
+    missing = set()
+    for (name, _), settings in layers.items():
+        try:
+            open_network(settings, job.device)
+        except WeightsError as error:
+            if job.study != "loss-network" or job.values or name == "compact":
+                raise
+            log(f"{name} is left out: {error}")
+            missing.add(name)
+    return replace(plan, images=[i for i in plan.images if i.settings.loss_network not in missing])
 
 
-def study_images(
-    study: Study,
-    content: Path,
-    styles: Sequence[tuple[Path, float]],
-    settings: Settings,
-    size: int | tuple[int, int],
-) -> list[StudyImage]:
-    """What to paint for a study, in the order of the sheet."""
-    if study == "grid":
-        return _grid(content, styles, settings, size)
-    picture = read_content(content, size)
-    paintings = read_styles(styles, ())
+def _warm_up(images: Sequence[StudyImage], device: str) -> None:
+    """One step with each optimizer, as the first takes longer: PyTorch loads parts of itself."""
+    for image in {image.settings.optimizer: image for image in images}.values():
+        settings = replace(image.settings, steps=1)
+        for _ in paint(as_tensor(image.content), image.styles, settings, device=device):
+            pass
 
-    def case(name: str, **changes: Any) -> StudyImage:
-        return StudyImage(name, replace(settings, **changes), picture, paintings)
 
-    if study == "content":
-        alone = {"style_weight": 0.0, "content_weight": 1.0, "init": "noise"}
-        return [case(n, content_layers={n: 1.0}, **alone) for n in _CONTENT_LAYERS]
-    if study == "texture":
-        alone = {"content_weight": 0.0, "init": "noise"}
-        single = [case(n, style_layers={n: 1.0}, **alone) for n in STYLE_LAYERS]
-        together = [
-            case(f"up to {STYLE_LAYERS[k]}", style_layers=layers, **alone)
-            for k in range(len(STYLE_LAYERS))
-            for layers in [dict.fromkeys(STYLE_LAYERS[: k + 1], 1.0)]
-        ]
-        return single + together
+def _paint_all(
+    images: Sequence[StudyImage], device: str, on_progress: Callable[[int, int], None]
+) -> Iterator[_Painted]:
+    """Paint one picture after the other. on_progress: with the steps done, and of all pictures."""
+    done, total = 0, sum(image.settings.steps for image in images)
+    for image in images:
+        curve, begun, cpu_begun = [], perf_counter(), process_time()
+        content = as_tensor(image.content)
+        for progress in paint(content, image.styles, image.settings, device=device):
+            curve.append(curve_row(progress))
+            on_progress(done + progress.step, total)
+        picture = as_picture(progress.image)
+        seconds, cpu_seconds = perf_counter() - begun, process_time() - cpu_begun
+        yield _Painted(image, picture, curve, seconds, cpu_seconds)
+        done += image.settings.steps
+
+
+# --- Figures ----------------------------------------------------------------------------------
+
+
+def _row(painted: _Painted) -> dict[str, Any]:
+    """The row of a picture in the table."""
+    last = painted.curve[-1]
+    steps, totals = [int(r["step"]) for r in painted.curve], [r["total"] for r in painted.curve]
+    return {
+        "name": painted.plan.name,
+        "width": int(last["width"]),
+        "height": int(last["height"]),
+        "steps": steps[-1],
+        "seconds": round(painted.seconds, 3),
+        "cpu_seconds": round(painted.cpu_seconds, 3),
+        "converged_step": converged_step(steps, totals),
+    } | {name: value for name, value in last.items() if name not in ("step", "height", "width")}
+
+
+def _summarize(
+    study: Study, painted: Sequence[_Painted], rows: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """What the pictures say together; also added to the rows: success, and the knee."""
+    if study in ("noise", "start"):
+        for row, success in zip(rows, succeeded([row["total"] for row in rows]), strict=True):
+            row["succeeded"] = success
+    if study == "noise":
+        pairs = combinations([each.image for each in painted], 2)
+        differences = [_rms(_difference(a, b)) for a, b in pairs]
+        losses = ("content", "style", "total")
+        return {
+            "spread": {name: spread([row[name] for row in rows]) for name in losses},
+            "difference": sum(differences) / max(len(differences), 1),
+        }
+    if study == "start":
+        return {"starts": _by_start(painted, rows)}
     if study == "weight":
-        return [case(f"style {weight:g}", style_weight=weight) for weight in _STYLE_WEIGHTS]
-    return [case(f"from {init}", init=init) for init in ("content", "noise", "style")]
+        at = knee([row["content"] for row in rows], [row["style"] for row in rows])
+        for index, row in enumerate(rows):
+            row["knee"] = index == at
+        return {"knee": None if at is None else painted[at].plan.settings.style_weight}
+    return {}
 
 
-def _grid(
-    content: Path,
-    styles: Sequence[tuple[Path, float]],
-    settings: Settings,
-    size: int | tuple[int, int],
-) -> list[StudyImage]:
-    """Every content in every style, all at the size of the first."""
-    contents = image_files([content])
-    first = read_content(contents[0], size)
-    shape = first.shape[0], first.shape[1]
-    paintings = [(path, read_styles([(path, 1.0)], ())) for path in paintings_in(styles)]
+def _by_start(
+    painted: Sequence[_Painted], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, float]]:
+    """Success rate and mean run time by start."""
+    starts: dict[str, list[Mapping[str, Any]]] = {}
+    for each, row in zip(painted, rows, strict=True):
+        starts.setdefault(each.plan.settings.init, []).append(row)
+    return {
+        start: {
+            "runs": len(runs),
+            "success_rate": sum(run["succeeded"] for run in runs) / len(runs),
+            "seconds": sum(run["seconds"] for run in runs) / len(runs),
+        }
+        for start, runs in starts.items()
+    }
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """|a - b| of two pictures, uint8."""
+    return np.abs(a.astype(np.int16) - b).astype(np.uint8)
+
+
+def _rms(difference: np.ndarray) -> float:
+    return float(np.sqrt(np.square(difference.astype(float)).mean()))
+
+
+# --- Drawing ----------------------------------------------------------------------------------
+
+
+def _draw_sheet(
+    study: Study,
+    plan: StudyPlan,
+    painted: Sequence[_Painted],
+    rows: Sequence[Mapping[str, Any]],
+) -> np.ndarray:
+    """The originals and the pictures with their labels, (H, W, 3) uint8 RGB."""
+    cells: list[LabeledImage] = [
+        (_label(row), each.image) for each, row in zip(painted, rows, strict=True)
+    ]
+    if study == "grid":
+        columns = len(plan.paintings)
+        lines = [cells[k : k + columns] for k in range(0, len(cells), columns)]
+        body = [[original, *line] for original, line in zip(plan.contents, lines, strict=True)]
+        return table_of_images([[None, *plan.paintings], *body])
+    if study == "texture":  # growing sets below the layer that they end with
+        single = (len(cells) + 1) // 2
+        growing = [None, None, *cells[single:]] if len(cells) > single else []
+        return table_of_images(
+            [[*plan.paintings, *cells[:single]], *([growing] if growing else [])]
+        )
+    if study == "noise":
+        first = painted[0].image
+        for each in painted[1:]:
+            difference = _difference(each.image, first)
+            label = f"difference of {each.plan.name} and the first\n{_rms(difference):.1f} of 255"
+            cells.append((label, difference))
+    if study == "size":
+        cells = _enlarged(cells)
+    cells = [*plan.contents, *plan.paintings, *cells]
+    return table_of_images([cells[k : k + _COLUMNS] for k in range(0, len(cells), _COLUMNS)])
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    """Name, run time and losses; whether a start succeeded, or a weight is the knee."""
+    losses = ", ".join(f"{n} {row[n]:.3g}" for n in ("content", "style") if row[n] > 0)
+    name = f"{row['name']} (knee)" if row.get("knee") else row["name"]
+    label = f"{name}\n{row['seconds']:.1f} s, {losses}"
+    if "succeeded" in row:
+        found = "within 10 % of the best" if row["succeeded"] else "over 10 % above the best"
+        label += f"\ntotal {row['total']:.4g}: {found}"
+    return label
+
+
+def _enlarged(cells: Sequence[LabeledImage]) -> list[LabeledImage]:
+    """Pictures of several sizes, whole pixels repeated as often as they fit into the largest."""
+    tallest = max(image.shape[0] for _, image in cells)
+    times = [tallest // image.shape[0] for _, image in cells]
     return [
-        StudyImage(f"{path.stem}, {painting.stem}", settings, read_content(path, shape), style)
-        for path in contents
-        for painting, style in paintings
+        (label, image.repeat(n, axis=0).repeat(n, axis=1))
+        for (label, image), n in zip(cells, times, strict=True)
     ]
 
 
-def paintings_in(styles: Sequence[tuple[Path, float]]) -> list[Path]:
-    """The files of the paintings, folders expanded; weights are ignored."""
-    return image_files(path for path, _ in styles)
+def _draw_weights(
+    painted: Iterable[_Painted], rows: Sequence[Mapping[str, Any]], knee: float | None
+) -> np.ndarray:
+    """The final content and style loss by style weight, with a dot at the knee."""
+    weights = [each.plan.settings.style_weight for each in painted]
+    lines = [Line(n, weights, [row[n] for row in rows], knee) for n in ("content", "style")]
+    note = "" if knee is None else f"dot: the knee, {knee:,g}"
+    return draw_chart(lines, x_title="style weight", x_scale="log", note=note)

@@ -22,7 +22,6 @@ from impasto.realtime.painting.paint import (
     read_styles,
     snapshot_path,
 )
-from impasto.realtime.painting.study import study_images
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
 from tests.realtime.files.photos import DISPLAY_P3, rgb_profile
@@ -259,38 +258,6 @@ def test_paintings_and_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert parse_layers("relu3_1:.5, relu4_1") == {"relu3_1": 0.5, "relu4_1": 1.0}
     with pytest.raises(ValueError, match="above zero"):
         parse_layers("relu3_1:0")
-
-
-class TestStudies:
-    @pytest.mark.parametrize(("study", "count"), [("content", 6), ("start", 3), ("weight", 4)])
-    def test_a_sheet_and_its_curves(
-        self, study, count, files, tmp_path: Path, impasto: Impasto
-    ) -> None:
-        out = tmp_path / "sheet.png"
-        given = (files["content"], files["wave"], out, "--size", 16, "--steps", 2)
-        ran = impasto("paint", *given, "--study", study, "--json")
-        assert (ran.code, ran.err) == (0, "")
-        rows = json.loads(ran.out)["pictures"]
-        assert len(rows) == count and len({row["name"] for row in rows}) == count
-        assert read_image(out).shape[1] > 22 * min(count, 5)
-        with (tmp_path / "sheet.curves.csv").open() as table:
-            assert len(list(csv.DictReader(table))) == 2 * count
-
-    def test_texture_is_of_style_alone(self, files) -> None:
-        cases = study_images("texture", files["content"], [(files["wave"], 1.0)], Settings(), 32)
-        assert len(cases) == 10
-        assert all(c.settings.content_weight == 0 for c in cases)
-        assert [len(c.settings.style_layers) for c in cases] == [1] * 5 + [1, 2, 3, 4, 5]
-
-    def test_a_grid_of_folders(self, files, tmp_path: Path) -> None:
-        folder = tmp_path / "contents"
-        folder.mkdir()
-        for seed in range(2):
-            write_image(folder / f"{seed}.png", make_pictures(1, 40, 40 + seed, seed=seed)[0])
-        styles = [(files["wave"], 1.0), (files["scream"], 1.0)]
-        cases = study_images("grid", folder, styles, Settings(), 32)
-        assert [case.name for case in cases] == ["0, wave", "0, scream", "1, wave", "1, scream"]
-        assert {case.content.shape for case in cases} == {(32, 32, 3)}
 
 
 @pytest.mark.parametrize(
