@@ -233,6 +233,12 @@ def style_file(name: str, architecture: str) -> Path:
 
 def _known_style(name: str) -> Style:
     styles = known_styles()
+    if name not in styles and Path(name).suffix:
+        made = Path(name).with_suffix(".safetensors").name
+        raise WeightsError(
+            f"{name} is a file, not a style: of a painting, impasto learn {name} {made} makes one, "
+            "and impasto paint paints one picture like it"
+        )
     if name not in styles:
         near = difflib.get_close_matches(name, styles, n=1, cutoff=0.4)
         hint = f", did you mean {near[0]}?" if near else "."

@@ -13,7 +13,7 @@ from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.inputs import is_many, left_out_line
 from impasto.realtime.cli.jobs import FileJob, find_jobs
-from impasto.realtime.cli.terminal import plural, print_error, print_line
+from impasto.realtime.cli.terminal import plural, print_error, print_line, print_progress
 from impasto.realtime.cli.watch import Found, watch_jobs
 from impasto.realtime.cli.work import finish, run_jobs
 from impasto.realtime.progress import OnProgress
@@ -23,7 +23,7 @@ from impasto.realtime.progress import OnProgress
 def video(
     source: options.VideoIn,
     target: options.VideoOut,
-    style: options.Style,
+    style: options.StyleOrFirst = None,
     strength: options.Strength = 1.0,
     network: options.Network = "auto",
     stroke: options.Stroke = 1.0,
@@ -58,6 +58,7 @@ def video(
     options.only_one(crf=crf, bitrate=bitrate)
     options.only_one(overwrite=overwrite, skip_existing=skip_existing)
     from impasto.realtime.atomic import partial_path
+    from impasto.realtime.cli import advice
     from impasto.realtime.cli.film_jobs import film_jobs
     from impasto.realtime.cpu import work_in_batch
     from impasto.realtime.engines.options import EngineOptions
@@ -67,15 +68,19 @@ def video(
     from impasto.realtime.files.video_reader import VideoReader
     from impasto.realtime.stylizer import LazyStylizer
 
+    if not as_video:
+        advice.check_film(source, target)
     work_in_batch()
+    reasons: list[str] = []
+    log = reasons.append if json else print_line
+    to_pipe = str(target) == "-" and not json  # standard output is for the film alone
+    style = options.style_or_first(style, network, print_progress if to_pipe else log)
     engine_options = EngineOptions(style, strength, engine, device, precision, network)
     engine_options.check()
     encoder = EncoderOptions(
         codec=codec, crf=crf, preset=preset, bitrate=bitrate, bit_depth=bit_depth, alpha=alpha
     )
     find = partial(film_jobs, source, target, as_video=as_video, pipe_format=pipe_format)
-    reasons: list[str] = []
-    log = reasons.append if json else print_line
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, steadiness=steadiness)
 
     def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:
@@ -115,7 +120,10 @@ def video(
         line = f"{job.target}: {frames} in {report.seconds:.1f} s, {rate:.1f} fps"
         figures = {name: getattr(report, name) for name in report.__slots__} | {"fps": rate}
         figures["lost"] = figures.pop("missing_frames")
-        return line, figures | {"notes": [*report.notes, *stylizer.notes()]}
+        notes = [*report.notes, *stylizer.notes()]
+        if isinstance(job.source, Path) and advice.is_picture(job.source) and report.frames == 1:
+            notes.append("a film of one picture; impasto image stylizes pictures")
+        return line, figures | {"notes": notes}
 
     def count(job: FileJob) -> int:
         with VideoReader(job.source, start=start, end=end) as file:
@@ -133,7 +141,7 @@ def video(
 def image(
     source: options.ImageIn,
     target: options.ImageOut,
-    style: options.Style,
+    style: options.StyleOrFirst = None,
     strength: options.Strength = 1.0,
     network: options.Network = "auto",
     stroke: options.Stroke = 1.0,
@@ -158,6 +166,7 @@ def image(
     import numpy as np
 
     from impasto.realtime.atomic import check_target
+    from impasto.realtime.cli import advice
     from impasto.realtime.engines.options import EngineOptions
     from impasto.realtime.files.image_encoding import WRITABLE_SUFFIXES, supports_alpha
     from impasto.realtime.files.images import (
@@ -171,6 +180,10 @@ def image(
     from impasto.realtime.stroke import StrokeStylizer
     from impasto.realtime.stylizer import LazyStylizer
 
+    advice.check_picture(source, target)
+    reasons: list[str] = []
+    log = reasons.append if json else print_line
+    style = options.style_or_first(style, network, log)
     engine_options = EngineOptions(style, strength, engine, device, precision, network)
     engine_options.check()
     find = partial(
@@ -182,8 +195,6 @@ def image(
         otherwise=".png",
         instead=dict.fromkeys(PHOTO_SUFFIXES, ".jpg"),
     )
-    reasons: list[str] = []
-    log = reasons.append if json else print_line
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, is_video=False)
     paint = stylizer if stroke == 1 else StrokeStylizer(stylizer, stroke)
 

@@ -88,7 +88,9 @@ def export(
         raise typer.BadParameter("--calibrate needs --int8.")
     from impasto.models.styles import choose_network, mixture_of
     from impasto.realtime.atomic import atomic_write
+    from impasto.realtime.cli.advice import check_suffix
 
+    check_suffix(target, ".onnx", "an ONNX file")
     # Both raise for what cannot be, before PyTorch is loaded.
     lowest = 0.0 if interactive else strength  # as their weights may all be zero
     network = choose_network(style, network, strength=lowest)

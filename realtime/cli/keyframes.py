@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from impasto.models.errors import SourceError
 from impasto.realtime.cli import arguments, options
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.terminal import (
@@ -126,6 +127,12 @@ def keyframes(
     if style_only and video is None:
         raise typer.BadParameter("--style-only needs --video.")
     options.only_one(crf=crf, bitrate=bitrate)
+    from impasto.realtime.cli import advice
+
+    if advice.is_picture(source):
+        raise SourceError(f"{source} is a picture: use impasto paint")
+    if painting is not None:
+        advice.check_paintings([painting])
     if fill not in ("nearest", "content"):
         from impasto.models.styles import mixture_of
 

@@ -116,6 +116,17 @@ def learn(
 
     Ctrl-C stops it; the same command continues from there.
     """
+    from impasto.realtime.atomic import check_target
+    from impasto.realtime.cli import advice
+
+    # All of this before PyTorch is loaded.
+    advice.check_suffix(target, ".safetensors", "a style")
+    advice.check_paintings([painting])
+    for path in photos or ():
+        advice.check_exists(path)
+    check_target(target, overwrite=overwrite)
+    if sheet is not None:
+        advice.check_picture_target(sheet, overwrite=overwrite)
     from impasto.models.architectures import CLASSIC
     from impasto.models.training.recipe import RECIPES
     from impasto.realtime.engines.torch_engine import resolve_device

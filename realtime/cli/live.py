@@ -93,7 +93,7 @@ def live(
     from impasto.models.styles import known_styles, mixture_of
     from impasto.realtime.engines.options import live_network
 
-    first = style or options.installed_styles(network)[0]
+    first = options.style_or_first(style, network, print_line)
     network = live_network(first, network, device)
     # Raises for an unknown style, before anything is opened.
     mixture_of(first, strength=strength, network=network)

@@ -78,6 +78,13 @@ Style = Annotated[
         ".safetensors file."
     ),
 ]
+StyleOrFirst = Annotated[
+    str | None,
+    typer.Option(
+        help="A name (see impasto styles), a blend such as great_wave:0.6+starry_night:0.4, or a "
+        ".safetensors file; default: the first installed."
+    ),
+]
 Strength = Annotated[
     float, typer.Option(min=0, max=1, help="From 0, the picture itself, to 1, the full style.")
 ]
@@ -310,6 +317,15 @@ def installed_styles(network: str) -> list[str]:
     if not names:
         raise WeightsError("no style is installed: install impasto again, or give --style FILE")
     return names
+
+
+def style_or_first(style: str | None, network: str, log: Callable[[str], None]) -> str:
+    """The style, or where none is given the first that has this network, which `log` is told."""
+    if style is not None:
+        return style
+    first, *others = installed_styles(network)
+    log(f"style: {first}, as no --style is given; others: {', '.join(others) or 'none'}")
+    return first
 
 
 # --- Combinations -----------------------------------------------------------------------------

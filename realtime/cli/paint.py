@@ -154,6 +154,15 @@ def paint(
     listed = study_command.values_of(values)
     if mask and len(mask) != len(style) and (len(mask), len(style)) != (1, 2):
         raise typer.BadParameter("Give a --mask for each painting, or one for two paintings.")
+    from impasto.realtime.cli import advice
+
+    # All of this before PyTorch is loaded.
+    advice.check_paintings((path for path, _ in style), folders=study is not None)
+    advice.check_readable(content, folders=study is not None)
+    is_named = start in ("", "content", "noise", "style")
+    for path in [*(mask or ()), *([] if is_named else [Path(start)])]:
+        advice.check_readable(path)
+    advice.check_picture_target(target, overwrite=overwrite)
     from impasto.models.gatys.optimize import settings_of
     from impasto.realtime.engines.torch_engine import resolve_device
 

@@ -119,6 +119,19 @@ def _decode_with_pillow(data: bytes, name: str) -> Decoded:
     return Decoded(upright, exif, xmp, dpi_of(source), says_srgb, notes)
 
 
+def is_known_image(data: bytes) -> bool:
+    """Whether Pillow knows the format of these bytes; what follows their beginning may be bad."""
+    formats = _HEIF_FORMATS if data[4:8] == b"ftyp" else _FORMATS
+    _load_plugins(formats)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.open(io.BytesIO(data), formats=formats)
+    except Exception:  # a decoder of damaged data raises errors of any kind
+        return False
+    return True
+
+
 @cache
 def _load_plugins(formats: tuple[str, ...]) -> None:
     """Register these formats with Pillow, rather than all of its 60; each takes a while to load."""

@@ -15,6 +15,7 @@ from impasto.realtime.files.containers import check_image_size
 from impasto.realtime.files.image_decoding import (
     at_8_bits,
     decode_image,
+    is_known_image,
     remainder_of,
     with_remainder,
 )
@@ -105,6 +106,13 @@ def read_image(
 ) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB: the `image` of `read_picture`."""
     return read_picture(path, size=size, alpha=alpha).image
+
+
+def check_is_image(path: Path) -> None:
+    """Raise SourceError for a file that is no image, by its beginning where Pillow knows that."""
+    data = _read_bytes(path)
+    if not is_known_image(data):
+        decode_image(data, str(path))
 
 
 def images_in(folder: Path) -> list[Path]:
