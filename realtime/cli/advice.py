@@ -95,7 +95,7 @@ def check_picture_target(path: Path, *, overwrite: bool) -> None:
 
 def check_suffix(path: Path, suffix: str, what: str) -> None:
     """Raise SinkError where a file of a kind with one extension is given another."""
-    if path.suffix.lower() != suffix:
+    if path.suffix.lower() != suffix and not path.is_dir():  # a folder is reported as one
         raise SinkError(f"{path} must end in {suffix}, as {what} does")
 
 

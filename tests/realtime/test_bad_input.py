@@ -150,7 +150,7 @@ def test_bad_option(
     assert message in ran.error_line
 
 
-@pytest.mark.parametrize("arguments", [[], ["in.mp4"], ["in.mp4", "out.mp4"]])
+@pytest.mark.parametrize("arguments", [[], ["in.mp4"]])
 def test_missing_arguments(arguments: list[str], impasto: Impasto) -> None:
     ran = impasto("video", *arguments)
     assert ran.code == 2
@@ -170,7 +170,7 @@ class TestTarget:
         assert ran.code == 1 and "exists" in ran.error_line
         assert out.read_bytes() == before
 
-    @pytest.mark.parametrize("name", ["out.xyz", "out", "out.jpg"])
+    @pytest.mark.parametrize("name", ["out.xyz", "out"])
     def test_extension(
         self, name: str, clip: Path, style: Path, tmp_path: Path, impasto: Impasto
     ) -> None:
