@@ -28,7 +28,6 @@ from impasto.export.graphs.subpixel import ConvOnSubpixels, FoldedUpsampleConv
 from impasto.export.spec import FRAMES, STYLIZED, WEIGHTS, GraphShape, NormMode, TensorLayout
 from impasto.models.errors import EngineError
 from impasto.models.layers import reflect_pad
-from impasto.models.styles import without_checkerboard
 
 MEAN, VARIANCE, WEIGHT = "mean", "variance", "weight"
 NEW_MEAN, NEW_VARIANCE = "new_mean", "new_variance"
@@ -217,8 +216,7 @@ class GraphBuilder(fx.Interpreter):
 
         One product of the shares (1, styles + 1) with all parameters (styles + 1, P), then split.
         """
-        networks = (*mixture.styles, mixture.identity)
-        states = [without_checkerboard(network.state_dict()) for network in networks]
+        states = [network.state_dict() for network in (*mixture.styles, mixture.identity)]
         stacked = torch.stack([torch.cat([v.flatten() for v in s.values()]) for s in states])
         self.styles = len(mixture.styles)
         total = self._add("ReduceSum", WEIGHTS, keepdims=1)
