@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from impasto.models.architectures import CLASSIC, NETWORKS, state_dict_shapes
+from impasto.models.architectures import ARCHITECTURES, CLASSIC, NETWORKS, state_dict_shapes
 from impasto.models.errors import WeightsError
 
 if TYPE_CHECKING:  # torch loads only with the first network
@@ -236,7 +236,7 @@ def without_checkerboard(weights: dict[str, Any], architecture: str) -> dict[str
     change by 44 dB: there nothing is done.
     weights: by the names of a state dict, NumPy arrays or tensors. Linear: mixing may come after.
     """
-    if not ARCHITECTURES[architecture].checkerboard:
+    if architecture == CLASSIC or not ARCHITECTURES[architecture].checkerboard:
         return weights
     kernels, bias = (weights[f"{_LAST}.{part}"] for part in ("weight", "bias"))
     sums = kernels.sum((2, 3)).reshape(-1, _SUBPIXELS, kernels.shape[1])

@@ -60,7 +60,7 @@ def _to_be_mixed(mixture: Mixture) -> list[nn.Module]:
     """The networks of a mixture `without_checkerboard`, the identity network last."""
     networks = [copy.deepcopy(network) for network in (*mixture.styles, mixture.identity)]
     for network in networks:
-        weights = without_checkerboard(network.state_dict(), network.architecture)
+        weights = without_checkerboard(network.state_dict(), str(network.architecture))
         network.load_state_dict(weights)
     return networks
 
