@@ -92,6 +92,9 @@ def stacked(images: Sequence[np.ndarray]) -> np.ndarray:
     return torch.stack(list(images))  # type: ignore[arg-type,return-value]
 
 
+_VISIBLE = Fraction(1, 100)  # the least deviation of a pixel's shape that can be seen
+
+
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
     """What a source knows of its frames before the first one."""
@@ -108,3 +111,8 @@ class StreamInfo:
     bit_depth: int = 8  # of the source
     has_alpha: bool = False  # frames have alpha
     plays: int | None = None  # of an animated picture: how often it is shown; 0: forever
+
+    @property
+    def looks_square(self) -> bool:
+        """Whether pixels are so nearly square, as 1281/1280 is, that nobody sees a difference."""
+        return abs(self.sample_aspect_ratio - 1) < _VISIBLE

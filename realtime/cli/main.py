@@ -18,6 +18,15 @@ from impasto.realtime.cli.app import UsageError, app
 from impasto.realtime.cli.terminal import print_error
 
 
+_EXPECTED = {  # by the beginning of pydantic's name of an error
+    "int": "a whole number",
+    "float": "a number",
+    "finite_number": "a number",
+    "greater_than_equal": "{ge} or more",
+    "less_than_equal": "{le} or less",
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (None: `sys.argv`); return its exit code."""
     if argv is None:
@@ -31,12 +40,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         context = getattr(error, "ctx", None)
         shown_by = context.command_path if context else "impasto"
+        if reason := plain_reason(error.__cause__):
+            error.message = reason  # type: ignore[attr-defined]
         message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
         print_error(f"{message}. See {shown_by} --help.")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         print_error("stopped")
         return 130
+
+
+def plain_reason(cause: BaseException | None) -> str:
+    """What pydantic, by which typer checks arguments, has against one; empty for other errors."""
+    if not hasattr(cause, "errors"):
+        return ""
+    found = cause.errors()[0]
+    kind, limits = found["type"], found.get("ctx", {})
+    for name, words in _EXPECTED.items():
+        if kind.startswith(name):
+            return f"expected {words.format(**limits)}; got {found['input']!r}"
+    return str(found["msg"]).removeprefix("Value error, ")
 
 
 def _treat_signals_as_ctrl_c() -> None:

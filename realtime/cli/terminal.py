@@ -115,6 +115,7 @@ class Bar:
         try:
             yield
         finally:
+            assert self._file is not None
             if self._lines is not None:
                 self._lines.end_file()
             task = next(t for t in self._progress.tasks if t.id == self._file)

@@ -62,7 +62,7 @@ def open_writer(
     end_time = None if info.duration is None else reader.first_time + info.duration
     if pattern is not None:
         notes += _left_out(reader)
-        if info.sample_aspect_ratio != 1:
+        if not info.looks_square:
             shape = info.sample_aspect_ratio
             notes.append(
                 f"pixels of {shape} become square: give a size of WxH, or it looks squeezed"

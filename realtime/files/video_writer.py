@@ -219,7 +219,7 @@ class VideoWriter:
         """Note what the file cannot store."""
         info, name = self._info, self.path.name
         self.notes += self._encoding.notes
-        if info.sample_aspect_ratio != 1 and not self._encoding.sample_aspect_ratio:
+        if not info.looks_square and not self._encoding.sample_aspect_ratio:
             self.notes.append(
                 f"{name} cannot store the sample aspect ratio {info.sample_aspect_ratio}, "
                 "so the picture will look squeezed: use .mp4"

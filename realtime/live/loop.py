@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # PyTorch takes seconds to load: a missing camera is reported
     from impasto.realtime.stylizer import Stylizer
 
 _POLL_SECONDS = 0.045  # between two looks at the keyboard while no frame comes
+_STILL_SECONDS = 0.5  # a first frame of this age has waited for the network
 _SMALLEST = 64  # px, the smallest short side to stylize at
 _KEPT_SECONDS, _KEPT_FRAMES = 600.0, 36_000  # of statistics: a session may run for days
 Size = tuple[int, int]  # height, width
@@ -215,13 +216,14 @@ class Readouts:
     scales: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_FRAMES))
     dropped: int = 0  # replaced by a newer frame before their turn came
 
-    def tick(self, stylized: StylizedFrame, epoch: float) -> None:
-        """Count a frame that has just been shown. epoch: time.monotonic() at pts 0."""
+    def tick(self, stylized: StylizedFrame, epoch: float) -> float:
+        """Count a frame that has just been shown; its age in seconds. epoch: of pts 0."""
         now = monotonic()
         delay = now - epoch - float(stylized.frame.pts * stylized.frame.time_base)
         self.recent.tick(now, delay)
         self.overall.tick(now, delay)
         self.scales.append(stylized.scale)
+        return delay
 
     def lines(self, stylized: StylizedFrame) -> list[str]:
         """Text for the corner of the window."""
@@ -286,6 +288,7 @@ def run_live(
     readouts, outputs = Readouts(), outputs or Outputs()
     ends_at = float("inf")
     shown: StylizedFrame | None = None
+    waited: StylizedFrame | None = None  # while the network was loaded
     dropped_at_start = 0
     with (
         Latest(source) as captured,
@@ -311,8 +314,14 @@ def run_live(
                 outputs.take_snapshot(shown)
                 stylize.controls = replace(controls, snapshot=False)
             if newest is not None:
-                readouts.tick(newest, source.epoch)
-                outputs.write(newest, controls)
+                age = readouts.tick(newest, source.epoch)
+                if readouts.overall.count == 1 and age > _STILL_SECONDS:
+                    waited = newest  # recorded, it would be a still
+                else:
+                    outputs.write(newest, controls)
+                    waited = None
+        if waited is not None:
+            outputs.write(waited, stylize.controls)  # it is the only one
     return readouts
 
 

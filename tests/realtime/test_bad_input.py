@@ -355,3 +355,19 @@ class TestImages:
         assert ran.code == 1 and message in ran.error_line
         assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "old.png"]
         assert (tmp_path / "old.png").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--batch 0", "'--batch': expected 1 or more; got '0'"),
+        ("--batch two", "'--batch': expected a whole number; got 'two'"),
+        ("--batch 65", "'--batch': expected 64 or less; got '65'"),
+        ("--strength much", "'--strength': expected a number; got 'much'"),
+        ("--device tpu", "'--device': 'tpu' is not one of 'auto', 'cpu', 'cuda'"),
+        ("--size 7", "'--size': expected a short side such as 720"),
+    ],
+)
+def test_bad_values_are_refused_in_plain_words(options: str, words: str, impasto: Impasto) -> None:
+    line = impasto("video", "in.mp4", "out.mp4", *options.split()).error_line
+    assert words in line and line.endswith(". See impasto video --help.")

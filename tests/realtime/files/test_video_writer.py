@@ -304,6 +304,10 @@ class TestMetadata:
         sink = write_video(tmp_path / "out.webm", frames_of(2), info)
         assert "squeezed" in sink.notes[0]
 
+    def test_a_pixel_shape_that_nobody_sees_is_not(self, tmp_path: Path) -> None:
+        info = info_of(sample_aspect_ratio=Fraction(1281, 1280))
+        assert write_video(tmp_path / "out.webm", frames_of(2), info).notes == []
+
     @pytest.mark.parametrize("transfer", [16, 18])
     @pytest.mark.parametrize(("ext", "codec"), SOFTWARE_CODECS)
     def test_hdr_in_8_bits_is_refused(
