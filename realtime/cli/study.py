@@ -1,5 +1,6 @@
 """`impasto paint --study`: many pictures on one sheet."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import typer
 
 from impasto.models.errors import ImpastoError
 from impasto.realtime.cli.arguments import parse_paintings
-from impasto.realtime.cli.terminal import progress_bar, show_json
+from impasto.realtime.cli.terminal import print_error, progress_bar, show_json
 
 if TYPE_CHECKING:
     from impasto.realtime.painting.study import StudyJob
@@ -37,7 +38,8 @@ def files_of(
 
 
 def values_of(text: str | None) -> list[str]:
-    """ "1, 10,100" as its parts."""
+    """ "1, 10,100" as its parts; "1…100" and "1 ... 100" are "1..100"."""
+    text = None if text is None else re.sub(r"\s*(…|\.\.+)\s*", "..", text)
     parts = [] if text is None else [part.strip() for part in text.split(",")]
     if not all(parts):
         raise typer.BadParameter(f"--values has an empty part: {text!r}.")
@@ -61,6 +63,9 @@ def run_study(job: "StudyJob", log: Callable[[str], None], *, json: bool) -> Non
     if json:
         figures = {"pictures": report.rows, "summary": report.summary, "files": report.files}
         show_json({"study": job.study, "target": report.target, **figures})
+    if report.stopped:
+        print_error(f"stopped; the pictures so far are in {report.target}")
+        raise typer.Exit(130)
     for line in summary_lines(report.summary):
         log(line)
     seconds = sum(row["seconds"] for row in report.rows)

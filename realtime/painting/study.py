@@ -11,7 +11,7 @@ import numpy as np
 
 from impasto.models.errors import WeightsError
 from impasto.models.gatys.optimize import Settings, open_network, paint
-from impasto.realtime.atomic import check_target, write_file
+from impasto.realtime.atomic import check_target, partial_path, write_file
 from impasto.realtime.files.images import write_image
 from impasto.realtime.memory import keep_freed_memory
 from impasto.realtime.painting.chart import Line, Scale, draw_chart
@@ -109,6 +109,7 @@ class StudyReport:
     files: list[Path]
     rows: list[dict[str, Any]]
     summary: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,15 +132,32 @@ def write_study(
 ) -> StudyReport:
     """Paint the pictures of a study and write them as one sheet, a table, and their loss curves.
 
-    plan: of `job.plan`. log: called with lines before the work begins. on_progress: with the steps
-    done, and of all pictures. Raises SinkError, WeightsError, EngineError.
+    On KeyboardInterrupt the pictures so far are written as NAME.partial.EXT and so on, with
+    `stopped` true; before the first is done it is raised. plan: of `job.plan`. log: called with
+    lines before the work begins. on_progress: with the steps done, and of all pictures. Raises
+    SinkError, WeightsError, EngineError.
     """
     _check_targets(job)
     plan = _with_loadable_networks(job, plan, log)
     keep_freed_memory()
     log(f"{len(plan.images)} pictures of {plan.images[0].settings.steps} steps")
     _warm_up(plan.images, job.device)
-    painted = list(_paint_all(plan.images, job.device, on_progress))
+    painted: list[_Painted] = []
+    stopped = False
+    try:
+        for each in _paint_all(plan.images, job.device, on_progress):
+            painted.append(each)
+    except KeyboardInterrupt:
+        if not painted:
+            raise
+        stopped = True
+        job = replace(job, target=partial_path(job.target), overwrite=True)
+    report = _write(job, plan, painted)
+    return replace(report, stopped=stopped)
+
+
+def _write(job: StudyJob, plan: StudyPlan, painted: Sequence[_Painted]) -> StudyReport:
+    """Write the files of a study, of the pictures painted so far."""
     rows = [_row(each) for each in painted]
     summary = _summarize(job.study, painted, rows)
     write_image(job.target, _draw_sheet(job.study, plan, painted, rows), overwrite=job.overwrite)
@@ -309,10 +327,10 @@ def _draw_sheet(
     if study == "grid":
         columns = len(plan.paintings)
         lines = [cells[k : k + columns] for k in range(0, len(cells), columns)]
-        body = [[original, *line] for original, line in zip(plan.contents, lines, strict=True)]
+        body = [[original, *line] for original, line in zip(plan.contents, lines, strict=False)]
         return table_of_images([[None, *plan.paintings], *body])
     if study == "texture":  # growing sets below the layer that they end with
-        single = (len(cells) + 1) // 2
+        single = (len(plan.images) + 1) // 2
         growing = [None, None, *cells[single:]] if len(cells) > single else []
         return table_of_images(
             [[*plan.paintings, *cells[:single]], *([growing] if growing else [])]

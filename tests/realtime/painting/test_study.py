@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from impasto.models.gatys.optimize import Settings
+from impasto.realtime.cli.study import values_of
 from impasto.realtime.files.images import read_image, write_image
 from impasto.realtime.painting.sheet import table_of_images
 from impasto.realtime.painting.study import StudyJob, StudyReport, write_study
@@ -45,6 +46,11 @@ def write(job: StudyJob) -> StudyReport:
 
 def names(plan: StudyPlan) -> list[str]:
     return [image.name for image in plan.images]
+
+
+@pytest.mark.parametrize("text", ["1..100,3", "1 … 100, 3", "1...100 ,3"])
+def test_ranges_as_they_are_typed(text: str) -> None:
+    assert values_of(text) == ["1..100", "3"]
 
 
 class TestPlan:
@@ -186,6 +192,17 @@ def test_the_knee_of_a_weight_sweep(job: StudyJob) -> None:
     assert read_image(job.weights).shape == (540, 960, 3)
     content = [row["content"] for row in report.rows]
     assert content == sorted(content), "more style, less content"
+
+
+def test_ctrl_c_keeps_the_pictures_so_far(job: StudyJob) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 3:  # two steps each
+            raise KeyboardInterrupt
+
+    report = write_study(job, job.plan(), on_progress=stop)
+    assert report.stopped and [row["name"] for row in report.rows] == ["max"]
+    assert report.target.name == "sheet.partial.png" and all(p.exists() for p in report.files)
+    assert not job.target.exists() and not job.table.exists()
 
 
 def test_a_layer_that_the_network_lacks_is_refused_first(
