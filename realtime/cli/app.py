@@ -21,6 +21,7 @@ RENAMED_OPTIONS = {
 app = typer.Typer(
     name="impasto",
     add_completion=False,
+    rich_markup_mode=None,  # its tables leave descriptions a third of 80 columns
     pretty_exceptions_enable=False,
     context_settings={
         "help_option_names": ["-h", "--help"],
@@ -55,7 +56,8 @@ def command(*, example: str) -> Callable[[Callable[..., None]], Callable[..., No
                     )
                 raise typer.Exit(1) from None
 
-        return app.command(epilog=f"Example: {example}")(run)
+        about = " ".join((function.__doc__ or "").partition("\n\n")[0].split())
+        return app.command(epilog=f"Example: {example}", short_help=about)(run)
 
     return register
 

@@ -158,7 +158,8 @@ def paint(
 
     # All of this before PyTorch is loaded.
     advice.check_paintings((path for path, _ in style), folders=study is not None)
-    advice.check_readable(content, folders=study is not None)
+    if source is not None:
+        advice.check_readable(source, folders=study is not None)
     is_named = start in ("", "content", "noise", "style")
     for path in [*(mask or ()), *([] if is_named else [Path(start)])]:
         advice.check_readable(path)
