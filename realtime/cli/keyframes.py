@@ -77,8 +77,9 @@ def keyframes(
     fill: Annotated[
         str,
         typer.Option(
+            metavar="STYLE",
             help="What stylizes where no keyframe reaches: a style, a .safetensors file, content "
-            "(the video itself, recolored), or nearest (the installed style nearest to PAINTING)."
+            "(the video itself, recolored), or nearest (the installed style nearest to PAINTING).",
         ),
     ] = "nearest",
     network: options.Network = "auto",

@@ -13,13 +13,17 @@ from impasto.realtime.cli.terminal import plural, print_line, show_table
 @command(example="impasto live --style great_wave")
 def live(
     style: Annotated[
-        str | None, typer.Option(help="The first style, as for impasto video; keys change it.")
+        str | None,
+        typer.Option(
+            metavar="STYLE", help="The first style, as for impasto video; keys change it."
+        ),
     ] = None,
     camera: Annotated[
         str,
         typer.Option(
+            metavar="SOURCE",
             help="A number or a name (--list-cameras), test, a video file, or a URL: rtsp://, "
-            "http://, udp://, srt://."
+            "http://, udp://, srt://.",
         ),
     ] = "0",
     list_cameras: Annotated[

@@ -19,7 +19,10 @@ from impasto.realtime.cli.terminal import (
 @command(example="impasto bench --quick")
 def bench(
     style: Annotated[
-        str | None, typer.Option(help="The style of the conversion; default: the first installed.")
+        str | None,
+        typer.Option(
+            metavar="STYLE", help="The style of the conversion; default: the first installed."
+        ),
     ] = None,
     network: options.Network = "auto",
     clip: Annotated[

@@ -74,15 +74,17 @@ SkipExisting = Annotated[
 Style = Annotated[
     str,
     typer.Option(
+        metavar="STYLE",
         help="A name (see impasto styles), a blend such as great_wave:0.6+starry_night:0.4, or a "
-        ".safetensors file."
+        ".safetensors file.",
     ),
 ]
 StyleOrFirst = Annotated[
     str | None,
     typer.Option(
+        metavar="STYLE",
         help="A name (see impasto styles), a blend such as great_wave:0.6+starry_night:0.4, or a "
-        ".safetensors file; default: the first installed."
+        ".safetensors file; default: the first installed.",
     ),
 ]
 Strength = Annotated[
@@ -93,8 +95,9 @@ Network = Annotated[
     typer.Option(
         parser=parsed(arguments.parse_network),
         metavar=f"<{'|'.join(arguments.NETWORKS)}>",
-        help="Size of the network: fine paints better, fast takes a quarter of the time. auto: "
-        "fast for live video on a CPU; else fine, if the style has it.",
+        help="Size of the network: fine paints better, fast takes a quarter of the time; classic "
+        "is that of Johnson et al. 2016, of style files that have it. auto: fast for live video "
+        "on a CPU; else fine, if the style has it.",
     ),
 ]
 Stroke = Annotated[
@@ -186,6 +189,7 @@ CameraSize = Annotated[
         parser=parsed(arguments.parse_width_and_height),
         metavar="WxH",
         help="Size of the camera's frames, in pixels; default: 1280x720.",
+        show_default=False,
     ),
 ]
 FrameRate = Annotated[
@@ -222,7 +226,10 @@ FeaturePrecision = Annotated[
 ]
 Batch = Annotated[int, typer.Option(min=1, max=64, help="Frames computed together.")]
 HwAccel = Annotated[
-    str | None, typer.Option(help="Decode on a device: cuda, vaapi ... (see impasto doctor).")
+    str | None,
+    typer.Option(
+        metavar="DEVICE", help="Decode on a device: cuda, vaapi ... (see impasto doctor)."
+    ),
 ]
 
 # --- Encoder ----------------------------------------------------------------------------------
@@ -230,14 +237,16 @@ HwAccel = Annotated[
 Codec = Annotated[
     str | None,
     typer.Option(
-        help="h264, hevc, av1, vp9, prores, gif, h264_nvenc ...; default: by the extension."
+        metavar="CODEC",
+        help="h264, hevc, av1, vp9, prores, gif, h264_nvenc ...; default: by the extension.",
     ),
 ]
 Crf = Annotated[
     int | None, typer.Option(help="Quality on the codec's own scale; lower values are better.")
 ]
 Preset = Annotated[
-    str | None, typer.Option(help="The encoder's own name for a speed, such as medium.")
+    str | None,
+    typer.Option(metavar="NAME", help="The encoder's own name for a speed, such as medium."),
 ]
 BitRate = Annotated[
     int | None,
