@@ -227,7 +227,8 @@ def test_content_needs_no_painting_and_texture_no_content(
     assert [row["name"] for row in rows] == ["relu1_1", "relu4_2"]
     assert all(row["style"] == 0 and row["content"] > 0 for row in rows)
     texture = ("--study", "texture", "--values", "1_1,2_1")
-    ran = impasto("paint", painting, tmp_path / "t.png", *texture, *small)
+    blend = f"{painting}:0.5+{content}:0.5"
+    ran = impasto("paint", blend, tmp_path / "t.png", *texture, *small)
     assert ran.code == 0 and "t.png: 3 pictures in" in ran.out
 
 
