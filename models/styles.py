@@ -231,9 +231,9 @@ def without_checkerboard(weights: dict[str, Any], architecture: str) -> dict[str
     they answer alike if their kernels have the same sums, and the same bias (Sugawara et al. 2018).
     A trained network comes to that for its own features; those of a mixture are others, and made a
     grid of 2 to 8 levels of 255, rms, in `fast` at strength 0.3 (now 0.2 at most). Each tap takes
-    its part of the difference. A style alone would change by 57 dB or more, so that strengths still
+    its part of the difference. A style alone would change by 56 dB or more, so that strengths still
     go over into each other. In `fine`, mixtures have no such grid (1 level), and styles would
-    change by 44 dB: there nothing is done.
+    change by 43 dB: there nothing is done.
     weights: by the names of a state dict, NumPy arrays or tensors. Linear: mixing may come after.
     """
     if architecture == CLASSIC or not ARCHITECTURES[architecture].checkerboard:

@@ -8,7 +8,13 @@ import typer
 from impasto.export import spec
 from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
-from impasto.realtime.cli.terminal import print_line, show_json, show_nested, show_table
+from impasto.realtime.cli.terminal import (
+    print_line,
+    progress_bar,
+    show_json,
+    show_nested,
+    show_table,
+)
 
 MAX_CALIBRATION_IMAGES = 64  # of a folder: more change the measured ranges little
 
@@ -95,13 +101,22 @@ def export(
     lowest = 0.0 if interactive else strength  # as their weights may all be zero
     network = choose_network(style, network, strength=lowest)
     mixture_of(style, strength=lowest, network=network)
-    with atomic_write(target, overwrite=overwrite) as partial:
+    differences: list[Any] = []
+
+    def on_difference(difference: Any) -> None:
+        differences.append(difference)
+        bar.update(len(differences), None, "compared with PyTorch")
+
+    with (
+        progress_bar() as bar,
+        bar.file(target.name),
+        atomic_write(target, overwrite=overwrite) as partial,
+    ):
         size = 360 if static is None else static[1:]
         pictures = None if calibrate is None else read_pictures(calibrate, size=size)
         from impasto.export import export_onnx
         from impasto.export.parity import difference_table
 
-        differences: list[Any] = []
         export_onnx(
             style,
             partial,
@@ -114,7 +129,7 @@ def export(
             stroke=stroke,
             precision="fp16" if fp16 else "int8" if int8 else "fp32",
             calibration=pictures,
-            on_difference=differences.append,
+            on_difference=on_difference,
         )
     if json:
         checks = [difference.figures() for difference in differences]

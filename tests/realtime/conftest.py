@@ -1,5 +1,6 @@
 """What tests of the whole command share: styles that need no training, and a way to run it."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from impasto.models import styles
+from impasto.realtime.cli import progress_lines
 from impasto.realtime.cli.main import main
 from tests.display import Display, virtual_display
 
@@ -41,8 +43,9 @@ Impasto = Callable[..., Ran]
 
 
 @pytest.fixture
-def impasto(capsys: pytest.CaptureFixture[str]) -> Impasto:
-    """The command, run in this process."""
+def impasto(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Impasto:
+    """The command, run in this process; it never takes so long that it reports its progress."""
+    monkeypatch.setattr(progress_lines, "FIRST_SECONDS", math.inf)
 
     def run(*arguments: object) -> Ran:
         capsys.readouterr()
