@@ -5,12 +5,16 @@ layers: ||G - A||^2 / ||A||^2 of each style layer, G and A the Gram matrices of 
     the painting. Their mean is dominated by relu5_1, where every network is bad;
 strokes: the geometric mean of the errors at relu3_1 and relu4_1, the layers of strokes and forms;
 vigor: the picture's gradients over the painting's, at four sizes: below 1 is soft;
+sharpness: the picture's gradients over the photo's, at the full size;
+total variation: mean squared difference of neighboring pixels, in [0, 1], reduced as for content;
+total: content + STYLE_WEIGHT style + TV_WEIGHT total variation over the painting's: what plain
+    Gatys optimization minimizes;
 grid: the amplitude, in levels of 255, of patterns that repeat every 8 px: a network's own stride.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -25,12 +29,15 @@ from impasto.models.losses import (
     gram_matrix,
     grid_loss,
     relative_error,
+    total_variation,
 )
 from impasto.models.training.dataset import resize_long_side, resize_short_side
 
 STROKE_LAYERS = ("relu3_1", "relu4_1")
+STYLE_WEIGHT, TV_WEIGHT = 20.0, 0.03  # of the total; content has 1
 VIGOR_SIZES = 4  # each half the last
 _GRID_PERIOD = 8  # px; finds 4 and 2 as well
+_MIN_VARIATION = 1e-3  # of a painting of one color
 _STEEP = 0.95  # the quantile of the gradient that vigor compares
 
 
@@ -42,6 +49,9 @@ class StyleFigures:
     grid: float = 0.0
     layers: Mapping[str, float] = field(default_factory=dict)  # style loss by layer
     vigor: Sequence[float] = ()  # at the full size, 1/2, 1/4 and 1/8
+    total_variation: float = 0.0
+    total: float | None = None
+    sharpness: float = 1.0
 
     @property
     def style(self) -> float | None:
@@ -59,11 +69,15 @@ class StyleFigures:
 def mean_figures(figures: Sequence[StyleFigures]) -> StyleFigures:
     """The mean of every figure over pictures; strokes and style are those of the means."""
     count = len(figures)
+    totals = [each.total for each in figures if each.total is not None]
     return StyleFigures(
         content=sum(each.content for each in figures) / count,
         grid=sum(each.grid for each in figures) / count,
         layers={k: sum(each.layers[k] for each in figures) / count for k in figures[0].layers},
         vigor=[sum(column) / count for column in zip(*(f.vigor for f in figures), strict=False)],
+        total_variation=sum(each.total_variation for each in figures) / count,
+        total=sum(totals) / count if len(totals) == count else None,
+        sharpness=sum(each.sharpness for each in figures) / count,
     )
 
 
@@ -88,26 +102,38 @@ class StyleMetrics:
         self._device = next(network.parameters()).device
         self._targets: dict[str, Tensor] = {}
         self._steepness: list[float] = []
+        self._variation = 1.0
         if painting is not None:
             if painting_side is not None:
                 painting = resize_long_side(painting, painting_side)
             self._targets = self._grams(self._features(painting, STYLE_LAYERS))
             self._steepness = steepness(painting)
+            self._variation = max(total_variation(painting).item(), _MIN_VARIATION)
 
     def __call__(self, stylized: Tensor, photo: Tensor) -> StyleFigures:
         """Figures of one picture; both (1, 3, H, W) in [0, 1], sizes may differ."""
         layers = (CONTENT_LAYER, *self._targets)
-        features = self._features(self._reduced(stylized), layers)
+        reduced = self._reduced(stylized)
+        features = self._features(reduced, layers)
         target = self._features(self._reduced(photo), [CONTENT_LAYER])[CONTENT_LAYER]
-        content = content_loss(features[CONTENT_LAYER], target).item()
-        grid = 255 * grid_loss(stylized, _GRID_PERIOD).item() ** 0.5
+        steep = steepness(stylized)
+        plain = StyleFigures(
+            content=content_loss(features[CONTENT_LAYER], target).item(),
+            grid=255 * grid_loss(stylized, _GRID_PERIOD).item() ** 0.5,
+            total_variation=total_variation(reduced).item(),
+            sharpness=steep[0] / max(steepness(photo)[0], 1e-6) if steep else 1.0,
+        )
         if not self._targets:
-            return StyleFigures(content, grid)
+            return plain
         grams = self._grams(features)
         errors = {k: relative_error(grams[k], self._targets[k]).item() for k in self._targets}
-        own = zip(steepness(stylized), self._steepness, strict=False)
-        return StyleFigures(
-            content, grid, errors, [of_picture / target for of_picture, target in own]
+        variation = plain.total_variation / self._variation
+        style = sum(errors.values()) / len(errors)
+        return replace(
+            plain,
+            layers=errors,
+            vigor=[own / other for own, other in zip(steep, self._steepness, strict=False)],
+            total=plain.content + STYLE_WEIGHT * style + TV_WEIGHT * variation,
         )
 
     def mean(self, stylized: Iterable[Tensor], photos: Iterable[Tensor]) -> StyleFigures:

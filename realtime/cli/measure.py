@@ -1,7 +1,7 @@
 """`impasto bench`, `impasto eval` and `impasto doctor`: speed, quality, and this machine."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -88,7 +88,32 @@ def bench(
     "--painting great_wave.jpg"
 )
 def eval(
-    style: options.Style,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A style: a name, a blend or a .safetensors file; may be repeated, a column each."
+        ),
+    ] = None,
+    onnx: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="An ONNX file of any program, picture to picture; may be repeated."
+        ),
+    ] = None,
+    painted: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="What another program painted from --original: a picture, a folder of pictures or "
+            "frames, or a video; may be repeated.",
+        ),
+    ] = None,
+    original: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="The original: a picture, a folder of pictures or frames, a video."
+        ),
+    ] = None,
     picture: Annotated[
         list[Path] | None,
         typer.Option(metavar="PICTURE", help="A picture, or a folder of them; may be repeated."),
@@ -117,6 +142,16 @@ def eval(
         typer.Option(help="Measures the losses; vgg16 and vgg19 are downloaded at first use."),
     ] = "compact",
     vgg19_weights: options.Vgg19Weights = None,
+    gatys: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=5000,
+            metavar="STEPS",
+            help="Also paint each picture by so many steps of L-BFGS, and compare losses and "
+            "seconds with one pass (slow).",
+        ),
+    ] = None,
     gatys_steps: Annotated[
         bool,
         typer.Option(
@@ -132,55 +167,102 @@ def eval(
             "by one (slow).",
         ),
     ] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write every figure to this file, a row per input."),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a picture sheet: originals and what was painted."),
+    ] = None,
+    overwrite: options.Overwrite = False,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
     json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Measure a style: how close pictures come to the painting, and how steady clips are."""
-    pictures, clips = picture or [], clip or []
-    if not pictures and not clips:
-        raise typer.BadParameter("Give a --picture, a --clip, or both.")
+    """Measure styles, ONNX files or finished pictures: nearness to the painting, and steadiness."""
+    pictures, clips, styles = picture or [], clip or [], style or []
+    networks = [*styles, *(onnx or [])]
+    if not networks and not painted:
+        raise typer.BadParameter("Give a --style, an --onnx file, or --painted with --original.")
+    if painted and original is None:
+        raise typer.BadParameter("--painted needs the --original that it was painted from.")
+    if original is not None and (pictures or clips):
+        raise typer.BadParameter("Give --original, or --picture and --clip.")
+    if not pictures and not clips and original is None:
+        raise typer.BadParameter("Give a --picture, a --clip, or both, or an --original.")
     if vgg19_weights is not None and loss_network != "compact":
         raise typer.BadParameter("Give one of --loss-network or --vgg19-weights.")
-    if gatys_steps and (painting is None or not pictures):
-        raise typer.BadParameter("--gatys-steps needs a --painting and a --picture.")
-    if propagated and (painting is None or not clips):
-        raise typer.BadParameter("--propagated needs a --painting and a --clip.")
+    if gatys and (painting is None or not networks or not (pictures or original)):
+        raise typer.BadParameter("--gatys needs a --painting, a --picture and a --style or --onnx.")
+    alone = len(styles) == len(networks) == 1 and not painted
+    if gatys_steps and (painting is None or not pictures or not alone):
+        raise typer.BadParameter("--gatys-steps needs a --painting, a --picture and one --style.")
+    if propagated and (painting is None or not clips or not alone):
+        raise typer.BadParameter("--propagated needs a --painting, a --clip and one --style.")
+    from impasto.realtime.atomic import check_target, write_file
     from impasto.realtime.engines.options import EngineOptions
 
-    engine_options = EngineOptions(style, strength, engine, device, precision, network)
-    engine_options.check()
-    from impasto.realtime.measure.evaluate import evaluate, tables
+    all_options = [
+        EngineOptions(name, strength, engine, device, precision, network) for name in styles
+    ]
+    for engine_options in all_options:
+        engine_options.check()
+    for file in filter(None, (csv, sheet)):
+        check_target(file, overwrite=overwrite)
+    from impasto.realtime.files.images import read_image
+    from impasto.realtime.measure.candidates import (
+        Candidate,
+        FinishedCandidate,
+        OnnxCandidate,
+        StyleCandidate,
+    )
+    from impasto.realtime.measure.comparison import Sheet, as_csv, tables
+    from impasto.realtime.measure.evaluate import evaluate
+    from impasto.realtime.measure.originals import read_originals
 
     judge = "oxford" if vgg19_weights else loss_network
-    log = (lambda line: None) if json else print_line
+    notes: list[str] = []
+
+    def log(line: str) -> None:
+        if line not in notes:  # pictures and clips mostly get the same notes
+            notes.append(line)
+            if not json:
+                print_line(line)
+
+    target = None if painting is None else read_image(painting)
+    originals = read_originals(pictures, clips, original=original, side=side, frames=frames)
+    painters: list[Candidate] = [StyleCandidate(each, log) for each in all_options]
+    painters += [OnnxCandidate(path, log) for path in onnx or []]
+    finished = [FinishedCandidate(path, originals, log) for path in painted or []]
+    pictured = None if sheet is None else Sheet(originals)
     figures = evaluate(
-        engine_options,
-        pictures=pictures,
-        clips=clips,
-        painting=painting,
-        side=side,
-        frames=frames,
+        [*painters, *finished],
+        originals,
+        painting=target,
         loss_network=judge,
         teacher=vgg19_weights,
         log=log,
+        sheet=pictured,
     )
+    figures["painting"] = painting
     if gatys_steps and painting is not None:
         from impasto.realtime.measure.bench_gatys import steps_of_pictures
 
-        counts = steps_of_pictures(engine_options, pictures, painting, judge, vgg19_weights)
-        for row, steps in zip(figures["pictures"], counts, strict=True):
+        counts = steps_of_pictures(all_options[0], pictures, painting, judge, vgg19_weights)
+        (one,) = figures["candidates"]
+        for row, steps in zip(one["pictures"], counts, strict=True):
             row["gatys_steps"] = steps
         known = [steps or 300 for steps in counts]  # at least
-        figures["mean"]["gatys_steps"] = sum(known) / len(known)
+        one["mean"]["gatys_steps"] = sum(known) / len(known)
     shown = tables(figures)
     if propagated and painting is not None:
         from impasto.realtime.measure import evaluate_keyframes
 
         figures["carried"] = evaluate_keyframes.evaluate_propagation(
-            engine_options,
+            all_options[0],
             clips,
             painting,
             side=side,
@@ -190,11 +272,37 @@ def eval(
             log=log,
         )
         shown += evaluate_keyframes.tables(figures["carried"])
+    if gatys and painting is not None:
+        from impasto.realtime.measure import against_gatys
+
+        figures["against_gatys"] = against_gatys.against_gatys(
+            painters,
+            [path for path, _ in originals.pictures],
+            painting,
+            gatys,
+            loss_network=judge,
+            teacher=vgg19_weights,
+        )
+        shown += against_gatys.tables(figures["against_gatys"])
+        log(against_gatys.PUBLISHED)
+    if csv is not None:
+        write_file(csv, as_csv(figures).encode(), overwrite=overwrite)
+    if sheet is not None and pictured is not None:
+        pictured.write(sheet, overwrite=overwrite)
     if json:
-        show_json(figures)
+        show_json(_of_one_style(figures) | {"notes": notes})
     else:
         for columns, rows in shown:
             show_table(columns, rows)
+
+
+def _of_one_style(figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a single style without the list of candidates; of others as they are."""
+    first, *more = figures["candidates"]
+    if more or "style" not in first:
+        return figures
+    rest = {name: value for name, value in figures.items() if name != "candidates"}
+    return {name: value for name, value in first.items() if name != "name"} | rest
 
 
 @command(example="impasto doctor --json")

@@ -9,13 +9,13 @@ from typing import Any
 from torch import Tensor
 
 from impasto.models.gatys.optimize import PRESETS, Progress, Settings, StyleImage, paint
+from impasto.models.judge import STYLE_WEIGHT, TV_WEIGHT
 from impasto.models.losses import STYLE_LAYERS
 from impasto.models.precision import computes_bfloat16
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.files.images import image_files, read_image
 from impasto.realtime.measure.bench import limit
-from impasto.realtime.measure.evaluate import Table
-from impasto.realtime.measure.timing import Figures, machine
+from impasto.realtime.measure.timing import Figures, Table, machine
 from impasto.realtime.memory import keep_freed_memory, memory_mb
 from impasto.realtime.painting.paint import read_styles
 from impasto.realtime.pixels import as_tensor
@@ -28,10 +28,11 @@ PLAIN = replace(
     optimizer="lbfgs",
     levels=1,
     style_loss="gram",
-    style_weight=20.0,
+    style_weight=STYLE_WEIGHT,
+    tv_weight=TV_WEIGHT,
     style_layers=dict.fromkeys(STYLE_LAYERS, 1.0),
 )
-_EVALUATED_SIDE = 256  # px, short side
+EVALUATED_SIDE = 256  # px, short side
 _COARSE_TO_FINE = replace(PLAIN, optimizer="multilevel", history=20, levels=2)
 
 
@@ -174,7 +175,7 @@ def steps_of_pictures(
     settings = replace(PLAIN, loss_network=loss_network, teacher=teacher)
     counts = []
     for file in image_files(pictures):
-        picture = read_image(file, size=_EVALUATED_SIDE)
+        picture = read_image(file, size=EVALUATED_SIDE)
         painted = as_tensor(stylizer.stylize_image(picture))
         counts.append(steps_to_equal(painted, as_tensor(picture), style, settings=settings))
     return counts

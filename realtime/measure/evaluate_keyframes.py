@@ -25,13 +25,9 @@ from impasto.realtime.keyframes.paint import paint_keyframes
 from impasto.realtime.keyframes.propagate import KeyframePropagation
 from impasto.realtime.keyframes.refine import refined
 from impasto.realtime.keyframes.selection import SelectionRule, max_gap, select_keyframes
-from impasto.realtime.measure.evaluate import (
-    EstimatedMotion,
-    Flow,
-    Table,
-    read_clip,
-    warping_error_of,
-)
+from impasto.realtime.measure.originals import read_clip
+from impasto.realtime.measure.timing import Table
+from impasto.realtime.measure.warping import EstimatedMotion, Flow, warping_error_of
 from impasto.realtime.pipeline import Stylize
 from impasto.realtime.pixels import as_picture, as_tensor
 from impasto.realtime.stylizer import LazyStylizer

@@ -16,6 +16,7 @@ from impasto.realtime.measure.doctor import version_of
 from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
 
 Figures = dict[str, Any]  # plain data, ready for JSON
+Table = tuple[Sequence[str], list[tuple[str, ...]]]  # columns, rows
 
 
 def in_turns(cases: Sequence[Callable[[], int]], rounds: int) -> list[list[float]]:

@@ -13,14 +13,16 @@ import pytest
 from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import load_loss_network
 from impasto.realtime.files.images import write_image
-from impasto.realtime.measure.evaluate import (
-    STEADINESS,
+from impasto.realtime.measure.candidates import Painted
+from impasto.realtime.measure.evaluate import evaluate_clip
+from impasto.realtime.measure.originals import read_clip
+from impasto.realtime.measure.warping import (
     EstimatedMotion,
-    evaluate_clip,
-    read_clip,
+    remaining_detail,
     shot_starts,
     warping_error_of,
 )
+from impasto.realtime.temporal.modes import STEADINESS
 from tests.media import make_clip
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
@@ -69,13 +71,13 @@ def clip() -> list[np.ndarray]:
 
 class TestWarpingError:
     def test_of_the_sample_under_its_exact_motion(self, clip, exact) -> None:
-        found = warping_error_of(clip, exact, [0] * 3)
+        found = warping_error_of(clip, exact, [0] * 3, long_term=2)
         # What is left is compression and bilinear lookup in fine detail: 0.03 for pictures as
         # rendered, at rigging and windows (tests/samples); the clip shrunk is smoother.
         assert 0.001 < found.short_term < 0.03
         assert 0.001 < found.long_term < 0.03
         unmoved = [clip[0], *(np.roll(frame, 6, axis=1) for frame in clip[1:])]
-        assert warping_error_of(unmoved, exact, [0] * 3).long_term > 0.05
+        assert warping_error_of(unmoved, exact, [0] * 3).short_term > 0.05
 
     def test_estimated_motion_comes_close_to_the_exact_one(self, clip, exact) -> None:
         known = warping_error_of(clip, exact, [0] * 3)
@@ -84,21 +86,22 @@ class TestWarpingError:
 
     def test_is_the_flicker_where_nothing_moves(self) -> None:
         still = np.full((40, 50, 3), 100, np.uint8)
-        frames = [still, still + 10, still]
+        frames = [still, still + 10, still + 30]
 
         def at_rest(later: int, earlier: int):
             return np.zeros((40, 50, 2), np.float32), np.ones((40, 50), bool)
 
-        found = warping_error_of(frames, at_rest, [0, 0, 0])
-        assert found.short_term == pytest.approx(10 / 255, rel=1e-4)
-        assert found.long_term == pytest.approx(5 / 255, rel=1e-4)
+        found = warping_error_of(frames, at_rest, [0, 0, 0], long_term=2)
+        assert found.short_term == pytest.approx(15 / 255, rel=1e-4)
+        assert found.long_term == pytest.approx(30 / 255, rel=1e-4)
+        assert warping_error_of(frames, at_rest, [0, 0, 0]).long_term is None  # 10 frames
 
     def test_is_never_taken_across_a_cut(self) -> None:
         first, second = make_pictures(1, 60, 80)[0], 255 - make_pictures(1, 60, 80, seed=5)[0] // 3
         starts = shot_starts([first, first, second, second])
         assert starts == [0, 0, 2, 2]
         frames = [first, first, second, second]
-        found = warping_error_of(frames, EstimatedMotion([first] * 4), starts)
+        found = warping_error_of(frames, EstimatedMotion([first] * 4), starts, long_term=1)
         assert found.short_term == found.long_term == 0
         alone = warping_error_of([first, second], EstimatedMotion([first] * 2), [0, 1])
         assert alone.short_term is None and alone.long_term is None
@@ -110,15 +113,44 @@ def test_a_row_for_each_mode_with_the_input_beside_it() -> None:
 
     def paint(images, mode):
         asked.append(mode)
-        return [255 - image for image in images]
+        return Painted([255 - image for image in images], 0.25)
 
     metrics = StyleMetrics(load_loss_network("compact"), None, side=64)
     rows = evaluate_clip(frames, paint, metrics)
     assert tuple(asked) == STEADINESS == tuple(row["steadiness"] for row in rows)
     for row in rows:
         assert row["e_warp"] == pytest.approx(row["input_e_warp"])  # a negative moves alike
-        assert row["ratio"] == pytest.approx(1) and row["ratio_first"] == pytest.approx(1)
+        assert row["ratio"] == pytest.approx(1) and row["ratio_long"] is None
+        assert row["fps"] == 4 and row["sharpness"] == pytest.approx(1)
+        left = [row["detail"], row["detail_least"], row["detail_most"]]
+        assert left == ([None] * 3 if row["steadiness"] == "off" else [1, 1, 1])
         assert row["content"] > 0 and row["style"] is None
+
+
+class TestRemainingDetail:
+    """Of a film of noise, whose energy is known."""
+
+    PLAIN = np.random.default_rng(0).integers(60, 190, (4, 64, 96, 1), np.uint8).repeat(3, axis=3)
+
+    def test_the_film_itself_has_all_of_it(self) -> None:
+        left = remaining_detail(self.PLAIN, self.PLAIN)
+        assert (left.whole, left.least, left.most) == (1, 1, 1)
+        black = np.zeros_like(self.PLAIN)
+        assert remaining_detail(black, black).whole == 1
+
+    def test_half_the_contrast_is_a_quarter_of_the_energy(self) -> None:
+        left = remaining_detail(self.PLAIN // 2, self.PLAIN)
+        assert left.least == pytest.approx(0.25, abs=0.02)
+        assert left.most == pytest.approx(0.25, abs=0.02)
+
+    def test_a_border_drawn_out_is_seen_in_its_region(self) -> None:
+        smeared = self.PLAIN.copy()
+        smeared[:, :, :16] = smeared[:, :, 16:17]  # rows repeated along the border
+        left = remaining_detail(smeared, self.PLAIN)
+        assert left.whole > 0.8 and left.least < 0.1
+        across, down = left.regions
+        assert (across[:, 0] < 0.1).all() and (down[:, 0] > 0.8).all()
+        assert across[:, 1:] == pytest.approx(1, abs=0.01)
 
 
 class TestCommand:
@@ -147,6 +179,7 @@ class TestCommand:
         about = {"style", "strength", "network", "loss_network", "painting", "notes"}
         assert {*found} == about | {"pictures", "mean", "clips"}
         figures = {"content", "style", "strokes", "layers", "vigor", "grid"}
+        figures |= {"total", "total_variation", "sharpness"}
         assert [set(row) for row in found["pictures"]] == [figures | {"picture"}] * 2
         one, other = found["pictures"]
         assert one["strokes"] == other["strokes"] == found["mean"]["strokes"] > 0
@@ -172,6 +205,9 @@ class TestCommand:
         ("arguments", "code", "message"),
         [
             ((), 2, "--picture"),
+            (("--picture", "x.png", "--original", "y.png"), 2, "--original"),
+            (("--painted", "x.png", "--picture", "y.png"), 2, "--original"),
+            (("--picture", "x.png", "--gatys", 5), 2, "--painting"),
             (("--picture", "nowhere.png"), 1, "nowhere.png"),
             (("--clip", "nowhere.mp4"), 1, "nowhere.mp4"),
             (("--picture", "x.png", "--painting", "nowhere.jpg"), 1, "nowhere.jpg"),
