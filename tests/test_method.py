@@ -12,6 +12,7 @@ from impasto.models.training.results import save_network
 from impasto.realtime.cli import progress_lines
 from impasto.realtime.cli.main import main
 from impasto.realtime.files.images import write_image
+from tests.media import make_clip
 from tests.pictures import make_pictures
 
 PAGE = Path(__file__).parents[1] / "docs" / "method.md"
@@ -19,6 +20,7 @@ COMMANDS = re.findall(r"`(impasto [^`]+)`", PAGE.read_text())
 # Added to the commands, so that each takes a second; the last of an option counts.
 SMALL = {
     "paint": ["--size", "64", "--steps", "1"],
+    "eval": ["--side", "64", "--frames", "3", "--engine", "torch"],
     "learn": ["--size", "64", "--steps", "2", "--batch", "1", "--loss-network", "compact"],
 }
 
@@ -49,6 +51,11 @@ def test_every_command_of_the_tables_runs(
     if words[0] == "learn":  # on eight pictures or more
         for seed, picture in enumerate(make_pictures(8, 64, 80)):
             write_image(folder / "photos" / f"more{seed}.png", picture)
+    elif words[0] == "eval":
+        monkeypatch.setattr("impasto.realtime.measure.against_gatys.EVALUATED_SIDE", 64)
+        monkeypatch.setattr("impasto.realtime.measure.originals.PICTURE_SIDE", 64)
+        make_clip(folder / "holiday.mp4", frames=3, size=(64, 96))
+        words += ["--gatys", "2"] if "--gatys" in words else []
     elif "mine.safetensors" in words:
         save_network(new_network("classic"), folder / "mine.safetensors")
     assert main([*words, *SMALL.get(words[0], [])]) == 0
