@@ -219,7 +219,7 @@ def eval(
         OnnxCandidate,
         StyleCandidate,
     )
-    from impasto.realtime.measure.comparison import Sheet, as_csv, tables
+    from impasto.realtime.measure.comparison import PictureSheet, as_csv, tables
     from impasto.realtime.measure.evaluate import evaluate
     from impasto.realtime.measure.originals import read_originals
 
@@ -237,7 +237,7 @@ def eval(
     painters: list[Candidate] = [StyleCandidate(each, log) for each in all_options]
     painters += [OnnxCandidate(path, log) for path in onnx or []]
     finished = [FinishedCandidate(path, originals, log) for path in painted or []]
-    pictured = None if sheet is None else Sheet(originals)
+    pictured = None if sheet is None else PictureSheet(originals)
     figures = evaluate(
         [*painters, *finished],
         originals,

@@ -167,7 +167,7 @@ def _flat(row: Row) -> dict[str, Any]:
     return flat
 
 
-class Sheet:
+class PictureSheet:
     """Collects what was painted, for a sheet: a row for each input, a column for each candidate.
 
     Of a clip it shows the frame in the middle.

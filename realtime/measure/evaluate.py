@@ -17,7 +17,7 @@ import numpy as np
 from impasto.models.judge import StyleFigures, StyleMetrics, mean_figures
 from impasto.models.loss_network import load_loss_network
 from impasto.realtime.measure.candidates import Candidate, Painted
-from impasto.realtime.measure.comparison import Sheet
+from impasto.realtime.measure.comparison import PictureSheet
 from impasto.realtime.measure.originals import Originals
 from impasto.realtime.measure.warping import (
     EstimatedMotion,
@@ -44,7 +44,7 @@ def evaluate(
     loss_network: str = "compact",
     teacher: Path | None = None,
     log: Callable[[str], None] = lambda line: None,
-    sheet: Sheet | None = None,
+    sheet: PictureSheet | None = None,
 ) -> dict[str, Any]:
     """All figures as plain data, ready for JSON.
 
@@ -74,7 +74,7 @@ def evaluate(
 
 
 def _of_pictures(
-    candidate: Candidate, originals: Originals, metrics: StyleMetrics, sheet: Sheet | None
+    candidate: Candidate, originals: Originals, metrics: StyleMetrics, sheet: PictureSheet | None
 ) -> dict[str, Any]:
     """ "pictures" and "mean"."""
     if not originals.pictures:
@@ -99,7 +99,7 @@ def _of_clips(
     originals: Originals,
     metrics: StyleMetrics,
     motions: Sequence[Motion],
-    sheet: Sheet | None,
+    sheet: PictureSheet | None,
 ) -> list[dict[str, Any]]:
     rows = []
     for index, (path, frames) in enumerate(originals.clips):
