@@ -6,6 +6,7 @@ ImpastoError
 │   ├── TargetInUseError               another process is writing that file
 │   └── OutputClosedError              the reader of a pipe is gone
 ├── WeightsError  (also ValueError)    unknown style, wrong file, wrong checksum
+│   └── DownloadError                  weights cannot be downloaded
 ├── EngineError   (also RuntimeError)  no such device, precision or provider on this machine
 └── ParityError                        the exported graph disagrees
 
@@ -35,6 +36,10 @@ class OutputClosedError(SinkError):
 
 class WeightsError(ImpastoError, ValueError):
     """A style is unknown, or its weights are missing, damaged or of another network."""
+
+
+class DownloadError(WeightsError):
+    """Weights cannot be downloaded."""
 
 
 class EngineError(ImpastoError, RuntimeError):

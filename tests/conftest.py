@@ -15,6 +15,7 @@ from impasto.realtime.engines.autotune_cache import AutotuneResult
 gc.disable()  # until all tests are collected: what is imported for them stays
 if "PYTEST_XDIST_WORKER" in os.environ:  # other workers have the other cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["https_proxy"] = "http://127.0.0.1:9"  # nothing is there: no test downloads weights
 os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")
 # On a CPU "auto" is the engine that opens soonest; tests of the autotuning have their own caches.
 for network in NETWORKS:

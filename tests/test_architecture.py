@@ -185,8 +185,9 @@ def test_nothing_is_unpickled(path: Path) -> None:
     loaders = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
     assert not {name.split(".")[0] for name in imported(path)} & loaders
     for node in nodes(path):
-        if isinstance(node, ast.Attribute) and node.attr == "load":
-            assert ast.unparse(node) != "torch.load", f"{path}:{node.lineno}"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            options = {option.arg: ast.unparse(option.value) for option in node.keywords}
+            assert options.get("weights_only") == "True", f"{path}:{node.lineno}"
 
 
 @pytest.mark.parametrize(

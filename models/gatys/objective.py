@@ -23,11 +23,10 @@ from impasto.models.gatys.feature_statistics import (
     squared_error,
     weighted_mean,
 )
-from impasto.models.loss_network import LossNetwork
 from impasto.models.losses import temporal_loss, total_variation, total_variation_root
+from impasto.models.vgg import LossNetwork, stride_of
 
 TILE_STRIDE = 16  # px: relu5_1 is pooled by it; tiles begin at multiples
-TILE_MARGIN = 80  # px around a tile: relu5_1 of VGG-19 sees 78 px to each side
 _RANGE_WEIGHT = 10.0  # keeps the image near [0, 1] before it is clamped
 
 
@@ -107,8 +106,10 @@ class Objective:
 
     def __post_init__(self) -> None:
         height, width = _padded(self.content).shape[-2:]
-        self._tiles = list(tiles(height, width, self.tile_side))
         self._layers = {*self.weights.content_layers, *self.weights.style_layers}
+        margin = self.network.tile_margin(self._layers)
+        side = None if margin is None else self.tile_side
+        self._tiles = list(tiles(height, width, side, margin or 0))
         self.set_content(self.content)
         make_loss = STYLE_LOSSES[self.weights.style_loss]
         self._second_only = make_loss.second_only
@@ -241,7 +242,8 @@ class Objective:
             y0, y1, x0, x1 = tile.core
             part = padded[..., y0:y1, x0:x1]
             by_layer = {
-                layer: F.avg_pool2d(part, stride_of(layer)) for layer in self.weights.style_layers
+                layer: F.adaptive_avg_pool2d(part, self._size_at(layer, tile))
+                for layer in self.weights.style_layers
             }
             result.append(by_layer)
         return result
@@ -250,9 +252,13 @@ class Objective:
         """The number of positions that a region has at a layer; the sum of its mask."""
         if masks[0]:
             return torch.stack([mask[layer].sum() for mask in masks]).sum().clamp_min(1e-6)
-        stride = stride_of(layer)
-        cores = [tile.core for tile in self._tiles]
-        return float(sum(((y1 - y0) // stride) * ((x1 - x0) // stride) for y0, y1, x0, x1 in cores))
+        sizes = [self._size_at(layer, tile) for tile in self._tiles]
+        return float(sum(height * width for height, width in sizes))
+
+    def _size_at(self, layer: str, tile: Tile) -> tuple[int, int]:
+        """The size of the features of a tile's core."""
+        top, bottom, left, right = tile.core
+        return self.network.size_of(layer, bottom - top, right - left)
 
 
 def _padded(image: Tensor) -> Tensor:
@@ -264,13 +270,10 @@ def _padded(image: Tensor) -> Tensor:
     return F.pad(image, (0, right, 0, down), mode="reflect") if down or right else image
 
 
-def stride_of(layer: str) -> int:
-    """Pixels between two positions of a layer, from its name: 4 for "relu3_1"."""
-    return 2 ** (int(layer[4]) - 1)
-
-
-def tiles(height: int, width: int, side: int | None) -> Iterator[Tile]:
+def tiles(height: int, width: int, side: int | None, margin: int) -> Iterator[Tile]:
     """Tiles of about `side` px whose cores cover the image; one for a small image or None.
+
+    margin: px around a core, where there is an image.
 
     All coordinates are multiples of TILE_STRIDE, where height and width are.
     """
@@ -285,10 +288,10 @@ def tiles(height: int, width: int, side: int | None) -> Iterator[Tile]:
     for y0, y1 in cuts(height):
         for x0, x1 in cuts(width):
             outer = (
-                max(0, y0 - TILE_MARGIN),
-                min(height, y1 + TILE_MARGIN),
-                max(0, x0 - TILE_MARGIN),
-                min(width, x1 + TILE_MARGIN),
+                max(0, y0 - margin),
+                min(height, y1 + margin),
+                max(0, x0 - margin),
+                min(width, x1 + margin),
             )
             yield Tile(outer, (y0, y1, x0, x1))
 

@@ -3,7 +3,7 @@
 `paint` is a generator of progress: it takes tensors, yields tensors and prints nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.models.errors import WeightsError
+from impasto.models.errors import DownloadError, EngineError, WeightsError
 from impasto.models.gatys.lbfgs import LBFGS, MultilevelPreconditioner
 from impasto.models.gatys.objective import (
-    TILE_MARGIN,
     Losses,
     LossWeights,
     Objective,
@@ -24,12 +23,15 @@ from impasto.models.gatys.objective import (
     make_regions,
     painting_statistics,
 )
-from impasto.models.loss_network import LossNetwork, load_loss_network
+from impasto.models.loss_network import LossNetwork, convnet_of, load_loss_network
+from impasto.models.loss_network_names import STAGES
 from impasto.models.losses import STYLE_LAYERS, total_variation, total_variation_root
 from impasto.models.precision import Precision, dtype_of
 
 MIN_SIDE = 16  # px: relu5_1 needs four poolings
 _MIN_COARSEST = 96  # px, least short side of the coarsest level: it has one of 96 to 191
+_TILE_MARGIN = 80  # px, see `LossNetwork.tile_margin`
+_DIVERGED = 100.0  # of pixels, which are 0 to 1
 _MIN_TV_SCALE = 1e-3  # for a painting of one color, whose total variation is 0
 
 
@@ -63,8 +65,10 @@ class Settings:
     networks.
     """
 
-    loss_network: str = "compact"  # compact, vgg16, vgg19, or oxford from `teacher`
-    teacher: Path | None = None
+    loss_network: str = "compact"  # a name or a file, see `load_loss_network`
+    teacher: Path | None = None  # of the loss network "oxford"
+    stand_in: bool = False  # the compact network, where the weights of another cannot be downloaded
+    before_relu: bool = False  # features before the ReLU of their layers
     pooling: Literal["max", "average"] = "max"
     content_layers: Mapping[str, float] = field(default_factory=lambda: _equal(["relu4_2"]))
     style_layers: Mapping[str, float] = field(default_factory=_shallow_first)
@@ -75,9 +79,9 @@ class Settings:
     tv_form: Literal["squared", "root"] = "squared"
     init: Literal["content", "noise", "style"] = "content"  # the image to begin from
     seed: int = 0
-    optimizer: Literal["multilevel", "lbfgs", "adam"] = "multilevel"  # preconditioned L-BFGS
+    optimizer: Literal["multilevel", "lbfgs", "adam", "sgd"] = "multilevel"  # or plain L-BFGS
     steps: int = 120  # over all levels, see `level_steps`
-    learning_rate: float = 0.02  # of Adam
+    learning_rate: float | None = None  # of Adam and SGD; None: see LEARNING_RATES
     history: int = 10  # steps that L-BFGS stores
     tolerance: float = 0.0  # stop a level when ten steps lower the total by a smaller share
     levels: int = 8  # sizes of the pyramid at most, each twice the one before
@@ -87,13 +91,38 @@ class Settings:
 
 
 PRESETS: dict[str, Settings] = {
-    "default": Settings(),
+    "ours": Settings(),
+    "default": Settings(),  # the same
+    # Gatys et al. 2015, arXiv:1508.06576, as printed: eqs. 1, 4 and 5, w_l = 1 / 5, alpha / beta =
+    # 1e-3, average pooling, from noise. In our units, as measured in VGG-19 with its authors'
+    # weights on 6 photos and 6 paintings, for images of 512x512: their sums depend on the size.
+    "gatys2015": Settings(
+        loss_network="vgg19",
+        stand_in=True,
+        pooling="average",
+        style_loss="gram",
+        style_layers={
+            "relu1_1": 0.0015,
+            "relu2_1": 0.16,
+            "relu3_1": 0.037,
+            "relu4_1": 2.3,
+            "relu5_1": 0.00001,
+        },
+        style_weight=2.5,
+        tv_weight=0.0,
+        init="noise",
+        optimizer="lbfgs",
+        steps=500,
+        history=20,
+        levels=1,
+    ),
     # Gatys et al. 2016. Their ratio of losses holds for the scale of their features only; these are
     # the weights of the authors' released code (content 1, style 1e3 / N_l^2, means of squares) in
     # our units, as measured in VGG-19 with their weights and pooling on 10 photos and 10 paintings.
     # With them relu5_1 counts next to nothing.
     "gatys2016": Settings(
         loss_network="vgg19",
+        stand_in=True,
         pooling="average",
         style_loss="gram",
         style_layers={
@@ -116,6 +145,7 @@ PRESETS: dict[str, Settings] = {
     # weights, at the layers of these names, for images of 512x512.
     "johnson2016": Settings(
         loss_network="vgg16",
+        stand_in=True,
         content_layers=_equal(["relu3_3"]),
         style_layers={"relu1_2": 3.0, "relu2_2": 1.1, "relu3_3": 11.7, "relu4_3": 0.18},
         style_loss="gram",
@@ -127,12 +157,45 @@ PRESETS: dict[str, Settings] = {
         history=20,
         levels=1,
     ),
+    # The defaults of jcjohnson's neural-style: content 5, style 100 with Grams per position and
+    # channel, means of squares, total variation 1e-3 on levels to 255, max pooling, from noise,
+    # 1000 steps. In our units, as measured like gatys2015, for images of 512x512.
+    "neural-style": Settings(
+        loss_network="vgg19",
+        stand_in=True,
+        style_loss="gram",
+        style_layers={
+            "relu1_1": 0.024,
+            "relu2_1": 1.9,
+            "relu3_1": 0.55,
+            "relu4_1": 29.0,
+            "relu5_1": 0.0013,
+        },
+        style_weight=32.0,
+        tv_weight=0.4,
+        init="noise",
+        optimizer="lbfgs",
+        steps=1000,
+        history=20,
+        levels=1,
+    ),
 }
 
 
 def settings_of(preset: str, given: Mapping[str, Any]) -> Settings:
-    """A preset of PRESETS with some fields replaced; None keeps the preset's own value."""
-    return replace(PRESETS[preset], **{n: value for n, value in given.items() if value is not None})
+    """A preset of PRESETS with some fields replaced; None keeps the preset's own value.
+
+    A loss network that is given gets no stand-in; and one that is no VGG has layers of its own, as
+    the preset's are those of VGGs. Raises WeightsError for a file that cannot be read.
+    """
+    changes = {name: value for name, value in given.items() if value is not None}
+    if "loss_network" in changes:
+        changes["stand_in"] = False
+        if (name := convnet_of(changes["loss_network"])) is not None:
+            stages = STAGES[name]
+            changes.setdefault("content_layers", _equal([stages.content]))
+            changes.setdefault("style_layers", _equal(stages.style))
+    return replace(PRESETS[preset], **changes)
 
 
 class Progress(NamedTuple):
@@ -157,12 +220,14 @@ def paint(
     init: Tensor | None = None,
     previous: Previous | None = None,
     device: str = "cpu",
+    network: LossNetwork | None = None,
 ) -> Iterator[Progress]:
     """Optimize an image until it has the content of one image and the style of others.
 
     content: (1, 3, H, W) in [0, 1], already at the output's size, sides of 16 px or more. styles:
     one or more. init: (1, 3, any, any), the image to begin from instead of `settings.init`.
-    previous: the previous frame's result, at content's size, for the temporal loss.
+    previous: the previous frame's result, at content's size, for the temporal loss. network: that
+    of `open_network`, where it is open already.
 
     Yields after every step; the last `Progress` has the result at content's size. The same
     arguments on the same machine give the same result. Raises WeightsError, also for a layer that
@@ -172,7 +237,8 @@ def paint(
         raise ValueError(f"expected an image of {MIN_SIDE} px a side or more")
     if not styles:
         raise ValueError("expected one painting or more")
-    network = open_network(settings, device)
+    network = open_network(settings, device) if network is None else network
+    given_layers, settings = settings.style_layers, with_layers_of(network, settings)
     content = content.to(device)
     sizes = level_sizes(content.shape[-2:], settings.levels)
     steps = level_steps(settings.steps, len(sizes))
@@ -189,7 +255,7 @@ def paint(
         preconditioner = preconditioner.finer(size)
         for step, losses, pixels in optimize(objective, image, count, settings, preconditioner):
             values = torch.hstack(losses).tolist()  # one copy from the device
-            by_layer = dict(zip(settings.style_layers, values[4:], strict=True))
+            by_layer = dict(zip(given_layers, values[4:], strict=True))
             shown = pixels.clamp(0, 1)
             content_loss, style_loss, variation, total = values[:4]
             yield Progress(
@@ -218,8 +284,9 @@ class Refiner:
 
         Raises WeightsError.
         """
-        self._styles, self._settings, self._device = styles, settings, device
+        self._styles, self._device = styles, device
         self._network = open_network(settings, device)
+        self._settings = with_layers_of(self._network, settings)
         self._cached: tuple[Objective, MultilevelPreconditioner] | None = None  # of the last size
 
     def __call__(self, content: Tensor, image: Tensor) -> Tensor:
@@ -237,23 +304,42 @@ class Refiner:
         return pixels.clamp(0, 1)
 
 
-def open_network(settings: Settings, device: str) -> LossNetwork:
-    """The frozen loss network that the settings name. Raises WeightsError."""
-    network = load_loss_network(
-        settings.loss_network,
-        device=device,
-        precision=settings.precision,
-        teacher=settings.teacher,
-    )
-    layers = (*settings.content_layers, *settings.style_layers)
-    if missing := [layer for layer in layers if layer not in network.convs]:
-        raise WeightsError(
-            f"the loss network {settings.loss_network} has no {', '.join(missing)}: "
-            f"use {', '.join(network.convs)}, or another loss network"
-        )
+def open_network(
+    settings: Settings, device: str, log: Callable[[str], None] = lambda line: None
+) -> LossNetwork:
+    """The frozen loss network that the settings name, with their pooling. Raises WeightsError.
+
+    log: called with a line that says which network it is, and where another stands in for it.
+    """
+    how: Any = {"device": device, "precision": settings.precision}
+    try:
+        network = load_loss_network(settings.loss_network, teacher=settings.teacher, **how)
+    except DownloadError as error:
+        if not settings.stand_in:
+            raise
+        network = load_loss_network("compact", **how)
+        log(f"the compact network stands in for {settings.loss_network}: {error}")
+    with_layers_of(network, settings)  # raises, before anything is computed
     if settings.pooling == "average":
-        network.pool = F.avg_pool2d
+        network.use_average_pooling()
+    if settings.before_relu:
+        network.use_features_before_relu()
+    dtype = next(network.parameters()).dtype
+    log(f"loss network: {network.title} in {'bf16' if dtype is torch.bfloat16 else 'fp32'}")
     return network
+
+
+def with_layers_of(network: LossNetwork, settings: Settings) -> Settings:
+    """The settings with the network's own names of their layers. Raises WeightsError."""
+
+    def named(layers: Mapping[str, float]) -> dict[str, float]:
+        found = {network.layer(name): weight for name, weight in layers.items()}
+        if len(found) < len(layers):
+            raise WeightsError(f"a layer is given twice in {', '.join(layers)}")
+        return found
+
+    content, style = named(settings.content_layers), named(settings.style_layers)
+    return replace(settings, content_layers=content, style_layers=style)
 
 
 def optimize(
@@ -269,8 +355,8 @@ def optimize(
     """
     pixels = image.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
     optimizer: LBFGS | torch.optim.Optimizer
-    if settings.optimizer == "adam":
-        optimizer = torch.optim.Adam([pixels], lr=settings.learning_rate, betas=(0.9, 0.99))
+    if settings.optimizer in LEARNING_RATES:
+        optimizer = _first_order(pixels, settings)
     else:
         multilevel = settings.optimizer == "multilevel"
         history = min(settings.history, steps)
@@ -279,15 +365,37 @@ def optimize(
 
     def evaluate() -> Tensor:
         losses.append(objective(pixels))
+        if len(losses) == 1 and isinstance(optimizer, torch.optim.SGD):
+            _scale_rate(optimizer, pixels)
         return losses[-1].total
 
     for step in range(1, steps + 1):
         optimizer.step(evaluate)  # type: ignore[arg-type]
+        if settings.optimizer == "sgd" and not pixels.detach().abs().max() < _DIVERGED:
+            raise EngineError("gradient descent has diverged: use a smaller learning rate")
         yield step, losses[-1], pixels.detach().clone()
         if settings.tolerance and step > 10:
             before, now = losses[-11].total, losses[-1].total
             if before - now < settings.tolerance * before:
                 return
+
+
+# How far a step moves a pixel, of 0 to 1: of Adam at most, the first of SGD on average.
+LEARNING_RATES = {"adam": 0.02, "sgd": 0.01}
+
+
+def _first_order(pixels: Tensor, settings: Settings) -> torch.optim.Optimizer:
+    """Adam, or gradient descent with momentum."""
+    rate = settings.learning_rate or LEARNING_RATES[settings.optimizer]
+    if settings.optimizer == "adam":
+        return torch.optim.Adam([pixels], lr=rate, betas=(0.9, 0.99))
+    return torch.optim.SGD([pixels], lr=rate, momentum=0.9)
+
+
+def _scale_rate(optimizer: torch.optim.SGD, pixels: Tensor) -> None:
+    """Make the rate that of the first gradient: losses of any weight and size then suit it."""
+    assert pixels.grad is not None
+    optimizer.param_groups[0]["lr"] /= pixels.grad.square().mean().sqrt().clamp_min(1e-30).item()
 
 
 # --- Sizes ------------------------------------------------------------------------------------
@@ -433,8 +541,8 @@ def memory_needed(size: Sequence[int], settings: Settings, device: str = "cpu") 
     height, width = size
     pixels = seen = height * width
     if settings.tile is not None and pixels > settings.tile**2 * 3 // 2:
-        seen = (settings.tile + 2 * TILE_MARGIN) ** 2
+        seen = (settings.tile + 2 * _TILE_MARGIN) ** 2
     values = 500 if settings.loss_network == "compact" else 850  # a pixel seen, with gradients
     bytes_per_value = dtype_of(settings.precision, device).itemsize
-    copies = 13 if settings.optimizer == "adam" else 14 + 2 * settings.history
+    copies = 13 if settings.optimizer in LEARNING_RATES else 14 + 2 * settings.history
     return seen * values * bytes_per_value + pixels * (copies * 12 + 32)

@@ -20,17 +20,17 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from impasto.models.loss_network import (
+from impasto.models.loss_network import freeze, load_loss_network
+from impasto.models.losses import STYLE_LAYERS, content_loss, gram_matrix, style_loss
+from impasto.models.training.dataset import crops, list_photos, read_photo, resize_short_side
+from impasto.models.vgg import (
     COMPACT_WIDTHS,
     HEADS,
+    VGG,
     CompactNetwork,
     LossNetwork,
     compact_network,
-    freeze,
-    oxford_vgg19,
 )
-from impasto.models.losses import STYLE_LAYERS, content_loss, gram_matrix, style_loss
-from impasto.models.training.dataset import crops, list_photos, read_photo, resize_short_side
 
 Scales = dict[str, Tensor]  # layer -> (C, 1, 1), root mean square of each channel of the teacher
 
@@ -81,7 +81,7 @@ def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def channel_scales(teacher: LossNetwork, batches: list[Tensor]) -> Scales:
+def channel_scales(teacher: VGG, batches: list[Tensor]) -> Scales:
     """The root mean square of each channel of each of the teacher's layers."""
     squares: Scales = {}
     for batch in batches:
@@ -92,7 +92,7 @@ def channel_scales(teacher: LossNetwork, batches: list[Tensor]) -> Scales:
 
 
 @torch.no_grad()
-def fit(teacher: LossNetwork, batches: list[Tensor], scales: Scales) -> CompactNetwork:
+def fit(teacher: VGG, batches: list[Tensor], scales: Scales) -> CompactNetwork:
     """A compact network in closed form; its heads give the teacher's features over `scales`.
 
     Both networks are computed layer by layer. The target of a layer is the teacher's convolution
@@ -184,7 +184,7 @@ def mismatch(features: dict[str, Tensor], targets: dict[str, Tensor], scales: Sc
 
 def train_student(
     student: CompactNetwork,
-    teacher: LossNetwork,
+    teacher: VGG,
     batches: Iterator[Tensor],
     scales: Scales,
     *,
@@ -293,7 +293,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     torch.manual_seed(1)
-    teacher = freeze(oxford_vgg19(args.teacher), torch.bfloat16, "cpu")
+    teacher = load_loss_network("oxford", teacher=args.teacher, precision="bf16")
+    assert isinstance(teacher, VGG), f"{args.teacher} is no VGG"
     images = training_images(args.photos, args.paintings, size=160, batch=8)
     batches = list(islice(images, 25))
     scales = channel_scales(teacher, batches)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from impasto.models.architectures import ARCHITECTURES, CLASSIC, MARGIN
 from impasto.models.classic import ClassicNet
-from impasto.models.errors import WeightsError
 from impasto.models.loss_network import LossNetwork
 from impasto.models.losses import (
     color_loss,
@@ -61,11 +60,8 @@ def style_targets(
     Raises WeightsError for layers that the loss network does not have.
     """
     layers = {*recipe.content_weights, *recipe.style_weights}
-    if missing := layers - set(loss_network.convs):
-        raise WeightsError(
-            f"the loss network {recipe.loss_network} has no {', '.join(sorted(missing))}: use "
-            f"{', '.join(loss_network.convs)}, or another loss network"
-        )
+    for layer in sorted(layers):
+        loss_network.layer(layer)
     painting, side = painting.to(device), recipe.painting_side
     published = recipe.objective == "johnson2016"
     # Of the compact network the features before its heads, as not every layer has a head.

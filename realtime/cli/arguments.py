@@ -1,10 +1,12 @@
 """Parsers of command-line arguments; each raises ValueError with what was expected."""
 
 import re
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 
 from impasto.models import architectures
+from impasto.models.loss_network_names import LOSS_NETWORKS
 from impasto.models.stroke import check_stroke
 
 NETWORKS = ("auto", *architectures.NETWORKS)
@@ -98,16 +100,27 @@ def parse_network(text: str) -> str:
 
 
 def parse_layers(text: str) -> dict[str, float]:
-    """ "relu3_1:0.5,relu4_1" as weights by layer of the loss network, 1 where none is given."""
+    """ "relu3_1:0.5,conv4_1" as weights by layer, 1 where none is given.
+
+    The loss network knows the names, see `LossNetwork.layer`.
+    """
     layers: dict[str, float] = {}
     for part in text.split(","):
-        match = re.fullmatch(r"(relu[1-5]_[1-4])(?::(\d+(?:\.\d*)?|\.\d+))?", part.strip())
+        match = re.fullmatch(r"(\w[\w./]*)(?::(\d+(?:\.\d*)?|\.\d+))?", part.strip())
         if not match:
             raise ValueError(f"expected layers such as relu3_1:0.5,relu4_1; got {text!r}")
         layers[match[1]] = float(match[2] or 1)
     if not any(layers.values()):
         raise ValueError(f"expected a layer with a weight above zero; got {text!r}")
     return layers
+
+
+def parse_loss_network(text: str) -> str:
+    """The name of a loss network, or a file of weights that exists."""
+    if text not in LOSS_NETWORKS and not Path(text).is_file():
+        near = get_close_matches(text, LOSS_NETWORKS, 3, 0.5) or LOSS_NETWORKS
+        raise ValueError(f"expected a file of weights, or {', '.join(near)}; got {text!r}")
+    return text
 
 
 def parse_paintings(text: str) -> list[tuple[Path, float]]:

@@ -62,7 +62,7 @@ def keyframes(
     size: options.Size = None,
     start: options.Time = None,
     end: options.Time = None,
-    preset: options.GatysPreset = "default",
+    preset: options.GatysPreset = "ours",
     steps: Annotated[
         int | None,
         typer.Option(min=1, help="Steps of optimization a keyframe; default: the preset's."),
@@ -74,6 +74,7 @@ def keyframes(
         float | None,
         typer.Option(min=0.05, max=8, help="Relative size of the strokes; default: the preset's."),
     ] = None,
+    loss_network: options.LossNetwork = None,
     fill: Annotated[
         str,
         typer.Option(
@@ -167,6 +168,7 @@ def keyframes(
             "steps": steps,
             "style_weight": style_weight,
             "style_scale": style_scale,
+            "loss_network": loss_network,
             "precision": precision,
         },
     )

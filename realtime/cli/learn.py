@@ -81,10 +81,7 @@ def learn(
     ] = None,
     style_layers: options.Layers = None,
     content_layers: options.Layers = None,
-    loss_network: Annotated[
-        Literal["compact", "vgg16", "vgg19"] | None,
-        typer.Option(help="vgg16 and vgg19 are downloaded at first use."),
-    ] = None,
+    loss_network: options.LossNetwork = None,
     start: Annotated[
         str,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 
 from impasto.models.errors import WeightsError
+from impasto.models.loss_network_names import LOSS_NETWORKS
 from impasto.realtime.cli import arguments
 from impasto.realtime.temporal import modes
 
@@ -135,12 +136,25 @@ Layers = Annotated[
     typer.Option(
         parser=parsed(arguments.parse_layers),
         metavar="LAYERS",
-        help="Layers with weights, such as relu3_1:0.5,relu4_1; default: the preset's.",
+        help="Layers with weights, such as relu3_1:0.5,relu4_1 (or conv3_1, block3_conv1, "
+        "features.10); default: the preset's.",
     ),
 ]
 GatysPreset = Annotated[
-    Literal["default", "gatys2016", "johnson2016"],
-    typer.Option(help="All settings of the optimization; two are as published."),
+    Literal["ours", "gatys2015", "gatys2016", "johnson2016", "neural-style", "default"],
+    typer.Option(help="All settings of the optimization: ours (default), or as published."),
+]
+LossNetwork = Annotated[
+    str | None,
+    typer.Option(
+        parser=parsed(arguments.parse_loss_network),
+        metavar="NAME|FILE",
+        help=f"compact, {', '.join(LOSS_NETWORKS[1:])}, which are downloaded at first use; or "
+        "their weights in a .pth or .safetensors file.",
+    ),
+]
+BeforeRelu = Annotated[
+    bool, typer.Option("--before-relu", help="Compare features before the ReLU of their layers.")
 ]
 Study = Annotated[
     Literal[

@@ -22,7 +22,7 @@ def paint(
         Path | None,
         typer.Argument(metavar="OUT", help="A .png, .jpg, .webp, .tif or .bmp file."),
     ] = None,
-    preset: options.GatysPreset = "default",
+    preset: options.GatysPreset = "ours",
     size: options.Size = None,
     steps: Annotated[
         int | None, typer.Option(min=1, max=100_000, help="Steps over all --levels.")
@@ -50,11 +50,9 @@ def paint(
     ] = None,
     style_layers: options.Layers = None,
     content_layers: options.Layers = None,
-    loss_network: Annotated[
-        Literal["compact", "vgg16", "vgg19"] | None,
-        typer.Option(help="vgg16 and vgg19 are downloaded at first use."),
-    ] = None,
+    loss_network: options.LossNetwork = None,
     vgg19_weights: options.Vgg19Weights = None,
+    before_relu: options.BeforeRelu = False,
     pooling: Annotated[
         Literal["max", "average"] | None, typer.Option(help="Pooling of the loss network.")
     ] = None,
@@ -64,11 +62,12 @@ def paint(
     ] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed of --start noise.")] = None,
     optimizer: Annotated[
-        Literal["multilevel", "lbfgs", "adam"] | None,
+        Literal["multilevel", "lbfgs", "adam", "sgd"] | None,
         typer.Option(help="multilevel: L-BFGS with a preconditioner, in fewer steps."),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(min=1e-5, max=1, help="Step size of adam.")
+        float | None,
+        typer.Option(min=1e-5, max=1, help="Step size of adam and sgd, for pixels of 0 to 1."),
     ] = None,
     tolerance: Annotated[
         float | None,
@@ -164,7 +163,7 @@ def paint(
     for path in [*(mask or ()), *([] if is_named else [Path(start)])]:
         advice.check_readable(path)
     advice.check_picture_target(target, overwrite=overwrite)
-    from impasto.models.gatys.optimize import settings_of
+    from impasto.models.gatys.optimize import LEARNING_RATES, settings_of
     from impasto.realtime.engines.torch_engine import resolve_device
 
     changes = {
@@ -179,6 +178,7 @@ def paint(
         "content_layers": content_layers,
         "loss_network": "oxford" if vgg19_weights else loss_network,
         "teacher": vgg19_weights,
+        "before_relu": before_relu or None,
         "pooling": pooling,
         "init": start if start in ("content", "noise", "style") else None,
         "seed": seed,
@@ -189,6 +189,8 @@ def paint(
         "precision": precision,
     }
     settings = settings_of(preset, changes)
+    if learning_rate is not None and settings.optimizer not in LEARNING_RATES and study is None:
+        raise typer.BadParameter("--learning-rate is of --optimizer adam and sgd.")
     resolved_device = resolve_device(device)
     log = (lambda line: None) if json else print_line
     if study is not None:

@@ -74,7 +74,7 @@ class KeyframeJob:
     overwrite: bool = False
     device: str = "auto"
     encoder: EncoderOptions = DEFAULT_ENCODER
-    preset: str = "default"
+    preset: str = "ours"
     changes: dict[str, Any] = field(default_factory=dict)
 
     @property

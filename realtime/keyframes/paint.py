@@ -17,7 +17,8 @@ from torch import Tensor
 
 from impasto.models.errors import SourceError
 from impasto.models.gatys.objective import Previous
-from impasto.models.gatys.optimize import MIN_SIDE, Settings, StyleImage, paint
+from impasto.models.gatys.optimize import MIN_SIDE, Settings, StyleImage, open_network, paint
+from impasto.models.vgg import LossNetwork
 from impasto.realtime.frame import Frame
 from impasto.realtime.keyframes.folder import KeyframeFolder
 from impasto.realtime.keyframes.selection import Keyframe, Selection
@@ -52,6 +53,7 @@ def paint_keyframes(
     *,
     device: str = "cpu",
     on_step: OnStep = lambda done, total: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Iterator[PaintedKeyframe]:
     """Paint the keyframes of a video in order; each is in `folder` when it is yielded.
 
@@ -66,6 +68,7 @@ def paint_keyframes(
     remaining = {keyframe.pts: keyframe for keyframe in selection.keyframes}
     styles = [StyleImage(as_tensor(image)) for image in paintings]
     recipe = recipe_digest(paintings, settings)
+    network: LossNetwork | None = None
     last: _LastKeyframe | None = None  # of this shot
     origin = ""
     for frame in frames:
@@ -79,7 +82,8 @@ def paint_keyframes(
             began = perf_counter()
             image = loaded = folder.load(keyframe, origin)
             if image is None:
-                image = _paint(frame.image, last, styles, settings, device, on_step)
+                network = network or open_network(settings, device, log)
+                image = _paint(frame.image, last, styles, settings, network, on_step)
                 folder.save(keyframe, image, _note(origin, keyframe, settings))
             last = _LastKeyframe(image, PixelTracker(downscale(frame.image, SIDE)))
             seconds = perf_counter() - began
@@ -110,7 +114,7 @@ def _paint(
     last: _LastKeyframe | None,
     styles: list[StyleImage],
     settings: Settings,
-    device: str,
+    network: LossNetwork,
     on_step: OnStep,
 ) -> np.ndarray:
     """The painting of one frame, both (H, W, 3) uint8. Raises SourceError if it is too small."""
@@ -122,7 +126,9 @@ def _paint(
         )
     content = as_tensor(image)
     start, previous = (None, None) if last is None else last.start_for(content)
-    for progress in paint(content, styles, settings, init=start, previous=previous, device=device):
+    device = str(network.scale.device)
+    how: Any = {"init": start, "previous": previous, "device": device, "network": network}
+    for progress in paint(content, styles, settings, **how):
         on_step(progress.step, progress.steps)
     return as_picture(progress.image)
 
@@ -146,7 +152,11 @@ def _as_saved(settings: Settings) -> dict[str, Any]:
     """Settings by the names that folders painted by earlier versions have."""
     fields = asdict(settings)
     # Its rounding is not seen, and "auto" is another one on another machine.
-    return fields | {"start": fields.pop("init"), "precision": "bf16"}
+    fields |= {"start": fields.pop("init"), "precision": "bf16"}
+    del fields["stand_in"]
+    if not fields["before_relu"]:
+        del fields["before_relu"]
+    return fields | {"learning_rate": settings.learning_rate or 0.02}
 
 
 def origin_digest(recipe: str, last_origin: str, image: np.ndarray) -> str:

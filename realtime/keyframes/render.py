@@ -62,7 +62,7 @@ def render(job: KeyframeJob, selection: Selection, log: Log, start: StartStage) 
     folder = KeyframeFolder(job.folder, resume=job.resume, overwrite=job.overwrite)
     folder.check(selection.keyframes)
     rows = []
-    for painted in paint(job, selection, folder, start("painting", "steps/s")):
+    for painted in paint(job, selection, folder, log, start("painting", "steps/s")):
         how = "from an earlier run" if painted.reused else f"{painted.seconds:.1f} s"
         log(f"{painted.path}: {painted.keyframe.time:.2f} s into the video, {how}")
         rows.append({"file": painted.path, "seconds": painted.seconds, "reused": painted.reused})
@@ -94,7 +94,11 @@ def render(job: KeyframeJob, selection: Selection, log: Log, start: StartStage) 
 
 
 def paint(
-    job: KeyframeJob, selection: Selection, folder: KeyframeFolder, on_progress: OnProgress
+    job: KeyframeJob,
+    selection: Selection,
+    folder: KeyframeFolder,
+    log: Log,
+    on_progress: OnProgress,
 ) -> Iterator[PaintedKeyframe]:
     """`paint_keyframes`, with progress in steps over all keyframes."""
     count, done = len(selection.keyframes), 0
@@ -106,7 +110,14 @@ def paint(
     device, paintings = resolve_device(job.device), [job.style_image()]
     with job.clip.open() as video:
         for painted in paint_keyframes(
-            video, selection, paintings, job.settings, folder, device=device, on_step=on_step
+            video,
+            selection,
+            paintings,
+            job.settings,
+            folder,
+            device=device,
+            on_step=on_step,
+            log=log,
         ):
             done += 1
             yield painted

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -209,7 +209,8 @@ def _open_loss_network(job: TrainingJob, notes: list[str]) -> tuple[LossNetwork,
     """The loss network and its name; a note says where the compact one stands in for another."""
     name = job.recipe.loss_network
     try:
-        return load_loss_network(name, device=job.device, precision=job.precision), name
+        network = load_loss_network(name, device=job.device, precision=job.precision)
+        return network, network.title
     except WeightsError as error:
         if not job.stand_in:
             raise
@@ -249,6 +250,8 @@ class _Training:
         self.recipe = replace(
             job.recipe,
             loss_network=name,
+            content_layers=self._named(job.recipe.content_layers),
+            style_layers=self._named(job.recipe.style_layers),
             start=job.parent,
             painting=job.painting.name,
             painting_sha256=sha256_of(job.painting),
@@ -257,6 +260,10 @@ class _Training:
         # That are shown and measured: not trained on, if any of these can be read.
         self._photos = images.first_readable(images.held_back, _EVALUATED)
         self._photos = self._photos or images.first_readable(images.files, 1)
+
+    def _named(self, layers: Mapping[str, float]) -> dict[str, float]:
+        """Layers in anybody's spelling by the loss network's own names. Raises WeightsError."""
+        return {self._loss_network.layer(name): weight for name, weight in layers.items()}
 
     def run(self, start: StartStage) -> StyleNetwork:
         """The trained network. Raises WeightsError."""

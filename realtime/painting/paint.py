@@ -19,6 +19,7 @@ from impasto.models.gatys.optimize import (
     Settings,
     StyleImage,
     memory_needed,
+    open_network,
     paint,
 )
 from impasto.realtime.atomic import check_target, partial_path, reserved
@@ -133,6 +134,7 @@ def paint_image(
     styles, finish = _color_transfer(job.colors, content, read_styles(job.styles, job.masks))
     start = None if job.start is None else as_tensor(read_image(job.start))
     size = height, width = image.shape[0], image.shape[1]
+    network = open_network(job.settings, job.device, log)
     _log_memory(size, job, log)
     begun, latest = perf_counter(), None
     rows, files, stopped = [], [], False
@@ -151,7 +153,8 @@ def paint_image(
             film_of_steps(job.film, size, overwrite=job.overwrite) as append,
             _memory_errors(size),
         ):
-            for latest in paint(to_paint, styles, job.settings, init=start, device=job.device):
+            how: Any = {"init": start, "device": job.device, "network": network}
+            for latest in paint(to_paint, styles, job.settings, **how):
                 rows.append(curve_row(latest))
                 on_progress(latest)
                 if is_snapshot(job, latest.step):

@@ -47,6 +47,6 @@ def test_a_user_without_a_home_gets_them_and_keeps_nothing(
     monkeypatch.chdir(here)
     assert downloaded_weights(weights, "it", instead="")["a"].tolist() == [1, 1]
     Path(weights.url.removeprefix("file://")).unlink()
-    with pytest.raises(WeightsError, match="cannot download it: .*; use another"):
+    with pytest.raises(WeightsError, match="cannot download it from file:.*: .*; use another"):
         downloaded_weights(weights, "it", instead="use another")
     assert list(here.iterdir()) == []

@@ -119,7 +119,7 @@ def test_the_deep_layers_see_the_last_pixels(network) -> None:
 def test_tiles_cover_each_pixel_once(rows, columns, side) -> None:
     height, width = rows * TILE_STRIDE, columns * TILE_STRIDE
     counted = torch.zeros(height, width)
-    for (top, bottom, left, right), (y0, y1, x0, x1) in tiles(height, width, side):
+    for (top, bottom, left, right), (y0, y1, x0, x1) in tiles(height, width, side, 80):
         counted[y0:y1, x0:x1] += 1
         assert top <= y0 <= y1 <= bottom and left <= x0 <= x1 <= right
         assert all(corner % TILE_STRIDE == 0 for corner in (y0, x0, top, left))

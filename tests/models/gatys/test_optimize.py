@@ -1,5 +1,6 @@
 """Gatys optimization from start to end: levels, settings, presets and the refiner."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -151,15 +152,32 @@ class TestPaint:
             next(paint(self.content, styles, deeper))
 
 
-def test_the_authors_weights_in_our_units() -> None:
+def _gatys2016(n: int, gram: float) -> float:
+    return 1e3 / n**4 * gram  # style 1e3 / N^2, mean of squares; content 1, mean of squares
+
+
+def _gatys2015(n: int, gram: float) -> float:
+    positions = (512 // 8) ** 2  # of relu4_2
+    return 1e3 / 5 * gram / (4 * n**2) / (0.5 * 512 * positions)
+
+
+def _neural_style(n: int, gram: float) -> float:
+    return 100 * gram / n**4 / 5
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [("gatys2016", _gatys2016), ("gatys2015", _gatys2015), ("neural-style", _neural_style)],
+)
+def test_the_authors_weights_in_our_units(name: str, weight: Callable[[int, float], float]) -> None:
     """The preset against the loss of the authors' released code, in NumPy from features alone.
 
-    Theirs: content 1 and style 1e3 / N^2 for N channels, means of squares, Grams per position.
-    Divided by the content's energy that is 1e3 |A|^2 / (N^4 mean P^2) times the relative Gram
-    error. Images differ tenfold in it, and the compact network is not quite VGG-19: the weights,
-    which span five orders of magnitude, can be expected to agree to within one.
+    weight: theirs of ||G - A||^2 / ||A||^2 over that of the mean of (F - P)^2, for N channels and
+    ||A||^2 of Grams per position. Images differ tenfold in it, and the compact network is not quite
+    VGG-19: the weights, which span five orders of magnitude, can be expected to agree to within
+    one.
     """
-    preset = PRESETS["gatys2016"]
+    preset = PRESETS[name]
     network = open_network(replace(preset, loss_network="compact", precision="fp32"), "cpu")
 
     def features(name: str, layers: list[str]) -> dict[str, np.ndarray]:
@@ -172,7 +190,7 @@ def test_the_authors_weights_in_our_units() -> None:
     for name in ("ink_hatching", "flow_field", "styles"):
         by_layer = features(name, list(STYLE_LAYERS))
         grams = [(len(f), f @ f.T / f.shape[1]) for f in by_layer.values()]
-        weights.append([1e3 / n**4 * np.sum(gram**2) / energy for n, gram in grams])
+        weights.append([weight(n, np.sum(gram**2)) / energy for n, gram in grams])
     expected = np.array([preset.style_layers[layer] for layer in STYLE_LAYERS])
     expected *= preset.style_weight / expected.sum()
     difference = np.log10(np.array(weights)).mean(0) - np.log10(expected)

@@ -292,5 +292,5 @@ def test_the_losses_of_johnson_2016():
 
 def test_a_layer_that_the_loss_network_lacks():
     recipe = replace(RECIPES["johnson2016"], loss_network="compact", content_layers={"relu5_4": 1})
-    with pytest.raises(WeightsError, match="the loss network compact has no relu5_4: use relu1_1"):
+    with pytest.raises(WeightsError, match="compact has no layer relu5_4: the nearest are"):
         style_targets(torch.rand(3, 64, 64), load_loss_network("compact"), recipe, "cpu")

@@ -47,5 +47,5 @@ def test_without_the_download_it_says_what_needs_none(monkeypatch, tmp_path) -> 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.delenv("no_proxy", raising=False)
-    with pytest.raises(WeightsError, match="cannot download RAFT: .*--steadiness flow"):
+    with pytest.raises(WeightsError, match="cannot download RAFT from http.*: .*--steadiness flow"):
         Stylizer(IdentityEngine(), steadiness="raft")
