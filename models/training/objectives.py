@@ -57,7 +57,7 @@ def style_targets(
 ) -> StyleTargets:
     """The style targets of training. painting: (3, H, W) in [0, 1].
 
-    Raises WeightsError for layers that the loss network does not have.
+    recipe: with the loss network's own names of layers. Raises WeightsError for one it has not.
     """
     layers = {*recipe.content_weights, *recipe.style_weights}
     for layer in sorted(layers):

@@ -3,13 +3,16 @@
 import argparse
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
 from impasto.models.architectures import CLASSIC
 from impasto.models.gatys.optimize import PRESETS
+from impasto.models.loss_network import convnet_of
+from impasto.models.loss_network_names import STAGES
 from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS
 
 
@@ -41,6 +44,8 @@ class Recipe:
     # `layer_weights`.
     content_layers: Mapping[str, float] = field(default_factory=dict)
     style_layers: Mapping[str, float] = field(default_factory=dict)
+    pooling: Literal["max", "average"] = "max"  # of the loss network
+    before_relu: bool = False  # features of it before the ReLU of their layers
     schedule: str = "cosine"  # of the learning rate, see `loop.learning_rate_at`; or "constant"
     averaged: bool = True  # whether the result is the moving average of the weights
     largest_gradient: float = 1.0  # the norm to which gradients are clipped; 0: they are not
@@ -89,10 +94,26 @@ def _johnson2016() -> Recipe:
 
 RECIPES = {"ours": Recipe(), "johnson2016": _johnson2016()}
 
+
+def recipe_of(preset: str, given: Mapping[str, Any]) -> Recipe:
+    """A recipe of RECIPES with some fields replaced; None keeps the preset's own value.
+
+    A loss network that is no VGG has layers of its own, as the preset's are those of VGGs. Raises
+    WeightsError for a file that cannot be read.
+    """
+    changes = {name: value for name, value in given.items() if value is not None}
+    name = convnet_of(changes.get("loss_network", "compact"))
+    if name is not None:
+        changes.setdefault("content_layers", {STAGES[name].content: 1.0})
+        changes.setdefault("style_layers", dict.fromkeys(STAGES[name].style, 1.0))
+    return replace(RECIPES[preset], **changes)
+
+
 # Known from files, or set by a preset: not options of the training scripts.
 _NO_OPTIONS = (
     *("painting", "painting_sha256", "student_of", "start"),
-    *("objective", "content_layers", "style_layers", "schedule", "averaged", "largest_gradient"),
+    *("objective", "content_layers", "style_layers", "pooling", "before_relu"),
+    *("schedule", "averaged", "largest_gradient"),
 )
 
 

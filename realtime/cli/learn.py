@@ -82,6 +82,10 @@ def learn(
     style_layers: options.Layers = None,
     content_layers: options.Layers = None,
     loss_network: options.LossNetwork = None,
+    before_relu: options.BeforeRelu = False,
+    pooling: Annotated[
+        Literal["max", "average"] | None, typer.Option(help="Pooling of the loss network.")
+    ] = None,
     start: Annotated[
         str,
         typer.Option(
@@ -124,8 +128,10 @@ def learn(
     check_target(target, overwrite=overwrite)
     if sheet is not None:
         advice.check_picture_target(sheet, overwrite=overwrite)
+    if csv is not None:
+        check_target(csv, overwrite=overwrite)
     from impasto.models.architectures import CLASSIC
-    from impasto.models.training.recipe import RECIPES
+    from impasto.models.training.recipe import recipe_of
     from impasto.realtime.engines.torch_engine import resolve_device
     from impasto.realtime.painting.learn import TrainingJob, train_style
 
@@ -144,11 +150,11 @@ def learn(
         "style_layers": style_layers,
         "content_layers": content_layers,
         "loss_network": loss_network,
+        "before_relu": before_relu or None,
+        "pooling": pooling,
         "seed": seed,
     }
-    recipe = dataclasses.replace(
-        RECIPES[preset], **{name: value for name, value in given.items() if value is not None}
-    )
+    recipe = recipe_of(preset, given)
     job = TrainingJob(
         painting,
         photos or [],

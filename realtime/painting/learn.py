@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from impasto.models.architectures import CLASSIC
-from impasto.models.errors import EngineError, SinkError, SourceError, WeightsError
-from impasto.models.gatys.optimize import MIN_SIDE
+from impasto.models.errors import EngineError, SinkError, SourceError
+from impasto.models.gatys.optimize import MIN_SIDE, Settings, open_network, with_layers_of
 from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.networks import StyleNetwork, new_network
@@ -114,11 +114,16 @@ def train_style(
 ) -> TrainingResult:
     """Train a network to paint like the painting; the style is written when it is complete.
 
-    start: begins the progress of a named stage. log: called with a line about what is trained, and
-    with each note of the result. Raises SourceError, SinkError and WeightsError.
+    start: begins the progress of a named stage. log: called with lines about what is trained, which
+    are the notes of the result, too. Raises SourceError, SinkError and WeightsError.
     """
     began = perf_counter()
-    result = TrainingResult(job.target, job.recipe.form, job.recipe.loss_network)
+    result = TrainingResult(job.target, job.recipe.form)
+
+    def note(line: str) -> None:
+        result.notes.append(line)
+        log(line)
+
     if job.target.suffix != ".safetensors":
         raise SinkError(f"{job.target} must end in .safetensors, to be a style")
     if job.sheet is not None:
@@ -135,7 +140,7 @@ def train_style(
         try:
             folder.mkdir(exist_ok=True)
             images = _gather(job, start)
-            training = _Training(job, painting, images, result, log)
+            training = _Training(job, painting, images, result, note)
             network = training.run(start)
             _save(network, target.partial, job, training.recipe)
             target.commit()  # now: it took long
@@ -150,10 +155,9 @@ def train_style(
     result.pictures = len(images.files) - len(images.unreadable)
     if images.unreadable:
         few = ", ".join(sorted(path.name for path in images.unreadable)[:3])
-        result.notes.append(
+        note(
             f"{len(images.unreadable)} files could not be read as pictures, and are left out: {few}"
         )
-        log(result.notes[-1])
     result.seconds = perf_counter() - began
     return result
 
@@ -205,18 +209,29 @@ def _save(network: StyleNetwork, path: Path, job: TrainingJob, recipe: Recipe) -
         raise SinkError(f"cannot write {job.target}: {error}") from error
 
 
-def _open_loss_network(job: TrainingJob, notes: list[str]) -> tuple[LossNetwork, str]:
-    """The loss network and its name; a note says where the compact one stands in for another."""
-    name = job.recipe.loss_network
-    try:
-        network = load_loss_network(name, device=job.device, precision=job.precision)
-        return network, network.title
-    except WeightsError as error:
-        if not job.stand_in:
-            raise
-        notes.append(f"the compact loss network stands in for {name}: {error}")
-        network = load_loss_network("compact", device=job.device, precision=job.precision)
-        return network, "compact"
+def _open_loss_network(job: TrainingJob, log: Callable[[str], None]) -> tuple[LossNetwork, Recipe]:
+    """The loss network, and the recipe with its name and its own names of layers.
+
+    Raises WeightsError.
+    """
+    recipe = job.recipe
+    settings = Settings(
+        loss_network=recipe.loss_network,
+        stand_in=job.stand_in,
+        precision=job.precision,
+        pooling=recipe.pooling,
+        before_relu=recipe.before_relu,
+        content_layers=recipe.content_weights,
+        style_layers=recipe.style_weights,
+    )
+    network = open_network(settings, job.device, log)
+    named = with_layers_of(network, settings)
+    return network, replace(
+        recipe,
+        loss_network=network.title,
+        content_layers=named.content_layers,
+        style_layers=named.style_layers,
+    )
 
 
 def _named(parent: str) -> str:
@@ -238,20 +253,15 @@ class _Training:
         log: Callable[[str], None],
     ) -> None:
         self._job, self._images, self._result = job, images, result
-        self._loss_network, name = _open_loss_network(job, result.notes)
-        for note in result.notes:
-            log(note)
+        self._loss_network, recipe = _open_loss_network(job, log)
         log(
             f"{job.recipe.form} network from {_named(job.parent)}, {job.recipe.steps} steps of "
-            f"{job.recipe.batch} pictures of {job.recipe.crop}x{job.recipe.crop}, loss network "
-            f"{name}; so far: {job.folder / _SHEET}"
+            f"{job.recipe.batch} pictures of {job.recipe.crop}x{job.recipe.crop}; so far: "
+            f"{job.folder / _SHEET}"
         )
-        result.loss_network = name
+        result.loss_network = recipe.loss_network
         self.recipe = replace(
-            job.recipe,
-            loss_network=name,
-            content_layers=self._named(job.recipe.content_layers),
-            style_layers=self._named(job.recipe.style_layers),
+            recipe,
             start=job.parent,
             painting=job.painting.name,
             painting_sha256=sha256_of(job.painting),
@@ -260,10 +270,6 @@ class _Training:
         # That are shown and measured: not trained on, if any of these can be read.
         self._photos = images.first_readable(images.held_back, _EVALUATED)
         self._photos = self._photos or images.first_readable(images.files, 1)
-
-    def _named(self, layers: Mapping[str, float]) -> dict[str, float]:
-        """Layers in anybody's spelling by the loss network's own names. Raises WeightsError."""
-        return {self._loss_network.layer(name): weight for name, weight in layers.items()}
 
     def run(self, start: StartStage) -> StyleNetwork:
         """The trained network. Raises WeightsError."""

@@ -395,7 +395,7 @@ class TestLearn:
         [
             (["--batch", "1"], 2, "--batch 1 needs --preset johnson2016"),
             (["--network", "classic", "--start", "dawn"], 1, "has no classic network"),
-            (["--style-layers", "relu5_4"], 1, "compact has no relu5_4"),
+            (["--style-layers", "relu5_4"], 1, "compact has no layer relu5_4"),
             (["--sheet", "sheet.mp4"], 1, ".mp4"),
         ],
     )

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from impasto.models.errors import SinkError, SourceError, WeightsError
+from impasto.models import loss_network
+from impasto.models.errors import DownloadError, SinkError, SourceError, WeightsError
 from impasto.models.styles import load_style, load_weights
-from impasto.models.training.recipe import RECIPES, Recipe
+from impasto.models.training.recipe import RECIPES, Recipe, recipe_of
 from impasto.realtime.files.images import read_image, write_image
 from impasto.realtime.painting.learn import TrainingJob, train_style
 from impasto.realtime.painting.training_images import MIN_IMAGES
@@ -78,7 +79,7 @@ def test_a_damaged_picture_in_a_folder_is_left_out(
 ) -> None:
     (photos / "damaged.jpg").write_text("no picture")
     result = train_style(TrainingJob(painting, [photos], target, TINY), start)
-    assert result.pictures == MIN_IMAGES and "1 files could not be read" in result.notes[0]
+    assert result.pictures == MIN_IMAGES and "1 files could not be read" in result.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -234,15 +235,36 @@ def test_a_stopped_job_may_end_where_it_is(painting: Path, photos: Path, target:
 
 
 def test_the_compact_network_stands_in_for_one_that_cannot_be_had(
-    painting: Path, photos: Path, target: Path
+    painting: Path, photos: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = replace(JOHNSON, loss_network="gone.pth")
-    with pytest.raises(WeightsError, match=r"gone\.pth"):
+    def offline(*_: object, **__: object) -> None:
+        raise DownloadError("cannot download vgg16")
+
+    monkeypatch.setattr(loss_network, "downloaded_weights", offline)
+    recipe = replace(JOHNSON, loss_network="vgg16")
+    with pytest.raises(WeightsError, match="cannot download vgg16"):
         train_style(TrainingJob(painting, [photos], target, recipe), start)
     lines: list[str] = []
     job = TrainingJob(painting, [photos], target, recipe, stand_in=True)
     result = train_style(job, start, lines.append)
-    assert result.loss_network == "compact" and result.notes == lines[:1]
-    assert "the compact loss network stands in for gone.pth" in lines[0]
+    assert result.loss_network == "compact" and result.notes == lines
+    assert "the compact network stands in for vgg16" in lines[0]
     with safe_open(target, "pt") as file:
         assert json.loads(file.metadata()["recipe"])["loss_network"] == "compact"
+
+
+def test_layers_are_found_in_anybodys_spelling(painting: Path, photos: Path, target: Path) -> None:
+    layers = {"content_layers": {"conv4_2": 1.0}, "style_layers": {"block1_conv2": 2.0}}
+    train_style(TrainingJob(painting, [photos], target, replace(JOHNSON, **layers)), start)
+    with safe_open(target, "pt") as file:
+        recipe = json.loads(file.metadata()["recipe"])
+    assert recipe["content_layers"] == {"relu4_2": 1.0} and recipe["style_layers"] == {"relu1_2": 2}
+    wrong = replace(TINY, style_layers={"relu5_4": 1.0})
+    with pytest.raises(WeightsError, match="relu5_4"):
+        train_style(TrainingJob(painting, [photos], target, wrong, overwrite=True), start)
+
+
+def test_another_convnet_has_layers_of_its_own() -> None:
+    recipe = recipe_of("johnson2016", {"loss_network": "alexnet", "content_layers": {"relu3": 1.0}})
+    assert recipe.content_layers == {"relu3": 1.0} and "relu5" in recipe.style_layers
+    assert recipe_of("johnson2016", {"steps": None}) == RECIPES["johnson2016"]
