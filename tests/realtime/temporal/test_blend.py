@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impasto.realtime.measure.warping import remaining_detail
 from impasto.realtime.temporal.blend import FLOW_SHARE, STILL_SHARE, FlowBlend, StillBlend
 from tests.pictures import low_contrast, noisy, rms, texture
 
@@ -204,6 +205,27 @@ class TestFlowBlend:
     def test_a_share_out_of_range_is_refused(self, share: float) -> None:
         with pytest.raises(ValueError, match="from 0"):
             FlowBlend(share)
+
+
+@pytest.mark.parametrize("blend", [StillBlend, FlowBlend])
+@pytest.mark.parametrize(("across", "down"), [(0, 0), (3, 0), (0, 2)])
+def test_detail_stays_in_every_region(
+    blend: type[StillBlend] | type[FlowBlend], across: int, down: int
+) -> None:
+    """Strokes that flicker over a panned scene keep the gradients that they have, both ways."""
+    frames, size = 14, {"height": HEIGHT + 40, "width": WIDTH + 60}
+    scene, strokes = texture(**size), texture(1, **size).astype(np.float32)
+    blended, plain, shown = blend(), [], []
+    for number in range(frames):
+        part = (
+            slice(down * number, down * number + HEIGHT),
+            slice(across * number, across * number + WIDTH),
+        )
+        flicker = texture(9 + number).astype(np.float32) - 128
+        plain.append(np.clip(strokes[part] + 0.7 * flicker, 0, 255).astype(np.uint8))
+        shown.append(blended(scene[part].copy(), plain[-1]))
+    left = remaining_detail(shown[6:], plain[6:], (2, 3))
+    assert left.least > 0.9 and left.most < 1.15
 
 
 @pytest.mark.parametrize("blend", [StillBlend, FlowBlend])
