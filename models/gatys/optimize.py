@@ -190,12 +190,21 @@ def settings_of(preset: str, given: Mapping[str, Any]) -> Settings:
     """
     changes = {name: value for name, value in given.items() if value is not None}
     if "loss_network" in changes:
-        changes["stand_in"] = False
-        if (name := convnet_of(changes["loss_network"])) is not None:
-            stages = STAGES[name]
-            changes.setdefault("content_layers", _equal([stages.content]))
-            changes.setdefault("style_layers", _equal(stages.style))
+        changes = changes_for_network(changes["loss_network"]) | changes
     return replace(PRESETS[preset], **changes)
+
+
+def changes_for_network(name: str) -> dict[str, Any]:
+    """The fields of Settings that come with a loss network that is asked for, by name or file.
+
+    It gets no stand-in, and, if it is no VGG, layers of its own. Raises WeightsError.
+    """
+    changes: dict[str, Any] = {"loss_network": name, "stand_in": False}
+    if (convnet := convnet_of(name)) is not None:
+        stages = STAGES[convnet]
+        changes["content_layers"] = _equal([stages.content])
+        changes["style_layers"] = _equal(stages.style)
+    return changes
 
 
 class Progress(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 
 from impasto.models.errors import WeightsError
 from impasto.models.gatys.optimize import Settings, open_network, paint
+from impasto.models.loss_network import LossNetwork
 from impasto.realtime.atomic import check_target, partial_path, write_file
 from impasto.realtime.files.images import write_image
 from impasto.realtime.memory import keep_freed_memory
@@ -35,6 +36,7 @@ from impasto.realtime.painting.study_plan import (
 )
 from impasto.realtime.pixels import as_picture, as_tensor
 
+NetworkKey = tuple[Any, ...]  # see `_network_key`
 _COLUMNS = 5  # of a sheet
 
 
@@ -138,14 +140,16 @@ def write_study(
     SinkError, WeightsError, EngineError.
     """
     _check_targets(job)
-    plan = _with_loadable_networks(job, plan, log)
+    networks = _open_networks(job, plan, log)
+    images = [image for image in plan.images if _network_key(image.settings) in networks]
+    plan = replace(plan, images=images)
     keep_freed_memory()
     log(f"{len(plan.images)} pictures of {plan.images[0].settings.steps} steps")
-    _warm_up(plan.images, job.device)
+    _warm_up(images, networks, job.device)
     painted: list[_Painted] = []
     stopped = False
     try:
-        for each in _paint_all(plan.images, job.device, on_progress):
+        for each in _paint_all(images, networks, job.device, on_progress):
             painted.append(each)
     except KeyboardInterrupt:
         if not painted:
@@ -189,57 +193,75 @@ def _check_targets(job: StudyJob) -> None:
 # --- Painting ---------------------------------------------------------------------------------
 
 
-def _with_loadable_networks(
+def _network_key(settings: Settings) -> NetworkKey:
+    """The settings that a loss network is opened with, but for its layers."""
+    return (
+        settings.loss_network,
+        settings.teacher,
+        settings.pooling,
+        settings.before_relu,
+        settings.precision,
+    )
+
+
+def _open_networks(
     job: StudyJob, plan: StudyPlan, log: Callable[[str], None]
-) -> StudyPlan:
-    """The plan, once every loss network has been loaded with every layer that it is to have.
+) -> dict[NetworkKey, LossNetwork]:
+    """Every loss network of a study, once it has each layer that it is asked for.
 
     Of the usual networks of the study "loss-network", those that cannot be had are left out.
+    Raises WeightsError.
     """
-    layers: dict[tuple[str, Path | None], Settings] = {}
+    needed: dict[NetworkKey, Settings] = {}
     for settings in (image.settings for image in plan.images):
-        key = settings.loss_network, settings.teacher
-        known = layers.get(key, settings)
-        layers[key] = replace(
+        known = needed.setdefault(_network_key(settings), settings)
+        needed[_network_key(settings)] = replace(
             settings,
             content_layers={**known.content_layers, **settings.content_layers},
             style_layers={**known.style_layers, **settings.style_layers},
         )
-    missing = set()
-    for (name, _), settings in layers.items():
+    networks, lines = {}, []
+    for key, settings in needed.items():
         try:
-            open_network(settings, job.device)
+            networks[key] = open_network(settings, job.device, lines.append)
         except WeightsError as error:
-            if job.study != "loss-network" or job.values or name == "compact":
+            if job.study != "loss-network" or job.values or settings.loss_network == "compact":
                 raise
-            log(f"{name} is left out: {error}")
-            missing.add(name)
-    return replace(plan, images=[i for i in plan.images if i.settings.loss_network not in missing])
+            lines.append(f"{settings.loss_network} is left out: {error}")
+    for line in dict.fromkeys(lines):
+        log(line)
+    return networks
 
 
-def _warm_up(images: Sequence[StudyImage], device: str) -> None:
+def _warm_up(
+    images: Sequence[StudyImage], networks: Mapping[NetworkKey, LossNetwork], device: str
+) -> None:
     """One step with each optimizer, as the first takes longer: PyTorch loads parts of itself."""
     for image in {image.settings.optimizer: image for image in images}.values():
-        settings = replace(image.settings, steps=1)
-        for _ in paint(as_tensor(image.content), image.styles, settings, device=device):
+        one_step = replace(image, settings=replace(image.settings, steps=1))
+        for _ in _paint_all([one_step], networks, device):
             pass
 
 
 def _paint_all(
-    images: Sequence[StudyImage], device: str, on_progress: Callable[[int, int], None]
+    images: Sequence[StudyImage],
+    networks: Mapping[NetworkKey, LossNetwork],
+    device: str,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[_Painted]:
     """Paint one picture after the other. on_progress: with the steps done, and of all pictures."""
     done, total = 0, sum(image.settings.steps for image in images)
     for image in images:
         curve, begun, cpu_begun = [], perf_counter(), process_time()
-        content = as_tensor(image.content)
-        for progress in paint(content, image.styles, image.settings, device=device):
+        content, settings = as_tensor(image.content), image.settings
+        network = networks[_network_key(settings)]
+        for progress in paint(content, image.styles, settings, device=device, network=network):
             curve.append(curve_row(progress))
             on_progress(done + progress.step, total)
         picture = as_picture(progress.image)
         seconds, cpu_seconds = perf_counter() - begun, process_time() - cpu_begun
         yield _Painted(image, picture, curve, seconds, cpu_seconds)
-        done += image.settings.steps
+        done += settings.steps
 
 
 # --- Figures ----------------------------------------------------------------------------------

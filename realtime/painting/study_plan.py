@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 
-from impasto.models.gatys.optimize import Settings, StyleImage
+from impasto.models.gatys.optimize import Settings, StyleImage, changes_for_network
 from impasto.realtime.files.images import image_files
 from impasto.realtime.painting.paint import read_content, read_styles
 from impasto.realtime.painting.sheet import LabeledImage
@@ -199,7 +199,7 @@ def _one_setting(
             yield text, {"style_layers": weights}
     elif study == "loss-network":
         for name in values:
-            yield name, {"loss_network": name}
+            yield Path(name).name, changes_for_network(name)
     else:
         for name in values:
             if name not in choices(study):

@@ -1,5 +1,6 @@
 """`impasto paint` with other loss networks, layers, optimizers and presets."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,14 @@ def test_layers_optimizer_and_features_before_relu(
     assert ran.code == 2 and "vgg19" in ran.err
     ran = impasto("paint", *files, *FAST, "--overwrite", "--learning-rate", "0.1")
     assert ran.code == 2 and "adam and sgd" in ran.err
+
+
+def test_a_study_of_loss_networks_gives_each_its_own_layers(
+    files: tuple[Path, Path, Path], alexnet: Path, impasto: Impasto
+) -> None:
+    study = ("--study", "loss-network", "--values", f"compact,{alexnet}", "--json")
+    ran = impasto("paint", *files, "--size", 64, "--steps", 1, *study)
+    assert ran.code == 0
+    first, second = json.loads(ran.out)["pictures"]
+    assert (first["name"], second["name"]) == ("compact", "alexnet.pth")
+    assert first["style_relu3_1"] > 0 and second["style_relu3"] > 0
