@@ -220,7 +220,8 @@ def _open_networks(
             content_layers={**known.content_layers, **settings.content_layers},
             style_layers={**known.style_layers, **settings.style_layers},
         )
-    networks, lines = {}, []
+    networks: dict[NetworkKey, LossNetwork] = {}
+    lines: list[str] = []
     for key, settings in needed.items():
         try:
             networks[key] = open_network(settings, job.device, lines.append)
