@@ -228,7 +228,7 @@ class TestBadInput:
     def test_targets_that_cannot_be_written(self, files, tmp_path: Path, impasto: Impasto) -> None:
         given = files["content"], files["wave"]
         self.run(impasto, *given, tmp_path / "no" / "out.png", message="no folder")
-        self.run(impasto, *given, tmp_path / "out.txt", message="cannot write images")
+        self.run(impasto, *given, tmp_path / "out.txt", message="cannot write pictures")
         before = files["scream"].read_bytes()
         self.run(impasto, *given, files["scream"], message="exists")
         curves = ("--curves", files["scream"])
@@ -239,11 +239,11 @@ class TestBadInput:
         given = (files["content"], files["wave"], tmp_path / "out.png")
         mask = ("--mask", files["mask"])
         self.run(impasto, *given, *mask, *mask, message="--mask", code=2)
-        self.run(impasto, *given, "--style-layers", "conv9", message="relu3_1", code=2)
-        self.run(impasto, *given, "--content-layers", "relu5_2", message="no relu5_2")
+        self.run(impasto, *given, "--style-layers", "conv9", message="relu3_1")
+        self.run(impasto, *given, "--content-layers", "relu5_2", message="no layer relu5_2")
         self.run(impasto, given[0], "a.jpg:0", given[2], message="wave.jpg:0.6", code=2)
         self.run(impasto, *given, "--study", "start", "--preview", message="--study", code=2)
-        self.run(impasto, *given, "--vgg19-weights", files["wave"], message="safetensors")
+        self.run(impasto, *given, "--vgg19-weights", files["wave"], message="is damaged")
 
 
 def test_paintings_and_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
