@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +65,7 @@ def train_together(
     device: str,
     teacher: Path | None = None,
     precision: Precision = "auto",
-    differences: Mapping[str, Mapping[str, float]] | None = None,
+    differences: Mapping[str, Mapping[str, Any]] | None = None,
     student_of: Path | None = None,
 ) -> None:
     """Train a style for each painting, one step each in turn, and write it into the folder `out`.

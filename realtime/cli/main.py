@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def plain_reason(cause: BaseException | None) -> str:
     """What pydantic, by which typer checks arguments, has against one; empty for other errors."""
-    if not hasattr(cause, "errors"):
+    if cause is None or not hasattr(cause, "errors"):
         return ""
     found = cause.errors()[0]
     kind, limits = found["type"], found.get("ctx", {})
