@@ -34,7 +34,9 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # of a damaged file, of many types
         refused = type(error).__name__ == "UnpicklingError"
         if not refused or "Unsupported operand" in str(error):
-            raise WeightsError(f"{path} is damaged, or no file of PyTorch's") from None
+            raise WeightsError(
+                f"{path} is damaged, or neither a .pth nor a .safetensors file"
+            ) from None
         loaded = None  # a whole network, or other objects
     if not isinstance(loaded, dict) or not all(isinstance(x, Tensor) for x in loaded.values()):
         raise WeightsError(

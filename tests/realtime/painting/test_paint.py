@@ -239,7 +239,7 @@ class TestBadInput:
         given = (files["content"], files["wave"], tmp_path / "out.png")
         mask = ("--mask", files["mask"])
         self.run(impasto, *given, *mask, *mask, message="--mask", code=2)
-        self.run(impasto, *given, "--style-layers", "conv9", message="relu3_1")
+        self.run(impasto, *given, "--style-layers", "conv9", message="no layer conv9 in compact")
         self.run(impasto, *given, "--content-layers", "relu5_2", message="no layer relu5_2")
         self.run(impasto, given[0], "a.jpg:0", given[2], message="wave.jpg:0.6", code=2)
         self.run(impasto, *given, "--study", "start", "--preview", message="--study", code=2)
