@@ -25,7 +25,7 @@ WEBP = {"quality": 66, "method": 6, "kmin": 0, "kmax": 1}  # quality: 0 to 100
 
 def stylized(style: str, start: float, folder: Path) -> list[np.ndarray]:
     """Frames of the clip in a style, from `start` seconds on: (HEIGHT, WIDTH, 3) uint8 RGB."""
-    engine = open_engine(load_style(style, network="fast"), size=(360, 640))
+    engine = open_engine(load_style(style), size=(360, 640))
     out = folder / f"{style}.mp4"
     stylizer = Stylizer(engine, steadiness="flow")
     encoder = EncoderOptions(crf=12)
