@@ -29,7 +29,6 @@ class NetworkConfig:
     down: tuple[ConvLayer, ...]
     blocks: int  # residual blocks, with the channels of the last layer of `down`
     up: tuple[ConvLayer, ...]  # back to 1/2 of the image's size
-    checkerboard: bool = False  # mixtures of such networks have one: see models.styles
 
     @property
     def stride(self) -> int:
@@ -50,7 +49,6 @@ ARCHITECTURES = {
             ConvLayer("up", 32, upsample=True, skip="stem"),
             ConvLayer("refine", 16, upsample=True),
         ),
-        checkerboard=True,
     ),
     # At 1/4, where a stroke can be drawn at full sharpness: for files, pictures and GPUs.
     "fine": NetworkConfig(

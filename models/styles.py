@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from impasto.models.architectures import ARCHITECTURES, CLASSIC, NETWORKS, state_dict_shapes
+from impasto.models.architectures import CLASSIC, NETWORKS, state_dict_shapes
 from impasto.models.errors import WeightsError
 
 if TYPE_CHECKING:  # torch loads only with the first network
@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # torch loads only with the first network
 
 WEIGHTS = Path(__file__).parent / "weights"
 SCALE = ".scale"  # see `_dequantized`
-_LAST, _SUBPIXELS = "body.out.conv", 4  # the convolution before the pixel shuffle by two
 SHARED = "shared"  # the key in a style file's metadata, and in the manifest
 
 
@@ -131,7 +130,7 @@ def load_weights(spec: str, *, strength: float = 1.0, network: str = "auto") -> 
     architecture, arrays = parts[next(iter(mixture))]
     if len(mixture) > 1:
         weighted = [(parts[path].arrays, share) for path, share in mixture.items()]
-        arrays = _weighted_sum(weighted, architecture)
+        arrays = _weighted_sum(weighted)
     return StyleWeights(architecture, arrays)
 
 
@@ -215,36 +214,12 @@ def mix(networks: Mapping[Path, "StyleNetwork"], mixture: Mapping[Path, float]) 
     mixed = copy.deepcopy(networks[next(iter(mixture))])
     if len(mixture) > 1:
         parts = [(networks[path].state_dict(), share) for path, share in mixture.items()]
-        mixed.load_state_dict(_weighted_sum(parts, mixed.architecture))
+        mixed.load_state_dict(_weighted_sum(parts))
     return mixed
 
 
-def _weighted_sum(parts: list[tuple[dict[str, Any], float]], architecture: str) -> dict[str, Any]:
-    summed = {name: sum(part[name] * share for part, share in parts) for name in parts[0][0]}
-    return without_checkerboard(summed, architecture)
-
-
-def without_checkerboard(weights: dict[str, Any], architecture: str) -> dict[str, Any]:
-    """The weights of a mixture, with no grid of period 2 where the picture is flat.
-
-    The last convolution gives the four pixels of each 2x2 block by a kernel each. To flat features
-    they answer alike if their kernels have the same sums, and the same bias (Sugawara et al. 2018).
-    A trained network comes to that for its own features; those of a mixture are others, and made a
-    grid of 2 to 8 levels of 255, rms, in `fast` at strength 0.3 (now 0.2 at most). Each tap takes
-    its part of the difference. A style alone would change by 56 dB or more, so that strengths still
-    go over into each other. In `fine`, mixtures have no such grid (1 level), and styles would
-    change by 43 dB: there nothing is done.
-    weights: by the names of a state dict, NumPy arrays or tensors. Linear: mixing may come after.
-    """
-    if architecture == CLASSIC or not ARCHITECTURES[architecture].checkerboard:
-        return weights
-    kernels, bias = (weights[f"{_LAST}.{part}"] for part in ("weight", "bias"))
-    sums = kernels.sum((2, 3)).reshape(-1, _SUBPIXELS, kernels.shape[1])
-    excess = (sums - sums.mean(1)[:, None]).reshape(*kernels.shape[:2], 1, 1)
-    taps = kernels.shape[2] * kernels.shape[3]
-    biases = bias.reshape(-1, _SUBPIXELS)
-    same = (0 * biases + biases.mean(1)[:, None]).reshape(-1)
-    return weights | {f"{_LAST}.weight": kernels - excess / taps, f"{_LAST}.bias": same}
+def _weighted_sum(parts: list[tuple[dict[str, Any], float]]) -> dict[str, Any]:
+    return {name: sum(part[name] * share for part, share in parts) for name in parts[0][0]}
 
 
 def style_file(name: str, architecture: str) -> Path:

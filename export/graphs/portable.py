@@ -23,7 +23,6 @@ from impasto.export.graphs.subpixel import (
     rewrite_on_subpixels,
 )
 from impasto.export.spec import FRAMES, OPSET, STYLIZED, GraphShape, NormMode, TensorLayout
-from impasto.models.styles import without_checkerboard
 from impasto.models.transform_net import TransformNet
 
 
@@ -43,7 +42,7 @@ def build_portable_model(
     free, H and W at least 16, unless `static` fixes all three: then no shape is computed at run
     time. half: float16 inside, except for the picture's own statistics and its last scaling.
     """
-    networks = _to_be_mixed(network) if isinstance(network, Mixture) else [network]
+    networks = [*network.styles, network.identity] if isinstance(network, Mixture) else [network]
     networks = [rewrite_on_subpixels(one) for one in networks]
     first = networks[0]
     if in_levels := layout == "nhwc-uint8" and isinstance(first, TransformNet):
@@ -54,15 +53,6 @@ def build_portable_model(
     if isinstance(network, Mixture):
         builder.mix(replace(network, styles=networks[:-1], identity=networks[-1]))
     return run_builder(builder)
-
-
-def _to_be_mixed(mixture: Mixture) -> list[nn.Module]:
-    """The networks of a mixture `without_checkerboard`, the identity network last."""
-    networks = [copy.deepcopy(network) for network in (*mixture.styles, mixture.identity)]
-    for network in networks:
-        weights = without_checkerboard(network.state_dict(), str(network.architecture))
-        network.load_state_dict(weights)
-    return networks
 
 
 def scale_to_levels(network: TransformNet) -> TransformNet:

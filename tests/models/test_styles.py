@@ -34,8 +34,6 @@ from impasto.models.training.dataset import read_photo
 from impasto.models.training.results import save_network
 from impasto.models.transform_net import TransformNet
 
-LAST_CONVOLUTION = {"body.out.conv.weight", "body.out.conv.bias"}
-
 
 @pytest.fixture
 def style_files(tmp_path):
@@ -83,8 +81,7 @@ def test_an_unknown_style_lists_the_known_and_the_nearest():
 def test_a_blend_of_files_lies_between_them(style_files):
     first, second = (load_network(path).state_dict() for path in style_files)
     blend = load_style(f"{style_files[0]}:1+{style_files[1]}:3").state_dict()
-    for name in blend.keys() - LAST_CONVOLUTION:
-        value = blend[name]
+    for name, value in blend.items():
         torch.testing.assert_close(value, 0.25 * first[name] + 0.75 * second[name])
 
 
@@ -95,24 +92,14 @@ def test_strength_one_is_the_style_and_zero_the_identity(network):
         for strength in (1.0, 0.5, 0.0)
     )
     identity = load_network(styles.identity_file(network)).state_dict()
-    for name in style.keys() - LAST_CONVOLUTION:
+    for name in style:
         torch.testing.assert_close(half[name], 0.5 * style[name] + 0.5 * identity[name])
         torch.testing.assert_close(zero[name], identity[name])
 
 
-@pytest.mark.parametrize("mixture", [{"strength": 0.3}, {"strength": 0.0}, {}])
-def test_a_mixture_gives_the_pixels_of_a_block_alike_to_what_is_flat(mixture):
-    spec = "udnie" if mixture else "udnie+great_wave"
-    state = load_style(spec, network="fast", **mixture).state_dict()
-    kernels, bias = (state[f"body.out.conv.{part}"] for part in ("weight", "bias"))
-    sums = kernels.sum((2, 3)).reshape(3, 4, -1)  # color, pixel of the block, feature
-    torch.testing.assert_close(sums, sums[:, :1].expand_as(sums), atol=1e-5, rtol=0)
-    assert (bias.reshape(3, 4) == bias.reshape(3, 4)[:, :1]).all()
-
-
 @pytest.mark.parametrize("name", ["autumn_river", "tableau_no_2"])
 def test_a_weak_style_shows_no_grid_where_the_picture_is_flat(name):
-    """As the weights alone are mixed, the grid has 0.77 levels of 255 and 1.69, rms."""
+    """Earlier networks, which were trained apart, had 0.8 and 1.7 levels of 255, rms."""
     photo = read_photo(HARBOR)[None, :, :240, :256].clone()
     photo[..., 64:192, 64:192] = 0.5
     with torch.no_grad():

@@ -60,7 +60,7 @@ def test_a_video(tmp_path: Path, impasto: Impasto) -> None:
 REFUSED: dict[str, tuple[str, int, str]] = {
     "no such size": ("image IN OUT --style noon --network fine", 1, "use --network fast"),
     "a file of the other size": (
-        "video IN OUT --style FOLDER/dawn.fine.safetensors --network fast",
+        "video CLIP FRAMES.mp4 --style FOLDER/dawn.fine.safetensors --network fast",
         1,
         "has no fast network: use --network fine",
     ),
@@ -75,9 +75,9 @@ REFUSED: dict[str, tuple[str, int, str]] = {
         "expected auto, fast, fine or classic",
     ),
     "live": ("live --style noon --network fine --camera test", 1, "use --network fast"),
-    "export": ("export noon OUT --network fine", 1, "use --network fast"),
+    "export": ("export noon OUT.onnx --network fine", 1, "use --network fast"),
     "eval": ("eval --style noon --network fine --picture IN", 1, "use --network fast"),
-    "keyframes": ("keyframes IN IN OUT --fill noon --network fine", 1, "use --network fast"),
+    "keyframes": ("keyframes CLIP IN FRAMES --fill noon --network fine", 1, "use --network fast"),
     "bench": ("bench --quick --style noon --network fine", 1, "use --network fast"),
 }
 
@@ -86,7 +86,9 @@ REFUSED: dict[str, tuple[str, int, str]] = {
 def test_refused(
     line: str, code: int, message: str, picture: Path, two_sizes: Path, impasto: Impasto
 ) -> None:
-    names = {"IN": picture, "OUT": picture.with_name("out.png"), "FOLDER": two_sizes}
+    names = {"IN": picture, "OUT.onnx": picture.with_name("out.onnx"), "FOLDER": two_sizes}
+    names |= {"OUT": picture.with_name("out.png"), "FRAMES": picture.with_name("frames")}
+    names["CLIP"] = make_clip(two_sizes / "clip.mp4", frames=2)
     for name, path in names.items():
         line = line.replace(name, str(path))
     ran = impasto(*line.split())
