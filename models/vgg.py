@@ -1,6 +1,7 @@
 """VGGs as loss networks: features by layer name; any of them from its tensors; a compact one."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ TORCHVISION = (
 Preprocessing = tuple[tuple[float, ...], tuple[float, ...]]
 
 
-class LossNetwork(nn.Module):
+class LossNetwork(nn.Module, ABC):
     """A frozen network that gives features by layer name.
 
     network(images, layers) takes (N, 3, H, W) RGB in [0, 1], any float dtype, and returns
@@ -45,31 +46,31 @@ class LossNetwork(nn.Module):
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
 
+    @abstractmethod
     def layer(self, name: str) -> str:
         """This network's own name of a layer in anybody's spelling. Raises WeightsError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def backbone(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """As `forward`, but in a compact network the features before its heads."""
-        raise NotImplementedError
 
     def forward(self, images: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         return self.backbone(images, layers)
 
+    @abstractmethod
     def size_of(self, layer: str, height: int, width: int) -> tuple[int, int]:
         """The size of a layer's features for images of height x width.
 
         Raises WeightsError where these are too small for it.
         """
-        raise NotImplementedError
 
     def tile_margin(self, layers: Iterable[str]) -> int | None:
         """Pixels around a tile for the same features at `layers`; None: it cannot be tiled."""
         return None
 
+    @abstractmethod
     def use_average_pooling(self) -> None:
         """Average pooling in place of max pooling (Gatys et al. 2016, section 2)."""
-        raise NotImplementedError
 
     def use_features_before_relu(self) -> None:
         """Give features before the ReLU of their layer. Raises WeightsError if there are none."""
