@@ -130,7 +130,7 @@ def color_loss(images: Tensor, painting: Tensor, directions: int = 8) -> Tensor:
     """How far the colors are from being distributed as the painting's: 0 is equal.
 
     images: (N, 3, H, W); painting: (1, 3, h, w). Returns (N,), in the images' own unit. The sliced
-    2-Wasserstein distance (Rabin et al. 2012; Heitz et al. 2021, of features) along random
+    2-Wasserstein distance (Rabin et al. 2011; Heitz et al. 2021, of features) along random
     `directions` in RGB. A Gram matrix hardly feels the few bright colors of a grey painting.
     """
     random = F.normalize(torch.randn(directions, 3, device=images.device), dim=1)
