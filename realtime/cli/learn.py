@@ -83,9 +83,7 @@ def learn(
     content_layers: options.Layers = None,
     loss_network: options.LossNetwork = None,
     before_relu: options.BeforeRelu = False,
-    pooling: Annotated[
-        Literal["max", "average"] | None, typer.Option(help="Pooling of the loss network.")
-    ] = None,
+    pooling: options.Pooling = None,
     start: Annotated[
         str,
         typer.Option(

@@ -156,6 +156,9 @@ LossNetwork = Annotated[
 BeforeRelu = Annotated[
     bool, typer.Option("--before-relu", help="Compare features before the ReLU of their layers.")
 ]
+Pooling = Annotated[
+    Literal["max", "average"] | None, typer.Option(help="Pooling of the loss network.")
+]
 Study = Annotated[
     Literal[
         "content",

@@ -53,9 +53,7 @@ def paint(
     loss_network: options.LossNetwork = None,
     vgg19_weights: options.Vgg19Weights = None,
     before_relu: options.BeforeRelu = False,
-    pooling: Annotated[
-        Literal["max", "average"] | None, typer.Option(help="Pooling of the loss network.")
-    ] = None,
+    pooling: options.Pooling = None,
     start: Annotated[
         str,
         typer.Option(metavar="START", help="The first picture: content, noise, style, or a file."),
