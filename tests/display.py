@@ -84,6 +84,7 @@ def _start_xvfb(stack: ExitStack, folder: Path) -> int:
         "-nolisten",
         "tcp",
         "-noreset",
+        "-r",  # no key repeats, however late a busy machine lets it go
         "-fbdir",
         str(folder),
     ]
