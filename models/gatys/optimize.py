@@ -6,13 +6,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.models.errors import DownloadError, EngineError, WeightsError
+from impasto.models.gatys.choices import Init, Optimizer, Pooling, Preset, StyleLoss, TvForm
 from impasto.models.gatys.lbfgs import LBFGS, MultilevelPreconditioner
 from impasto.models.gatys.objective import (
     Losses,
@@ -69,17 +70,17 @@ class Settings:
     teacher: Path | None = None  # of the loss network "oxford"
     stand_in: bool = False  # the compact network, where the weights of another cannot be downloaded
     before_relu: bool = False  # features before the ReLU of their layers
-    pooling: Literal["max", "average"] = "max"
+    pooling: Pooling = "max"
     content_layers: Mapping[str, float] = field(default_factory=lambda: _equal(["relu4_2"]))
     style_layers: Mapping[str, float] = field(default_factory=_shallow_first)
-    style_loss: Literal["gram", "wasserstein", "mixed"] = "mixed"
+    style_loss: StyleLoss = "mixed"
     content_weight: float = 1.0
     style_weight: float = 70.0
     tv_weight: float = 0.03  # of the total variation relative to the painting's
-    tv_form: Literal["squared", "root"] = "squared"
-    init: Literal["content", "noise", "style"] = "content"  # the image to begin from
+    tv_form: TvForm = "squared"
+    init: Init = "content"
     seed: int = 0
-    optimizer: Literal["multilevel", "lbfgs", "adam", "sgd"] = "multilevel"  # or plain L-BFGS
+    optimizer: Optimizer = "multilevel"
     steps: int = 120  # over all levels, see `level_steps`
     learning_rate: float | None = None  # of Adam and SGD; None: see LEARNING_RATES
     history: int = 10  # steps that L-BFGS stores
@@ -90,7 +91,7 @@ class Settings:
     precision: Precision = "auto"  # of the features; auto: the faster one on the device
 
 
-PRESETS: dict[str, Settings] = {
+PRESETS: dict[Preset, Settings] = {
     "ours": Settings(),
     "default": Settings(),  # the same
     # Gatys et al. 2015, arXiv:1508.06576, as printed: eqs. 1, 4 and 5, w_l = 1 / 5, alpha / beta =
@@ -182,7 +183,7 @@ PRESETS: dict[str, Settings] = {
 }
 
 
-def settings_of(preset: str, given: Mapping[str, Any]) -> Settings:
+def settings_of(preset: Preset, given: Mapping[str, Any]) -> Settings:
     """A preset of PRESETS with some fields replaced; None keeps the preset's own value.
 
     A loss network that is given gets no stand-in; and one that is no VGG has layers of its own, as

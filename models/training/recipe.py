@@ -5,11 +5,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from impasto.models.architectures import CLASSIC
+from impasto.models.gatys.choices import Pooling
 from impasto.models.gatys.optimize import PRESETS
 from impasto.models.loss_network import convnet_of
 from impasto.models.loss_network_names import STAGES
@@ -44,7 +45,7 @@ class Recipe:
     # `layer_weights`.
     content_layers: Mapping[str, float] = field(default_factory=dict)
     style_layers: Mapping[str, float] = field(default_factory=dict)
-    pooling: Literal["max", "average"] = "max"  # of the loss network
+    pooling: Pooling = "max"  # of the loss network
     before_relu: bool = False  # features of it before the ReLU of their layers
     schedule: str = "cosine"  # of the learning rate, see `loop.learning_rate_at`; or "constant"
     averaged: bool = True  # whether the result is the moving average of the weights

@@ -67,13 +67,8 @@ def keyframes(
         int | None,
         typer.Option(min=1, help="Steps of optimization a keyframe; default: the preset's."),
     ] = None,
-    style_weight: Annotated[
-        float | None, typer.Option(min=0, help="Weight of the style loss; default: the preset's.")
-    ] = None,
-    style_scale: Annotated[
-        float | None,
-        typer.Option(min=0.05, max=8, help="Relative size of the strokes; default: the preset's."),
-    ] = None,
+    style_weight: options.StyleWeight = None,
+    style_scale: options.StyleScale = None,
     loss_network: options.LossNetwork = None,
     fill: Annotated[
         str,

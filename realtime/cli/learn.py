@@ -69,16 +69,9 @@ def learn(
         float | None,
         typer.Option(min=1e-6, max=1, help="Of Adam. Default: 0.002; johnson2016: 0.001."),
     ] = None,
-    style_weight: Annotated[
-        float | None,
-        typer.Option(min=0, help="Weight of the style loss; more looks more like PAINTING."),
-    ] = None,
-    content_weight: Annotated[
-        float | None, typer.Option(min=0, help="Weight of the content loss.")
-    ] = None,
-    tv_weight: Annotated[
-        float | None, typer.Option(min=0, help="Weight of the total variation: smoothness.")
-    ] = None,
+    style_weight: options.StyleWeight = None,
+    content_weight: options.ContentWeight = None,
+    tv_weight: options.TvWeight = None,
     style_layers: options.Layers = None,
     content_layers: options.Layers = None,
     loss_network: options.LossNetwork = None,

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 
 from impasto.models.errors import WeightsError
+from impasto.models.gatys import choices as gatys
 from impasto.models.loss_network_names import LOSS_NETWORKS
 from impasto.realtime.cli import arguments
+from impasto.realtime.painting import choices
 from impasto.realtime.temporal import modes
 
 T = TypeVar("T")
@@ -141,7 +143,7 @@ Layers = Annotated[
     ),
 ]
 GatysPreset = Annotated[
-    Literal["ours", "gatys2015", "gatys2016", "johnson2016", "neural-style", "default"],
+    gatys.Preset,
     typer.Option(help="All settings of the optimization: ours (default), or as published."),
 ]
 LossNetwork = Annotated[
@@ -156,25 +158,23 @@ LossNetwork = Annotated[
 BeforeRelu = Annotated[
     bool, typer.Option("--before-relu", help="Compare features before the ReLU of their layers.")
 ]
-Pooling = Annotated[
-    Literal["max", "average"] | None, typer.Option(help="Pooling of the loss network.")
+Pooling = Annotated[gatys.Pooling | None, typer.Option(help="Pooling of the loss network.")]
+StyleWeight = Annotated[
+    float | None,
+    typer.Option(min=0, help="Weight of the style loss; more looks more like the painting."),
+]
+ContentWeight = Annotated[float | None, typer.Option(min=0, help="Weight of the content loss.")]
+TvWeight = Annotated[
+    float | None, typer.Option(min=0, help="Weight of the total variation: smoothness.")
+]
+StyleScale = Annotated[
+    float | None,
+    typer.Option(
+        min=0.05, max=20, help="Size of the strokes; 1: the painting as large as the picture."
+    ),
 ]
 Study = Annotated[
-    Literal[
-        "content",
-        "texture",
-        "noise",
-        "start",
-        "weight",
-        "layers",
-        "content-layers",
-        "pooling",
-        "optimizer",
-        "loss-network",
-        "size",
-        "grid",
-    ]
-    | None,
+    choices.Study | None,
     typer.Option(
         help="Write a sheet that compares instead. content, texture: what each layer keeps of "
         "CONTENT or STYLE; only that picture is needed. grid: contents by styles, which may be "

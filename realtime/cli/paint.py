@@ -2,14 +2,19 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from impasto.models.gatys import choices as gatys
 from impasto.realtime.cli import options
 from impasto.realtime.cli import study as study_command
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.terminal import print_error, print_line, progress_bar, show_json
+from impasto.realtime.painting import choices
+
+if TYPE_CHECKING:
+    from impasto.realtime.painting.paint import PaintJob
 
 
 @command(example="impasto paint holiday.jpg great_wave.jpg painted.png")
@@ -27,25 +32,16 @@ def paint(
     steps: Annotated[
         int | None, typer.Option(min=1, max=100_000, help="Steps over all --levels.")
     ] = None,
-    style_weight: Annotated[
-        float | None, typer.Option(min=0, help="Weight of the style loss.")
-    ] = None,
-    content_weight: Annotated[
-        float | None, typer.Option(min=0, help="Weight of the content loss.")
-    ] = None,
-    tv_weight: Annotated[
-        float | None, typer.Option(min=0, help="Weight of the total variation: smoothness.")
-    ] = None,
+    style_weight: options.StyleWeight = None,
+    content_weight: options.ContentWeight = None,
+    tv_weight: options.TvWeight = None,
     tv_form: Annotated[
-        Literal["squared", "root"] | None,
+        gatys.TvForm | None,
         typer.Option(help="Total variation as squares, or as a square root (Johnson et al.)."),
     ] = None,
-    style_scale: Annotated[
-        float | None,
-        typer.Option(min=0.05, max=20, help="Size of the strokes; 1: STYLE as large as CONTENT."),
-    ] = None,
+    style_scale: options.StyleScale = None,
     style_loss: Annotated[
-        Literal["gram", "wasserstein", "mixed"] | None,
+        gatys.StyleLoss | None,
         typer.Option(help="How style is compared; mixed: the mean of both."),
     ] = None,
     style_layers: options.Layers = None,
@@ -60,7 +56,7 @@ def paint(
     ] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed of --start noise.")] = None,
     optimizer: Annotated[
-        Literal["multilevel", "lbfgs", "adam", "sgd"] | None,
+        gatys.Optimizer | None,
         typer.Option(help="multilevel: L-BFGS with a preconditioner, in fewer steps."),
     ] = None,
     learning_rate: Annotated[
@@ -83,7 +79,7 @@ def paint(
         ),
     ] = None,
     colors: Annotated[
-        Literal["painting", "luminance", "recolored"],
+        choices.ColorMode,
         typer.Option(
             help="painting: its colors. luminance: the colors of CONTENT are kept. recolored: "
             "STYLE takes on the colors of CONTENT first."
@@ -97,10 +93,10 @@ def paint(
         typer.Option(metavar="FILE", help="Draw the losses to this .png, and list them as .csv."),
     ] = None,
     curves_scale: Annotated[
-        Literal["log", "linear"], typer.Option(help="The scale of the losses in --curves.")
+        choices.Scale, typer.Option(help="The scale of the losses in --curves.")
     ] = "log",
     curves_layout: Annotated[
-        Literal["together", "separate"],
+        choices.CurvesLayout,
         typer.Option(help="together: --curves in one plot. separate: a plot for each loss."),
     ] = "together",
     film: Annotated[
@@ -147,20 +143,18 @@ def paint(
         )
     if study is None and (values is not None or seeds is not None):
         raise typer.BadParameter("--values and --seeds are for --study.")
+    from impasto.realtime.cli.advice import check_picture_target
+
     source, style, target = study_command.files_of(study, content, style, target)
     listed = study_command.values_of(values)
     if mask and len(mask) != len(style) and (len(mask), len(style)) != (1, 2):
         raise typer.BadParameter("Give a --mask for each painting, or one for two paintings.")
-    from impasto.realtime.cli import advice
-
-    # All of this before PyTorch is loaded.
-    advice.check_paintings((path for path, _ in style), folders=study is not None)
-    if source is not None:
-        advice.check_readable(source, folders=study is not None)
-    is_named = start in ("", "content", "noise", "style")
-    for path in [*(mask or ()), *([] if is_named else [Path(start)])]:
-        advice.check_readable(path)
-    advice.check_picture_target(target, overwrite=overwrite)
+    init = start if start in get_args(gatys.Init) else None
+    first = Path(start) if start and init is None else None
+    if study is not None and first is not None:
+        raise typer.BadParameter("With --study, --start is content, noise or style.")
+    _check_files(source, style, [*(mask or ()), *([first] if first else [])], study is not None)
+    check_picture_target(target, overwrite=overwrite)
     from impasto.models.gatys.optimize import LEARNING_RATES, settings_of
     from impasto.realtime.engines.torch_engine import resolve_device
 
@@ -178,7 +172,7 @@ def paint(
         "teacher": vgg19_weights,
         "before_relu": before_relu or None,
         "pooling": pooling,
-        "init": start if start in ("content", "noise", "style") else None,
+        "init": init,
         "seed": seed,
         "optimizer": optimizer,
         "learning_rate": learning_rate,
@@ -189,50 +183,60 @@ def paint(
     settings = settings_of(preset, changes)
     if learning_rate is not None and settings.optimizer not in LEARNING_RATES and study is None:
         raise typer.BadParameter("--learning-rate is of --optimizer adam and sgd.")
-    resolved_device = resolve_device(device)
-    log = (lambda line: None) if json else print_line
+    shared: dict[str, Any] = {
+        "styles": style,
+        "target": target,
+        "settings": settings,
+        "size": size,
+        "curves_scale": curves_scale,
+        "curves_layout": curves_layout,
+        "overwrite": overwrite,
+        "device": resolve_device(device),
+    }
     if study is not None:
         from impasto.realtime.painting.study import StudyJob
 
         layers = {"content": content_layers, "texture": style_layers}.get(study)
-        study_job = StudyJob(
-            study=study,
-            content=source,
-            styles=style,
-            target=target,
-            settings=settings,
-            values=listed or list(layers or ()),
-            seeds=seeds,
-            size=size,
-            curves_scale=curves_scale,
-            curves_layout=curves_layout,
-            overwrite=overwrite,
-            device=resolved_device,
-        )
-        study_command.run_study(study_job, log, json=json)
+        compared = listed or list(layers or ())
+        study_job = StudyJob(study, source, values=compared, seeds=seeds, **shared)
+        study_command.run_study(study_job, json=json)
         return
-    from impasto.realtime.painting.paint import PaintJob, paint_image, preview_window
+    from impasto.realtime.painting.paint import PaintJob
 
     job = PaintJob(
-        content=content,
-        styles=style,
-        target=target,
-        settings=settings,
+        content,
         masks=mask or [],
-        size=size,
         colors=colors,
-        start=Path(start) if start and changes["init"] is None else None,
+        start=first,
         snapshot_every=every,
         film=film,
         curves=curves,
-        curves_scale=curves_scale,
-        curves_layout=curves_layout,
-        overwrite=overwrite,
-        device=resolved_device,
         keep_metadata=not no_metadata,
+        **shared,
     )
+    _run(job, preview=preview, json=json)
+
+
+def _check_files(
+    content: Path | None, paintings: study_command.Styles, others: list[Path], folders: bool
+) -> None:
+    """Raise an error for a file that is no picture, before PyTorch is loaded."""
+    from impasto.realtime.cli import advice
+
+    advice.check_paintings((path for path, _ in paintings), folders=folders)
+    if content is not None:
+        advice.check_readable(content, folders=folders)
+    for path in others:
+        advice.check_readable(path)
+
+
+def _run(job: "PaintJob", *, preview: bool, json: bool) -> None:
+    """Paint a picture, and report it."""
+    from impasto.realtime.painting.paint import paint_image, preview_window
+
+    log = (lambda line: None) if json else print_line
     window = preview_window(job) if preview else nullcontext()
-    with progress_bar() as bar, bar.file(target.name), window as show:
+    with progress_bar() as bar, bar.file(job.target.name), window as show:
 
         def on_progress(now: Any) -> None:
             losses = f"content {now.content:.3f}, style {now.style:.4f}, total {now.total:.3f}"

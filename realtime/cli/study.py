@@ -1,7 +1,7 @@
 """`impasto paint --study`: many pictures on one sheet."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import typer
 
 from impasto.models.errors import ImpastoError
 from impasto.realtime.cli.arguments import parse_paintings
-from impasto.realtime.cli.terminal import print_error, progress_bar, show_json
+from impasto.realtime.cli.terminal import print_error, print_line, progress_bar, show_json
 
 if TYPE_CHECKING:
     from impasto.realtime.painting.study import StudyJob
@@ -46,7 +46,7 @@ def values_of(text: str | None) -> list[str]:
     return parts
 
 
-def run_study(job: "StudyJob", log: Callable[[str], None], *, json: bool) -> None:
+def run_study(job: "StudyJob", *, json: bool) -> None:
     """Paint and write a study, and report it."""
     from impasto.realtime.painting.study import write_study
 
@@ -56,6 +56,7 @@ def run_study(job: "StudyJob", log: Callable[[str], None], *, json: bool) -> Non
         raise
     except ValueError as error:
         raise typer.BadParameter(f"{error}.") from None
+    log = (lambda line: None) if json else print_line
     with progress_bar() as bar, bar.file(job.target.name):
         report = write_study(
             job, plan, log=log, on_progress=lambda done, total: bar.update(done, total, "")

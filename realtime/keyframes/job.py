@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from impasto.models.errors import SinkError
+from impasto.models.gatys.choices import Preset
 from impasto.models.gatys.optimize import Settings, settings_of
 from impasto.realtime.atomic import check_target
 from impasto.realtime.engines.torch_engine import resolve_device
@@ -74,7 +75,7 @@ class KeyframeJob:
     overwrite: bool = False
     device: str = "auto"
     encoder: EncoderOptions = DEFAULT_ENCODER
-    preset: str = "ours"
+    preset: Preset = "ours"
     changes: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor, log10
-from typing import Literal
 
 import numpy as np
 
+from impasto.realtime.painting.choices import Scale
 from impasto.realtime.painting.text import draw_text, text_width
 
-Scale = Literal["linear", "log"]
 _COLORS = (  # RGB; told apart by color-blind people too (Okabe and Ito 2008), then darker ones
     *((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233)),
     *((110, 110, 110), (140, 70, 20), (90, 60, 150), (20, 90, 60), (160, 20, 60), (150, 150, 40)),

@@ -5,17 +5,16 @@ import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from impasto.models.gatys.optimize import Progress
 from impasto.realtime.atomic import check_target, write_file
 from impasto.realtime.files.images import write_image
-from impasto.realtime.painting.chart import Line, Scale, draw_chart
+from impasto.realtime.painting.chart import Line, draw_chart
+from impasto.realtime.painting.choices import CurvesLayout, Scale
 from impasto.realtime.painting.convergence import converged_step
 
-CurvesLayout = Literal["together", "separate"]
 CurveRow = Mapping[str, float]  # by the names of COLUMNS, and of the style layers
 COLUMNS = ("step", "height", "width", "content", "style", "total_variation", "total")
 LOSSES = COLUMNS[3:]

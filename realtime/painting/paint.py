@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,18 +31,12 @@ from impasto.realtime.files.image_encoding import (
 from impasto.realtime.files.image_metadata import PhotoMetadata
 from impasto.realtime.files.images import Picture, read_image, read_picture, write_image
 from impasto.realtime.memory import keep_freed_memory
-from impasto.realtime.painting.chart import Scale
+from impasto.realtime.painting.choices import ColorMode, CurvesLayout, Scale
 from impasto.realtime.painting.convergence import converged_step
-from impasto.realtime.painting.curves import (
-    CurvesLayout,
-    check_curve_targets,
-    curve_row,
-    write_curves,
-)
+from impasto.realtime.painting.curves import check_curve_targets, curve_row, write_curves
 from impasto.realtime.painting.film import film_of_steps
 from impasto.realtime.pixels import as_picture, as_tensor, fitted_size
 
-ColorMode = Literal["painting", "luminance", "recolored"]
 _DEFAULT_PIXELS = 1_000_000  # at most, where no size is asked for: minutes, not hours
 _PREVIEW_SIDE = 240  # px, short side at least: below, the text in the window is cut off
 _PAINTING_SIDE = 3000  # px, long side: larger paintings are reduced when read, to fit into memory

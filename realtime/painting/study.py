@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from math import ceil
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -15,21 +16,20 @@ from impasto.models.loss_network import LossNetwork
 from impasto.realtime.atomic import check_target, partial_path, write_file
 from impasto.realtime.files.images import write_image
 from impasto.realtime.memory import keep_freed_memory
-from impasto.realtime.painting.chart import Line, Scale, draw_chart
+from impasto.realtime.painting.chart import Line, draw_chart
+from impasto.realtime.painting.choices import CurvesLayout, Scale, Study
 from impasto.realtime.painting.convergence import converged_step, knee, spread, succeeded
 from impasto.realtime.painting.curves import (
     CurveRow,
-    CurvesLayout,
     check_curve_targets,
     csv_text,
     curve_row,
     write_curves,
 )
-from impasto.realtime.painting.sheet import LabeledImage, table_of_images
+from impasto.realtime.painting.sheet import LabeledImage, contact_sheet, table_of_images
 from impasto.realtime.painting.study_plan import (
     SIDE,
     Size,
-    Study,
     StudyImage,
     StudyPlan,
     plan_study,
@@ -37,7 +37,7 @@ from impasto.realtime.painting.study_plan import (
 from impasto.realtime.pixels import as_picture, as_tensor
 
 NetworkKey = tuple[Any, ...]  # see `_network_key`
-_COLUMNS = 5  # of a sheet
+_MAX_COLUMNS = 5  # of a sheet; all rows but the last have the same number
 
 
 @dataclass(frozen=True)
@@ -367,7 +367,8 @@ def _draw_sheet(
     if study == "size":
         cells = _enlarged(cells)
     cells = [*plan.contents, *plan.paintings, *cells]
-    return table_of_images([cells[k : k + _COLUMNS] for k in range(0, len(cells), _COLUMNS)])
+    rows_needed = ceil(len(cells) / _MAX_COLUMNS)
+    return contact_sheet(cells, columns=ceil(len(cells) / rows_needed))
 
 
 def _label(row: Mapping[str, Any]) -> str:

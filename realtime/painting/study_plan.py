@@ -4,30 +4,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
 from impasto.models.gatys.optimize import Settings, StyleImage, changes_for_network
+from impasto.models.loss_network_names import vgg_layer
 from impasto.realtime.files.images import image_files
+from impasto.realtime.painting.choices import Study
 from impasto.realtime.painting.paint import read_content, read_styles
 from impasto.realtime.painting.sheet import LabeledImage
 from impasto.realtime.pixels import as_picture, as_tensor, fitted_size, resized
 
-Study = Literal[
-    "content",
-    "texture",
-    "noise",
-    "start",
-    "weight",
-    "layers",
-    "content-layers",
-    "pooling",
-    "optimizer",
-    "loss-network",
-    "size",
-    "grid",
-]
 Size = int | tuple[int, int]
 SIDE = 256  # px, short side where no size is asked for
 _DEFAULT_VALUES: dict[str, Sequence[str]] = {
@@ -250,8 +238,8 @@ def _layers(study: str, values: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _vgg_layer(text: str) -> tuple[int, int] | None:
-    """Block and number of a layer of a VGG: (4, 2) for "4_2", "conv4_2" or "relu4_2"."""
-    match = re.fullmatch(r"(?:relu|conv)?_?([1-5])_([1-4])", text.strip())
+    """Block and number of a layer of a VGG: (4, 2) for "4_2", "conv4_2" or "block4_conv2"."""
+    match = re.fullmatch(r"relu([1-5])_([1-4])", vgg_layer(text, (), {}))
     return (int(match[1]), int(match[2])) if match else None
 
 

@@ -236,6 +236,7 @@ def test_content_needs_no_painting_and_texture_no_content(
     ("arguments", "message"),
     [
         (("--study", "start", "--preview"), "--study"),
+        (("--study", "weight", "--start", "photo.png"), "content, noise or style"),
         (("--study", "weight", "--values", "1,,2"), "empty"),
         (("--study", "weight", "--values", "a"), "1..100000"),
         (("--values", "1"), "--study"),
