@@ -214,7 +214,7 @@ def vgg_from(tensors: Mapping[str, Tensor], title: str) -> VGG:
     less the mean in RGB or BGR, are told from torchvision's by their first layer.
     Raises WeightsError.
     """
-    convolutions = _convolutions(tensors)
+    convolutions = _convolutions(tensors, title)
     blocks = [len(block) for block in convolutions]
     if len(blocks) > 5 or not blocks[0]:
         raise WeightsError(f"{title} is no VGG: its blocks have {blocks} convolutions")
@@ -252,8 +252,8 @@ def _numbered(tensors: Mapping[str, Tensor], part: str) -> list[tuple[int, Tenso
     return sorted(((int(m[1]), tensor) for m, tensor in matches if m), key=lambda pair: pair[0])
 
 
-def _convolutions(tensors: Mapping[str, Tensor]) -> list[list[Convolution]]:
-    """The convolutions by block, in order."""
+def _convolutions(tensors: Mapping[str, Tensor], title: str) -> list[list[Convolution]]:
+    """The convolutions by block, in order. Raises WeightsError where one has no bias."""
     try:
         if "conv1_1.weight" in tensors:
             names = sorted(n for n in tensors if re.fullmatch(r"conv\d_\d\.weight", n))
@@ -262,7 +262,7 @@ def _convolutions(tensors: Mapping[str, Tensor]) -> list[list[Convolution]]:
         else:
             found, begins = _from_numbers(tensors)
     except KeyError as error:
-        raise WeightsError(f"a VGG's tensor is missing: {error}") from None
+        raise WeightsError(f"{title} is no VGG: convolution {error} has no bias") from None
     blocks: list[list[Convolution]] = []
     for each, first in zip(found, begins, strict=True):
         blocks += [[]] if first else []

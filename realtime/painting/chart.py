@@ -16,7 +16,8 @@ _COLORS = (  # RGB; told apart by color-blind people too (Okabe and Ito 2008), t
 )
 _GRID, _FRAME, _MARK = (228, 228, 228), (150, 150, 150), (120, 120, 120)
 _FONT = 15  # px
-_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 190, 44, 62  # px, margins; the legend is in the right one
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 120, 44, 62  # px, margins; the legend widens the right one
+_SWATCH = 39  # px, what stands before a name in the legend
 _SUBPIXEL = 4  # bits
 
 
@@ -71,7 +72,9 @@ def draw_chart(
     level_changes: x and name of vertical lines. note: a line below. size: (height, width) in px.
     Raises EngineError where OpenCV cannot be loaded.
     """
-    height, width = size[0] - _TOP - _BOTTOM, size[1] - _LEFT - _RIGHT
+    legend = _SWATCH + max((text_width(line.name, _FONT) for line in lines), default=0) + 8
+    right = min(max(legend, _RIGHT), size[1] // 3)
+    height, width = size[0] - _TOP - _BOTTOM, size[1] - _LEFT - right
     points = [_shown(line, x_scale, y_scale) for line in lines]
     x_axis = _axis([x for line in points for x, _ in line], x_scale, width)
     y_axis = _axis([y for line in points for _, y in line], y_scale, height)
@@ -198,7 +201,7 @@ def _draw_legend_entry(
     cv2.line(chart, (x, y), (x + 18, y), color, 3, cv2.LINE_AA)
     room = chart.shape[1] - x - 30
     while text_width(name, _FONT) > room:
-        name = name[:-2] + "…"
+        name = name.removesuffix("…")[:-1] + "…"
     draw_text(chart, name, (x + 25, y + 5), _FONT)
 
 

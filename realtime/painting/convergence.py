@@ -1,7 +1,6 @@
 """What curves of losses say: when a run had converged, which runs succeeded, where a knee is."""
 
 from collections.abc import Sequence
-from math import log
 
 
 def converged_step(steps: Sequence[int], totals: Sequence[float], *, within: float = 0.01) -> int:
@@ -31,19 +30,16 @@ def spread(values: Sequence[float]) -> float:
 
 
 def knee(x: Sequence[float], y: Sequence[float]) -> int | None:
-    """The index of the knee of a curve on logarithmic axes, each scaled to the range 0 to 1.
+    """The index of the knee of a trade-off, where y has fallen most for what x has grown.
 
-    It is the point farthest from the straight line through both ends (Satopaa et al. 2011). x, y:
-    above zero, in the order of the curve. None for fewer than three points, or where no point is
-    farther from the line than 0.05.
+    With each axis scaled to the range 0 to 1, it is the point farthest below the straight line
+    through both ends (Satopaa et al. 2011). x, y: in the order of the curve. None for fewer than
+    three points, or where no point is farther from the line than 0.05.
     """
-    points = [(log(a), log(b)) for a, b in zip(x, y, strict=True) if a > 0 and b > 0]
-    if len(points) < 3 or len(points) < len(x):
+    if len(x) < 3 or x[0] == x[-1] or y[0] == y[-1]:
         return None
-    (left, first), (right, last) = points[0], points[-1]
-    if left == right or first == last:
-        return None
-    scaled = [((a - left) / (right - left), (b - first) / (last - first)) for a, b in points]
-    distances = [abs(a - b) / 2**0.5 for a, b in scaled]
-    farthest = max(range(len(distances)), key=distances.__getitem__)
-    return farthest if distances[farthest] > 0.05 else None
+    grown = [(value - x[0]) / (x[-1] - x[0]) for value in x]
+    fallen = [(y[0] - value) / (y[0] - y[-1]) for value in y]
+    below = [(b - a) / 2**0.5 for a, b in zip(grown, fallen, strict=True)]
+    farthest = max(range(len(below)), key=below.__getitem__)
+    return farthest if below[farthest] > 0.05 else None

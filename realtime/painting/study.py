@@ -162,7 +162,8 @@ def write_study(
 
 def _write(job: StudyJob, plan: StudyPlan, painted: Sequence[_Painted]) -> StudyReport:
     """Write the files of a study, of the pictures painted so far."""
-    rows = [_row(each) for each in painted]
+    varied = _varied([each.settings for each in plan.images])
+    rows = [_row(each, varied) for each in painted]
     summary = _summarize(job.study, painted, rows)
     write_image(job.target, _draw_sheet(job.study, plan, painted, rows), overwrite=job.overwrite)
     columns = dict.fromkeys(name for row in rows for name in row)
@@ -268,12 +269,26 @@ def _paint_all(
 # --- Figures ----------------------------------------------------------------------------------
 
 
-def _row(painted: _Painted) -> dict[str, Any]:
-    """The row of a picture in the table."""
+def _varied(settings: Sequence[Settings]) -> list[str]:
+    """The settings that are not the same for all pictures of a study."""
+    return [
+        name
+        for name, first in vars(settings[0]).items()
+        if any(getattr(each, name) != first for each in settings)
+    ]
+
+
+def _row(painted: _Painted, varied: Iterable[str]) -> dict[str, Any]:
+    """The row of a picture in the table; layers, which have weights, as "relu1_1:3+relu2_1:1"."""
+    settings = {name: getattr(painted.plan.settings, name) for name in varied}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            settings[name] = "+".join(f"{layer}:{weight:g}" for layer, weight in value.items())
     last = painted.curve[-1]
     steps, totals = [int(r["step"]) for r in painted.curve], [r["total"] for r in painted.curve]
     return {
         "name": painted.plan.name,
+        **settings,
         "width": int(last["width"]),
         "height": int(last["height"]),
         "steps": steps[-1],

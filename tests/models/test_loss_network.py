@@ -149,7 +149,7 @@ class Spy:
         ({"epoch": 3, "state": {"a": torch.zeros(1)}}, "holds more than tensors"),
         ([torch.zeros(1)], "holds more than tensors"),
         ({"a": torch.zeros(1)}, "no network that is known"),
-        ({"features.0.weight": torch.zeros(8, 3, 3, 3)}, "a VGG's tensor is missing: 0"),
+        ({"features.0.weight": torch.zeros(8, 3, 3, 3)}, "no VGG: convolution 0 has no bias"),
         (b"not a file of PyTorch's", "damaged"),
     ],
 )

@@ -102,10 +102,11 @@ def test_success_is_within_a_tenth_of_the_best() -> None:
     assert spread([1, 2, 3]) == 1 and spread([0, 0]) == 0
 
 
-def test_the_knee_is_where_a_curve_bends() -> None:
-    """A corner at (10, 1): to its left only y falls, to its right only x grows."""
-    x, y = [1, 3, 10, 10.5, 11], [1, 0.99, 0.97, 0.1, 0.01]
+def test_the_knee_is_where_a_trade_off_bends() -> None:
+    """A corner at (2, 3): to its left y falls and x hardly grows, to its right the reverse."""
+    x, y = [1, 1.5, 2, 6, 11], [100, 50, 3, 2, 1]
     assert knee(x, y) == 2
-    assert knee([1, 10, 100], [100, 10, 1]) is None  # straight
+    assert knee([0, 5, 10], [10, 5, 0]) is None  # straight
+    assert knee([0, 9, 10], [10, 9, 0]) is None  # bent the other way
     assert knee([1, 2], [2, 1]) is None
-    assert knee([1, 2, 3], [1, 0, 3]) is None
+    assert knee([1, 2, 1], [2, 0, 1]) is None

@@ -153,6 +153,7 @@ def test_a_sheet_a_table_and_curves(job: StudyJob) -> None:
     assert [row["name"] for row in rows] == ["max", "average"]
     for row in rows:
         assert (row["width"], row["height"], row["steps"]) == ("22", "16", "2")
+        assert row["pooling"] == row["name"] and "seed" not in row
         assert float(row["seconds"]) > 0 and float(row["style_relu3_1"]) > 0
     with job.curves.with_suffix(".csv").open() as table:
         assert len(list(csv.DictReader(table))) == 2 * 2
