@@ -91,17 +91,29 @@ class Settings:
     precision: Precision = "auto"  # of the features; auto: the faster one on the device
 
 
+def _published(loss_network: str, **changes: Any) -> Settings:
+    """What the published methods share: Gram matrices and L-BFGS at full size, from noise."""
+    shared: dict[str, Any] = {
+        "stand_in": True,
+        "style_loss": "gram",
+        "init": "noise",
+        "optimizer": "lbfgs",
+        "steps": 500,
+        "history": 20,
+        "levels": 1,
+    }
+    return Settings(loss_network, **(shared | changes))
+
+
 PRESETS: dict[Preset, Settings] = {
     "ours": Settings(),
     "default": Settings(),  # the same
     # Gatys et al. 2015, arXiv:1508.06576, as printed: eqs. 1, 4 and 5, w_l = 1 / 5, alpha / beta =
     # 1e-3, average pooling, from noise. In our units, as measured in VGG-19 with its authors'
     # weights on 6 photos and 6 paintings, for images of 512x512: their sums depend on the size.
-    "gatys2015": Settings(
-        loss_network="vgg19",
-        stand_in=True,
+    "gatys2015": _published(
+        "vgg19",
         pooling="average",
-        style_loss="gram",
         style_layers={
             "relu1_1": 0.0015,
             "relu2_1": 0.16,
@@ -111,21 +123,14 @@ PRESETS: dict[Preset, Settings] = {
         },
         style_weight=2.5,
         tv_weight=0.0,
-        init="noise",
-        optimizer="lbfgs",
-        steps=500,
-        history=20,
-        levels=1,
     ),
     # Gatys et al. 2016. Their ratio of losses holds for the scale of their features only; these are
     # the weights of the authors' released code (content 1, style 1e3 / N_l^2, means of squares) in
     # our units, as measured in VGG-19 with their weights and pooling on 10 photos and 10 paintings.
     # With them relu5_1 counts next to nothing.
-    "gatys2016": Settings(
-        loss_network="vgg19",
-        stand_in=True,
+    "gatys2016": _published(
+        "vgg19",
         pooling="average",
-        style_loss="gram",
         style_layers={
             "relu1_1": 4.0,
             "relu2_1": 185.0,
@@ -135,36 +140,24 @@ PRESETS: dict[Preset, Settings] = {
         },
         style_weight=413.0,
         tv_weight=0.0,
-        optimizer="lbfgs",
-        steps=500,
-        history=20,
-        levels=1,
+        init="content",
     ),
     # The baseline of Johnson et al. 2016, from the authors' released `slow_neural_style.lua`:
     # VGG-16, from noise, content 1, style 5, total variation 1e-6 on levels to 255, means of
     # squares, Grams per position and channel. In our units, as measured in VGG-19 with its authors'
     # weights, at the layers of these names, for images of 512x512.
-    "johnson2016": Settings(
-        loss_network="vgg16",
-        stand_in=True,
+    "johnson2016": _published(
+        "vgg16",
         content_layers=_equal(["relu3_3"]),
         style_layers={"relu1_2": 3.0, "relu2_2": 1.1, "relu3_3": 11.7, "relu4_3": 0.18},
-        style_loss="gram",
         style_weight=16.0,
         tv_weight=0.001,
-        init="noise",
-        optimizer="lbfgs",
-        steps=500,
-        history=20,
-        levels=1,
     ),
     # The defaults of jcjohnson's neural-style: content 5, style 100 with Grams per position and
     # channel, means of squares, total variation 1e-3 on levels to 255, max pooling, from noise,
     # 1000 steps. In our units, as measured like gatys2015, for images of 512x512.
-    "neural-style": Settings(
-        loss_network="vgg19",
-        stand_in=True,
-        style_loss="gram",
+    "neural-style": _published(
+        "vgg19",
         style_layers={
             "relu1_1": 0.024,
             "relu2_1": 1.9,
@@ -174,11 +167,7 @@ PRESETS: dict[Preset, Settings] = {
         },
         style_weight=32.0,
         tv_weight=0.4,
-        init="noise",
-        optimizer="lbfgs",
         steps=1000,
-        history=20,
-        levels=1,
     ),
 }
 

@@ -9,7 +9,7 @@ import typer
 
 from impasto.models.errors import ImpastoError
 from impasto.realtime.cli.arguments import parse_paintings
-from impasto.realtime.cli.terminal import print_error, print_line, progress_bar, show_json
+from impasto.realtime.cli.terminal import plural, print_error, print_line, progress_bar, show_json
 
 if TYPE_CHECKING:
     from impasto.realtime.painting.study import StudyJob
@@ -70,7 +70,7 @@ def run_study(job: "StudyJob", *, json: bool) -> None:
     for line in summary_lines(report.summary):
         log(line)
     seconds = sum(row["seconds"] for row in report.rows)
-    log(f"{report.target}: {len(report.rows)} pictures in {seconds:.1f} s")
+    log(f"{report.target}: {plural(len(report.rows), 'picture')} in {seconds:.1f} s")
 
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:

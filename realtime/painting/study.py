@@ -144,7 +144,7 @@ def write_study(
     images = [image for image in plan.images if _network_key(image.settings) in networks]
     plan = replace(plan, images=images)
     keep_freed_memory()
-    log(f"{len(plan.images)} pictures of {plan.images[0].settings.steps} steps")
+    log(f"pictures: {len(images)}, of {images[0].settings.steps} steps each")
     _warm_up(images, networks, job.device)
     painted: list[_Painted] = []
     stopped = False
