@@ -77,7 +77,7 @@ def draw_chart(
     height, width = size[0] - _TOP - _BOTTOM, size[1] - _LEFT - right
     points = [_shown(line, x_scale, y_scale) for line in lines]
     x_axis = _axis([x for line in points for x, _ in line], x_scale, width)
-    y_axis = _axis([y for line in points for _, y in line], y_scale, height)
+    y_axis = _axis(_without_outliers(points, y_scale), y_scale, height)
     chart = np.full((*size, 3), 255, np.uint8)
     _draw_ticks(chart, x_axis, y_axis)
     _write_centered(chart, title, _LEFT + width // 2, 20, _FONT + 1)
@@ -90,7 +90,10 @@ def draw_chart(
             _draw_level_change(chart, _LEFT + round(x_axis.position(x)), height, name)
     for index, (line, shown) in enumerate(zip(lines, points, strict=True)):
         color = _COLORS[index % len(_COLORS)]
-        at = [(_LEFT + x_axis.position(x), _TOP + height - y_axis.position(y)) for x, y in shown]
+        at = [
+            (_LEFT + x_axis.position(x), _TOP + height - y_axis.position(min(y, y_axis.high)))
+            for x, y in shown
+        ]
         _draw_line(chart, at, color)
         marked = [place for place, (x, _) in zip(at, shown, strict=True) if x == line.mark]
         _draw_dots(chart, marked, color)
@@ -125,6 +128,19 @@ def _shown(line: Line, x_scale: Scale, y_scale: Scale) -> list[tuple[float, floa
         for x, y in zip(line.x, line.y, strict=True)
         if np.isfinite(y) and (x > 0 or x_scale == "linear") and (y > 0 or y_scale == "linear")
     ]
+
+
+def _without_outliers(points: Sequence[Sequence[tuple[float, float]]], scale: Scale) -> list[float]:
+    """The values to show, for a linear scale up to twice the first ones or the 95th percentile.
+
+    A step that a line search takes back may be thousands of times above all others.
+    """
+    values = [y for line in points for _, y in line]
+    if scale == "log" or not values:
+        return values
+    firsts = [line[0][1] for line in points if line]
+    high = 2 * max(*firsts, float(np.percentile(values, 95)))
+    return [min(y, high) for y in values]
 
 
 def _axis(values: Sequence[float], scale: Scale, length: int) -> _Axis:

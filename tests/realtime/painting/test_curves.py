@@ -64,6 +64,16 @@ def test_a_chart_of_zeros_can_be_drawn(scale) -> None:
     assert draw_chart([Line("zero", [1, 2], [0.0, 0.0])], y_scale=scale).shape == (540, 960, 3)
 
 
+def test_one_step_that_is_taken_back_does_not_flatten_a_linear_chart() -> None:
+    """Of 1 and a spike of a million, 1 is half-way up, and the spike ends at the top."""
+    y = [1.0] * 2 + [1e6] + [1.0] * 40
+    chart = draw_chart([Line("a", range(43), y)], y_scale="linear")
+    blue = chart[..., 2].astype(int) - chart[..., 0] > 120
+    rows = np.flatnonzero(blue[:, 200:700].mean(1) > 0.9)
+    assert rows.mean() == pytest.approx((44 + 540 - 62) / 2, abs=2)
+    assert not blue[:40].any()
+
+
 def test_the_table_lists_every_loss_and_layer(tmp_path: Path) -> None:
     other = [{k: v for k, v in row.items() if k != "style_relu1_1"} for row in run_of([5.0])]
     write_curves(tmp_path / "losses.png", {"a": run_of([4.0, 2.0]), "b": other})
