@@ -36,6 +36,28 @@ def test_they_are_cached_in_the_home(
         Path(weights.url.removeprefix("file://")).unlink(missing_ok=True)
 
 
+def test_only_tensors_are_unpickled_and_standard_output_stays_clean(
+    weights: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    downloaded_weights(weights, "it", instead="")
+    output = capsys.readouterr()
+    assert output.out == "" and "Downloading" in output.err
+    (cached,) = (tmp_path / "cache").rglob("*.pth")
+    torch.save({"a": tmp_path}, cached)  # a path is no tensor
+    with pytest.raises(WeightsError, match="more than tensors; use another"):
+        downloaded_weights(weights, "it", instead="use another")
+
+
+def test_a_download_of_another_hash_is_refused(
+    weights: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    torch.save({"a": torch.zeros(2)}, weights.url.removeprefix("file://"))
+    with pytest.raises(WeightsError, match="invalid hash"):
+        downloaded_weights(weights, "it", instead="")
+
+
 def test_a_user_without_a_home_gets_them_and_keeps_nothing(
     weights: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
