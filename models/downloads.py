@@ -4,7 +4,6 @@ import os
 import sys
 from contextlib import redirect_stdout
 from functools import partial
-from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -30,6 +29,6 @@ def downloaded_weights(weights: Any, name: str, *, instead: str) -> dict[str, An
                 return load(model_dir=folder)
     except (OSError, RuntimeError) as error:  # of the hash, RuntimeError
         reason = str(error).partition("\n")[0]
-    except (UnpicklingError, EOFError):
+    except Exception:  # of a damaged file, of many types
         reason = "the file in the cache is damaged, or holds more than tensors"
     raise DownloadError(f"cannot download {name} from {weights.url}: {reason}; {instead}")

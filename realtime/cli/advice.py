@@ -7,10 +7,8 @@ import typer
 
 from impasto.models.errors import SinkError, SourceError
 from impasto.models.styles import known_styles
-from impasto.realtime.atomic import check_target
 from impasto.realtime.cli.jobs import VIDEO_EXTENSIONS
 from impasto.realtime.files.codecs import CONTAINERS
-from impasto.realtime.files.image_encoding import WRITABLE_SUFFIXES
 from impasto.realtime.files.images import IMAGE_SUFFIXES, check_is_image
 
 
@@ -81,16 +79,6 @@ def check_exists(path: Path) -> None:
     """Raise SourceError where there is no file and no folder of this name."""
     if not path.exists():
         raise SourceError(f"{path} does not exist; check the name")
-
-
-def check_picture_target(path: Path, *, overwrite: bool) -> None:
-    """Raise SinkError where no picture can be written under this name."""
-    if path.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise SinkError(
-            f"cannot write pictures as {path.suffix or path.name!r}: use "
-            f"{', '.join(WRITABLE_SUFFIXES)}"
-        )
-    check_target(path, overwrite=overwrite)
 
 
 def check_suffix(path: Path, suffix: str, what: str) -> None:

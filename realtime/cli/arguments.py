@@ -118,6 +118,8 @@ def parse_layers(text: str) -> dict[str, float]:
 def parse_loss_network(text: str) -> str:
     """The name of a loss network, or a file of weights that exists."""
     if text not in LOSS_NETWORKS and not Path(text).is_file():
+        if Path(text).suffix in (".pth", ".pt", ".safetensors"):
+            raise ValueError(f"there is no file {text}")
         near = get_close_matches(text, LOSS_NETWORKS, 3, 0.5) or LOSS_NETWORKS
         raise ValueError(f"expected a file of weights, or {', '.join(near)}; got {text!r}")
     return text

@@ -110,6 +110,7 @@ def learn(
     """
     from impasto.realtime.atomic import check_target
     from impasto.realtime.cli import advice
+    from impasto.realtime.files.images import check_image_target
 
     # All of this before PyTorch is loaded.
     advice.check_suffix(target, ".safetensors", "a style")
@@ -118,7 +119,7 @@ def learn(
         advice.check_exists(path)
     check_target(target, overwrite=overwrite)
     if sheet is not None:
-        advice.check_picture_target(sheet, overwrite=overwrite)
+        check_image_target(sheet, overwrite=overwrite)
     if csv is not None:
         check_target(csv, overwrite=overwrite)
     from impasto.models.architectures import CLASSIC

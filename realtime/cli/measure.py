@@ -91,7 +91,8 @@ def eval(
     style: Annotated[
         list[str] | None,
         typer.Option(
-            help="A style: a name, a blend or a .safetensors file; may be repeated, a column each."
+            metavar="STYLE",
+            help="A style: a name, a blend or a .safetensors file; may be repeated, a column each.",
         ),
     ] = None,
     onnx: Annotated[

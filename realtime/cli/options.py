@@ -111,14 +111,6 @@ Stroke = Annotated[
         help="How wide the strokes are, 0.5 to 4 times the style's own.",
     ),
 ]
-Paintings = Annotated[
-    Any,  # list[tuple[Path, float]]
-    typer.Argument(
-        parser=parsed(arguments.parse_paintings),
-        metavar="STYLE",
-        help="A painting, or several with weights: wave.jpg:0.6+scream.jpg:0.4.",
-    ),
-]
 KeepColor = Annotated[
     bool, typer.Option("--keep-color", help="Stylize the luminance only; keep the colors.")
 ]
@@ -176,9 +168,11 @@ StyleScale = Annotated[
 Study = Annotated[
     choices.Study | None,
     typer.Option(
+        metavar="STUDY",
         help="Write a sheet that compares instead. content, texture: what each layer keeps of "
         "CONTENT or STYLE; only that picture is needed. grid: contents by styles, which may be "
-        "folders. The others vary one setting.",
+        "folders. One setting is varied by noise, start, weight, layers, content-layers, pooling, "
+        "optimizer, loss-network and size.",
     ),
 ]
 Vgg19Weights = Annotated[

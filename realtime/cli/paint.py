@@ -22,7 +22,13 @@ def paint(
     content: Annotated[
         Path, typer.Argument(metavar="CONTENT", help="The picture to paint; see also --study.")
     ],
-    style: options.Paintings,
+    style: Annotated[
+        str,
+        typer.Argument(
+            metavar="STYLE",
+            help="A painting, or several with weights: wave.jpg:0.6+scream.jpg:0.4.",
+        ),
+    ],
     target: Annotated[
         Path | None,
         typer.Argument(metavar="OUT", help="A .png, .jpg, .webp, .tif or .bmp file."),
@@ -143,18 +149,17 @@ def paint(
         )
     if study is None and (values is not None or seeds is not None):
         raise typer.BadParameter("--values and --seeds are for --study.")
-    from impasto.realtime.cli.advice import check_picture_target
-
-    source, style, target = study_command.files_of(study, content, style, target)
+    source, paintings, target = study_command.files_of(study, content, style, target)
     listed = study_command.values_of(values)
-    if mask and len(mask) != len(style) and (len(mask), len(style)) != (1, 2):
+    if mask and len(mask) != len(paintings) and (len(mask), len(paintings)) != (1, 2):
         raise typer.BadParameter("Give a --mask for each painting, or one for two paintings.")
     init = start if start in get_args(gatys.Init) else None
     first = Path(start) if start and init is None else None
     if study is not None and first is not None:
         raise typer.BadParameter("With --study, --start is content, noise or style.")
-    _check_files(source, style, [*(mask or ()), *([first] if first else [])], study is not None)
-    check_picture_target(target, overwrite=overwrite)
+    others = [*(mask or ()), *([first] if first else [])]
+    _check_files(source, paintings, others, study is not None)
+    _check_targets(target, curves, film, overwrite)
     from impasto.models.gatys.optimize import LEARNING_RATES, settings_of
     from impasto.realtime.engines.torch_engine import resolve_device
 
@@ -184,7 +189,7 @@ def paint(
     if learning_rate is not None and settings.optimizer not in LEARNING_RATES and study is None:
         raise typer.BadParameter("--learning-rate is of --optimizer adam and sgd.")
     shared: dict[str, Any] = {
-        "styles": style,
+        "styles": paintings,
         "target": target,
         "settings": settings,
         "size": size,
@@ -228,6 +233,19 @@ def _check_files(
         advice.check_readable(content, folders=folders)
     for path in others:
         advice.check_readable(path)
+
+
+def _check_targets(target: Path, curves: Path | None, film: Path | None, overwrite: bool) -> None:
+    """Raise an error for a file that cannot be written, before PyTorch is loaded."""
+    from impasto.realtime.files.images import check_image_target
+    from impasto.realtime.painting.curves import check_curve_targets
+    from impasto.realtime.painting.film import check_film_target
+
+    check_image_target(target, overwrite=overwrite)
+    if curves is not None:
+        check_curve_targets(curves, overwrite=overwrite)
+    if film is not None:
+        check_film_target(film, overwrite=overwrite)
 
 
 def _run(job: "PaintJob", *, preview: bool, json: bool) -> None:

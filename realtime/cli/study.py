@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from impasto.models.errors import ImpastoError
+from impasto.realtime.cli import options
 from impasto.realtime.cli.arguments import parse_paintings
 from impasto.realtime.cli.terminal import plural, print_error, print_line, progress_bar, show_json
 
@@ -19,22 +20,22 @@ Styles = Sequence[tuple[Path, float]]
 
 
 def files_of(
-    study: str | None, content: Path, style: Styles, target: Path | None
+    study: str | None, content: Path, style: str, target: Path | None
 ) -> tuple[Path | None, Styles, Path]:
     """(content, paintings, output) from the arguments, of which some studies need only two.
 
-    Raises a usage error where OUT is missing.
+    Raises a usage error where OUT is missing, or no painting can be read from STYLE.
     """
+    paintings = options.parsed(parse_paintings)
     if target is not None:
-        return content, style, target
-    if study not in (NEEDS_NO_CONTENT, NEEDS_NO_STYLE) or len(style) != 1:
+        return content, paintings(style), target
+    if study not in (NEEDS_NO_CONTENT, NEEDS_NO_STYLE):
         raise typer.BadParameter(
             "Missing argument OUT; only --study content and texture need one picture and no other."
         )
-    target = style[0][0]
     if study == NEEDS_NO_STYLE:
-        return content, [], target
-    return None, parse_paintings(str(content)), target
+        return content, [], Path(style)
+    return None, paintings(str(content)), Path(style)
 
 
 def values_of(text: str | None) -> list[str]:

@@ -45,6 +45,15 @@ def supports_16_bits(path: Path) -> bool:
     return path.suffix.lower() in _WITH_16_BITS
 
 
+def check_is_writable(path: Path) -> None:
+    """Raise SinkError where the extension is that of no image format that can be written."""
+    if path.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise SinkError(
+            f"cannot write pictures as {path.suffix or path.name!r}: use "
+            f"{', '.join(WRITABLE_SUFFIXES)}"
+        )
+
+
 def encode_image(image: np.ndarray, extension: str, metadata: PhotoMetadata | None = None) -> bytes:
     """Encode an image as the bytes of a .png, .jpg, .webp, .avif, .tif or .bmp file.
 
@@ -52,13 +61,8 @@ def encode_image(image: np.ndarray, extension: str, metadata: PhotoMetadata | No
     or uint16 if it `supports_16_bits`. metadata: None for a file with pixels alone.
     Raises SinkError for another extension, or a size the format does not support.
     """
-    extension = extension.lower()
-    try:
-        name, options = _FORMATS[extension]
-    except KeyError:
-        raise SinkError(
-            f"cannot write images as {extension!r}: use {', '.join(_FORMATS)}"
-        ) from None
+    check_is_writable(Path(f"picture{extension}"))
+    name, options = _FORMATS[extension.lower()]
     metadata = metadata or PhotoMetadata()
     try:
         with warnings.catch_warnings():  # Pillow warns of odd values in EXIF

@@ -10,7 +10,7 @@ import numpy as np
 from av.video.reformatter import Interpolation
 
 from impasto.models.errors import SourceError
-from impasto.realtime.atomic import write_file
+from impasto.realtime.atomic import check_target, write_file
 from impasto.realtime.files.containers import check_image_size
 from impasto.realtime.files.image_decoding import (
     at_8_bits,
@@ -21,6 +21,7 @@ from impasto.realtime.files.image_decoding import (
 )
 from impasto.realtime.files.image_encoding import (
     WRITABLE_SUFFIXES,
+    check_is_writable,
     encode_image,
     supports_16_bits,
 )
@@ -202,6 +203,12 @@ def _natural_order(path: Path) -> list[str | int]:
     """A sort key by which numbers in a name are compared as numbers: text and numbers in turn."""
     parts = re.split(r"([0-9]+)", path.name)
     return [int(part) if k % 2 else part for k, part in enumerate(parts)]
+
+
+def check_image_target(path: Path, *, overwrite: bool) -> None:
+    """Raise SinkError now if `write_image` could not write later."""
+    check_is_writable(path)
+    check_target(path, overwrite=overwrite)
 
 
 def write_image(

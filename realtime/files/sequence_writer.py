@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from impasto.models.errors import SinkError
-from impasto.realtime.files.image_encoding import WRITABLE_SUFFIXES, supports_alpha
+from impasto.realtime.files.image_encoding import check_is_writable, supports_alpha
 from impasto.realtime.files.image_files import NumberPattern, in_words, runs_of
 from impasto.realtime.files.images import write_image
 from impasto.realtime.frame import ColorTags, Frame, PixelFormat
@@ -41,11 +41,7 @@ class SequenceWriter:
         self._pattern, self._next, self._by_time = pattern, first, by_time
         self._first, self._overwrite, self._keep_metadata = first, overwrite, keep_metadata
         self._written: set[int] = set()
-        suffix = pattern.path(first).suffix.lower()
-        if suffix not in WRITABLE_SUFFIXES:
-            raise SinkError(
-                f"cannot write pictures as {suffix}: use {', '.join(WRITABLE_SUFFIXES)}"
-            )
+        check_is_writable(pattern.path(first))
         self._there = pattern.files()
         if self._there and not overwrite:
             some = next(iter(self._there.values()))

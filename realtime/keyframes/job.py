@@ -17,7 +17,7 @@ from impasto.realtime.atomic import check_target
 from impasto.realtime.engines.torch_engine import resolve_device
 from impasto.realtime.files.codecs import DEFAULT_ENCODER, EncoderOptions, encoding_for
 from impasto.realtime.files.convert import check_target_is_not_source
-from impasto.realtime.files.image_encoding import WRITABLE_SUFFIXES
+from impasto.realtime.files.image_encoding import check_is_writable
 from impasto.realtime.files.images import read_image
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.keyframes.refine import STEPS
@@ -97,8 +97,8 @@ class KeyframeJob:
         if self.video is not None:
             check_target_is_not_source(self.clip.path, self.video)
             encoding_for(self.video, size, self.encoder)
-        if self.sheet is not None and self.sheet.suffix.lower() not in WRITABLE_SUFFIXES:
-            raise SinkError(f"{self.sheet} must be a picture: use {', '.join(WRITABLE_SUFFIXES)}")
+        if self.sheet is not None:
+            check_is_writable(self.sheet)
         if self.save_style is not None and self.save_style.suffix != ".safetensors":
             raise SinkError(f"{self.save_style} must end in .safetensors, to be a style")
         for path in (self.video, self.sheet, self.save_style):

@@ -5,15 +5,18 @@ import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from impasto.models.gatys.optimize import Progress
 from impasto.realtime.atomic import check_target, write_file
-from impasto.realtime.files.images import write_image
+from impasto.realtime.files.images import check_image_target, write_image
 from impasto.realtime.painting.chart import Line, draw_chart
 from impasto.realtime.painting.choices import CurvesLayout, Scale
 from impasto.realtime.painting.convergence import converged_step
+
+if TYPE_CHECKING:  # targets are checked before PyTorch is loaded
+    from impasto.models.gatys.optimize import Progress
 
 CurveRow = Mapping[str, float]  # by the names of COLUMNS, and of the style layers
 COLUMNS = ("step", "height", "width", "content", "style", "total_variation", "total")
@@ -22,7 +25,7 @@ _NOTE = "dot: from here on within 1 % of the end"
 _PANEL = (360, 720)  # px: (height, width) of each plot where there are several
 
 
-def curve_row(progress: Progress) -> CurveRow:
+def curve_row(progress: "Progress") -> CurveRow:
     """The losses after one step; the style loss of a layer alone as "style_relu3_1"."""
     height, width = progress.size
     values = (progress.step, height, width, *progress[3:7])
@@ -64,8 +67,8 @@ def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> st
 
 def check_curve_targets(path: Path, *, overwrite: bool) -> None:
     """Raise SinkError now if `write_curves` could not write later."""
-    for name in (path, path.with_suffix(".csv")):
-        check_target(name, overwrite=overwrite)
+    check_image_target(path, overwrite=overwrite)
+    check_target(path.with_suffix(".csv"), overwrite=overwrite)
 
 
 def draw_together(curves: Mapping[str, Sequence[CurveRow]], scale: Scale) -> np.ndarray:

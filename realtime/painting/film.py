@@ -8,11 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from impasto.realtime.atomic import check_target
+from impasto.realtime.files.codecs import container_for
 from impasto.realtime.files.video_writer import VideoWriter
 from impasto.realtime.frame import Frame, StreamInfo
 
 FRAME_RATE = Fraction(10)
 _LAST_SECONDS = 2  # that the last picture is shown for
+
+
+def check_film_target(path: Path, *, overwrite: bool) -> None:
+    """Raise SinkError now if `film_of_steps` could not write later."""
+    container_for(path)
+    check_target(path, overwrite=overwrite)
 
 
 @contextmanager

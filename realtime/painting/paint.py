@@ -23,18 +23,20 @@ from impasto.models.gatys.optimize import (
     paint,
 )
 from impasto.realtime.atomic import check_target, partial_path, reserved
-from impasto.realtime.files.image_encoding import (
-    WRITABLE_SUFFIXES,
-    encode_image,
-    supports_alpha,
-)
+from impasto.realtime.files.image_encoding import encode_image, supports_alpha
 from impasto.realtime.files.image_metadata import PhotoMetadata
-from impasto.realtime.files.images import Picture, read_image, read_picture, write_image
+from impasto.realtime.files.images import (
+    Picture,
+    check_image_target,
+    read_image,
+    read_picture,
+    write_image,
+)
 from impasto.realtime.memory import keep_freed_memory
 from impasto.realtime.painting.choices import ColorMode, CurvesLayout, Scale
 from impasto.realtime.painting.convergence import converged_step
 from impasto.realtime.painting.curves import check_curve_targets, curve_row, write_curves
-from impasto.realtime.painting.film import film_of_steps
+from impasto.realtime.painting.film import check_film_target, film_of_steps
 from impasto.realtime.pixels import as_picture, as_tensor, fitted_size
 
 _DEFAULT_PIXELS = 1_000_000  # at most, where no size is asked for: minutes, not hours
@@ -203,13 +205,13 @@ def paint_image(
 
 def _check_targets(job: PaintJob) -> None:
     """Raise SinkError now for what could not be written in the end."""
-    if job.target.suffix.lower() not in WRITABLE_SUFFIXES:
-        encode_image(np.zeros((1, 1, 3), np.uint8), job.target.suffix)
-    check_target(job.target, overwrite=job.overwrite)
+    check_image_target(job.target, overwrite=job.overwrite)
     if job.film is not None:
-        check_target(job.film, overwrite=job.overwrite)
+        check_film_target(job.film, overwrite=job.overwrite)
     if job.curves is not None:
         check_curve_targets(job.curves, overwrite=job.overwrite)
+    if job.curves == job.target:
+        raise SinkError(f"{job.curves} is the painted picture: name another file for the curves")
     for step in range(job.settings.steps):
         if is_snapshot(job, step):
             check_target(snapshot_path(job.target, step), overwrite=job.overwrite)
