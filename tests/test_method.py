@@ -17,6 +17,7 @@ from tests.pictures import make_pictures
 
 PAGE = Path(__file__).parents[1] / "docs" / "method.md"
 COMMANDS = re.findall(r"`(impasto [^`]+)`", PAGE.read_text())
+ROWS = re.findall(r"^\|.*`impasto .*$", PAGE.read_text(), re.M)
 # Added to the commands, so that each takes a second; the last of an option counts.
 SMALL = {
     "paint": ["--size", "64", "--steps", "1"],
@@ -60,3 +61,11 @@ def test_every_command_of_the_tables_runs(
         save_network(new_network("classic"), folder / "mine.safetensors")
     assert main([*words, *SMALL.get(words[0], [])]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_every_row_has_a_small_picture_or_says_why_not() -> None:
+    shown = {picture for row in ROWS for picture in re.findall(r"\(method/(\w+\.webp)\)", row)}
+    files = list((PAGE.parent / "method").iterdir())
+    assert shown == {file.name for file in files}
+    assert all(file.stat().st_size < 100_000 for file in files)
+    assert all("method/" in row or "| none: " in row for row in ROWS)
