@@ -33,6 +33,7 @@ class ConvNet(LossNetwork):
         super().__init__(TORCHVISION, title)
         self.name, self.model = name, model
         self._stages = STAGES[name].layers
+        self.content_layer, self.style_layers = STAGES[name].content, STAGES[name].style
         self._extractors: dict[tuple[str, ...], nn.Module] = {}  # by their nodes
         self._sizes: dict[tuple[str, int, int], tuple[int, int]] = {}
 

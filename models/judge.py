@@ -1,6 +1,7 @@
 """Quality of stylized pictures, as `impasto eval` and training report it.
 
-content: mean((F - P)^2) / mean(P^2) at relu4_2 of the loss network;
+content: mean((F - P)^2) / mean(P^2) at relu4_2 of the loss network (of a ConvNet that is no VGG,
+    at layers of its own);
 layers: ||G - A||^2 / ||A||^2 of each style layer, G and A the Gram matrices of the picture and of
     the painting. Their mean is dominated by relu5_1, where every network is bad;
 strokes: the geometric mean of the errors at relu3_1 and relu4_1, the layers of strokes and forms;
@@ -22,8 +23,6 @@ from torch import Tensor
 
 from impasto.models.loss_network import LossNetwork
 from impasto.models.losses import (
-    CONTENT_LAYER,
-    STYLE_LAYERS,
     content_loss,
     gradient_magnitude,
     gram_matrix,
@@ -60,8 +59,8 @@ class StyleFigures:
 
     @property
     def strokes(self) -> float | None:
-        """The geometric mean over STROKE_LAYERS."""
-        if not self.layers:
+        """The geometric mean over STROKE_LAYERS; None where the loss network has other layers."""
+        if not all(layer in self.layers for layer in STROKE_LAYERS):
             return None
         return math.prod(self.layers[k] for k in STROKE_LAYERS) ** (1 / len(STROKE_LAYERS))
 
@@ -106,19 +105,20 @@ class StyleMetrics:
         if painting is not None:
             if painting_side is not None:
                 painting = resize_long_side(painting, painting_side)
-            self._targets = self._grams(self._features(painting, STYLE_LAYERS))
+            self._targets = self._grams(self._features(painting, network.style_layers))
             self._steepness = steepness(painting)
             self._variation = max(total_variation(painting).item(), _MIN_VARIATION)
 
     def __call__(self, stylized: Tensor, photo: Tensor) -> StyleFigures:
         """Figures of one picture; both (1, 3, H, W) in [0, 1], sizes may differ."""
-        layers = (CONTENT_LAYER, *self._targets)
+        content = self._network.content_layer
+        layers = (content, *self._targets)
         reduced = self._reduced(stylized)
         features = self._features(reduced, layers)
-        target = self._features(self._reduced(photo), [CONTENT_LAYER])[CONTENT_LAYER]
+        target = self._features(self._reduced(photo), [content])[content]
         steep = steepness(stylized)
         plain = StyleFigures(
-            content=content_loss(features[CONTENT_LAYER], target).item(),
+            content=content_loss(features[content], target).item(),
             grid=255 * grid_loss(stylized, _GRID_PERIOD).item() ** 0.5,
             total_variation=total_variation(reduced).item(),
             sharpness=steep[0] / max(steepness(photo)[0], 1e-6) if steep else 1.0,
@@ -147,9 +147,8 @@ class StyleMetrics:
     def _features(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         return self._network(image.to(self._device), layers)
 
-    @staticmethod
-    def _grams(features: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+    def _grams(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {layer: gram_matrix(features[layer]) for layer in self._network.style_layers}
 
 
 def steepness(image: Tensor) -> list[float]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from impasto.models.errors import WeightsError
 from impasto.models.gatys.frozen_conv import conv_relu
 from impasto.models.loss_network_names import VGG_BLOCKS, nearest, vgg_layer
+from impasto.models.losses import CONTENT_LAYER, STYLE_LAYERS
 from impasto.models.weight_files import load_tensors
 
 VGG19_TO_RELU5_1 = (2, 2, 4, 4, 1)
@@ -36,6 +37,9 @@ class LossNetwork(nn.Module, ABC):
     """
 
     title: str  # what it is, for messages: "vgg19", "VGG-19 of FILE"
+    # The layers to compare where none are asked for.
+    content_layer: str = CONTENT_LAYER
+    style_layers: Sequence[str] = STYLE_LAYERS
 
     def __init__(self, preprocessing: Preprocessing, title: str) -> None:
         super().__init__()

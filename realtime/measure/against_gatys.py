@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from impasto.models.gatys.optimize import Progress, StyleImage, paint
+from impasto.models.gatys.optimize import Progress, StyleImage, changes_for_network, paint
 from impasto.realtime.files.images import image_files, read_image
 from impasto.realtime.measure.bench_gatys import EVALUATED_SIDE, PLAIN
 from impasto.realtime.measure.candidates import Candidate
@@ -30,7 +30,6 @@ def against_gatys(
     steps: int,
     *,
     loss_network: str = "compact",
-    teacher: Path | None = None,
     device: str = "cpu",
 ) -> list[dict[str, Any]]:
     """A row for each picture, at a short side of 256 px, and each candidate.
@@ -41,7 +40,7 @@ def against_gatys(
     pass; None: none does. Loading is not counted. Raises SourceError, WeightsError, EngineError.
     """
     style = [StyleImage(read_styles([(painting, 1.0)], ())[0].image)]
-    settings = replace(PLAIN, loss_network=loss_network, teacher=teacher, steps=steps)
+    settings = replace(PLAIN, **changes_for_network(loss_network), steps=steps)
     rows = []
     for file in image_files(pictures):
         picture = read_image(file, size=EVALUATED_SIDE)

@@ -8,7 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto.models.gatys.optimize import PRESETS, Progress, Settings, StyleImage, paint
+from impasto.models.gatys.optimize import (
+    PRESETS,
+    Progress,
+    Settings,
+    StyleImage,
+    changes_for_network,
+    paint,
+)
 from impasto.models.judge import STYLE_WEIGHT, TV_WEIGHT
 from impasto.models.losses import STYLE_LAYERS
 from impasto.models.precision import computes_bfloat16
@@ -33,6 +40,7 @@ PLAIN = replace(
     style_layers=dict.fromkeys(STYLE_LAYERS, 1.0),
 )
 EVALUATED_SIDE = 256  # px, short side
+MOST_STEPS = 300  # that are tried to reach what one pass reaches
 _COARSE_TO_FINE = replace(PLAIN, optimizer="multilevel", history=20, levels=2)
 
 
@@ -138,7 +146,7 @@ def steps_to_equal(
     painting: Tensor,
     *,
     settings: Settings = PLAIN,
-    most: int = 300,
+    most: int = MOST_STEPS,
     device: str = "cpu",
 ) -> int | None:
     """The number of L-BFGS steps that reach the objective of an image stylized in one pass.
@@ -164,7 +172,6 @@ def steps_of_pictures(
     pictures: Sequence[Path],
     painting: Path,
     loss_network: str = "compact",
-    teacher: Path | None = None,
 ) -> list[int | None]:
     """`steps_to_equal` for each picture, at a short side of 256 px as in Johnson et al. 2016.
 
@@ -172,7 +179,7 @@ def steps_of_pictures(
     """
     stylizer = LazyStylizer(options, is_video=False)
     style = read_styles([(painting, 1.0)], ())[0].image
-    settings = replace(PLAIN, loss_network=loss_network, teacher=teacher)
+    settings = replace(PLAIN, **changes_for_network(loss_network))
     counts = []
     for file in image_files(pictures):
         picture = read_image(file, size=EVALUATED_SIDE)

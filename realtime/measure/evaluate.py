@@ -31,8 +31,8 @@ from impasto.realtime.temporal.modes import STEADINESS, Steadiness
 
 _EVERY = 6  # frames: how often a clip's content and style loss are taken
 NO_LPIPS = (
-    "LPIPS: left out, as the libraries that compute it download a network (AlexNet or VGG) at "
-    "first use"
+    "LPIPS: left out, as the libraries that compute it (lpips, torchmetrics, piq, pyiqa) download "
+    "a network for it (AlexNet, VGG-16 or SqueezeNet) at first use"
 )
 
 
@@ -42,13 +42,12 @@ def evaluate(
     *,
     painting: np.ndarray | None = None,
     loss_network: str = "compact",
-    teacher: Path | None = None,
     log: Callable[[str], None] = lambda line: None,
     sheet: PictureSheet | None = None,
 ) -> dict[str, Any]:
     """All figures as plain data, ready for JSON.
 
-    painting: (H, W, 3) uint8. loss_network, teacher: see `load_loss_network`. log: called with a
+    painting: (H, W, 3) uint8. loss_network: see `load_loss_network`. log: called with a
     line for each omission. sheet: gets what is painted.
     "candidates" has for each of them what it is ("name", and "style", "onnx" or "painted"),
     "pictures", a row of `figures_of` for each picture with "picture", "mean", their means, with
@@ -59,10 +58,11 @@ def evaluate(
     if target is None:
         log("style loss: left out, as it is the distance from a painting (--painting FILE)")
     log(NO_LPIPS)
-    metrics = StyleMetrics(load_loss_network(loss_network, teacher=teacher), target)
+    network = load_loss_network(loss_network)
+    metrics = StyleMetrics(network, target)
     motions = [EstimatedMotion(frames) for _, frames in originals.clips]
     return {
-        "loss_network": loss_network,
+        "loss_network": network.title,
         "candidates": [
             {"name": candidate.name}
             | candidate.about()

@@ -43,7 +43,6 @@ def evaluate_propagation(
     side: int = 288,
     frames: int = 30,
     loss_network: str = "compact",
-    teacher: Path | None = None,
     settings: Settings = PRESETS["default"],
     log: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
@@ -52,7 +51,7 @@ def evaluate_propagation(
     options: the style that fills in. Raises SourceError, WeightsError and EngineError.
     """
     image = read_image(painting)
-    network = load_loss_network(loss_network, teacher=teacher)
+    network = load_loss_network(loss_network)
     metrics = StyleMetrics(network, as_tensor(image))
     rows = []
     for clip in clips:

@@ -83,12 +83,21 @@ def test_it_is_listed_and_drawn_with_the_others(
     assert "expected a .safetensors file" in impasto("styles", picture).error_line
 
 
-def test_an_export(classic: Path, tmp_path: Path, impasto: Impasto) -> None:
+@pytest.mark.parametrize("precision", [(), ("--fp16",)])
+def test_an_export(
+    precision: tuple[str, ...], classic: Path, tmp_path: Path, impasto: Impasto
+) -> None:
     out = tmp_path / "mine.onnx"
-    ran = impasto("export", classic, out, "--static", "1x48x64")
+    ran = impasto("export", classic, out, "--static", "1x48x64", *precision)
     assert ran.code == 0 and f"{out}: classic network" in ran.out
     metadata = read_metadata(out)["metadata"]
     assert metadata["network"] == "classic" and '"steps": 3' in metadata["recipe"]
+
+
+def test_it_is_evaluated(classic: Path, picture: Path, impasto: Impasto) -> None:
+    ran = impasto("eval", "--style", classic, "--picture", picture, "--json")
+    figures = json.loads(ran.out)
+    assert ran.code == 0 and (figures["style"], figures["network"]) == (str(classic), "classic")
 
 
 REFUSED = {
