@@ -14,7 +14,7 @@ from io import TextIOWrapper
 import typer
 
 from impasto.realtime.cli import convert, live, paint, keyframes, styles, learn, export  # noqa: F401
-from impasto.realtime.cli import measure, evaluate  # noqa: F401
+from impasto.realtime.cli import bench, evaluate, doctor  # noqa: F401
 from impasto.realtime.cli.app import UsageError, app
 from impasto.realtime.cli.terminal import print_error
 

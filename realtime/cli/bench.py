@@ -1,4 +1,4 @@
-"""`impasto bench` and `impasto doctor`: speed, and this machine."""
+"""`impasto bench`: the speed of this machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.figures import show_bench, show_gatys, show_live
-from impasto.realtime.cli.terminal import print_line, show_json, show_nested
+from impasto.realtime.cli.terminal import print_line, show_json
 
 
 @command(example="impasto bench --quick")
@@ -76,18 +76,3 @@ def bench(
         show_json(figures)
     else:
         show(figures)
-
-
-@command(example="impasto doctor --json")
-def doctor(json: options.Json = False, traceback: options.Traceback = False) -> None:
-    """Check this machine: devices, encoders, cameras, styles. Exit code 1 for a problem."""
-    from impasto.realtime.measure.doctor import examine
-
-    report = examine()
-    if json:
-        show_json(report)
-    else:
-        for name, value in report.items():
-            show_nested(name, value)
-    if report["problems"]:
-        raise typer.Exit(1)
