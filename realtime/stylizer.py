@@ -284,7 +284,7 @@ class LazyStylizer:
         if first is None:
             return
         stylizer = Stylizer(
-            self._engine_for(first[0].size),
+            self._engine_for(first),
             keep_color=self.keep_color,
             is_video=self.is_video,
             steadiness=self.steadiness,
@@ -306,14 +306,15 @@ class LazyStylizer:
         (stylized,) = self(iter([[Frame(image, 0, Fraction(1))]]))
         return stylized.image
 
-    def _engine_for(self, size: tuple[int, int]) -> Engine:
-        """The engine for frames of (height, width); any engine will do for single pictures."""
+    def _engine_for(self, frames: list[Frame]) -> Engine:
+        """The engine for frames like these; any engine will do for single pictures."""
+        size = frames[0].size
         if self._engine is None or (self.is_video and self._size != size):
             self._engine = None  # only one at a time in memory
-            self._engine, self._size = self._open(size), size
+            self._engine, self._size = self._open(frames), size
         return self._engine
 
-    def _open(self, size: tuple[int, int]) -> Engine:
+    def _open(self, frames: list[Frame]) -> Engine:
         from impasto.models.styles import load_weights
         from impasto.realtime.engines.select import open_engine
 
@@ -328,7 +329,8 @@ class LazyStylizer:
             engine="onnxruntime" if at_once else options.engine,
             device="cpu" if at_once and options.device == "auto" else options.device,
             precision=options.precision,
-            size=size,
+            size=frames[0].size,
+            frames=[f.image for f in (frames[0], frames[-1]) if isinstance(f.image, np.ndarray)],
         )
         reason = "the quickest to load, for single pictures" if at_once else engine.reason
         self._log_once(

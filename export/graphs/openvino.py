@@ -88,6 +88,8 @@ def fold_upsampling(model: openvino.Model) -> None:
         if enlarged.get_type_name() == "Interpolate" and weight.get_type_name() == "Constant":
             folded = _upsample_conv(enlarged.input_value(0), weight.data)
             conv.output(0).replace(folded.output(0))
+            folded.set_friendly_name(conv.get_friendly_name())
+            folded.input_value(1).get_node().set_friendly_name(weight.get_friendly_name())
 
 
 def _channels(weights: StyleWeights) -> list[int]:

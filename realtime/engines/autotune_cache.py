@@ -1,4 +1,4 @@
-"""A cache of the fastest engine for each network, device and precision on this machine."""
+"""A cache of the fastest engine and precision for each network and device on this machine."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,15 @@ from impasto.realtime.cpu import computing_threads
 
 
 class AutotuneResult(NamedTuple):
-    """The fastest engine, and its speed beside that of the others, in a line."""
+    """The fastest engine, its precision, and its speed beside that of the others, in a line."""
 
     engine: str
+    precision: str
     reason: str
 
 
 def load(*case: str) -> AutotuneResult | None:
-    """The result stored for a case (network, device, precision); None if there is none.
+    """The result stored for a case (network, device, candidates); None if there is none.
 
     Another number of cores, processor or library version is another case.
     """

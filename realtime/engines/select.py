@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from impasto.realtime.engines.cuda import cuda_devices, cuda_name
 if TYPE_CHECKING:
     from torch import nn
 
+Candidate = tuple[str, str]  # an engine's name, and the precision asked of it
+
 
 def open_engine(
     network: nn.Module | StyleWeights,
@@ -25,6 +27,7 @@ def open_engine(
     device: str = "auto",
     precision: str = "auto",
     size: tuple[int, int] = (360, 640),
+    frames: Sequence[np.ndarray] = (),
 ) -> Engine:
     """Open an engine for `network`; "auto" is what is fastest on this machine.
 
@@ -32,28 +35,52 @@ def open_engine(
     one. engine: "torch", "onnxruntime", "openvino", "tensorrt" or "auto", which times all of them
     that are installed (but TensorRT) at `size` (height, width), once on a machine; `.reason` has
     their speeds. device: "cpu", "cuda" or "auto". precision: "fp32", "bf16", "fp16", "int8"
-    (OpenVINO only, never chosen by "auto") or "auto".
+    (OpenVINO only) or "auto". int8 is used where it paints `frames`, (H, W, 3) uint8 RGB of what is
+    to be stylized, and the sample picture as float does (see `fidelity`); else float is, and says
+    why.
     Raises EngineError for what this machine does not have. Where device is "auto" and the GPU
     cannot be used, the engine runs on the CPU, and `.notes` has the reason.
     """
     asked, device = device, _device(device)
+    options: Any = {"engine": engine, "precision": precision, "size": size, "frames": frames}
     if asked == "auto" and device == "cuda":
         try:
-            return open_engine(
-                network, engine=engine, device="cuda", precision=precision, size=size
-            )
+            return open_engine(network, device="cuda", **options)
         except EngineError as error:
-            opened = open_engine(
-                network, engine=engine, device="cpu", precision=precision, size=size
-            )
+            opened = open_engine(network, device="cpu", **options)
             opened.notes.append(f"the GPU is not used: {error}")
             return opened
-    if engine == "auto":
-        return _autotune(network, device, precision, size)
     openers = _OPENERS | _ON_REQUEST
-    if engine not in openers:
+    if engine not in (*openers, "auto"):
         raise EngineError(f"unknown engine {engine!r}; use {', '.join(openers)} or auto")
-    return openers[engine](network, device, precision)
+    names = list(_OPENERS) if engine == "auto" else [engine]
+    candidates = [(name, precision) for name in names]
+    if precision == "auto" and device == "cpu" and "openvino" in names:
+        candidates.append(("openvino", "int8"))
+    opened = _fastest(network, device, candidates, size)
+    if opened.precision != "int8":
+        return opened
+    return _in_int8_if_alike(opened, network, device, candidates, size, frames)
+
+
+def _in_int8_if_alike(
+    int8: Any,
+    network: nn.Module | StyleWeights,
+    device: str,
+    candidates: list[Candidate],
+    size: tuple[int, int],
+    frames: Sequence[np.ndarray],
+) -> Engine:
+    """The engine `int8`, or if it paints another picture, the fastest of the float candidates."""
+    from impasto.realtime.engines.fidelity import int8_problem
+
+    problem = int8_problem(int8, frames)
+    if problem is None:
+        return int8
+    exact = [candidate for candidate in candidates if candidate[1] != "int8"]
+    opened: Engine = _fastest(network, device, exact, size) if exact else int8.exact
+    opened.notes.append(problem)
+    return opened
 
 
 def _torch_engine(network: nn.Module | StyleWeights, device: str, precision: str) -> Engine:
@@ -121,42 +148,51 @@ _ON_REQUEST = {"tensorrt": _tensorrt_engine}  # it builds for minutes before it 
 _ROUNDS = 3  # of timing all engines: less than two seconds in all, once on a machine
 
 
-def _autotune(
-    network: nn.Module | StyleWeights, device: str, precision: str, size: tuple[int, int]
+def _fastest(
+    network: nn.Module | StyleWeights,
+    device: str,
+    candidates: list[Candidate],
+    size: tuple[int, int],
 ) -> Engine:
-    """The engine that is stored as the fastest on this machine; if none is, all are timed."""
+    """The candidate that is stored as the fastest on this machine; if none is, all are timed."""
+    openers = _OPENERS | _ON_REQUEST
+    if len(candidates) == 1:
+        ((name, precision),) = candidates
+        return openers[name](network, device, precision)
     kind = getattr(network, "architecture", type(network).__name__)
     processor = cuda_name() if device == "cuda" else device
-    stored = autotune_cache.load(kind, processor, precision)
+    case = kind, processor, " ".join(f"{name}:{precision}" for name, precision in candidates)
+    stored = autotune_cache.load(*case)
     if stored is not None:
         try:
-            fastest = _OPENERS[stored.engine](network, device, precision)
-        except (EngineError, ImportError):
+            fastest = openers[stored.engine](network, device, stored.precision)
+        except (EngineError, ImportError, KeyError):
             pass  # no longer installed, or broken: time the others
         else:
             fastest.reason = f"{stored.reason}, when last measured"
             return fastest
     engines: list[Engine] = []
-    refused: list[str] = []
-    for name, opener in _OPENERS.items():
+    refused: dict[str, str] = {}
+    for name, precision in candidates:
         try:
-            engine = opener(network, device, precision)
+            engine = openers[name](network, device, precision)
             seconds_per_frame(engine, size, repeats=0)  # some open, and fail at the first frame
         except (EngineError, ImportError, RuntimeError) as error:
-            refused.append(f"{name}: {first_line(error)}")
+            refused.setdefault(name, first_line(error))
         else:
             engines.append(engine)
+    reasons = ". ".join(f"{name}: {reason}" for name, reason in refused.items())
     if not engines:
-        raise EngineError(f"no engine works here. {'. '.join(refused)}")
+        raise EngineError(f"no engine works here. {reasons}")
     if len(engines) == 1:
         (only,) = engines
-        only.reason = f"the only one that works here ({'. '.join(refused)})"
-        if precision != "auto":
-            only.reason = f"the only one that computes in {precision} here"
+        only.reason = f"the only one that works here ({reasons})"
+        if all(precision != "auto" for _, precision in candidates):
+            only.reason = f"the only one that computes in {only.precision} here"
         return only
     fastest = _time_engines(engines, size)
-    result = autotune_cache.AutotuneResult(fastest.name, fastest.reason)
-    autotune_cache.store(kind, processor, precision, result=result)
+    result = autotune_cache.AutotuneResult(fastest.name, fastest.precision, fastest.reason)
+    autotune_cache.store(*case, result=result)
     return fastest
 
 

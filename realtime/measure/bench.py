@@ -112,7 +112,8 @@ def _engines(network: nn.Module, device: str) -> list[Engine]:
         open_engine(network, engine="torch", device=device, precision=precision)
         for precision in precisions(device)
     ]
-    for name, precision in (("onnxruntime", "auto"), ("openvino", "auto"), ("openvino", "int8")):
+    exact = precisions(device)[0]
+    for name, precision in (("onnxruntime", "auto"), ("openvino", exact), ("openvino", "int8")):
         with suppress(EngineError):  # not installed
             engines.append(open_engine(network, engine=name, precision=precision, device=device))
     return engines

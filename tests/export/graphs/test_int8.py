@@ -15,7 +15,7 @@ from impasto.export.graphs.int8 import (
 )
 from impasto.export.graphs.rgb_to_yuv import yuv420_weights
 from impasto.export.graphs.templates import fill_template
-from impasto.models.errors import EngineError
+from impasto.models import machine_cache
 from impasto.models.styles import load_weights
 from tests.pictures import make_pictures
 
@@ -51,7 +51,7 @@ def test_the_zero_point_is_exact(limits, zero_point):
     assert largest == pytest.approx(values.high, abs=0.01)
 
 
-def test_every_convolution_but_the_first_is_int8(weights, ranges):
+def test_every_convolution_but_the_first_three_is_int8(weights, ranges):
     for colors in (None, yuv420_weights(matrix=1, full_range=False)):
         graph = onnx.load_from_string(
             quantize_convolutions(fill_template(weights, "frozen", yuv420=colors), ranges)
@@ -62,6 +62,8 @@ def test_every_convolution_but_the_first_is_int8(weights, ranges):
             n for n in graph.node if n.op_type == "Conv" and not n.input[1].startswith("yuv420")
         )
         assert len(others) == 14
+        in_float, others = others[:2], others[2:]
+        assert all(node.input[1] in kinds for node in in_float)
         assert first.input[1] in kinds and makers[first.input[0]].op_type == "Div"
         for node in others:
             read, weight = (makers[name] for name in node.input[:2])
@@ -99,15 +101,31 @@ def test_the_picture_is_nearly_the_same(weights, ranges, size):
 
 def test_measured_ranges_are_those_of_the_network(weights, ranges):
     assert ranges == measure_ranges(onnx.load_from_string(fill_template(weights, "instance")))
-    assert len(ranges) == 14
+    assert len(ranges) == 12
     assert all(low <= 0 < high for low, high in ranges.values())
     assert ranges["body.out.conv.weight"].low == 0  # after ReLU
     assert ranges["body.blocks.2.conv1.weight"].low < 0  # a sum of residuals
 
 
-def test_a_style_that_int8_changes_too_much_is_rejected(weights, monkeypatch):
+def test_ranges_are_measured_once(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine_cache, "user_cache_path", lambda name: tmp_path / name)
     graph = fill_template(weights, "instance")
-    clipped = dict.fromkeys(measure_ranges(onnx.load_from_string(graph)), ActivationRange(0, 0.1))
-    monkeypatch.setattr(int8, "measure_ranges", lambda model: clipped)
-    with pytest.raises(EngineError, match=r"too much: \d+\.\d dB.* --precision auto"):
-        calibrate.__wrapped__(graph)
+    measured = calibrate.__wrapped__(graph)
+    monkeypatch.setattr(int8, "measure_ranges", None)
+    assert calibrate.__wrapped__(graph) == measured
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"body.out.conv.weight": 3}'])
+def test_stored_ranges_that_cannot_be_read_are_measured_again(
+    weights, tmp_path, monkeypatch, content
+):
+    monkeypatch.setattr(machine_cache, "user_cache_path", lambda name: tmp_path / name)
+    graph, found = (
+        fill_template(weights, "instance"),
+        {"body.out.conv.weight": ActivationRange(0, 1)},
+    )
+    monkeypatch.setattr(int8, "measure_ranges", lambda model: found)
+    calibrate.__wrapped__(graph)
+    (file,) = tmp_path.rglob("*.json")
+    file.write_text(content)
+    assert calibrate.__wrapped__(graph) == found

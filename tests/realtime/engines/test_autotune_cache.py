@@ -6,7 +6,7 @@ from impasto.models import machine_cache
 from impasto.realtime.engines import autotune_cache
 from impasto.realtime.engines.autotune_cache import AutotuneResult, load, store
 
-FOUND = AutotuneResult("onnxruntime", "12 fps at 640x360; torch bf16 7")
+FOUND = AutotuneResult("onnxruntime", "fp32", "12 fps at 640x360; torch bf16 7")
 
 
 @pytest.fixture(autouse=True)

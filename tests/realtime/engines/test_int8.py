@@ -1,11 +1,16 @@
-"""int8 on request: near the network, with frozen statistics, and never without a note."""
+"""int8: near the network in float, and used by itself only where it is fastest and paints alike."""
+
+import re
 
 import numpy as np
 import pytest
 
+from impasto.export.graphs.int8 import ActivationRange, calibrate
+from impasto.export.graphs.templates import fill_template
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
 from impasto.models.styles import load_weights
+from impasto.realtime.engines import autotune_cache, fidelity, select
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.frame import ColorTags
 from tests.pictures import make_pictures
@@ -46,12 +51,64 @@ def test_a_video_in_int8_is_nearly_the_same(by_precision, yuv420):
     assert near.std() > 20  # the picture is not flat
 
 
-def test_auto_means_it_only_where_asked(weights):
+def paints(engine, frame):
+    return engine(frame[None])[0].astype(float)
+
+
+@pytest.mark.parametrize(
+    "frame", [np.full((48, 64, 3), 128, np.uint8), make_pictures(1, 48, 64)[0]]
+)
+def test_flat_pictures_are_painted_in_float(weights, frame):
+    """Norms divide by their deviation: at 128, int8 alone had 23 dB."""
     pytest.importorskip("openvino")
-    engine = open_engine(weights, engine="openvino", device="cpu")
-    assert engine.precision != "int8"
-    engine = open_engine(weights, device="cpu", precision="int8", size=(48, 64))
-    assert (engine.name, engine.precision) == ("openvino", "int8")
+    int8 = open_engine(weights, engine="openvino", device="cpu", precision="int8")
+    painted, exact = paints(int8, frame), paints(int8.exact, frame)
+    assert np.array_equal(painted, exact) == (frame.std() == 0)
+    assert 10 * np.log10(255**2 / max(np.square(painted - exact).mean(), 1e-3)) > 38
+
+
+@pytest.fixture
+def int8_is_fastest(monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(autotune_cache, "load", lambda *case: None)
+    monkeypatch.setattr(autotune_cache, "store", lambda *case, result: None)
+    seconds = lambda engine, size, repeats: [1 + (engine.precision != "int8")]  # noqa: E731
+    monkeypatch.setattr(select, "seconds_per_frame", seconds)
+    monkeypatch.setattr(fidelity, "_SIZE", (48, 64))  # of the sample picture, too
+
+
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+def test_auto_takes_it_where_it_is_fastest_and_paints_alike(weights, int8_is_fastest, engine):
+    frames = make_pictures(2, 48, 64)
+    opened = open_engine(weights, engine=engine, device="cpu", size=(48, 64), frames=frames)
+    assert (opened.name, opened.precision, opened.notes) == ("openvino", "int8", [])
+
+
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+@pytest.mark.parametrize("precision", ["auto", "int8"])
+def test_what_int8_paints_differently_is_painted_in_float(
+    weights, int8_is_fastest, monkeypatch, engine, precision
+):
+    limits = dict.fromkeys(calibrate(fill_template(weights, "instance")), ActivationRange(0, 0.1))
+    monkeypatch.setattr("impasto.export.graphs.int8.calibrate", lambda graph: limits)
+    opened = open_engine(weights, engine=engine, device="cpu", precision=precision, size=(48, 64))
+    assert opened.precision in ("fp32", "bf16")
+    (note,) = opened.notes
+    assert re.fullmatch(r"int8 differs too much from .* \d+\.\d dB, at worst .* required", note)
+
+
+def test_the_frames_of_a_film_count(weights, int8_is_fastest, monkeypatch):
+    (film,) = make_pictures(1, 48, 64)
+    psnr = lambda engine, frame: 20 if np.array_equal(frame, film) else 60  # noqa: E731
+    monkeypatch.setattr(fidelity, "_psnr", psnr)
+    assert open_engine(weights, device="cpu", size=(48, 64)).precision == "int8"
+    opened = open_engine(weights, device="cpu", size=(48, 64), frames=[film])
+    assert opened.precision != "int8"
+
+
+def test_another_precision_is_exact(weights, int8_is_fastest):
+    opened = open_engine(weights, device="cpu", precision="fp32", size=(48, 64))
+    assert opened.precision == "fp32"
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
