@@ -1,7 +1,7 @@
-"""Builds ONNX graphs node by node from the torch.fx trace of a network.
+"""Builds the ONNX graph of a module from its torch.fx trace, operation by operation.
 
-Scaling, padding (of small pictures too), cropping and rounding are part of the graph, so a file is
-usable from any language without knowledge of the network.
+Nothing here knows a network or a runtime. What makes a graph fast is a rewrite of the network as
+another module (see `cpu`, `gpu`, `portable`), which PyTorch can run and compare with the original.
 
 PyTorch's own exporter (torch.onnx.export, dynamo=True) was tried again with torch 2.15. It agrees
 at all sizes now, where an earlier one inferred from its example that they are multiples of 8, and
@@ -15,6 +15,8 @@ limits.
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -22,15 +24,20 @@ import onnx
 import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
-from impasto.export.graphs.subpixel import ConvOnSubpixels, FoldedUpsampleConv
-from impasto.export.spec import FRAMES, STYLIZED, WEIGHTS, GraphShape, NormMode, TensorLayout
+from impasto.export.graphs.rewrites import pad_by_reflection
+from impasto.export.graphs.signature import tensor_info
+from impasto.export.spec import FRAMES, OPSET, WEIGHTS
 from impasto.models.errors import EngineError
 from impasto.models.layers import reflect_pad
 
-MEAN, VARIANCE, WEIGHT = "mean", "variance", "weight"
-NEW_MEAN, NEW_VARIANCE = "new_mean", "new_variance"
+_TYPES = {
+    torch.float32: TensorProto.FLOAT,
+    torch.float16: TensorProto.FLOAT16,
+    torch.uint8: TensorProto.UINT8,
+}
+_KEEPING_SHAPE = {"Cast", "Add", "Sub", "Mul", "Div"}  # that of the first input
 
 
 @dataclass(frozen=True)
@@ -47,33 +54,45 @@ class Mixture:
     strength: float = 1.0
 
 
-def trace(network: nn.Module) -> fx.GraphModule:
-    """The network as a `GraphBuilder` runs it."""
-    return fx.GraphModule(network, _Tracer().trace(network))
+def build_graph(
+    module: nn.Module,
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    *,
+    opset: int = OPSET,
+    mixture: Mixture | None = None,
+) -> onnx.ModelProto:
+    """The graph of a module, checked by onnx.
 
-
-def run_builder(builder: "GraphBuilder") -> onnx.ModelProto:
-    """The graph that a builder writes, checked by onnx."""
-    builder.run("images")
-    model = builder.model()
+    inputs: of `module.forward`, by the names of its parameters; those left out are not used. The
+    first is `frames`. Sides with a name are free; no shape is computed at run time if all are
+    numbers. outputs: what `forward` returns, in this order. mixture: the parameters' values, as a
+    further input `weights`; else they are the module's own.
+    Raises EngineError for an operation that is not known here.
+    """
+    traced = fx.GraphModule(module, _Tracer().trace(module))
+    traced.graph.eliminate_dead_code()
+    builder = _GraphBuilder(traced, inputs, opset)
+    if mixture is not None:
+        builder.mix(mixture)
+        inputs = [*inputs, tensor_info(WEIGHTS, [len(mixture.styles)])]
+    builder.run()
+    model = builder.model(inputs, outputs)
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 class _Tracer(fx.Tracer):
     def __init__(self) -> None:
-        super().__init__(autowrap_functions=(reflect_pad,))
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        rewritten = isinstance(m, FoldedUpsampleConv | ConvOnSubpixels)
-        return rewritten or super().is_leaf_module(m, module_qualified_name)
+        super().__init__(autowrap_functions=(reflect_pad, pad_by_reflection))
 
 
 @dataclass(frozen=True)
 class _Side:
-    """Height (axis 0) or width (1) of the pictures, plus some pixels."""
+    """A side of the frames that is known at run time: that of `axis` // divisor + more."""
 
     axis: int
+    divisor: int = 1
     more: int = 0
 
     def __add__(self, pixels: int) -> "_Side":
@@ -81,56 +100,77 @@ class _Side:
 
     __radd__ = __add__
 
+    def __floordiv__(self, divisor: int) -> "_Side":
+        assert self.more == 0, "divide first, then add"
+        return replace(self, divisor=self.divisor * divisor)
 
-class GraphBuilder(fx.Interpreter):
+
+_Size = int | _Side
+
+
+@dataclass(frozen=True)
+class _Same:
+    """In the new shape of a value: the side that it has at this axis."""
+
+    axis: int
+
+
+class _GraphBuilder(fx.Interpreter):
     """Interprets a trace on names: each operation adds ONNX nodes and returns its result's name."""
 
     def __init__(
-        self,
-        module: fx.GraphModule,
-        norm_mode: NormMode,
-        layout: TensorLayout,
-        static: GraphShape | None,
-        opset: int,
-        half: bool,
+        self, module: fx.GraphModule, inputs: Sequence[onnx.ValueInfoProto], opset: int
     ) -> None:
         super().__init__(module)
         self.extra_traceback = False  # imports modules for 20 s to locate an error in the trace
-        self.norm_mode, self.layout, self.static = norm_mode, layout, static
-        self.opset, self.half = opset, half
+        self.opset = opset
         self.nodes: list[onnx.NodeProto] = []
-        self.cache: dict[object, str] = {}  # names of nodes and constants, so that none is repeated
-        self.halves: set[str] = set()  # names of values in float16; other pictures are float32
         self.initializers: dict[str, onnx.TensorProto] = {}
+        self.cache: dict[object, str] = {}  # names of nodes and constants, so that none is repeated
+        self.types = {x.name: x.type.tensor_type.elem_type for x in inputs}  # of all values
+        # Of frames, parameters, and what is computed from them without a change of shape.
+        self.shapes: dict[str, tuple[_Size, ...]] = {FRAMES: _sides(inputs[0])}
         self.mixed: dict[
             str, str
         ] = {}  # names of computed parameters, by the parameters' own names
-        self.styles = 0  # number of styles of a mixture
-        self.new_statistics: list[tuple[str, str]] = []  # names of mean and variance, (C,)
-        self.channels = 0  # of all norms so far
+        self.results: list[str] = []
         self.functions: dict[Callable, Callable] = {
-            getattr: lambda value, name: self._sides(),  # .shape[-2:] of the pictures
+            getattr: self._getattr,
             operator.getitem: self._getitem,
-            operator.add: lambda a, b: self._arithmetic("Add", a, b),
-            operator.sub: lambda a, b: self._arithmetic("Sub", a, b),
-            operator.mul: lambda a, b: self._arithmetic("Mul", a, b),
-            operator.truediv: lambda a, b: self._arithmetic("Div", a, b),
-            torch.var_mean: lambda x, **_: self._variance_and_mean(x),
-            torch.tanh: lambda x: self._add("Tanh", x),
+            operator.add: partial(self._arithmetic, "Add"),
+            operator.sub: partial(self._arithmetic, "Sub"),
+            operator.mul: partial(self._arithmetic, "Mul"),
+            operator.truediv: partial(self._arithmetic, "Div"),
+            operator.floordiv: operator.floordiv,  # of sides
+            operator.neg: partial(self._add, "Neg"),
+            operator.matmul: partial(self._add, "MatMul"),
+            torch.tanh: partial(self._add, "Tanh"),
+            torch.cat: lambda parts, dim: self._add("Concat", *parts, axis=dim),
             F.relu: lambda x, **_: self._add("Relu", x),
             F.pixel_shuffle: lambda x, n: self._add("DepthToSpace", x, blocksize=n, mode="CRD"),
             F.interpolate: self._interpolate,
+            F.conv2d: self._convolve,
+            F.batch_norm: self._batch_norm,
             reflect_pad: self._reflect_pad,
+            pad_by_reflection: self._reflect_pad,
+        }
+        self.methods: dict[str, Callable] = {
+            "sqrt": partial(self._add, "Sqrt"),
+            "round": partial(self._add, "Round"),
+            "clamp": self._clamp,
+            "to": lambda x, dtype: self._cast(x, _TYPES[dtype]),
+            "permute": self._permute,
+            "reshape": self._reshape,
+            "expand": lambda x, *shape: self._add("Expand", x, self._integers(*map(abs, shape))),
+            "squeeze": lambda x, axes: self._add("Squeeze", x, self._integers(*axes)),
+            "split": self._split,
+            "mean": self._mean,
         }
 
     # fx.Interpreter calls one method for each kind of trace node.
 
     def placeholder(self, target: Any, args: Any, kwargs: Any) -> str:
-        if self.layout == "nchw-float":
-            return FRAMES
-        pixels = self._add("Cast", FRAMES, to=TensorProto.FLOAT)
-        picture = self._add("Transpose", pixels, perm=[0, 3, 1, 2])
-        return self._arithmetic("Mul", picture, 1 / 255)
+        return target
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> str:
         return self._parameter(target)
@@ -140,76 +180,71 @@ class GraphBuilder(fx.Interpreter):
             raise EngineError(f"{target} cannot be exported: add it to export/graphs/builder.py")
         return self.functions[target](*args, **kwargs)
 
-    def call_method(self, target: Any, args: Any, kwargs: Any) -> str:
-        if target != "sqrt":
+    def call_method(self, target: Any, args: Any, kwargs: Any) -> Any:
+        if target not in self.methods:
             raise EngineError(f".{target}() cannot be exported: add it to export/graphs/builder.py")
-        return self._add("Sqrt", *args)
+        return self.methods[target](*args, **kwargs)
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> str:
-        module = self.fetch_attr(target)
+        module, (x,) = self.fetch_attr(target), args
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            return self._convolution(module, target, args[0])
+            return self._convolution(module, target, x)
         if isinstance(module, nn.InstanceNorm2d):
-            return self._norm(module, target, args[0])
+            return self._instance_norm(module, target, x)
         if isinstance(module, nn.ReLU):
-            return self._add("Relu", args[0])
+            return self._add("Relu", x)
+        if isinstance(module, nn.Identity):
+            return x
         raise EngineError(f"{module} cannot be exported: add it to export/graphs/builder.py")
 
     def output(self, target: Any, args: Any, kwargs: Any) -> None:
-        picture = self._to_float(args[0])
-        if self.layout == "nchw-float":
-            self.nodes[-1].output[0] = STYLIZED
-            assert self.nodes[-1].name == picture, "the last node returns the picture"
-            return
-        levels = self._add("Clip", self._arithmetic("Mul", picture, 255.0), *self._floats(0, 255))
-        rounded = self._add("Cast", self._add("Round", levels), to=TensorProto.UINT8)
-        self._add("Transpose", rounded, perm=[0, 2, 3, 1], name=STYLIZED)
+        self.results = [args[0]] if isinstance(args[0], str) else list(args[0])
 
     # Nodes, initializers and the model.
 
-    def _add(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+    def _add(self, kind: str, *inputs: str, **attributes: Any) -> str:
         key = (kind, inputs, repr(attributes))
-        if name is None and key in self.cache:
-            return self.cache[key]
-        name = name or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
-        self.cache[key] = name
-        if kind != "Cast" and inputs[0] in self.halves:
-            self.halves.add(name)
-        return name
+        if key not in self.cache:
+            name = self.cache[key] = f"{kind.lower()}_{len(self.nodes)}"
+            self.nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
+            self.types[name] = attributes["to"] if kind == "Cast" else self.types[inputs[0]]
+            if kind in _KEEPING_SHAPE and inputs[0] in self.shapes:
+                self.shapes[name] = self.shapes[inputs[0]]
+        return self.cache[key]
+
+    def _add_many(self, kind: str, inputs: Sequence[str], names: list[str]) -> None:
+        self.nodes.append(helper.make_node(kind, inputs, names, names[0], axis=0))
+        self.types |= dict.fromkeys(names, self.types[inputs[0]])
 
     def _constant(self, value: np.ndarray) -> str:
         key = (str(value.dtype), value.shape, value.tobytes())
         if key not in self.cache:
             name = self.cache[key] = f"constant_{len(self.cache)}"
-            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+            self._initialize(name, value)
         return self.cache[key]
 
-    def _floats(self, *values: float) -> list[str]:
-        return [self._constant(np.array(value, np.float32)) for value in values]
+    def _number(self, value: float, kind: int = TensorProto.FLOAT) -> str:
+        return self._constant(np.array(value, helper.tensor_dtype_to_np_dtype(kind)))
 
     def _integers(self, *values: int) -> str:
         return self._constant(np.array(values, np.int64))
 
-    def _parameter(self, target: str, *, half: bool = False) -> str:
-        """The name of a parameter of the network; half: in float16."""
+    def _initialize(self, name: str, value: np.ndarray) -> None:
+        self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        self.types[name] = self.initializers[name].data_type
+        self.shapes[name] = value.shape
+
+    def _parameter(self, target: str) -> str:
+        """The name of a parameter of the module."""
+        value: Tensor = self.fetch_attr(target)
         if target in self.mixed:
-            return self._to_half(self.mixed[target]) if half else self.mixed[target]
+            return self._cast(self.mixed[target], _TYPES[value.dtype])
         if target not in self.initializers:
-            array = self.fetch_attr(target).detach().cpu().float().numpy()
-            array = array.astype(np.float16) if half else array
-            self.initializers[target] = numpy_helper.from_array(np.ascontiguousarray(array), target)
+            self._initialize(target, value.detach().cpu().numpy())
         return target
 
-    def _to_half(self, name: str) -> str:
-        if name in self.halves:
-            return name
-        name = self._add("Cast", name, to=TensorProto.FLOAT16)
-        self.halves.add(name)
-        return name
-
-    def _to_float(self, name: str) -> str:
-        return self._add("Cast", name, to=TensorProto.FLOAT) if name in self.halves else name
+    def _cast(self, name: str, kind: int) -> str:
+        return name if self.types[name] == kind else self._add("Cast", name, to=kind)
 
     def mix(self, mixture: Mixture) -> None:
         """Compute every parameter as the sum of all networks' weighted by the input `weights`.
@@ -218,33 +253,28 @@ class GraphBuilder(fx.Interpreter):
         """
         states = [network.state_dict() for network in (*mixture.styles, mixture.identity)]
         stacked = torch.stack([torch.cat([v.flatten() for v in s.values()]) for s in states])
-        self.styles = len(mixture.styles)
+        self.types[WEIGHTS] = TensorProto.FLOAT
         total = self._add("ReduceSum", WEIGHTS, keepdims=1)
-        most = self._add("Max", total, *self._floats(1))
+        most = self._add("Max", total, self._number(1))
         shares = self._add("Div", WEIGHTS, most)
         if mixture.strength < 1:
-            shares = self._add("Mul", shares, *self._floats(mixture.strength))
-        rest = self._add("Sub", *self._floats(1), self._add("ReduceSum", shares, keepdims=1))
+            shares = self._add("Mul", shares, self._number(mixture.strength))
+        rest = self._add("Sub", self._number(1), self._add("ReduceSum", shares, keepdims=1))
         shares = self._add("Concat", shares, rest, axis=0)
         mixed = self._add("MatMul", shares, self._constant(stacked.float().numpy()))
         sizes = self._integers(*(value.numel() for value in states[0].values()))
         parts = [f"mixed.{name}" for name in states[0]]
-        self.nodes.append(helper.make_node("Split", [mixed, sizes], parts, "parts", axis=0))
+        self._add_many("Split", [mixed, sizes], parts)
         for (name, value), part in zip(states[0].items(), parts, strict=True):
-            self.mixed[name] = self._add("Reshape", part, self._integers(*value.shape))
+            self.mixed[name] = self._reshape(part, *value.shape)
 
-    def model(self) -> onnx.ModelProto:
-        inputs, outputs = [self._picture_info(FRAMES)], [self._picture_info(STYLIZED)]
-        if self.styles:
-            inputs.append(_numbers_info(WEIGHTS, [self.styles]))
-        if self.norm_mode != "instance":
-            inputs += [_numbers_info(name, [self.channels]) for name in (MEAN, VARIANCE)]
-        if self.norm_mode == "running":
-            inputs.append(_numbers_info(WEIGHT, []))
-            outputs += [_numbers_info(name, [self.channels]) for name in (NEW_MEAN, NEW_VARIANCE)]
-            means, variances = zip(*self.new_statistics, strict=True)
-            self._add("Concat", *means, axis=0, name=NEW_MEAN)
-            self._add("Concat", *variances, axis=0, name=NEW_VARIANCE)
+    def model(
+        self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+    ) -> onnx.ModelProto:
+        names = dict(zip(self.results, (info.name for info in outputs), strict=True))
+        for node in self.nodes:
+            for values in (node.input, node.output):
+                values[:] = [names.get(name, name) for name in values]
         weights = list(self.initializers.values())
         graph = helper.make_graph(self.nodes, "impasto", inputs, outputs, weights)
         opset = [helper.make_opsetid("", self.opset)]
@@ -253,38 +283,102 @@ class GraphBuilder(fx.Interpreter):
             graph, opset_imports=opset, ir_version=oldest, producer_name="impasto"
         )
 
-    def _picture_info(self, name: str) -> onnx.ValueInfoProto:
-        n, height, width = self.static or ("n", "height", "width")
-        if self.layout == "nchw-float":
-            return _numbers_info(name, [n, 3, height, width])
-        return helper.make_tensor_value_info(name, TensorProto.UINT8, [n, height, width, 3])
+    # Shapes.
 
-    # Sizes: numbers if they are fixed, else computed from the shape of `frames`.
+    def _getattr(self, value: str, name: str) -> tuple:
+        assert name == "shape"
+        return self.shapes.get(value) or tuple(_Same(axis) for axis in range(4))
 
-    def _sides(self) -> tuple[int | _Side, int | _Side]:
-        return self.static[1:] if self.static else (_Side(axis=0), _Side(axis=1))
+    def _vector(self, sizes: Sequence[_Size]) -> str:
+        """The name of these numbers, int64. Neighboring sides of the frames are read together."""
 
-    def _size(self) -> str:
-        """The name of the pictures' height and width, (2,) int64."""
-        first = 2 if self.layout == "nchw-float" else 1
-        shape = self._add("Shape", FRAMES)
-        return self._add("Slice", shape, self._integers(first), self._integers(first + 2))
+        def kind(item: tuple[int, _Size]) -> tuple[int, ...]:
+            place, size = item
+            return () if isinstance(size, int) else (size.axis - place, size.divisor)
+
+        parts = []
+        for is_side, group in groupby(enumerate(sizes), kind):
+            run = [size for _, size in group]
+            parts.append(self._sides_of_frames(run) if is_side else self._integers(*run))  # type: ignore[arg-type]
+        return parts[0] if len(parts) == 1 else self._add("Concat", *parts, axis=0)
+
+    def _sides_of_frames(self, sides: list[_Side]) -> str:
+        limits = self._integers(sides[0].axis), self._integers(sides[-1].axis + 1)
+        size = self._add("Slice", self._add("Shape", FRAMES), *limits)
+        if (divisor := sides[0].divisor) > 1:
+            size = self._add("Div", size, self._integers(divisor))
+        more = [side.more for side in sides]
+        return self._add("Add", size, self._integers(*more)) if any(more) else size
+
+    def _getitem(self, value: Any, index: Any) -> Any:
+        if isinstance(value, tuple):  # a shape, or parts
+            return value[index]
+        index = index if isinstance(index, tuple) else (index,)
+        if index[0] is Ellipsis:  # of (N, C, H, W)
+            index = (*[slice(None)] * (5 - len(index)), *index[1:])
+        slices = {axis: part for axis, part in enumerate(index) if part != slice(None)}
+        starts = [part.start or 0 for part in slices.values()]
+        ends = [np.iinfo(np.int64).max if s.stop is None else s.stop for s in slices.values()]
+        axes = [] if [*slices] == [0] else [self._integers(*slices)]
+        return self._add("Slice", value, self._vector(starts), self._vector(ends), *axes)
+
+    def _permute(self, x: str, *axes: int) -> str:
+        name = self._add("Transpose", x, perm=axes)
+        if x in self.shapes:
+            self.shapes[name] = tuple(self.shapes[x][axis] for axis in axes)
+        return name
+
+    def _reshape(self, x: str, *shape: Any) -> str:
+        same = [isinstance(side, _Same) for side in shape]
+        assert all(side.axis == at for at, side in enumerate(shape) if same[at])
+        sides = [0 if is_same else side for side, is_same in zip(shape, same, strict=True)]
+        name = self._add("Reshape", x, self._vector(sides))
+        if all(isinstance(side, int) and side > 0 for side in sides):
+            self.shapes[name] = tuple(sides)
+        return name
+
+    def _split(self, x: str, sizes: list[int]) -> tuple[str, ...]:
+        names = [f"split_{len(self.nodes)}.{part}" for part in range(len(sizes))]
+        self._add_many("Split", [x, self._integers(*sizes)], names)
+        return tuple(names)
+
+    # Operations.
+
+    def _arithmetic(self, kind: str, a: Any, b: Any) -> Any:
+        if not isinstance(a, str) and not isinstance(b, str):  # sides
+            return getattr(operator, kind.lower())(a, b)
+        types = [self.types[x] for x in (a, b) if isinstance(x, str)]
+        common = TensorProto.FLOAT if TensorProto.FLOAT in types else types[0]
+        names = [
+            self._cast(x, common) if isinstance(x, str) else self._number(x, common) for x in (a, b)
+        ]
+        return self._add(kind, *names)
+
+    def _clamp(self, x: str, low: float, high: float) -> str:
+        limits = (self._number(limit, self.types[x]) for limit in (low, high))
+        return self._add("Clip", x, *limits)
+
+    def _mean(self, x: str, dim: int | tuple[int, ...], keepdim: bool) -> str:
+        axes = (dim,) if isinstance(dim, int) else dim
+        if self.opset < 18:
+            return self._add("ReduceMean", x, axes=axes, keepdims=int(keepdim))
+        return self._add("ReduceMean", x, self._integers(*axes), keepdims=int(keepdim))
 
     def _reflect_pad(self, x: str, stride: int, margin: int) -> str:
-        """Repeat the last row and column up to margin + stride, as engines do; then reflect."""
+        """`pad_by_reflection`, also in place of `reflect_pad`, which takes no small pictures."""
         smallest = margin + stride
-        begins = [0, 0, margin, margin]
-        if self.static:
-            enlarged = [max(side, smallest) for side in self.static[1:]]
-            lack = [e - side for e, side in zip(enlarged, self.static[1:], strict=True)]
-            ends = [margin + -(e + 2 * margin) % stride for e in enlarged]
+        begins, sides = [0, 0, margin, margin], self.shapes[x][2:]
+        if all(isinstance(side, int) for side in sides):
+            enlarged = [max(side, smallest) for side in sides]  # type: ignore[type-var]
+            lack = [e - side for e, side in zip(enlarged, sides, strict=True)]  # type: ignore[operator]
+            ends = [margin + -(e + 2 * margin) % stride for e in enlarged]  # type: ignore[operator]
             if any(lack):
-                x = self._add("Pad", x, self._integers(0, 0, 0, 0, 0, 0, *lack), mode="edge")
+                x = self._add("Pad", x, self._integers(*[0] * 6, *lack), mode="edge")
             return self._add("Pad", x, self._integers(*begins, 0, 0, *ends), mode="reflect")
-        size = self._size()
+        size = self._vector(sides)
         large = self._add("Max", size, self._integers(smallest, smallest))
         lacking = self._add("Sub", large, size)
-        pads = self._add("Concat", self._integers(0, 0, 0, 0, 0, 0), lacking, axis=0)
+        pads = self._add("Concat", self._integers(*[0] * 6), lacking, axis=0)
         x = self._add("Pad", x, pads, mode="edge")
         # -(large + 2 * margin) % stride; the remainder has the divisor's sign, as in Python
         spare = self._add("Sub", self._integers(-2 * margin % stride), large)
@@ -292,37 +386,6 @@ class GraphBuilder(fx.Interpreter):
         after = self._add("Add", spare, self._integers(margin))
         pads = self._add("Concat", self._integers(*begins, 0, 0), after, axis=0)
         return self._add("Pad", x, pads, mode="reflect")
-
-    def _getitem(self, value: Any, index: Any) -> Any:
-        if isinstance(value, tuple):  # height and width, or variance and mean
-            return value[index]
-        _, rows, columns = index
-        starts = self._integers(*(side.start or 0 for side in (rows, columns)))
-        ends = [np.iinfo(np.int64).max if s.stop is None else s.stop for s in (rows, columns)]
-        last = self._limits(*ends)
-        return self._add("Slice", value, starts, last, self._integers(2, 3))
-
-    def _limits(self, bottom: int | _Side, right: int | _Side) -> str:
-        """The name of the row and column where a slice ends, (2,) int64."""
-        if isinstance(bottom, _Side) and isinstance(right, _Side):
-            assert (bottom.axis, right.axis) == (0, 1), (
-                "rows end relative to height, columns to width"
-            )
-            size, more = self._size(), (bottom.more, right.more)
-            return self._add("Add", size, self._integers(*more)) if any(more) else size
-        assert isinstance(bottom, int) and isinstance(right, int), "both fixed, or neither"
-        return self._integers(bottom, right)
-
-    # Operations.
-
-    def _arithmetic(self, kind: str, a: Any, b: Any) -> Any:
-        if not isinstance(a, str) and not isinstance(b, str):  # sizes
-            assert kind == "Add", "sizes can only be added to"
-            return a + b
-        names = [x if isinstance(x, str) else self._floats(x)[0] for x in (a, b)]
-        if not all(name in self.halves for name in names):
-            names = [self._to_float(name) for name in names]
-        return self._add(kind, *names)
 
     def _interpolate(self, x: str, *, scale_factor: float, mode: str, **_: Any) -> str:
         scales = self._constant(np.array([1, 1, scale_factor, scale_factor], np.float32))
@@ -335,10 +398,9 @@ class GraphBuilder(fx.Interpreter):
         )
 
     def _convolution(self, conv: nn.Conv2d | nn.ConvTranspose2d, target: str, x: str) -> str:
-        inputs = [self._to_half(x) if self.half else x]
-        inputs.append(self._parameter(f"{target}.weight", half=self.half))
+        inputs = [x, self._parameter(f"{target}.weight")]
         if conv.bias is not None:
-            inputs.append(self._parameter(f"{target}.bias", half=self.half))
+            inputs.append(self._parameter(f"{target}.bias"))
         attributes: dict[str, Any] = {
             "kernel_shape": conv.kernel_size,
             "strides": conv.stride,
@@ -352,51 +414,31 @@ class GraphBuilder(fx.Interpreter):
             )
         return self._add("Conv", *inputs, **attributes)
 
-    # Norms and their statistics.
+    def _convolve(
+        self, x: str, weight: str, bias: str, stride: tuple[int, ...], padding: tuple[int, ...]
+    ) -> str:
+        return self._add(
+            "Conv",
+            *(x, weight, bias),
+            kernel_shape=self.shapes[weight][2:],
+            strides=stride,
+            pads=(*padding, *padding),
+        )
 
-    def _norm(self, norm: nn.InstanceNorm2d, target: str, x: str) -> str:
-        half = x in self.halves
-        weight = self._parameter(f"{target}.weight", half=half)
-        bias = self._parameter(f"{target}.bias", half=half)
-        if self.norm_mode == "instance":
-            return self._add("InstanceNormalization", x, weight, bias, epsilon=norm.eps)
-        mean, variance = self._statistics_for(x, norm.num_features)
-        return self._add("BatchNormalization", x, weight, bias, mean, variance, epsilon=norm.eps)
+    def _instance_norm(self, norm: nn.InstanceNorm2d, target: str, x: str) -> str:
+        if norm.affine:
+            weights = [self._parameter(f"{target}.{kind}") for kind in ("weight", "bias")]
+        else:
+            plain = (np.full(norm.num_features, x, np.float32) for x in (1, 0))
+            weights = [self._constant(value) for value in plain]
+        return self._add("InstanceNormalization", x, *weights, epsilon=norm.eps)
 
-    def _variance_and_mean(self, x: str) -> tuple[str, str]:
-        if self.norm_mode == "instance":
-            mean, variance = self._measure(x)
-            return variance, mean
-        mean, variance = self._statistics_for(x, 3)
-        shape = self._integers(1, 3, 1, 1)
-        return self._add("Reshape", variance, shape), self._add("Reshape", mean, shape)
-
-    def _statistics_for(self, x: str, channels: int) -> tuple[str, str]:
-        """The next `channels` of the inputs `mean` and `variance`, (C,); updated if "running"."""
-        begin, self.channels = self.channels, self.channels + channels
-        limits = self._integers(begin), self._integers(self.channels)
-        given = [self._add("Slice", name, *limits) for name in (MEAN, VARIANCE)]
-        if self.norm_mode == "running":
-            axes = self._integers(0, 2, 3)
-            here = [self._add("Squeeze", name, axes) for name in self._measure(self._to_float(x))]
-            changes = [self._add("Sub", new, old) for new, old in zip(here, given, strict=True)]
-            steps = [self._add("Mul", change, WEIGHT) for change in changes]
-            given = [self._add("Add", old, step) for old, step in zip(given, steps, strict=True)]
-            self.new_statistics.append((given[0], given[1]))
-        return given[0], given[1]
-
-    def _measure(self, x: str) -> tuple[str, str]:
-        """Mean and variance of each channel of each picture, (N, C, 1, 1)."""
-        mean = self._mean(x)
-        rest = self._add("Sub", x, mean)
-        return mean, self._mean(self._add("Mul", rest, rest))
-
-    def _mean(self, x: str, *axes: int) -> str:
-        axes = axes or (2, 3)
-        if self.opset < 18:
-            return self._add("ReduceMean", x, axes=axes, keepdims=1)
-        return self._add("ReduceMean", x, self._integers(*axes), keepdims=1)
+    def _batch_norm(
+        self, x: str, mean: str, variance: str, weight: str, bias: str, *, eps: float, **_: Any
+    ) -> str:
+        return self._add("BatchNormalization", x, weight, bias, mean, variance, epsilon=eps)
 
 
-def _numbers_info(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+def _sides(info: onnx.ValueInfoProto) -> tuple[_Size, ...]:
+    sides = enumerate(info.type.tensor_type.shape.dim)
+    return tuple(_Side(axis) if side.dim_param else side.dim_value for axis, side in sides)

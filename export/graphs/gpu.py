@@ -8,17 +8,24 @@ and, for yuv420, the color matrix. With `half` the picture is float16 from its b
 represents 0 to 255 exactly.
 """
 
-from typing import Any
-
-import numpy as np
 import onnx
+import torch
 import torch.nn.functional as F
-from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 
-from impasto.export.graphs.builder import MEAN, VARIANCE, GraphBuilder, run_builder, trace
-from impasto.export.graphs.rgb_to_yuv import CHROMA, LUMA, yuv420_weights
-from impasto.export.spec import FRAMES, OPSET, STYLIZED, NormMode
+from impasto.export.graphs.builder import build_graph
+from impasto.export.graphs.norms import NormSource, count_channels, replace_norms
+from impasto.export.graphs.rewrites import (
+    RewrittenNet,
+    Yuv420Conv,
+    crop,
+    pad_by_reflection,
+    planes_to_yuv420p,
+    replace_modules,
+    skip_last_shuffle,
+)
+from impasto.export.graphs.signature import video_signature
+from impasto.export.spec import NormMode
 from impasto.models.architectures import MARGIN, STRIDE
 from impasto.models.transform_net import TransformNet
 
@@ -39,206 +46,137 @@ def build_gpu_model(
     scale and a shift, for TensorRT, which does its own folding and needs constant weights.
     """
     assert norm_mode != "instance", "these graphs are for video"
-    return run_builder(_GpuBuilder(network, norm_mode, yuv420, half, fold))
+    net = GpuNet(network, norm_mode, yuv420=yuv420, half=half, fold=fold)
+    return build_graph(net, *video_signature(norm_mode, count_channels(network), yuv420))
 
 
-class _GpuBuilder(GraphBuilder):
-    """Runs the trace of the network's body; its own methods write what comes before and after."""
+class GpuNet(RewrittenNet):
+    """A style network for video that computes its weights from the statistics in every run.
+
+    Frames are (N, H, W, 3) uint8 RGB; so is the output, or yuv420p (N, 3 H / 2, W).
+    """
 
     def __init__(
         self,
         network: TransformNet,
         norm_mode: NormMode,
-        yuv420: bool,
-        half: bool,
-        fold: bool,
+        *,
+        yuv420: bool = False,
+        half: bool = False,
+        fold: bool = True,
     ) -> None:
-        super().__init__(trace(network.body), norm_mode, "nhwc-uint8", None, OPSET, half)
-        self.state = network.state_dict()
-        self.yuv420, self.fold = yuv420, fold
-        self.dtype = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-        self.functions[F.pixel_shuffle] = lambda x, n: x  # done last, after rounding
-        modules = list(network.body.named_modules())
-        convs = [(name, m) for name, m in modules if isinstance(m, nn.Conv2d)]
-        norms = [(name, m) for name, m in modules if isinstance(m, nn.InstanceNorm2d)]
-        self.first, self.last = convs[0][0], convs[-1][0]
-        self.normed = [
-            (conv, norm, module)
-            for (conv, _), (norm, module) in zip(convs[:-1], norms, strict=True)
-        ]
-        self.maps: dict[str, tuple[str, str]] = {}  # scale and shift (C,) after each convolution
-        if yuv420:
-            for name, value in yuv420_weights(matrix=1, full_range=False).items():
-                self.initializers[name] = numpy_helper.from_array(value, name)
-
-    # Before the body.
-
-    def placeholder(self, target: Any, args: Any, kwargs: Any) -> str:
-        pixels = self._add("Cast", FRAMES, to=self.dtype)
-        if self.half:
-            self.halves.add(pixels)
-        picture = self._reflect_pad(self._transposed(pixels, 0, 3, 1, 2), STRIDE, MARGIN)
-        if self.norm_mode == "frozen":
-            self.mean, variance = (
-                self._add("Slice", name, self._integers(0), self._integers(3))
-                for name in (MEAN, VARIANCE)
+        super().__init__(network)
+        self.dtype, self.fold = torch.float16 if half else torch.float32, fold
+        self.source = NormSource(norm_mode)
+        skip_last_shuffle(self.body)
+        self.convs = replace_modules(
+            self.body, nn.Conv2d, lambda conv: _ComputedConv(conv, self.dtype)
+        )
+        self.norms: list[_Affine] = []
+        if norm_mode == "frozen":
+            self.norms = replace_modules(
+                self.body, nn.InstanceNorm2d, lambda norm: _Affine(norm, self.dtype)
             )
-            self._map_norms()
         else:
-            levels = self._add("Mul", self._to_float(picture), *self._floats(1 / 255))
-            self.mean, variance = self._statistics_for(levels, 3)
-        self.deviation = self._add("Sqrt", self._add("Add", variance, *self._floats(1e-5)))
-        middle = self._add("Mul", self.mean, *self._floats(255))
-        middle = self._shaped(middle, 1, 3, 1, 1)
-        return self._add("Sub", picture, self._to_half(middle) if self.half else middle)
+            replace_norms(self.body, self.source, self.dtype)
+        self.yuv420 = Yuv420Conv() if yuv420 else None
 
-    # Convolutions and norms.
+    def forward(
+        self, frames: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Stylized frames; with "running" also the updated statistics."""
+        self.source.begin(mean, variance, weight)
+        height, width = frames.shape[1:3]
+        pixels = frames.to(self.dtype).permute(0, 3, 1, 2)
+        picture = pad_by_reflection(pixels, STRIDE, MARGIN)
+        colors = self.source.following(picture.to(torch.float32) * (1 / 255), 3)
+        for conv in self.convs:
+            conv.computed = conv.weight, conv.bias
+        self._fold_colors(colors[0], (colors[1] + 1e-5).sqrt())
+        if self.norms:
+            self._fold_norms(mean, variance)
+        middle = (colors[0] * 255).reshape(1, 3, 1, 1).to(self.dtype)
+        levels = self.body(picture - middle).clamp(0, 255).round()
+        stylized = (self._yuv420p if self.yuv420 else self._rgb)(levels, height, width)
+        return (stylized, *self.source.updated()) if not self.norms else stylized
 
-    def _map_norms(self) -> None:
+    def _fold_norms(self, mean: Tensor, variance: Tensor) -> None:
         """Compute scale and shift of all norms at once, so that the GPU starts few kernels."""
-        names = [(f"body.{conv}", f"body.{norm}") for conv, norm, _ in self.normed]
-        sizes = [module.num_features for *_, module in self.normed]
-        self.channels = 3 + sum(sizes)
-        scales, offsets, biases = (
-            self._add("Concat", *(self._parameter(f"{pair[i]}.{kind}") for pair in names), axis=0)
-            for i, kind in ((1, "weight"), (1, "bias"), (0, "bias"))
-        )
-        limits = self._integers(3), self._integers(self.channels)
-        mean, variance = (self._add("Slice", name, *limits) for name in (MEAN, VARIANCE))
-        deviation = self._add("Add", variance, *self._floats(self.normed[0][2].eps))
-        scale = self._add("Div", scales, self._add("Sqrt", deviation))
-        bias = self._add("Sub", biases, mean) if self.fold else self._add("Neg", mean)
-        shift = self._add("Add", self._add("Mul", bias, scale), offsets)
-        parts: list[list[str]] = []
-        for kind, value in (("scale", scale), ("shift", shift)):
-            parts.append([f"{kind}.{conv}" for conv, *_ in self.normed])
-            split = helper.make_node(
-                "Split", [value, self._integers(*sizes)], parts[-1], kind, axis=0
-            )
-            self.nodes.append(split)
-        for (conv, *_), scale, shift in zip(self.normed, *parts, strict=True):
-            self.maps[conv] = scale, shift
+        normed, sizes = self.convs[:-1], [norm.channels for norm in self.norms]
+        weights = torch.cat([norm.weight for norm in self.norms], 0)
+        offsets = torch.cat([norm.bias for norm in self.norms], 0)
+        biases = torch.cat([conv.bias for conv in normed], 0)
+        mean, variance = (x[3 : 3 + sum(sizes)] for x in (mean, variance))
+        scale = weights / (variance + self.norms[0].eps).sqrt()
+        shift = (biases - mean if self.fold else -mean) * scale + offsets
+        scales, shifts = scale.split(sizes), shift.split(sizes)
+        for place, (conv, norm) in enumerate(zip(normed, self.norms, strict=True)):
+            scale, shift = scales[place], shifts[place]
+            if self.fold:
+                conv.computed = conv.computed[0] * scale.reshape(-1, 1, 1, 1), shift
+            else:
+                norm.affine = scale, shift
 
-    def _convolution(self, conv: nn.Conv2d | nn.ConvTranspose2d, target: str, x: str) -> str:
-        weight, bias = (self._parameter(f"body.{target}.{kind}") for kind in ("weight", "bias"))
-        scale, shift = self.maps.get(target, (None, None))
-        if target == self.first:
-            weight = self._fold_standardization(weight)
-        if target == self.last:
-            weight, bias = self._fold_recoloring(weight, bias, conv.in_channels)
-        if scale and shift and self.fold:
-            weight = self._add("Mul", weight, self._shaped(scale, -1, 1, 1, 1))
-            bias = shift
-        y = self._add(
-            "Conv",
-            *(x, self._inside(weight), self._inside(bias)),
-            kernel_shape=conv.kernel_size,
-            strides=conv.stride,
-            pads=(*conv.padding, *conv.padding),
-        )
-        if scale and shift and not self.fold:
-            y = self._add("Mul", y, self._inside(self._shaped(scale, 1, -1, 1, 1)))
-            y = self._add("Add", y, self._inside(self._shaped(shift, 1, -1, 1, 1)))
-        return y
+    def _fold_colors(self, mean: Tensor, deviation: Tensor) -> None:
+        """Fold the picture's standardization into the first convolution, its inverse into the last.
 
-    def _norm(self, norm: nn.InstanceNorm2d, target: str, x: str) -> str:
-        if self.norm_mode == "frozen":
-            return x
-        mean, variance = self._statistics_for(x, norm.num_features)
-        weights = (self._parameter(f"body.{target}.{kind}") for kind in ("weight", "bias"))
-        values = (self._to_float(x), *weights, mean, variance)
-        return self._inside(self._add("BatchNormalization", *values, epsilon=norm.eps))
-
-    def _fold_standardization(self, weight: str) -> str:
-        """The first weight, for a picture in the units of `frames` minus its mean."""
-        levels = self._add("Mul", self.deviation, *self._floats(255))
-        return self._add("Div", weight, self._shaped(levels, 1, 3, 1, 1))
-
-    def _fold_recoloring(self, weight: str, bias: str, inputs: int) -> tuple[str, str]:
-        """The last weight and bias, to output levels of 2x2 pixels: 12 for RGB, 6 for yuv420."""
+        The first reads the picture in the units of `frames` minus its mean; the last returns the
+        levels of 2x2 pixels: 12 for RGB, 6 for yuv420.
+        """
+        first, last = self.convs[0], self.convs[-1]
+        first.computed = first.weight / (deviation * 255).reshape(1, 3, 1, 1), first.bias
         gain, offset = (
-            self._fourfold(self._add("Add", own, self._add("Mul", kept, measured)))
+            (own.reshape(3) + kept.reshape(3) * measured).reshape(3, 1).expand(3, 4).reshape(12)
             for own, kept, measured in (
-                (*self._flat("gain", "gain_deviation"), self.deviation),
-                (*self._flat("offset", "offset_mean"), self.mean),
+                (self.gain, self.gain_deviation, deviation),
+                (self.offset, self.offset_mean, mean),
             )
         )
-        weight = self._add("Mul", weight, self._shaped(gain, 12, 1, 1, 1))
-        bias = self._add("Add", self._add("Mul", bias, gain), offset)
-        if not self.yuv420:
-            return tuple(self._add("Mul", x, *self._floats(255)) for x in (weight, bias))  # type: ignore[return-value]
-        to_yuv, zero = (
-            self._add("Concat", *(f"{part}.{kind}" for part in (LUMA, CHROMA)), axis=0)
-            for kind in ("weight", "bias")
-        )
-        to_yuv = self._shaped(to_yuv, 6, 12)
-        weight = self._add("MatMul", to_yuv, self._shaped(weight, 12, -1))
-        bias = self._add("Add", self._add("MatMul", to_yuv, bias), zero)
-        return self._shaped(weight, 6, inputs, 3, 3), bias
-
-    # After the body.
-
-    def output(self, target: Any, args: Any, kwargs: Any) -> None:
-        limits = (
-            self._constant(np.array(x, np.float16 if self.half else np.float32)) for x in (0, 255)
-        )
-        levels = self._add("Round", self._add("Clip", args[0], *limits))
-        if self.yuv420:
-            self._output_yuv420(levels)
+        weight = last.weight * gain.reshape(12, 1, 1, 1)
+        bias = last.bias * gain + offset
+        if self.yuv420 is None:
+            last.computed = weight * 255, bias * 255
             return
-        pixels = self._add("DepthToSpace", levels, blocksize=2, mode="CRD")
-        pixels = self._add(
-            "Cast", self._cropped(pixels, MARGIN, self._size()), to=TensorProto.UINT8
-        )
-        self._add("Transpose", pixels, perm=[0, 2, 3, 1], name=STYLIZED)
+        to_yuv, zero = self.yuv420.matrix()
+        weight = to_yuv @ weight.reshape(12, -1)
+        last.computed = weight.reshape(6, last.inputs, 3, 3), to_yuv @ bias + zero
 
-    def _output_yuv420(self, levels: str) -> None:
-        half = self._add("Div", self._size(), self._integers(2))
-        levels = self._cropped(levels, MARGIN // 2, half)
-        luma, chroma = (
-            self._add("Slice", levels, self._integers(a), self._integers(b), self._integers(1))
-            for a, b in ((0, 4), (4, 6))
-        )
-        luma = self._add("DepthToSpace", luma, blocksize=2, mode="CRD")
-        rows = self._add("Concat", self._integers(0, -1), self._side(2), axis=0)
-        parts = [self._add("Reshape", part, rows) for part in (luma, chroma)]
-        yuv420 = self._add("Concat", *parts, axis=1)
-        self.nodes.append(helper.make_node("Cast", [yuv420], [STYLIZED], to=TensorProto.UINT8))
+    def _rgb(self, levels: Tensor, height: int, width: int) -> Tensor:
+        pixels = crop(F.pixel_shuffle(levels, 2), MARGIN, height, width)
+        return pixels.to(torch.uint8).permute(0, 2, 3, 1)
 
-    # Helpers.
+    def _yuv420p(self, levels: Tensor, height: int, width: int) -> Tensor:
+        levels = crop(levels, MARGIN // 2, height // 2, width // 2)
+        return planes_to_yuv420p(levels[:, 0:4], levels[:, 4:6], width).to(torch.uint8)
 
-    def _parameter(self, target: str, *, half: bool = False) -> str:
-        """The name of a parameter, float32, by its key in the state dict; `half` has no effect."""
-        if target not in self.initializers:
-            array = np.ascontiguousarray(self.state[target].detach().cpu().float().numpy())
-            self.initializers[target] = numpy_helper.from_array(array, target)
-        return target
 
-    def _inside(self, name: str) -> str:
-        return self._to_half(name) if self.half else name
+class _ComputedConv(nn.Module):
+    """A convolution with weight and bias computed at run time: `computed`, in float32."""
 
-    def _flat(self, *targets: str) -> tuple[str, ...]:
-        return tuple(self._shaped(self._parameter(target), 3) for target in targets)
+    def __init__(self, conv: nn.Conv2d, dtype: torch.dtype) -> None:
+        super().__init__()
+        assert conv.bias is not None
+        self.weight, self.bias, self.dtype = conv.weight, conv.bias, dtype
+        self.inputs, self.stride, self.padding = conv.in_channels, conv.stride, conv.padding
+        self.computed: tuple[Tensor, Tensor]
 
-    def _fourfold(self, x: str) -> str:
-        """(3,) to (12,): each color's value for its four subpixels."""
-        return self._shaped(self._add("Expand", self._shaped(x, 3, 1), self._integers(3, 4)), 12)
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = (value.to(self.dtype) for value in self.computed)
+        return F.conv2d(x, weight, bias, self.stride, self.padding)
 
-    def _shaped(self, x: str, *shape: int) -> str:
-        return self._add("Reshape", x, self._integers(*shape))
 
-    def _transposed(self, x: str, *perm: int) -> str:
-        return self._add("Transpose", x, perm=list(perm))
+class _Affine(nn.Module):
+    """A norm as scale and shift, (C,) each, or nothing if they are folded into the convolution."""
 
-    def _cropped(self, x: str, margin: int, size: str) -> str:
-        ends = self._add("Add", size, self._integers(margin, margin))
-        return self._add("Slice", x, self._integers(margin, margin), ends, self._integers(2, 3))
+    affine: tuple[Tensor, Tensor] | None = None
 
-    def _side(self, axis: int) -> str:
-        limits = self._integers(axis), self._integers(axis + 1)
-        return self._add("Slice", self._add("Shape", FRAMES), *limits)
+    def __init__(self, norm: nn.InstanceNorm2d, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.weight, self.bias = norm.weight, norm.bias
+        self.channels, self.eps, self.dtype = norm.num_features, norm.eps, dtype
 
-    def _picture_info(self, name: str) -> onnx.ValueInfoProto:
-        if not self.yuv420 or name == FRAMES:
-            return super()._picture_info(name)
-        return helper.make_tensor_value_info(name, TensorProto.UINT8, ["n", "rows", "width"])
+    def forward(self, x: Tensor) -> Tensor:
+        if self.affine is None:
+            return x
+        scale, shift = (value.reshape(1, -1, 1, 1).to(self.dtype) for value in self.affine)
+        return x * scale + shift

@@ -7,51 +7,81 @@ between layers and an upsampled pixel is read once. Kernels cover 2x2 positions 
 one position on all sides, so the result of subpixel (p, q) is at (i + p, j + q).
 """
 
-import copy
 from itertools import product
 
 import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from impasto.models.fast import subpixel_conv
-from impasto.models.layers import ShuffleConv, UpsampleConv
+from impasto.models.layers import ShuffleConv
 from impasto.models.transform_net import Body
 
 PARTS = [*product(range(2), repeat=2)]  # row and column of each
 BORDER = 2  # px on all sides, by which the picture of `conv_on_subpixels` is larger
 
 
+def rewrite_on_subpixels(body: Body) -> int:
+    """Rewrite a network's body, in place; returns the border in px around its new output.
+
+    The last layer reads subpixels if its input is upsampled; else it is left as it is.
+    """
+    last = body.config.up[-1]
+    for layer in body.config.up:
+        if not layer.upsample:
+            continue
+        upsampling, norm = getattr(body, layer.name)
+        subpixels = FoldedUpsampleConv(upsampling.conv), norm
+        if layer is last and isinstance(body.out, ShuffleConv):
+            setattr(body, layer.name, nn.Sequential(*subpixels))
+            body.out = ConvOnSubpixels(body.out.conv)  # type: ignore[assignment]
+            return BORDER
+        setattr(body, layer.name, nn.Sequential(*subpixels, ShuffleSubpixels(layer.channels)))
+    return 0
+
+
 class FoldedUpsampleConv(nn.Module):
-    """Replaces an `UpsampleConv`; `conv` is the result of `fold_upsample_into_conv`."""
+    """An `UpsampleConv` that returns subpixels, (N, C, 4 H, W)."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.conv, self.channels = fold_upsample_into_conv(conv), conv.out_channels
 
+    def forward(self, x: Tensor) -> Tensor:
+        y, parts = self.conv(x), []
+        for part, (p, q) in enumerate(PARTS):
+            channels = slice(part * self.channels, (part + 1) * self.channels)
+            rows, columns = (slice(first, None if first else -1) for first in (p, q))
+            parts.append(y[:, channels, rows, columns])
+        return torch.cat(parts, 2)
+
+
+class ShuffleSubpixels(nn.Module):
+    """Subpixels (N, C, 4 H, W) as a picture, (N, C, 2 H, 2 W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(_as_channels(x, self.channels), 2)
+
 
 class ConvOnSubpixels(nn.Module):
-    """Replaces a `ShuffleConv`; `conv` is the result of `conv_on_subpixels`."""
+    """A `ShuffleConv` that reads subpixels (N, C, 4 H, W); its picture has a border of BORDER."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.conv = conv_on_subpixels(conv)
+        self.conv, self.channels = conv_on_subpixels(conv), conv.in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(_as_channels(x, self.channels)), 4)
 
 
-def rewrite_on_subpixels(network: nn.Module) -> nn.Module:
-    """A copy with the classes above in place of theirs: for writing a graph, not for calling.
-
-    A `ShuffleConv` whose input is not upsampled has no subpixels to read, and stays.
-    """
-    network = copy.deepcopy(network)
-    for parent in [*network.modules()]:
-        shuffles_subpixels = isinstance(parent, Body) and parent.config.up[-1].upsample
-        for name, module in parent.named_children():
-            if isinstance(module, UpsampleConv):
-                setattr(parent, name, FoldedUpsampleConv(module.conv))
-            elif isinstance(module, ShuffleConv) and shuffles_subpixels:
-                setattr(parent, name, ConvOnSubpixels(module.conv))
-    return network
+def _as_channels(x: Tensor, channels: int) -> Tensor:
+    """Subpixels (N, C, 4 H, W) as channels: (N, 4 C, H, W)."""
+    return x.reshape(x.shape[0], 4 * channels, -1, x.shape[3])
 
 
 def fold_upsample_into_conv(conv: nn.Conv2d) -> nn.Conv2d:

@@ -113,4 +113,4 @@ def graph_of(
         return fill_template(network, norm_mode, yuv420=yuv420)
     from impasto.export.graphs.portable import build_portable_model
 
-    return build_portable_model(network, norm_mode).SerializeToString()
+    return build_portable_model(network).SerializeToString()

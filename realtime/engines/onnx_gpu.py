@@ -208,7 +208,7 @@ class OnnxGpuEngine(Engine):
             from impasto.export.graphs.portable import build_portable_model
 
             network = build_network(network) if isinstance(network, StyleWeights) else network
-            return build_portable_model(network, norm_mode, half=half).SerializeToString()
+            return build_portable_model(network, half=half).SerializeToString()
         assert isinstance(network, StyleWeights)
         from impasto.export.graphs.rgb_to_yuv import yuv420_weights
         from impasto.export.graphs.templates import fill_template, set_weights
