@@ -50,8 +50,8 @@ def build_portable_model(
 
 
 def _rewritten(network: nn.Module, layout: TensorLayout) -> "PortableNet | LayoutNet":
-    if isinstance(network, TransformNet):
-        return PortableNet(network, layout)
+    if type(network).forward is TransformNet.forward:
+        return PortableNet(network, layout)  # type: ignore[arg-type]
     return LayoutNet(network, layout)
 
 

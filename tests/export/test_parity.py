@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from impasto.export import check_parity
+from impasto.export.graphs.cpu import build_cpu_model
 from impasto.export.graphs.portable import build_portable_model
 from impasto.export.parity import Difference, open_session
 from impasto.models.architectures import ARCHITECTURES
@@ -146,7 +147,7 @@ def test_running_statistics_are_outputs(weight):
 
 
 def run(network, kind, frames, statistics, **more) -> list[np.ndarray]:
-    session = open_session(build_portable_model(network, kind).SerializeToString())
+    session = open_session(build_cpu_model(network, kind).SerializeToString())
     mean, variance = (x.numpy() for x in statistics)
     return session.run(None, {"frames": frames, "mean": mean, "variance": variance, **more})
 

@@ -7,16 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.export.graphs.builder import build_graph
 from impasto.export.graphs.cpu import CpuNet
 from impasto.export.graphs.gpu import GpuNet
 from impasto.export.graphs.norms import count_channels
 from impasto.export.graphs.portable import PortableNet
 from impasto.export.graphs.rewrites import pad_by_reflection
-from impasto.export.graphs.signature import tensor_info
 from impasto.models.architectures import ARCHITECTURES
 from impasto.models.colors import ycc_to_rgb
-from impasto.models.errors import EngineError
 from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.fast.uint8_io import Uint8Wrapper
@@ -121,12 +118,3 @@ def test_small_pictures_are_padded_as_bytes_too(size):
     lack = [max(0, 32 - side) for side in size]
     enlarged = F.pad(x.float(), (0, lack[1], 0, lack[0]), mode="replicate")
     assert padded.dtype == torch.uint8 and off(padded, reflect_pad(enlarged, 8, 24)) == 0
-
-
-def test_an_unknown_operation_is_named():
-    class Unknown(nn.Module):
-        def forward(self, frames: Tensor) -> Tensor:
-            return torch.sin(frames.cos())
-
-    with pytest.raises(EngineError, match=r"\.cos\(\) cannot be exported"):
-        build_graph(Unknown(), [tensor_info("frames", [3])], [tensor_info("stylized", [3])])
