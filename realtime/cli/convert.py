@@ -32,7 +32,7 @@ def video(
     start: options.Time = None,
     end: options.Time = None,
     keep_color: options.KeepColor = False,
-    steadiness: options.Steadiness = "off",
+    steadiness: options.Steadiness = None,
     batch: options.Batch = 1,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
@@ -61,7 +61,7 @@ def video(
     from impasto.realtime.cli import advice
     from impasto.realtime.cli.film_jobs import film_jobs
     from impasto.realtime.cpu import work_in_batch
-    from impasto.realtime.engines.options import EngineOptions
+    from impasto.realtime.engines.options import EngineOptions, default_steadiness
     from impasto.realtime.files.codecs import EncoderOptions
     from impasto.realtime.files.convert import stylize_video
     from impasto.realtime.files.image_files import number_pattern
@@ -81,6 +81,7 @@ def video(
         codec=codec, crf=crf, preset=preset, bitrate=bitrate, bit_depth=bit_depth, alpha=alpha
     )
     find = partial(film_jobs, source, target, as_video=as_video, pipe_format=pipe_format)
+    steadiness = steadiness or default_steadiness(engine_options.architecture, device)
     stylizer = LazyStylizer(engine_options, log, keep_color=keep_color, steadiness=steadiness)
 
     def convert(job: FileJob, on_progress: OnProgress) -> tuple[str, dict[str, Any]]:

@@ -50,7 +50,7 @@ def live(
     network: options.Network = "auto",
     stroke: options.Stroke = 1.0,
     keep_color: options.KeepColor = False,
-    steadiness: options.Steadiness = "off",
+    steadiness: options.Steadiness = None,
     mask: options.MaskFilm = None,
     mirror: Annotated[
         bool, typer.Option("--mirror/--no-mirror", help="Mirror the picture in the window.")
@@ -95,7 +95,7 @@ def live(
         import impasto.realtime.live.window  # noqa: F401  # before anything loads PyAV: see there
 
     from impasto.models.styles import known_styles, mixture_of
-    from impasto.realtime.engines.options import live_network
+    from impasto.realtime.engines.options import default_steadiness, live_network
 
     first = options.style_or_first(style, network, print_line)
     network = live_network(first, network, device)
@@ -132,7 +132,7 @@ def live(
         strength=strength,
         stroke=stroke,
         keep_color=keep_color,
-        steadiness=steadiness,
+        steadiness=steadiness or default_steadiness(network, device),
         mirror=mirror,
         recording=record is not None,
     )

@@ -115,11 +115,12 @@ KeepColor = Annotated[
     bool, typer.Option("--keep-color", help="Stylize the luminance only; keep the colors.")
 ]
 Steadiness = Annotated[
-    modes.Steadiness,
+    modes.Steadiness | None,
     typer.Option(
-        help="Against flicker. auto: hold, and flow while the camera moves; hold: keeps pixels "
-        "that change by noise only, for a fixed camera; flow: blends along the optical flow, for a "
-        "moving one; raft: the same with the RAFT network, for GPUs (downloaded at first use)."
+        help="Against flicker. Default: auto with the fine network on a CPU, else off. "
+        "auto: hold, and flow while the camera moves; hold: keeps pixels that change by noise "
+        "only, for a fixed camera; flow: blends along the optical flow, for a moving one; raft: "
+        "the same with the RAFT network, for GPUs (downloaded at first use)."
     ),
 ]
 

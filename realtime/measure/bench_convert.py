@@ -29,6 +29,7 @@ def convert_in_new_process(
     codec: str | None = None,
     hwaccel: str | None = None,
     batch: int = 1,
+    end: float | None = None,
 ) -> Figures:
     """Convert `clip` with these options of `impasto video`; return the time of each stage.
 
@@ -36,7 +37,7 @@ def convert_in_new_process(
     raises.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        options = (network, engine, codec, hwaccel, batch)
+        options = (network, engine, codec, hwaccel, batch, end)
         work = pool.submit(_convert, clip, style, device, *options, time())
         return work.result()
 
@@ -50,6 +51,7 @@ def _convert(
     codec: str | None,
     hwaccel: str | None,
     batch: int,
+    end: float | None,
     began: float,
 ) -> Figures:
     work_in_batch()
@@ -66,6 +68,7 @@ def _convert(
             batch_size=batch,
             encoder=EncoderOptions(codec=codec),
             hwaccel=hwaccel,
+            end=end,
         )
     computed = process_time() - computed
     peak = memory_mb("VmHWM")

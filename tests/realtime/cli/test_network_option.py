@@ -163,3 +163,23 @@ def test_live_is_fine_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine_options.live_network("dawn", "auto", "cpu") == "fast"
     assert engine_options.live_network("dawn", "fast", "cuda") == "fast"
     assert engine_options.live_network("noon", "auto", "cuda") == "fast"
+
+
+def test_steadying_is_the_default_where_it_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine_options.default_steadiness("fine", "cpu") == "auto"
+    assert engine_options.default_steadiness("fast", "cpu") == "off"
+    monkeypatch.setattr(engine_options, "cuda_devices", lambda: 1)
+    assert engine_options.default_steadiness("fine", "auto") == "off"
+    assert engine_options.default_steadiness("fine", "cpu") == "auto"
+
+
+def test_a_film_is_steadied_unless_it_is_to_be_fast(tmp_path: Path, impasto: Impasto) -> None:
+    clip = make_clip(tmp_path / "in.mp4", frames=3)
+    painted = {}
+    for case in ("", "auto", "off"):
+        out = tmp_path / f"out{case}.mkv"
+        steadiness = ("--steadiness", case) if case else ()
+        ran = impasto("video", clip, out, "--style", "dawn", "--device", "cpu", *steadiness)
+        assert ran.code == 0
+        painted[case] = out.read_bytes()
+    assert len(painted[""]) == len(painted["auto"]) != len(painted["off"])
