@@ -26,7 +26,7 @@ def bench(
     ] = None,
     device: options.Device = "auto",
     quick: Annotated[
-        bool, typer.Option("--quick", help="640x360, fewer rounds, a second of the clip: under a minute.")
+        bool, typer.Option("--quick", help="640x360, fewer rounds, one second: under a minute.")
     ] = False,
     live: Annotated[
         bool, typer.Option("--live", help="Measure the live path instead, with the sample clip.")

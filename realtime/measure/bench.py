@@ -42,8 +42,9 @@ def bench(
 
     style, network: of the conversion, as for `models.styles.load_style`; the networks alone are
     timed untrained, which is as fast. clip: None leaves the conversion out. sizes: (height, width).
-    quick: 640x360, three rounds and the first second of the clip, under a minute on two cores. log:
-    called with the name of each part as it begins. Raises WeightsError, SourceError and EngineError.
+    quick: 640x360, three rounds and the first second of the clip, under a minute on two cores.
+    log: called with the name of each part as it begins.
+    Raises WeightsError, SourceError and EngineError.
 
     "networks": a row for each network, engine, precision and size; "folded": a video with running
     norm statistics, an update every fifth frame included; not folded: every frame with its own
