@@ -25,7 +25,8 @@ BORDER = 2  # px on all sides, by which the picture of `conv_on_subpixels` is la
 def rewrite_on_subpixels(body: Body) -> int:
     """Rewrite a network's body, in place; returns the border in px around its new output.
 
-    The last layer reads subpixels if its input is upsampled; else it is left as it is.
+    The last layer reads subpixels if its input is upsampled, and nothing is added to that; else it
+    is left as it is.
     """
     last = body.config.up[-1]
     for layer in body.config.up:
@@ -33,7 +34,7 @@ def rewrite_on_subpixels(body: Body) -> int:
             continue
         upsampling, norm = getattr(body, layer.name)
         subpixels = FoldedUpsampleConv(upsampling.conv), norm
-        if layer is last and isinstance(body.out, ShuffleConv):
+        if layer is last and not layer.skip and isinstance(body.out, ShuffleConv):
             setattr(body, layer.name, nn.Sequential(*subpixels))
             body.out = ConvOnSubpixels(body.out.conv)  # type: ignore[assignment]
             return BORDER

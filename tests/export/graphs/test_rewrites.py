@@ -1,18 +1,21 @@
 """The modules that graphs are built from, in PyTorch, against the networks they rewrite."""
 
 from collections.abc import Callable
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.export.graphs.cpu import CpuNet
-from impasto.export.graphs.gpu import GpuNet
+from impasto.export.graphs.cpu import CpuNet, build_cpu_model
+from impasto.export.graphs.gpu import GpuNet, build_gpu_model
 from impasto.export.graphs.norms import count_channels
-from impasto.export.graphs.portable import PortableNet
+from impasto.export.graphs.portable import PortableNet, build_portable_model
 from impasto.export.graphs.rewrites import pad_by_reflection
-from impasto.models.architectures import ARCHITECTURES
+from impasto.export.parity import open_session
+from impasto.models.architectures import ARCHITECTURES, ConvLayer, NetworkConfig
 from impasto.models.colors import ycc_to_rgb
 from impasto.models.fast.norm_folding import FoldedNetwork, RunningNormNetwork
 from impasto.models.fast.norm_statistics import NormStatistics
@@ -25,10 +28,27 @@ SIZE = (41, 58)
 Statistics = tuple[Tensor, Tensor]
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+# No rewrite knows the layers of an architecture: another one is an entry in ARCHITECTURES, no more.
+OTHER = NetworkConfig(
+    down=(
+        ConvLayer("stem", 16, kernel=7, stride=2),
+        ConvLayer("middle", 24, stride=2),
+        ConvLayer("down", 32, stride=2),
+    ),
+    blocks=1,
+    up=(
+        ConvLayer("up", 24, upsample=True, skip="middle"),
+        ConvLayer("between", 24),
+        ConvLayer("refine", 16, upsample=True, skip="stem"),
+    ),
+)
+
+
+@pytest.fixture(scope="module", params=[*ARCHITECTURES, "other"])
 def network(request: pytest.FixtureRequest) -> TransformNet:
     torch.manual_seed(0)
-    network = TransformNet(request.param).eval()
+    with patch.dict(ARCHITECTURES, other=OTHER):
+        network = TransformNet(request.param).eval()
     with torch.no_grad():  # as after training: no bias is 0, no gain 1
         for parameter in network.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
@@ -101,6 +121,21 @@ def test_yuv420_is_that_of_the_rgb_picture(network, statistics):
     assert off(got, expected) < 0.51
     on_cpu = CpuNet(network, "frozen", yuv420=True)(frames, *statistics)
     assert off(GpuNet(network, "frozen", yuv420=True)(frames, *statistics), on_cpu) <= 1
+
+
+def test_a_graph_computes_what_its_module_does(network, frames, statistics):
+    mean, variance = (x.numpy() for x in statistics)
+    given = {"frames": frames[1:].numpy(), "mean": mean, "variance": variance}
+    given["weight"] = np.array(0.3, np.float32)
+    for form, build in ((CpuNet, build_cpu_model), (GpuNet, build_gpu_model)):
+        got = open_session(build(network, "running").SerializeToString()).run(None, given)
+        expected = form(network, "running")(*(torch.from_numpy(x) for x in given.values()))
+        assert off(torch.from_numpy(got[0]), expected[0]) <= 1
+        for one, other in zip(got[1:], expected[1:], strict=True):
+            assert np.allclose(one, other, rtol=1e-3, atol=1e-4)
+    session = open_session(build_portable_model(network).SerializeToString())
+    (picture,) = session.run(None, {"frames": frames.numpy()})
+    assert off(torch.from_numpy(picture), PortableNet(network)(frames)) <= 1
 
 
 def test_a_rewrite_leaves_its_network_as_it_was(network, frames):
