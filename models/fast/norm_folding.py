@@ -65,6 +65,7 @@ class FusedNetwork(nn.Module):
         self.centered = dtype == torch.float16
         self.body, self.layers = fuse(network.body)
         self.first, self.last = self.layers[0], self.layers[-1]
+        self.border_px = self.first.padding[0]  # until `fold_first` sets it to 0
         self.last.shuffle_output, self.last.activation = False, "hardtanh"
         self.load_weights(network)
         self.channels = [3, *(norm.num_features for norm in self.norms)]
@@ -96,7 +97,14 @@ class FusedNetwork(nn.Module):
     def _padded(self, frames: Tensor) -> Tensor:
         """Frames padded by reflection, then by the mean color, which is standardized to 0."""
         margin, stride = self.network.MARGIN, self.network.STRIDE
-        return pad_frames(frames, self.dtype, margin=margin, stride=stride, border=self.border)
+        return pad_frames(
+            frames,
+            self.dtype,
+            margin=margin,
+            stride=stride,
+            border=self.border,
+            border_px=self.border_px,
+        )
 
     def _stylized(self, padded: Tensor, size: tuple[int, int]) -> Tensor:
         """Run the body on padded frames. size: height and width without padding."""
@@ -158,12 +166,12 @@ class RunningNormNetwork(FusedNetwork):
         """
         picture, *norms = split(statistics, self.channels)
         padded = self._padded(frame)
-        mean, variance = instance_statistics(without_border(padded))
+        mean, variance = instance_statistics(without_border(padded, self.border_px))
         picture = moving_average(picture, NormStatistics(mean / 255, variance / 255**2), momentum)
         # The convolutions subtract the old means, since bf16 is most exact around zero.
         scale, _ = identity_affine(self.first.channels, padded)
         self._fold_input_and_output(picture, scale.float(), -norms[0].mean)
-        fill_border(padded, self.border)
+        fill_border(padded, self.border, self.border_px)
         updated = [picture]
 
         def update_and_norm(norm: nn.InstanceNorm2d, old: NormStatistics, y: Tensor) -> Tensor:

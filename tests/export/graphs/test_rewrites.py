@@ -31,7 +31,7 @@ Statistics = tuple[Tensor, Tensor]
 # No rewrite knows the layers of an architecture: another one is an entry in ARCHITECTURES, no more.
 OTHER = NetworkConfig(
     down=(
-        ConvLayer("stem", 16, kernel=7, stride=2),
+        ConvLayer("stem", 16, kernel=5, stride=2),
         ConvLayer("middle", 24, stride=2),
         ConvLayer("down", 32, stride=2),
     ),
