@@ -127,11 +127,16 @@ def load_weights(spec: str, *, strength: float = 1.0, network: str = "auto") -> 
     """As `load_style`, without PyTorch, which takes longer to load than all the rest."""
     mixture = mixture_of(spec, strength=strength, network=network)
     parts = {path: read_weights(path) for path in mixture}
-    architecture, arrays = parts[next(iter(mixture))]
-    if len(mixture) > 1:
-        weighted = [(parts[path].arrays, share) for path, share in mixture.items()]
-        arrays = _weighted_sum(weighted)
-    return StyleWeights(architecture, arrays)
+    return mix_weights(parts, mixture)
+
+
+def mix_weights(parts: Mapping[Path, StyleWeights], mixture: Mapping[Path, float]) -> StyleWeights:
+    """The sum of each network's weights, times its share; of a single one, its own."""
+    first = parts[next(iter(mixture))]
+    if len(mixture) == 1:
+        return first
+    weighted = [(parts[path].arrays, share) for path, share in mixture.items()]
+    return StyleWeights(first.architecture, _weighted_sum(weighted))
 
 
 def weights_of(network: "StyleNetwork") -> StyleWeights:

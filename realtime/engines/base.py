@@ -59,6 +59,18 @@ class Engine(ABC):
         """Whether it is as fast as it will be for the current network and frame size."""
         return True
 
+    @property
+    def replaceable(self) -> bool:
+        """Whether `replace` can be called now, without waiting for a library to load."""
+        return True
+
+    def prepare(self, height: int, width: int) -> bool:
+        """Whether frames of this size can be stylized without waiting for a graph to compile.
+
+        If not, it is compiled in a thread, and this is to be asked again with every frame.
+        """
+        return True
+
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Stylize each frame with its own norm statistics."""
         return self._cropped(self._stylize_instance(self._padded(frames)), frames)

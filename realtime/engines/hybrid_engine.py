@@ -1,77 +1,123 @@
-"""A live engine: PyTorch while style or size change, OpenVINO once they have not for a while."""
+"""A live engine: OpenVINO, and PyTorch while one style turns into another."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
-from torch import nn
 
+from impasto.models.architectures import ARCHITECTURES
 from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics
-from impasto.models.networks import StyleNetwork
-from impasto.models.styles import StyleWeights
-from impasto.models.transform_net import TransformNet
+from impasto.models.styles import StyleWeights, weights_of
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices
 from impasto.realtime.engines.select import open_engine
 
-_STABLE_FRAMES = 10  # of one network and size, before OpenVINO is compiled for these
+_STABLE_FRAMES = 8  # more than are shown between two mixtures of a transition
+_MAX_SIZES = 3  # that an OpenVINO engine is compiled for; it keeps one more
+Size = tuple[int, int]  # height, width
 
 
 def open_hybrid_engine(
-    network: StyleNetwork, *, device: str = "auto", precision: str = "auto", size: tuple[int, int]
+    weights: StyleWeights, *, device: str = "auto", precision: str = "auto", size: Size
 ) -> Engine:
-    """Open the engine for a network that may change at any frame.
+    """Open the engine for a network whose weights and frame size may change at any frame.
 
-    A `HybridEngine`, or PyTorch alone where that gains nothing; for the classic network, of which
-    no two styles mix, the fastest engine. Arguments and errors are those of `open_engine`.
+    A `HybridEngine`; without OpenVINO, on a GPU, and for the classic network, of which no two
+    styles mix, the fastest engine of `open_engine`, which has the same arguments and errors.
     """
-    if not isinstance(network, TransformNet):
-        return open_engine(network, device=device, precision=precision, size=size)
-    if device != "cuda" and not cuda_devices() and precision in ("auto", "bf16"):
-        with suppress(EngineError):
-            return HybridEngine(network)
-    return open_engine(network, engine="torch", device=device, precision=precision, size=size)
+    mixes = weights.architecture in ARCHITECTURES
+    on_cpu = device == "cpu" or (device == "auto" and not cuda_devices())
+    if mixes and on_cpu and precision != "fp16":
+        with suppress(ImportError):
+            return HybridEngine(weights, precision=precision)
+    engine = "torch" if mixes else "auto"
+    return open_engine(weights, engine=engine, device=device, precision=precision, size=size)
+
+
+class _Prepared(NamedTuple):
+    """An OpenVINO engine, and what it is ready for."""
+
+    engine: Engine
+    weights: StyleWeights
+    sizes: tuple[Size, ...]  # the newest last
+
+    def with_size(self, size: Size) -> _Prepared:
+        """The same, compiled for one more size."""
+        self.engine.warm_up(*size)
+        return self._replace(sizes=(*self.sizes, size)[-_MAX_SIZES:])
 
 
 class HybridEngine(Engine):
-    """PyTorch at once, and OpenVINO as soon as it is compiled for the network and size.
+    """OpenVINO at once, and PyTorch from when the weights change until OpenVINO has caught up.
 
-    PyTorch loads the weights of another network within a frame. OpenVINO stylizes 1280x720 in 23 ms
-    where PyTorch takes 33, but compiles for half a second for each network and size. So PyTorch
-    stylizes while one style turns into another, or the size changes. After some frames without a
-    change, OpenVINO is compiled in a thread, and goes on with the running statistics.
+    OpenVINO is the faster one, and opens faster, but compiles for half a second for each network
+    and frame size. PyTorch takes two seconds to load, and then other weights within a frame. So
+    OpenVINO paints the first frame, in float; while it goes on, a thread compares int8 with float
+    on such a frame (see `open_engine`), and loads PyTorch. Later on the thread compiles what comes
+    next: another size goes on being painted at the old one until `prepare` returns True, and other
+    weights by PyTorch. Running statistics are handed on from one to the other.
 
-    network: TransformNet, which is copied. Raises EngineError where it would gain nothing: without
-    OpenVINO, and where the processor has no bfloat16.
+    Raises EngineError, and ImportError where OpenVINO is not installed.
     """
 
-    name, device, has_running_statistics = "torch, then openvino", "cpu", True
+    name, device, has_running_statistics = "openvino", "cpu", True
 
-    def __init__(self, network: TransformNet) -> None:
-        self._torch = open_engine(network, engine="torch", device="cpu")
-        super().__init__(self._torch.min_size)
-        self.precision = self._torch.precision
-        if self.precision != "bf16":
-            raise EngineError(f"OpenVINO is no faster than PyTorch in {self.precision}")
-        self._openvino = _open_openvino(network)
-        self._initial_statistics = self._torch._initial_statistics
-        self._network: nn.Module = network
-        self._openvino_network: nn.Module = network
-        self._size, self._openvino_size = (0, 0), (0, 0)  # current; what OpenVINO is compiled for
-        self._pending: Future[tuple[Engine, nn.Module, tuple[int, int]]] | None = None
-        self._stable_frames = 0  # of the current network and size
+    def __init__(self, weights: StyleWeights, *, precision: str = "auto") -> None:
+        from impasto.realtime.engines.openvino_engine import OpenVinoEngine
 
-    def replace(self, network: nn.Module | StyleWeights) -> None:
-        self._torch.replace(network)
-        assert isinstance(network, TransformNet)
-        self._network, self._stable_frames = network, 0
+        openvino = OpenVinoEngine(weights, precision=precision)
+        super().__init__(openvino.min_size)
+        self._asked = precision
+        self._is_chosen = precision != "auto"  # else it is in float, and int8 may be faster
+        self._weights = weights
+        self._initial_statistics = openvino._initial_statistics
+        self._prepared = _Prepared(openvino, weights, ())
+        self._torch: Engine | None = None
+        self._pending: Future[Callable[[], None]] | None = None  # what to do with its result
+        self._stable_frames = 0  # since anything changed
+
+    @property
+    def precision(self) -> str:  # type: ignore[override]
+        """That of OpenVINO."""
+        return self._prepared.engine.precision
 
     @property
     def settled(self) -> bool:
-        return (self._openvino_network, self._openvino_size) == (self._network, self._size)
+        return self._pending is None and self._is_chosen and not self._is_turning
+
+    @property
+    def replaceable(self) -> bool:
+        return self._torch is not None
+
+    def replace(self, network: object) -> None:
+        """As for every engine; it waits for PyTorch unless it is `replaceable`."""
+        weights = network if isinstance(network, StyleWeights) else weights_of(network)  # type: ignore[arg-type]
+        if self._torch is None:
+            self._torch = open_torch(weights, self._prepared.engine)
+        else:
+            self._torch.replace(weights)
+        self._weights, self._stable_frames = weights, 0
+
+    def prepare(self, height: int, width: int) -> bool:
+        self._collect()
+        size = max(height, self.min_size), max(width, self.min_size)
+        sizes = self._prepared.sizes
+        if self._is_turning or not sizes or size in sizes:
+            return True
+        self._stable_frames = 0
+        if self._pending is None:
+            self._begin(self._compile, size)
+        return False
+
+    @property
+    def _is_turning(self) -> bool:
+        """Whether OpenVINO has other weights than those to paint with."""
+        return self._prepared.weights is not self._weights
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._engine_for(frames)(frames)
@@ -85,28 +131,76 @@ class HybridEngine(Engine):
         return self._engine_for(frame).update(frame, statistics, momentum)
 
     def _engine_for(self, frames: np.ndarray) -> Engine:
+        """The engine for the next frames; begins to prepare what will be needed."""
+        self._collect()
         size = frames.shape[1], frames.shape[2]
-        if size != self._size:
-            self._size, self._stable_frames = size, 0
-        if self._pending is not None and self._pending.done():
-            self._openvino, self._openvino_network, self._openvino_size = self._pending.result()
-            self._pending = None
-        if self.settled:
-            return self._openvino
         self._stable_frames += 1
-        if self._stable_frames > _STABLE_FRAMES and self._pending is None:
-            executor = ThreadPoolExecutor(1, "prepare")
-            self._pending = executor.submit(self._compiled, self._network, size)
-            executor.shutdown(wait=False)  # its thread ends with this work
-        return self._torch
+        stable = self._stable_frames > _STABLE_FRAMES
+        if self._pending is None and self._prepared.sizes:  # after the first frame
+            if (self._is_turning and stable) or not (self._is_turning or self._is_chosen):
+                self._begin(self._choose, self._weights, size, frames[0].copy())
+            elif stable and self._torch is None:
+                self._begin(self._load_torch)
+        if self._is_turning:
+            assert self._torch is not None
+            return self._torch
+        if size not in self._prepared.sizes:
+            self._prepared = self._prepared.with_size(size)
+        return self._prepared.engine
 
-    def _compiled(
-        self, network: nn.Module, size: tuple[int, int]
-    ) -> tuple[Engine, nn.Module, tuple[int, int]]:
-        engine = self._openvino if network is self._openvino_network else _open_openvino(network)
-        engine.warm_up(*size)
-        return engine, network, size
+    def _begin(self, work: Callable[..., Callable[[], None]], *arguments: object) -> None:
+        """Do `work` in a thread, and what it returns on this one, before the next frame."""
+        executor = ThreadPoolExecutor(1, "prepare")  # a new one: OpenVINO keeps memory for each
+        self._pending = executor.submit(work, *arguments)
+        executor.shutdown(wait=False)  # its thread ends with this work
+
+    def _collect(self) -> None:
+        if self._pending is not None and self._pending.done():
+            finished, self._pending = self._pending, None
+            finished.result()()
+
+    def _compile(self, size: Size) -> Callable[[], None]:
+        prepared = self._prepared.with_size(size)
+        return lambda: self._use(prepared)
+
+    def _choose(self, weights: StyleWeights, size: Size, frame: np.ndarray) -> Callable[[], None]:
+        """Open OpenVINO in the precision to go on with."""
+        engine = open_engine(
+            weights,
+            engine="openvino",
+            device="cpu",
+            precision=self._asked,
+            frames=[frame],
+        )
+        now = self._prepared
+        if weights is now.weights and engine.precision == now.engine.precision:
+            now.engine.notes += engine.notes
+            chosen = now
+        else:
+            chosen = _Prepared(engine, weights, ()).with_size(size)
+
+        def use() -> None:
+            self._is_chosen = True
+            self._use(chosen)
+
+        return use
+
+    def _use(self, prepared: _Prepared) -> None:
+        self.notes += prepared.engine.notes
+        prepared.engine.notes.clear()
+        self._prepared = prepared
+
+    def _load_torch(self) -> Callable[[], None]:
+        engine = open_torch(self._weights, self._prepared.engine)
+
+        def use() -> None:
+            self._torch = engine
+
+        return use
 
 
-def _open_openvino(network: nn.Module) -> Engine:
-    return open_engine(network, engine="openvino", device="cpu", precision="bf16")
+def open_torch(weights: StyleWeights, other: Engine) -> Engine:
+    """PyTorch on the CPU, in the precision of `other` where it has that. Raises EngineError."""
+    with suppress(EngineError):
+        return open_engine(weights, engine="torch", device="cpu", precision=other.precision)
+    return open_engine(weights, engine="torch", device="cpu")

@@ -29,8 +29,8 @@ from impasto.realtime.pixels import resized, with_color_of
 from impasto.realtime.stroke import at_size_of
 from impasto.realtime.threads import DroppingSink, Latest
 
-if TYPE_CHECKING:  # PyTorch takes seconds to load: a missing camera is reported before that
-    from impasto.models.networks import StyleNetwork
+if TYPE_CHECKING:  # engines take a while to load: a missing camera is reported before that
+    from impasto.models.styles import StyleWeights
     from impasto.realtime.engines.base import Engine
     from impasto.realtime.stylizer import Stylizer
 
@@ -111,26 +111,35 @@ class LiveStylizer:
         self._options = {"engine": engine, "device": device, "precision": precision}
         self.network = live_network(styles[0], network, device)
         self._transition = Transition(seconds=transition_seconds, network=self.network)
+        self._reported = ""  # the line about the engine
         self._refused: tuple[str, float] | None = None  # style and strength that cannot be had
         self._stylizer: Stylizer | None = None
+        self._painted: Size | None = None  # the size last stylized at
         self._mask = mask
         self._began: Fraction | None = None  # time of the first frame, in seconds
 
     def __call__(self, frame: Frame) -> StylizedFrame:
         controls = self.controls
         full = frame.image.shape[0], frame.image.shape[1]
-        size = self._working_size(full, controls)
-        stylizer = self._prepared_stylizer(size, controls)
+        wanted = self._working_size(full, controls)
+        stylizer = self._prepared_stylizer(wanted, frame, controls)
+        assert self.engine is not None
+        if self._painted is None or self.engine.prepare(*wanted):
+            self._painted = wanted
+        size = self._painted
         began = perf_counter()
-        (stylized,) = stylizer([[replace(frame, image=resized(frame.image, size, bicubic=True))]])
+        small = replace(frame, image=resized(frame.image, size, bicubic=True))
+        network_began = perf_counter()
+        (stylized,) = stylizer([[small]])
+        network_seconds = perf_counter() - network_began
         image = at_size_of(stylized.image, frame.image)
         if controls.keep_color:
             image = with_color_of(image, frame.image)
         if self._mask is not None:
             image = masked(frame.image, image, self._mask(self._seconds(frame), full))
-        assert self.engine is not None
-        if self.engine.settled:  # else it is slower for a moment only
-            self.scale.update(monotonic(), perf_counter() - began)
+        if self.engine.settled and size == wanted:  # else it is slower for a moment only
+            seconds = perf_counter() - began
+            self.scale.update(monotonic(), seconds, constant=seconds - network_seconds)
         return StylizedFrame(frame, image, size[0] / full[0])
 
     def _seconds(self, frame: Frame) -> Fraction:
@@ -148,29 +157,39 @@ class LiveStylizer:
         scale = max(1 / controls.stroke, _SMALLEST / min(height, width))
         return round(height * scale), round(width * scale)
 
-    def _prepared_stylizer(self, size: Size, controls: Controls) -> "Stylizer":
+    def _prepared_stylizer(self, size: Size, frame: Frame, controls: Controls) -> "Stylizer":
         """The stylizer of the present network and steadiness; a new one forgets the last frames."""
         from impasto.realtime.stylizer import Stylizer
 
         now = monotonic()
-        self._aim(self.styles[controls.style], controls.strength, now)
-        network = self._transition.network(now)
+        weights = None
+        if self.engine is None or self.engine.replaceable:
+            self._aim(self.styles[controls.style], controls.strength, now)
+            weights = self._transition.weights(now)
         if self.engine is None:
-            assert network is not None  # the first aim is reached at once
-            self.engine = engine = _open_engine(network, size=size, **self._options)
-            self._log(
-                f"engine: {engine.name} {engine.precision} on {engine.device}, "
-                f"{self.network} network"
-            )
-        elif network is not None:
-            self.engine.replace(network)
+            assert weights is not None  # the first aim is reached at once
+            self.engine = _open_engine(weights, size=size, frame=frame, **self._options)
+        elif weights is not None:
+            self.engine.replace(weights)
+        self._report_engine(self.engine)
         if (
             self._stylizer is None
-            or network is not None
+            or weights is not None
             or self._stylizer.steadiness != controls.steadiness
         ):
             self._stylizer = Stylizer(self.engine, ahead=False, steadiness=controls.steadiness)
         return self._stylizer
+
+    def _report_engine(self, engine: "Engine") -> None:
+        """Log the engine, again when it goes on in another precision, and its notes."""
+        line = (
+            f"engine: {engine.name} {engine.precision} on {engine.device}, {self.network} network"
+        )
+        if line != self._reported:
+            self._reported = line
+            self._log(line)
+        while engine.notes:
+            self._log(engine.notes.pop(0))
 
     def _aim(self, style: str, strength: float, now: float) -> None:
         """Begin a transition. What cannot be had is reported, and ends no session that runs."""
@@ -187,14 +206,21 @@ class LiveStylizer:
 
 
 def _open_engine(
-    network: "StyleNetwork", *, engine: str, device: str, precision: str, size: Size
+    weights: "StyleWeights", *, engine: str, device: str, precision: str, size: Size, frame: Frame
 ) -> "Engine":
     from impasto.realtime.engines.hybrid_engine import open_hybrid_engine
     from impasto.realtime.engines.select import open_engine
 
     if engine == "auto":
-        return open_hybrid_engine(network, device=device, precision=precision, size=size)
-    return open_engine(network, engine=engine, device=device, precision=precision, size=size)
+        return open_hybrid_engine(weights, device=device, precision=precision, size=size)
+    return open_engine(
+        weights,
+        engine=engine,
+        device=device,
+        precision=precision,
+        size=size,
+        frames=[frame.image],
+    )
 
 
 def stylize_newest(

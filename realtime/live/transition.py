@@ -1,12 +1,8 @@
 """Fades from one style to another by interpolating the weights of their networks."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from impasto.models.styles import load_network, mix, mixture_of
-
-if TYPE_CHECKING:
-    from impasto.models.networks import StyleNetwork
+from impasto.models.styles import StyleWeights, mix_weights, mixture_of, read_weights
 
 _STEP_SECONDS = 0.1  # between two mixtures: each one needs new norm statistics
 
@@ -21,7 +17,7 @@ class Transition:
     def __init__(self, *, network: str, seconds: float = 1.0) -> None:
         """network: the architecture of all styles."""
         self._seconds, self._network = seconds, network
-        self._networks: dict[Path, StyleNetwork] = {}
+        self._parts: dict[Path, StyleWeights] = {}
         self._aim: tuple[str, float] | None = None
         self._from: dict[Path, float] = {}
         self._to: dict[Path, float] = {}
@@ -34,15 +30,15 @@ class Transition:
             return
         to = mixture_of(style, strength=strength, network=self._network)
         for path in to:
-            if path not in self._networks:
-                self._networks[path] = load_network(path)
+            if path not in self._parts:
+                self._parts[path] = read_weights(path)
         first = self._aim is None
         self._aim, self._to = (style, strength), to
         self._from = dict(to if first else self._now)
         self._began = float("-inf") if first else now
 
-    def network(self, now: float) -> "StyleNetwork | None":
-        """The network to stylize with from now on; None: the same as before."""
+    def weights(self, now: float) -> StyleWeights | None:
+        """The weights to stylize with from now on; None: the same as before."""
         if self._now == self._to:
             return None
         share = min(1.0, (now - self._began) / self._seconds)
@@ -50,7 +46,7 @@ class Transition:
             return None
         self._mixed = now
         self._now = self._to if share == 1.0 else _between(self._from, self._to, share)
-        return mix(self._networks, self._now)
+        return mix_weights(self._parts, self._now)
 
 
 def _between(

@@ -1,6 +1,8 @@
 """The live loop, with a real network and generated cameras; no window, or a screen that looks."""
 
 import json
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from fractions import Fraction
@@ -295,6 +297,21 @@ def test_from_the_command_line_into_a_file(style_files, tmp_path, capsys):
     assert len(frames) >= 2 and frames[0].image.shape == (120, 160, 3)
     said = capsys.readouterr().out
     assert "engine: torch" in said and "fps" in said
+
+
+def test_the_first_frame_is_shown_before_pytorch_loads(style_files, tmp_path):
+    code = f"""if True:
+        import sys
+        from impasto.realtime.cli.main import main
+        from impasto.realtime.live.loop import NoWindow
+        loaded = []
+        NoWindow.show = lambda *_, **__: loaded.append("torch" in sys.modules)
+        arguments = ["--camera", "test", "--no-window", "--seconds", "0.1", "--capture", "64x48"]
+        arguments += ["--device", "cpu", "--style", {style_files[0]!r}]
+        sys.exit(main(["live", *arguments]) or loaded[0])
+    """
+    pytest.importorskip("openvino")
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The frame rate is held by stylizing at a smaller scale, steadily and no smaller than needed."""
 
+from itertools import pairwise
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,16 +12,29 @@ from impasto.realtime.meter import Meter, quantile
 
 
 def drive(
-    scale: AdaptiveScale, seconds_at_full: float, *, start: float, duration: float
+    scale: AdaptiveScale,
+    seconds_at_full: float,
+    *,
+    start: float,
+    duration: float,
+    constant: float = 0.0,
+    noise: float = 0.0,
 ) -> list[float]:
-    """Stylize for `duration` seconds, a frame in 1/30 s or as long as it takes; the scales used."""
-    now, scales = start, []
+    """Stylize for `duration` seconds, a frame in 1/30 s or as long as it takes; the scales used.
+
+    constant: seconds a frame at any scale. noise: standard deviation of the logarithm of the rest.
+    """
+    now, scales, random = start, [], Random(0)
     while now < start + duration:
-        took = seconds_at_full * scale.value**2
+        took = constant + seconds_at_full * scale.value**2 * random.lognormvariate(0, noise)
         now += max(took, 1 / 30)
         scales.append(scale.value)
-        scale.update(now, took)
+        scale.update(now, took, constant)
     return scales
+
+
+def count_changes(scales: list[float]) -> int:
+    return sum(before != after for before, after in pairwise(scales))
 
 
 @settings(max_examples=25, deadline=None)
@@ -44,6 +60,42 @@ def test_goes_down_within_seconds_and_up_again_when_it_can():
     assert fast == sorted(fast)
 
 
+def test_after_a_slow_start_it_is_at_full_size_within_seconds():
+    """While graphs compile a frame takes a third of a second; then 20 ms and 4 for the rest."""
+    scale = AdaptiveScale(30)
+    drive(scale, 0.3, start=0.0, duration=4, constant=0.02)
+    assert scale.value <= 0.375
+    fast = drive(scale, 0.02, start=4.0, duration=2.5, constant=0.004)
+    assert fast[-1] == 1.0 and count_changes(fast) <= 2  # it does not climb step by step
+
+
+def test_the_constant_part_is_not_expected_to_grow():
+    """By the area alone, half the size and 17 ms would promise 68 at full size."""
+    scale = AdaptiveScale(30)
+    drive(scale, 0.5, start=0.0, duration=3)
+    settled = drive(scale, 0.02, start=3.0, duration=5, constant=0.012)[-1]
+    assert settled == 0.75  # 11 + 12 ms; 0.875 would take 27, over 80 % of the period
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.01, 0.2), st.floats(0.0, 0.012))
+def test_noise_does_not_make_it_oscillate(seconds_at_full, constant):
+    scale = AdaptiveScale(30)
+    timing = {"constant": constant, "noise": 0.15}
+    drive(scale, seconds_at_full, start=0.0, duration=30, **timing)
+    steady = drive(scale, seconds_at_full, start=30.0, duration=60, **timing)
+    assert count_changes(steady) <= 4
+
+
+def test_a_busy_machine_is_forgotten_soon():
+    """Another program takes most of the cores for two seconds."""
+    scale = AdaptiveScale(30)
+    drive(scale, 0.02, start=0.0, duration=10)
+    busy = drive(scale, 0.08, start=10.0, duration=2)
+    assert busy[-1] < 0.7
+    assert drive(scale, 0.02, start=12.0, duration=2.5)[-1] == 1.0
+
+
 def test_one_slow_frame_changes_nothing():
     scale = AdaptiveScale(30)
     for number in range(60):
@@ -56,10 +108,10 @@ def test_a_step_up_that_was_wrong_is_tried_again_later_and_later():
     scale, now, climbed = AdaptiveScale(30), 0.0, []
     before = scale.value
     while now < 120:
-        took = 0.02 if scale.value <= 0.875 else 0.05
+        took = 0.018 if scale.value <= 0.75 else 0.05
         now += max(took, 1 / 30)
         scale.update(now, took)
-        if scale.value > before:
+        if scale.value > max(before, 0.75):
             climbed.append(now)
         before = scale.value
     gaps = [after - before for before, after in zip(climbed, climbed[1:], strict=False)]
