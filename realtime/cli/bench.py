@@ -46,7 +46,6 @@ def bench(
 
     style = style or options.installed_styles(network)[0]
     mixture_of(style, network=network)  # raises for an unknown style, before anything is loaded
-    from impasto.realtime.engines.torch_engine import resolve_device
 
     def log(part: str) -> None:
         if not json:
@@ -60,11 +59,13 @@ def bench(
         )
         show = show_live
     elif gatys:
+        from impasto.realtime.engines.torch_engine import resolve_device
         from impasto.realtime.measure.bench_gatys import bench_gatys
 
         figures = bench_gatys(style, device=resolve_device(device), network=network, log=log)
         show = show_gatys
     else:
+        from impasto.realtime.engines.torch_engine import resolve_device
         from impasto.realtime.measure.bench import bench as measure
         from impasto.realtime.samples import SAMPLE_VIDEO
 

@@ -77,6 +77,9 @@ def show_live(figures: Figures) -> None:
     print_line(f"delay: half within {p50} ms, 95% {p95}, all {most}")
     print_line(f"stylized at {scale['median']:.0%} of the size, at least {scale['min']:.0%}")
     print_line(f"processor time: {figures['cpu_seconds']:.0f} s")
+    other = figures["other_ms"]
+    parts = ", ".join(f"{part} {other[part]:.1f}" for part in ("camera", "scaling", "window"))
+    print_line(f"without the network: {other['all']:.1f} ms of one core a frame ({parts})")
     if memory["start"] is not None:
         print_line(f"memory: {memory['start']:.0f} MB at the start, {memory['end']:.0f} at the end")
     show_nested("machine", figures["machine"])

@@ -25,7 +25,7 @@ from impasto.realtime.live.rate_control import AdaptiveScale, Throttle
 from impasto.realtime.live.transition import Transition
 from impasto.realtime.mask import MaskAt, masked
 from impasto.realtime.meter import Meter
-from impasto.realtime.pixels import resized, with_color_of
+from impasto.realtime.pixels import quickly_resized, with_color_of
 from impasto.realtime.stroke import at_size_of
 from impasto.realtime.threads import DroppingSink, Latest
 
@@ -128,11 +128,11 @@ class LiveStylizer:
             self._painted = wanted
         size = self._painted
         began = perf_counter()
-        small = replace(frame, image=resized(frame.image, size, bicubic=True))
+        small = replace(frame, image=quickly_resized(frame.image, size))
         network_began = perf_counter()
         (stylized,) = stylizer([[small]])
         network_seconds = perf_counter() - network_began
-        image = at_size_of(stylized.image, frame.image)
+        image = at_size_of(stylized.image, frame.image, small=small.image)
         if controls.keep_color:
             image = with_color_of(image, frame.image)
         if self._mask is not None:

@@ -16,10 +16,13 @@ from impasto.realtime.pixels import (
     fitted_size,
     is_transparent,
     matrix_for,
+    quickly_resized,
+    resized,
     to_rgb,
     to_video_frame,
     with_color_of,
 )
+from tests.pictures import make_pictures
 
 KR_KB = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
 COLORS = [(0, 0, 0), (255, 255, 255), (200, 30, 60), (20, 180, 90), (40, 50, 230), (128, 128, 128)]
@@ -323,3 +326,15 @@ def test_quick_rgb_is_resized_before_conversion(pixel_format, size, color) -> No
     bar = len(quick) / 6
     middle = [round(bar * (k + 0.5)) for k in range(6)]
     assert np.abs(quick[middle] - exact[middle]).max() <= 4
+
+
+def test_a_live_frame_is_averaged_as_well_in_steps_as_at_once():
+    (image,) = make_pictures(1, 120, 160)
+    for size, least in [((60, 80), 99), ((90, 120), 35), ((45, 60), 33), ((30, 40), 45)]:
+        quick, exact = quickly_resized(image, size), resized(image, size)
+        assert quick.shape == (*size, 3)
+        error = np.square(quick.astype(float) - exact).mean()
+        assert 10 * np.log10(255**2 / max(error, 1e-9)) > least
+    assert np.array_equal(quickly_resized(image, (120, 160)), image)
+    larger = quickly_resized(image, (150, 200))
+    assert np.array_equal(larger, resized(image, (150, 200), bicubic=True))

@@ -348,3 +348,6 @@ def test_bench_live_has_the_promised_shape(style_files, capsys):
     assert 0 < delay["p50"] <= delay["p95"] <= delay["max"]
     assert 0 < found["working_scale"]["min"] <= found["working_scale"]["median"] <= 1
     assert set(found["rss_mb"]) == {"start", "end"}
+    other = found["other_ms"]
+    parts = [other[part] for part in ("camera", "scaling", "window")]
+    assert min(parts) >= 0 and sum(parts) == pytest.approx(other["all"], abs=0.2)
