@@ -322,6 +322,7 @@ class LazyStylizer:
         # To time the engines takes longer than to stylize one picture; so does loading PyTorch,
         # without which the classic network cannot be built.
         at_once = options.engine == options.precision == "auto" and not self.is_video
+        at_once = at_once and options.device in ("auto", "cpu", "cuda")
 
         weights = load_weights(options.style, strength=options.strength, network=options.network)
         engine = open_engine(

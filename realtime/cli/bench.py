@@ -9,6 +9,7 @@ from impasto.realtime.cli import options
 from impasto.realtime.cli.app import command
 from impasto.realtime.cli.figures import show_bench, show_gatys, show_live
 from impasto.realtime.cli.terminal import print_line, show_json
+from impasto.realtime.engines.devices import EXPERIMENTAL
 
 
 @command(example="impasto bench --quick")
@@ -47,6 +48,10 @@ def bench(
     style = style or options.installed_styles(network)[0]
     mixture_of(style, network=network)  # raises for an unknown style, before anything is loaded
 
+    known = device not in EXPERIMENTAL
+    if gatys and not known:
+        raise typer.BadParameter(f"--gatys measures PyTorch, which does not use {device}")
+
     def log(part: str) -> None:
         if not json:
             print_line(f"measuring {part} ...")
@@ -70,7 +75,7 @@ def bench(
         from impasto.realtime.samples import SAMPLE_VIDEO
 
         clip = SAMPLE_VIDEO if clip is None and SAMPLE_VIDEO.is_file() else clip
-        device = resolve_device(device)
+        device = resolve_device(device) if known else device
         figures = measure(style, clip=clip, device=device, network=network, quick=quick, log=log)
         show = show_bench
     if json:

@@ -104,7 +104,7 @@ def keyframes(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue: use the keyframes that are in OUT already.")
     ] = False,
-    device: options.Device = "auto",
+    device: options.TorchDevice = "auto",
     precision: options.FeaturePrecision = "auto",
     codec: options.Codec = None,
     crf: options.Crf = None,

@@ -98,7 +98,7 @@ def learn(
     csv: Annotated[
         Path | None, typer.Option(metavar="OUT", help="List the losses in a .csv file.")
     ] = None,
-    device: options.Device = "auto",
+    device: options.TorchDevice = "auto",
     precision: options.FeaturePrecision = "auto",
     overwrite: options.Overwrite = False,
     json: options.Json = False,

@@ -1,16 +1,17 @@
 """The arguments and options that several commands share, each defined once for typer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from impasto.models.errors import WeightsError
+from impasto.models.errors import EngineError, WeightsError
 from impasto.models.gatys import choices as gatys
 from impasto.models.loss_network_names import LOSS_NETWORKS
 from impasto.realtime.cli import arguments
+from impasto.realtime.engines import devices
 from impasto.realtime.painting import choices
 from impasto.realtime.temporal import modes
 
@@ -223,7 +224,40 @@ Time = Annotated[
 
 # --- Computing --------------------------------------------------------------------------------
 
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
+
+def _parse_device(names: Sequence[str]) -> Callable[[str], str]:
+    """A parser of those of `devices.NAMES` that a command takes, and this machine has."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"expected {', '.join(names[:-1])} or {names[-1]}; got {text!r}")
+        try:
+            devices.require(text)
+        except EngineError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    return parsed(parse)
+
+
+Device = Annotated[
+    str,
+    typer.Option(
+        parser=_parse_device(devices.NAMES),
+        metavar=f"<{'|'.join(devices.NAMES)}>",
+        help="Where to compute. cuda: NVIDIA; gpu, npu: Intel; mps, coreml: Apple; directml: "
+        "Windows. All but cpu and cuda are experimental, and used only where they paint like the "
+        "CPU, and faster.",
+    ),
+]
+TorchDevice = Annotated[
+    str,
+    typer.Option(
+        parser=_parse_device(devices.NAMES[:3]),
+        metavar=f"<{'|'.join(devices.NAMES[:3])}>",
+        help="Where to compute.",
+    ),
+]
 Engine = Annotated[
     Literal["auto", "torch", "onnxruntime", "openvino", "tensorrt"],
     typer.Option(help="What runs the network. auto: the fastest here, tensorrt excepted."),

@@ -128,7 +128,7 @@ def paint(
         int | None,
         typer.Option(min=1, max=100, help="How many starts from noise --study noise, start has."),
     ] = None,
-    device: options.Device = "auto",
+    device: options.TorchDevice = "auto",
     precision: options.FeaturePrecision = "auto",
     no_metadata: options.NoMetadata = False,
     overwrite: options.Overwrite = False,

@@ -7,11 +7,17 @@ from impasto.realtime.cpu import computing_threads
 
 
 class AutotuneResult(NamedTuple):
-    """The fastest engine, its precision, and its speed beside that of the others, in a line."""
+    """The fastest engine, its precision, and its speed beside that of the others, in a line.
+
+    device: "" for the CPU or the CUDA device that was asked for. left_out: a line about devices
+    that are not used, and why; "" if there are none.
+    """
 
     engine: str
     precision: str
     reason: str
+    device: str = ""
+    left_out: str = ""
 
 
 def load(*case: str) -> AutotuneResult | None:

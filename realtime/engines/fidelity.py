@@ -1,15 +1,24 @@
-"""Whether int8 paints as float does, on the frames to stylize and on the sample picture."""
+"""Whether int8, or a device, paints as float32 on the CPU does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from impasto.models import machine_cache
+from impasto.models.errors import first_line
+from impasto.models.styles import StyleWeights
+from impasto.realtime.engines.onnx_engine import OnnxEngine
+from impasto.realtime.frame import ColorTags
 from impasto.realtime.samples import SAMPLE_IMAGE
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from impasto.realtime.engines.base import Engine
     from impasto.realtime.engines.openvino_engine import OpenVinoEngine
 
 _MEAN_PSNR, _LEAST_PSNR = 38, 34  # dB: of all frames, and of each
@@ -22,18 +31,81 @@ def int8_problem(engine: OpenVinoEngine, frames: Sequence[np.ndarray] = ()) -> s
     frames: (H, W, 3) uint8 RGB. Both engines paint each by its own norm statistics.
     """
     measured = [_psnr(engine, _middle(frame)) for frame in (_sample(), *frames)]
+    return _difference(measured, "int8", f"{engine.exact.precision} here")
+
+
+def device_problem(engine: Engine, network: nn.Module | StyleWeights) -> str | None:
+    """Why `engine`, of a device, is not to be used for this network of its; None: it may be.
+
+    Compared once on a machine for each network, as a device may fail with some weights only.
+    """
+    case = ("paints alike", engine.device, engine.name, engine.precision, _digest(network))
+    stored = machine_cache.load(*case)
+    if isinstance(stored, dict) and "problem" in stored:
+        problem: str | None = stored["problem"]
+        return problem
+    try:
+        problem = _compare(engine, OnnxEngine(network))
+    except Exception as error:  # of a driver: whatever it raises
+        return first_line(error)
+    machine_cache.store(*case, value={"problem": problem})
+    return problem
+
+
+def _compare(engine: Engine, exact: Engine) -> str | None:
+    """`device_problem`, measured. exact: an engine in float32 on the CPU.
+
+    Each of the graphs that a film needs paints the sample picture: by the picture's own norm
+    statistics, by given ones, and as yuv420p.
+    """
+    frame = _middle(_sample())[None]
+    if not engine.has_running_statistics:
+        painted = [(engine(frame), exact(frame))]
+    else:
+        right, statistics = exact.update(frame, None, 1.0)
+        frozen = exact.stylize(frame, statistics)
+        painted = [
+            (engine.update(frame, None, 1.0)[0], right),
+            (engine.stylize(frame, statistics), frozen),
+        ]
+        if "yuv420p" in engine.output_formats:
+            color = ColorTags(matrix=1)
+            yuv420 = exact.for_yuv420(color).stylize(frame, statistics)
+            painted.append((engine.for_yuv420(color).stylize(frame, statistics), yuv420))
+    if any(got.shape != right.shape or got.dtype != right.dtype for got, right in painted):
+        return "it gives frames of another size or type than the CPU"
+    return _difference([_decibels(got, right) for got, right in painted], "it", "fp32 on the CPU")
+
+
+def _digest(network: nn.Module | StyleWeights) -> str:
+    """The SHA-256 of a network's weights."""
+    if isinstance(network, StyleWeights):
+        arrays: Mapping[str, Any] = network.arrays
+    else:
+        arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    digest = sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _difference(measured: Sequence[float], what: str, exact: str) -> str | None:
+    """A line, if these PSNR (dB) of `what` against `exact` are too low."""
     mean, least = sum(measured) / len(measured), min(measured)
     if mean >= _MEAN_PSNR and least >= _LEAST_PSNR:
         return None
     return (
-        f"int8 differs too much from {engine.exact.precision} here: {mean:.1f} dB, at worst "
-        f"{least:.1f}, where {_MEAN_PSNR} and {_LEAST_PSNR} are required"
+        f"{what} differs too much from {exact}: {mean:.1f} dB, at worst {least:.1f}, where "
+        f"{_MEAN_PSNR} and {_LEAST_PSNR} are required"
     )
 
 
 def _psnr(engine: OpenVinoEngine, frame: np.ndarray) -> float:
-    pixels = engine(frame[None]).astype(np.float32)
-    error = float(np.square(pixels - engine.exact(frame[None])).mean())
+    return _decibels(engine(frame[None]), engine.exact(frame[None]))
+
+
+def _decibels(painted: np.ndarray, exact: np.ndarray) -> float:
+    error = float(np.square(painted.astype(np.float32) - exact).mean())
     return 10 * np.log10(255**2 / max(error, 1e-3))
 
 

@@ -15,6 +15,7 @@ from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.styles import StyleWeights, weights_of
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices
+from impasto.realtime.engines.devices import EXPERIMENTAL
 from impasto.realtime.engines.select import open_engine
 
 _STABLE_FRAMES = 8  # more than are shown between two mixtures of a transition
@@ -31,6 +32,15 @@ def open_hybrid_engine(
     styles mix, the fastest engine of `open_engine`, which has the same arguments and errors.
     """
     mixes = weights.architecture in ARCHITECTURES
+    if device in EXPERIMENTAL:
+        opened = open_engine(weights, device=device, precision=precision, size=size)
+        if opened.device != device:  # it is left out
+            hybrid = open_hybrid_engine(weights, device="cpu", precision=precision, size=size)
+            hybrid.notes += opened.notes
+            return hybrid
+        if not mixes or opened.name == "torch":  # which loads other weights within a frame
+            return opened
+        return HybridEngine(weights, precision=opened.precision, engine=opened)
     on_cpu = device == "cpu" or (device == "auto" and not cuda_devices())
     if mixes and on_cpu and precision != "fp16":
         with suppress(ImportError):
@@ -62,15 +72,17 @@ class HybridEngine(Engine):
     next: another size goes on being painted at the old one until `prepare` returns True, and other
     weights by PyTorch. Running statistics are handed on from one to the other.
 
+    engine: of an experimental device, with these weights and this precision, in place of OpenVINO.
     Raises EngineError, and ImportError where OpenVINO is not installed.
     """
 
-    name, device, has_running_statistics = "openvino", "cpu", True
+    has_running_statistics = True
 
-    def __init__(self, weights: StyleWeights, *, precision: str = "auto") -> None:
-        from impasto.realtime.engines.openvino_engine import OpenVinoEngine
-
-        openvino = OpenVinoEngine(weights, precision=precision)
+    def __init__(
+        self, weights: StyleWeights, *, precision: str = "auto", engine: Engine | None = None
+    ) -> None:
+        openvino = _open_openvino(weights, precision) if engine is None else engine
+        self.name, self.device = openvino.name, openvino.device
         super().__init__(openvino.min_size)
         self._asked = precision
         self._is_chosen = precision != "auto"  # else it is in float, and int8 may be faster
@@ -167,9 +179,10 @@ class HybridEngine(Engine):
         """Open OpenVINO in the precision to go on with."""
         engine = open_engine(
             weights,
-            engine="openvino",
-            device="cpu",
+            engine=self.name,
+            device=self.device,
             precision=self._asked,
+            size=size,
             frames=[frame],
         )
         now = self._prepared
@@ -197,6 +210,12 @@ class HybridEngine(Engine):
             self._torch = engine
 
         return use
+
+
+def _open_openvino(weights: StyleWeights, precision: str) -> Engine:
+    from impasto.realtime.engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(weights, precision=precision)
 
 
 def open_torch(weights: StyleWeights, other: Engine) -> Engine:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from impasto.export.spec import NormMode
 
+_LAST = "body.out.conv.weight"  # the only convolution without a norm
+
 
 class OnnxEngine(Engine):
     """ONNX Runtime on the CPU, in float32.
@@ -43,26 +45,30 @@ class OnnxEngine(Engine):
         self.has_running_statistics = isinstance(self.network, StyleWeights)
         if self.has_running_statistics:
             self.output_formats = frozenset({"rgb24", "yuv420p"})
-            (channels,) = self._session("running").get_inputs()[1].shape
-            self._initial_statistics = initial_statistics(channels)
+            assert isinstance(self.network, StyleWeights)
+            self._initial_statistics = initial_statistics(count_normed_channels(self.network))
 
     def replace(self, network: nn.Module | StyleWeights) -> None:
         self.network = as_weights(network)
-        self._sessions: dict[NormMode, Any] = {}
+        self._sessions: dict[tuple[object, ...], Any] = {}
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
         return OnnxEngine(self.network, color=color)
 
-    def _session(self, norm_mode: NormMode) -> Any:
-        """The session of a norm mode, opened when first needed: a video needs no "instance"."""
-        if norm_mode not in self._sessions:
-            self._sessions[norm_mode] = _opened(graph_of(self.network, norm_mode, self.color))
-        return self._sessions[norm_mode]
+    def _session(self, norm_mode: NormMode, shape: tuple[int, ...]) -> Any:
+        """The session of a norm mode, for frames of any shape.
+
+        Opened when first needed: a video needs no "instance".
+        """
+        if (norm_mode,) not in self._sessions:
+            graph = graph_of(self.network, norm_mode, self.color)
+            self._sessions[norm_mode,] = _opened(graph)
+        return self._sessions[norm_mode,]
 
     def _run(self, norm_mode: NormMode, frames: np.ndarray, **given: Any) -> list[np.ndarray]:
         given["frames"] = frames
         inputs = {name: np.asarray(x, order="C") for name, x in given.items()}
-        return self._session(norm_mode).run(None, inputs)
+        return self._session(norm_mode, frames.shape).run(None, inputs)
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._run("instance", frames)[0]
@@ -76,6 +82,12 @@ class OnnxEngine(Engine):
         given = {"weight": np.float32(momentum), **statistics._asdict()}
         stylized, *new = self._run("running", frame, **given)
         return stylized, NormStatistics(*new)
+
+
+def count_normed_channels(weights: StyleWeights) -> int:
+    """The number of channels with norm statistics: three of the picture, and all layers'."""
+    convolutions = {name: x for name, x in weights.arrays.items() if x.ndim == 4}
+    return 3 + sum(len(x) for name, x in convolutions.items() if name != _LAST)
 
 
 def _opened(model: bytes) -> Any:

@@ -20,7 +20,7 @@ from impasto.models.fast.norm_statistics import NormStatistics, initial_statisti
 from impasto.models.styles import StyleWeights, build_network
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.batches import DeviceMemoryError, SplitBatches
-from impasto.realtime.engines.onnx_engine import as_weights
+from impasto.realtime.engines.onnx_engine import as_weights, count_normed_channels
 from impasto.realtime.frame import ColorTags
 
 if TYPE_CHECKING:
@@ -34,10 +34,9 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "cpu": "CPUExecutionProvider",  # for tests: the same graphs and the same bindings
 }
-_LAST = "body.out.conv.weight"  # the only convolution without a norm
 _MAX_SHAPES = 6  # sessions; each is for one shape of batch, and one norm mode
 _TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
-_FREE = ("n", "height", "width")  # sides of the input, by the graphs' own names
+FREE = ("n", "height", "width")  # sides of the input, by the graphs' own names
 
 
 class OnnxGpuEngine(Engine):
@@ -77,7 +76,8 @@ class OnnxGpuEngine(Engine):
         self.has_running_statistics = isinstance(self.network, StyleWeights)
         if self.has_running_statistics:
             self.output_formats = frozenset({"rgb24", "yuv420p"})
-            self._initial_statistics = initial_statistics(self._channels())
+            assert isinstance(self.network, StyleWeights)
+            self._initial_statistics = initial_statistics(count_normed_channels(self.network))
 
     def replace(self, network: nn.Module | StyleWeights) -> None:
         self.network = as_weights(network)
@@ -157,7 +157,7 @@ class OnnxGpuEngine(Engine):
 
     def _opened(self, norm_mode: NormMode, shape: tuple[int, ...]) -> BoundSession:
         model = self._graph(norm_mode)
-        sides = dict(zip(_FREE, shape, strict=False))
+        sides = dict(zip(FREE, shape, strict=False))
         try:
             session = open_session(model, self._provider_options(model, shape), sides)
             return BoundSession(session, shape, self.device)
@@ -221,12 +221,6 @@ class OnnxGpuEngine(Engine):
         own = build_network(network)  # a TransformNet: no other has running statistics
         model = build_gpu_model(own, norm_mode, yuv420=bool(colors), half=half, fold=False)  # type: ignore[arg-type]
         return set_weights(model, colors)
-
-    def _channels(self) -> int:
-        """The number of channels with norm statistics: three of the picture, and all layers'."""
-        assert isinstance(self.network, StyleWeights)
-        convolutions = {name: x for name, x in self.network.arrays.items() if x.ndim == 4}
-        return 3 + sum(len(x) for name, x in convolutions.items() if name != _LAST)
 
 
 class BoundSession:

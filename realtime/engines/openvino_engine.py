@@ -1,4 +1,4 @@
-"""OpenVINO as an engine on the CPU. It works without loading PyTorch."""
+"""OpenVINO as an engine on the CPU, an Intel GPU or NPU. It works without loading PyTorch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from impasto.export.graphs import openvino as openvino_graph
 from impasto.export.graphs import packing
 from impasto.export.spec import NormMode
 from impasto.models import architectures
-from impasto.models.errors import EngineError
+from impasto.models.errors import EngineError, first_line
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.styles import StyleWeights
 from impasto.realtime.engines import compile_cache
@@ -24,7 +24,7 @@ from impasto.realtime.frame import ColorTags
 if TYPE_CHECKING:
     from torch import nn
 
-_HINTS = {"bf16": "bf16", "fp32": "f32"}
+_HINTS = {"bf16": "bf16", "fp32": "f32", "fp16": "f16"}
 _NORM_MODES: tuple[NormMode, ...] = ("instance", "frozen", "running")
 _MAX_SHAPES = 4  # graphs are compiled for one frame size
 _FLAT = (0.5 / 255) ** 2  # variance: half a level; with noise of one level, int8 has 48 dB
@@ -42,25 +42,30 @@ class OpenVinoEngine(Engine):
     int8 paints like float (42 to 53 dB on photographs and noise) except flat pictures: norms
     divide by their deviation, which is nearly 0. These are painted in float.
 
+    A GPU computes in float16 or float32, an NPU in float16.
+
     network: the weights of a `TransformNet`; or a network, which needs PyTorch.
-    color: of the yuv420p frames that it gives (see `Engine.for_yuv420`); None: RGB.
+    device: "cpu", "gpu" or "npu". color: of the yuv420p frames that it gives (see
+    `Engine.for_yuv420`); None: RGB.
     """
 
-    name, device = "openvino", "cpu"
+    name = "openvino"
 
     def __init__(
         self,
         network: nn.Module | StyleWeights,
         *,
+        device: str = "cpu",
         precision: str = "auto",
         color: ColorTags | None = None,
     ) -> None:
         super().__init__(min_size=architectures.MARGIN + architectures.STRIDE)
         self._core = openvino.Core()
-        self.precision = _resolve_precision(self._core, precision)
-        self._float_precision = (
-            _resolve_precision(self._core, "auto") if precision == "int8" else self.precision
-        )
+        self.device = device
+        self.precision = _resolve_precision(self._core, device, precision)
+        self._float_precision = self.precision
+        if precision == "int8":
+            self._float_precision = _resolve_precision(self._core, device, "auto")
         self.color = color
         self.replace(network)
         self.has_running_statistics = isinstance(self.network, StyleWeights)
@@ -98,7 +103,9 @@ class OpenVinoEngine(Engine):
             return self._exact
 
     def _for_yuv420(self, color: ColorTags) -> Engine:
-        return OpenVinoEngine(self.network, precision=self.precision, color=color)
+        return OpenVinoEngine(
+            self.network, device=self.device, precision=self.precision, color=color
+        )
 
     def limit_threads(self) -> None:
         _thread_options.streams = 2  # of this thread, for all engines
@@ -142,7 +149,7 @@ class OpenVinoEngine(Engine):
 
     def _request(self, norm_mode: NormMode, shape: tuple[int, ...]) -> Any:
         """This thread's infer request for the graph of this shape."""
-        streams = getattr(_thread_options, "streams", 1)
+        streams = getattr(_thread_options, "streams", 1) if self.device == "cpu" else 1
         key = (norm_mode, shape, streams)
         requests = self._threads.__dict__.setdefault("requests", {})
         if key not in requests:
@@ -162,17 +169,21 @@ class OpenVinoEngine(Engine):
             return kept.graphs[shape, streams]
 
     def _compile(self, norm_mode: NormMode, shape: tuple[int, ...], streams: int) -> Any:
+        name = self.device.upper()
         hints = {
             "INFERENCE_PRECISION_HINT": _HINTS[self._float_precision],
             "NUM_STREAMS": streams,
             "ENABLE_CPU_PINNING": False,  # decoder and encoder work on the same cores
         }
+        if name != "CPU":  # some NPUs take no precision, as they have but one
+            known = self._core.get_property(name, "SUPPORTED_PROPERTIES")
+            hints = {key: value for key, value in hints.items() if key in known}
         model = self._graphs.model(norm_mode, shape)
         folder = compile_cache.folder()
         if folder is not None:
             with suppress(RuntimeError):  # the disk is full, for one
-                return self._core.compile_model(model, "CPU", hints | {"CACHE_DIR": str(folder)})
-        return self._core.compile_model(model, "CPU", hints)
+                return self._core.compile_model(model, name, hints | {"CACHE_DIR": str(folder)})
+        return self._core.compile_model(model, name, hints)
 
 
 class _CompiledGraphs:
@@ -268,11 +279,15 @@ class _PackedGraphs:
         return unpack(output, height, width)
 
 
-def _resolve_precision(core: Any, precision: str) -> str:
+def _resolve_precision(core: Any, device: str, precision: str) -> str:
     """`precision`, or for "auto" the fastest exact one. Raises EngineError if it is not native.
 
     int8 is faster still, but has to be compared with an exact one: see `select`.
     """
-    capable = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    native = [name for name in ("bf16", "fp32", "int8") if name.upper() in capable]
-    return choose_precision(precision, native, engine="OpenVINO", device="cpu")
+    try:
+        capable = core.get_property(device.upper(), "OPTIMIZATION_CAPABILITIES")
+    except RuntimeError as error:
+        raise EngineError(f"OpenVINO cannot use {device}: {first_line(error)}") from error
+    names = ("bf16", "fp32", "int8") if device == "cpu" else ("fp16", "fp32")
+    native = [name for name in names if name.upper() in capable]
+    return choose_precision(precision, native, engine="OpenVINO", device=device)

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from impasto.models.errors import EngineError, first_line
 from impasto.models.styles import StyleWeights
-from impasto.realtime.engines import autotune_cache
+from impasto.realtime.engines import autotune_cache, devices
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices, cuda_name
 
 if TYPE_CHECKING:
     from torch import nn
 
-Candidate = tuple[str, str]  # an engine's name, and the precision asked of it
+
+class Candidate(NamedTuple):
+    """An engine's name, the precision asked of it, and a device: "" for the CPU, or a CUDA one."""
+
+    engine: str
+    precision: str
+    device: str = ""
+
+    def __str__(self) -> str:
+        parts = (self.device, self.engine, self.precision) if self.device else self[:2]
+        return ":".join(parts)
 
 
 def open_engine(
@@ -34,13 +44,16 @@ def open_engine(
     network: TransformNet or ClassicNet, float32, on the CPU, which is copied; or the weights of
     one. engine: "torch", "onnxruntime", "openvino", "tensorrt" or "auto", which times all of them
     that are installed (but TensorRT) at `size` (height, width), once on a machine; `.reason` has
-    their speeds. device: "cpu", "cuda" or "auto". precision: "fp32", "bf16", "fp16", "int8"
-    (OpenVINO only) or "auto". int8 is used where it paints `frames`, (H, W, 3) uint8 RGB of what is
-    to be stylized, and the sample picture as float does (see `fidelity`); else float is, and says
-    why.
-    Raises EngineError for what this machine does not have. Where device is "auto" and the GPU
-    cannot be used, the engine runs on the CPU, and `.notes` has the reason.
+    their speeds. device: one of `devices.NAMES`. The experimental ones, and those of them that
+    "auto" finds without a CUDA device, are used where they paint the sample picture as the CPU does
+    in float32, and are faster; else the CPU is, and `.notes` has the reason. precision: "fp32",
+    "bf16", "fp16", "int8" (OpenVINO only) or "auto". int8 is used where it paints `frames`,
+    (H, W, 3) uint8 RGB of what is to be stylized, and the sample picture as float does (see
+    `fidelity`); else float is, and says why.
+    Raises EngineError for what this machine does not have. Where device is "auto" and the CUDA
+    device cannot be used, the engine runs on the CPU, and `.notes` has the reason.
     """
+    devices.require(device)
     asked, device = device, _device(device)
     options: Any = {"engine": engine, "precision": precision, "size": size, "frames": frames}
     if asked == "auto" and device == "cuda":
@@ -54,20 +67,50 @@ def open_engine(
     if engine not in (*openers, "auto"):
         raise EngineError(f"unknown engine {engine!r}; use {', '.join(openers)} or auto")
     names = list(_OPENERS) if engine == "auto" else [engine]
-    candidates = [(name, precision) for name in names]
+    candidates = [Candidate(name, precision) for name in names]
     if precision == "auto" and device == "cpu" and "openvino" in names:
-        candidates.append(("openvino", "int8"))
-    opened = _fastest(network, device, candidates, size)
+        candidates.append(Candidate("openvino", "int8"))
+    if device == "cpu" and asked != "cpu":
+        candidates += _on_experimental_devices(asked, engine, precision)
+    opened = _fastest(network, device, candidates, size, retry=asked in devices.EXPERIMENTAL)
+    if opened.device in devices.EXPERIMENTAL:
+        from impasto.realtime.engines.fidelity import device_problem
+
+        if problem := device_problem(opened, network):  # with these weights, if not with others
+            name = f"{opened.device} {opened.precision}"
+            opened = open_engine(network, device="cpu", **options)
+            opened.notes.append(f"{name} is left out: {problem}")
+            return opened
     if opened.precision != "int8":
         return opened
     return _in_int8_if_alike(opened, network, device, candidates, size, frames)
+
+
+def _on_experimental_devices(asked: str, engine: str, precision: str) -> list[Candidate]:
+    """The candidates on the device asked for; for "auto" on all that this machine may have.
+
+    Raises EngineError for an engine or a precision that the device asked for does not have.
+    """
+    found = []
+    for device in devices.EXPERIMENTAL.values():
+        precisions = [p for p in device.precisions if precision in ("auto", p)]
+        if asked == device.name and engine not in ("auto", device.engine):
+            raise EngineError(f"{asked} is used by {device.engine}: use --engine auto")
+        if asked == device.name and not precisions:
+            has = " or ".join(device.precisions)
+            raise EngineError(f"{asked} computes in {has}, not {precision}")
+        if asked == device.name or (
+            asked == "auto" and engine in ("auto", device.engine) and device.likely()
+        ):
+            found += [Candidate(device.engine, p, device.name) for p in precisions]
+    return found
 
 
 def _in_int8_if_alike(
     int8: Any,
     network: nn.Module | StyleWeights,
     device: str,
-    candidates: list[Candidate],
+    candidates: Sequence[Candidate],
     size: tuple[int, int],
     frames: Sequence[np.ndarray],
 ) -> Engine:
@@ -77,7 +120,7 @@ def _in_int8_if_alike(
     problem = int8_problem(int8, frames)
     if problem is None:
         return int8
-    exact = [candidate for candidate in candidates if candidate[1] != "int8"]
+    exact = [candidate for candidate in candidates if candidate.precision != "int8"]
     opened: Engine = _fastest(network, device, exact, size) if exact else int8.exact
     opened.notes.append(problem)
     return opened
@@ -87,6 +130,8 @@ def _torch_engine(network: nn.Module | StyleWeights, device: str, precision: str
     from impasto.realtime.engines.torch_engine import TorchEngine, resolve_precision
 
     precision = resolve_precision(precision, device)
+    if device == "mps":
+        return TorchEngine(network, device=device, precision=precision)
     if device == "cuda":
         from impasto.realtime.engines.torch_gpu import TorchGpuEngine
 
@@ -104,6 +149,10 @@ def _onnx_engine(network: nn.Module | StyleWeights, device: str, precision: str)
 
     if device == "cuda":
         return _onnx_gpu_engine(network, "cuda", precision)
+    if device != "cpu":
+        from impasto.realtime.engines.onnx_device import OnnxDeviceEngine
+
+        return OnnxDeviceEngine(network, device=device)
     if precision not in ("auto", "fp32"):
         other = "openvino" if precision == "int8" else "torch"
         raise EngineError(
@@ -130,13 +179,13 @@ def _tensorrt_engine(network: nn.Module | StyleWeights, device: str, precision: 
 
 
 def _openvino_engine(network: nn.Module | StyleWeights, device: str, precision: str) -> Engine:
-    if device != "cpu":
-        raise EngineError("OpenVINO runs on the CPU only; use --device cpu, or --engine torch")
+    if device == "cuda":
+        raise EngineError("OpenVINO does not use CUDA; use --device cpu, or --engine torch")
     try:
         from impasto.realtime.engines.openvino_engine import OpenVinoEngine
     except ImportError:
         raise EngineError("OpenVINO is not installed: pip install 'impasto[openvino]'") from None
-    return OpenVinoEngine(network, precision=precision)
+    return OpenVinoEngine(network, device=device, precision=precision)
 
 
 _OPENERS: dict[str, Callable[[nn.Module | StyleWeights, str, str], Engine]] = {
@@ -145,59 +194,156 @@ _OPENERS: dict[str, Callable[[nn.Module | StyleWeights, str, str], Engine]] = {
     "openvino": _openvino_engine,
 }
 _ON_REQUEST = {"tensorrt": _tensorrt_engine}  # it builds for minutes before it can be timed
+_CRAWLS = 2  # times as long as the CPU: a device's frame is not timed again
 _ROUNDS = 3  # of timing all engines: less than two seconds in all, once on a machine
 
 
 def _fastest(
     network: nn.Module | StyleWeights,
     device: str,
-    candidates: list[Candidate],
+    candidates: Sequence[Candidate],
     size: tuple[int, int],
+    *,
+    retry: bool = False,
 ) -> Engine:
-    """The candidate that is stored as the fastest on this machine; if none is, all are timed."""
-    openers = _OPENERS | _ON_REQUEST
+    """The candidate that is stored as the fastest on this machine; if none is, all are timed.
+
+    device: "cpu" or "cuda", of the candidates that name none. retry: time all of them, too, if the
+    fastest is none of those that name a device.
+    """
     if len(candidates) == 1:
-        ((name, precision),) = candidates
-        return openers[name](network, device, precision)
+        return _open(network, candidates[0], device)
     kind = getattr(network, "architecture", type(network).__name__)
     processor = cuda_name() if device == "cuda" else device
-    case = kind, processor, " ".join(f"{name}:{precision}" for name, precision in candidates)
+    case = kind, processor, " ".join(map(str, candidates))
     stored = autotune_cache.load(*case)
-    if stored is not None:
+    if stored is not None and (stored.device or not retry):
         try:
-            fastest = openers[stored.engine](network, device, stored.precision)
+            fastest = _open_stored(network, stored, device, size)
         except (EngineError, ImportError, KeyError):
             pass  # no longer installed, or broken: time the others
         else:
             fastest.reason = f"{stored.reason}, when last measured"
+            fastest.notes += [stored.left_out] if stored.left_out else []
             return fastest
     engines: list[Engine] = []
     refused: dict[str, str] = {}
-    for name, precision in candidates:
+    for candidate in [c for c in candidates if not c.device]:
         try:
-            engine = openers[name](network, device, precision)
+            engine = _open(network, candidate, device)
             seconds_per_frame(engine, size, repeats=0)  # some open, and fail at the first frame
         except (EngineError, ImportError, RuntimeError) as error:
-            refused.setdefault(name, first_line(error))
+            refused.setdefault(candidate.engine, first_line(error))
         else:
             engines.append(engine)
+    named = [candidate for candidate in candidates if candidate.device]
+    left_out = _try_devices(network, named, engines, size, retry=retry)
     reasons = ". ".join(f"{name}: {reason}" for name, reason in refused.items())
     if not engines:
-        raise EngineError(f"no engine works here. {reasons}")
-    if len(engines) == 1:
-        (only,) = engines
-        only.reason = f"the only one that works here ({reasons})"
-        if all(precision != "auto" for _, precision in candidates):
-            only.reason = f"the only one that computes in {only.precision} here"
-        return only
-    fastest = _time_engines(engines, size)
-    result = autotune_cache.AutotuneResult(fastest.name, fastest.precision, fastest.reason)
-    autotune_cache.store(*case, result=result)
+        raise EngineError(f"no engine works here. {'. '.join([reasons, *left_out])}")
+    if len(engines) > 1:
+        fastest, slower = _time_engines(engines, size)
+        left_out += slower
+    else:
+        (fastest,) = engines
+        fastest.reason = f"the only one that works here ({reasons})"
+        if all(candidate.precision != "auto" for candidate in candidates):
+            fastest.reason = f"the only one that computes in {fastest.precision} here"
+    on_device = fastest.device if fastest.device in devices.EXPERIMENTAL else ""
+    line = "; ".join(left_out)
+    fastest.notes += [line] if line else []
+    if len(engines) > 1 or named:
+        result = autotune_cache.AutotuneResult(
+            fastest.name, fastest.precision, fastest.reason, on_device, line
+        )
+        autotune_cache.store(*case, result=result)
     return fastest
 
 
-def _time_engines(engines: list[Engine], size: tuple[int, int]) -> Engine:
-    """The fastest engine at (height, width); its `reason` gets the speeds of all."""
+def _open_stored(
+    network: nn.Module | StyleWeights,
+    stored: autotune_cache.AutotuneResult,
+    device: str,
+    size: tuple[int, int],
+) -> Engine:
+    """Open the engine that was the fastest. Raises EngineError for a device that fails now."""
+    candidate = Candidate(stored.engine, stored.precision, stored.device)
+    if not stored.device:
+        return _open(network, candidate, device)
+    if devices.ended_the_program(stored.device):
+        raise EngineError(f"the driver of {stored.device} ended the program the last time")
+    try:
+        with devices.guarded(stored.device):
+            engine = _open(network, candidate, device)
+            seconds_per_frame(engine, size, repeats=0)  # it may fail at this size
+    except Exception as error:  # of a driver: whatever it raises
+        raise EngineError(first_line(error)) from error
+    return engine
+
+
+def _open(network: nn.Module | StyleWeights, candidate: Candidate, device: str) -> Engine:
+    """Open a candidate; on `device`, if it names none."""
+    name, precision, named = candidate
+    return (_OPENERS | _ON_REQUEST)[name](network, named or device, precision)
+
+
+def _try_devices(
+    network: nn.Module | StyleWeights,
+    candidates: Sequence[Candidate],
+    engines: list[Engine],
+    size: tuple[int, int],
+    *,
+    retry: bool,
+) -> list[str]:
+    """Append to `engines` those of the candidates that paint right and do not crawl.
+
+    engines: on the CPU, warm. retry: try those, too, that ended the program the last time. Returns
+    a line for each of the others; but nothing about devices that are not there.
+    """
+    there = {name for name in {c.device for c in candidates} if not devices.problem_with(name)}
+    tried = [candidate for candidate in candidates if candidate.device in there]
+    cpu = [min(seconds_per_frame(engine, size, repeats=2)) for engine in engines if tried]
+    left_out: list[str] = []
+    for candidate in tried:
+        name, device = f"{candidate.device} {candidate.precision}", candidate.device
+        if devices.ended_the_program(device) and not retry:
+            problem = "its driver ended the program the last time, or did not answer"
+            left_out.append(f"{name} is left out: {problem}; --device {device} tries again")
+            continue
+        try:
+            with devices.guarded(device):
+                engine = _open(network, candidate, device)
+                engines.append(_checked(engine, network, size, min(cpu, default=None)))
+        except Exception as error:  # of a driver: whatever it raises
+            left_out.append(f"{name} is left out: {first_line(error)}")
+    return left_out
+
+
+def _checked(
+    engine: Engine,
+    network: nn.Module | StyleWeights,
+    size: tuple[int, int],
+    cpu_seconds: float | None,
+) -> Engine:
+    """`engine`, of a device. Raises EngineError if it crawls, or paints another picture.
+
+    cpu_seconds: what the CPU takes for a frame of `size`.
+    """
+    from impasto.realtime.engines.fidelity import device_problem
+
+    (seconds,) = seconds_per_frame(engine, size, repeats=1)
+    if cpu_seconds is not None and seconds > _CRAWLS * cpu_seconds:
+        raise EngineError(_slower(seconds, cpu_seconds))
+    if problem := device_problem(engine, network):
+        raise EngineError(problem)
+    return engine
+
+
+def _time_engines(engines: list[Engine], size: tuple[int, int]) -> tuple[Engine, list[str]]:
+    """The fastest engine at (height, width); its `reason` gets the speeds of all.
+
+    Also a line for each device that is slower than the CPU.
+    """
     seconds: dict[Engine, list[float]] = {engine: [] for engine in engines}
     for _ in range(_ROUNDS):  # in turns, so that other load on the machine slows all of them alike
         for engine, times in seconds.items():
@@ -206,9 +352,25 @@ def _time_engines(engines: list[Engine], size: tuple[int, int]) -> Engine:
     fastest, *others = sorted(engines, key=lambda engine: -fps[engine])
     height, width = size
     fastest.reason = f"{fps[fastest]:.0f} fps at {width}x{height}; " + "; ".join(
-        f"{other.name} {other.precision} {fps[other]:.0f}" for other in others
+        f"{_named(other)} {fps[other]:.0f}" for other in others
     )
-    return fastest
+    slower = [other for other in others if other.device in devices.EXPERIMENTAL]
+    if fastest.device in devices.EXPERIMENTAL:
+        slower = []
+    return fastest, [
+        f"{other.device} {other.precision} is left out: {_slower(1 / fps[other], 1 / fps[fastest])}"
+        for other in slower
+    ]
+
+
+def _slower(seconds: float, cpu_seconds: float) -> str:
+    return f"{1 / seconds:.1f} fps, where the CPU has {1 / cpu_seconds:.1f}"
+
+
+def _named(engine: Engine) -> str:
+    """The engine and its precision; its device, if it is an experimental one."""
+    device = f" on {engine.device}" if engine.device in devices.EXPERIMENTAL else ""
+    return f"{engine.name} {engine.precision}{device}"
 
 
 def seconds_per_frame(engine: Engine, size: tuple[int, int], *, repeats: int = 3) -> list[float]:
@@ -231,12 +393,5 @@ def seconds_per_frame(engine: Engine, size: tuple[int, int], *, repeats: int = 3
 
 
 def _device(device: str) -> str:
-    if device not in ("cpu", "cuda", "auto"):
-        raise EngineError(f"unknown device {device!r}; use cpu, cuda or auto")
-    if device == "auto":
-        return "cuda" if cuda_devices() else "cpu"
-    if device == "cuda" and not cuda_devices():
-        raise EngineError(
-            "no CUDA device found: check that nvidia-smi shows one, or use --device cpu"
-        )
-    return device
+    """ "cpu" or "cuda": what the engines that need no trial run on, for any of `devices.NAMES`."""
+    return "cuda" if device == "cuda" or (device == "auto" and cuda_devices()) else "cpu"

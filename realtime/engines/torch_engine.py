@@ -1,4 +1,4 @@
-"""PyTorch as an engine on the CPU; `torch_gpu` builds on it."""
+"""PyTorch as an engine on the CPU or an Apple GPU; `torch_gpu` builds on it."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchEngine(Engine):
-    """PyTorch on the CPU."""
+    """PyTorch on the CPU, or on an Apple GPU ("mps")."""
 
     name = "torch"
 
@@ -135,6 +135,11 @@ class TorchEngine(Engine):
             except torch.cuda.OutOfMemoryError:
                 torch.cuda.empty_cache()
                 raise DeviceMemoryError from None
+            except RuntimeError as error:  # PyTorch has no class of its own for it on a Mac
+                if self.device != "mps" or "out of memory" not in str(error):
+                    raise
+                torch.mps.empty_cache()
+                raise DeviceMemoryError from None
 
         return self._split(frames, run)
 
@@ -151,7 +156,9 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
 
 
 def precisions(device: str) -> list[str]:
-    """What PyTorch computes in natively on "cpu" or "cuda", fastest first."""
+    """What PyTorch computes in natively on "cpu", "cuda" or "mps", fastest first."""
+    if device == "mps":
+        return ["fp16", "fp32"]
     if device == "cuda":
         return ["fp16", *(["bf16"] if torch.cuda.is_bf16_supported() else []), "fp32"]
     # The processor is asked, since oneDNN emulates bf16 on older ones, slowly.

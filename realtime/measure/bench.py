@@ -17,6 +17,7 @@ from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, SourceError
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.base import Engine
+from impasto.realtime.engines.devices import EXPERIMENTAL
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.engines.torch_engine import DTYPES, precisions
 from impasto.realtime.measure.bench_convert import convert_in_new_process
@@ -58,7 +59,8 @@ def bench(
     if clip is not None and not clip.is_file():
         raise SourceError(f"there is no clip {clip} to convert; check the name")
     log("limit")
-    figures: Figures = {"limit": {p: limit(p, device) for p in precisions(device)}}
+    processor = "cpu" if device in EXPERIMENTAL else device
+    figures: Figures = {"limit": {p: limit(p, processor) for p in precisions(processor)}}
     figures["networks"] = []
     for size in sizes:
         log(f"networks at {size[1]}x{size[0]}")
@@ -112,6 +114,12 @@ def time_networks(size: tuple[int, int], *, device: str, rounds: int) -> list[Fi
 
 
 def _engines(network: nn.Module, device: str) -> list[Engine]:
+    if device in EXPERIMENTAL:  # beside the CPU, with which it is compared
+        tried = [
+            open_engine(network, device=device, precision=precision)
+            for precision in EXPERIMENTAL[device].precisions
+        ]
+        return [engine for engine in tried if engine.device == device] + _engines(network, "cpu")
     engines: list[Engine] = [
         open_engine(network, engine="torch", device=device, precision=precision)
         for precision in precisions(device)

@@ -12,6 +12,8 @@ from typing import Any
 
 from impasto.models.errors import ImpastoError, first_line
 from impasto.realtime.cpu import cores, same_scheduling
+from impasto.realtime.engines.devices import EXPERIMENTAL as EXPERIMENTAL_DEVICES
+from impasto.realtime.engines.devices import problem_with
 
 PACKAGES = (
     "torch",
@@ -38,6 +40,7 @@ EXPERIMENTAL = (
     "TensorRT",
     "decoding by NVDEC (--hwaccel cuda)",
     "encoding by NVENC (--codec h264_nvenc, hevc_nvenc, av1_nvenc)",
+    *(f"{device.title} (--device {name})" for name, device in EXPERIMENTAL_DEVICES.items()),
 )
 OK = "ok"
 
@@ -46,7 +49,7 @@ def examine() -> dict[str, Any]:
     """Examine this machine; returns plain data, ready for JSON.
 
     What was tried is "ok", or one line with the reason why it failed. "experimental": what has
-    never run on a GPU. "problems": what keeps `impasto video` from working; normally empty.
+    never run on its hardware. "problems": what keeps `impasto video` from working; normally empty.
     """
     packages = {name: version_of(name) for name in PACKAGES}
     report: dict[str, Any] = {
@@ -57,6 +60,7 @@ def examine() -> dict[str, Any]:
         "cpu": _cpu(),
         "memory_gib": _memory_gib(),
         "gpus": _or_reason(_gpus),
+        "devices": _devices(),
         "onnxruntime": _or_reason(_providers),
         "opencv": _or_reason(_opencv),
         "encoders": _or_reason(_encoders),
@@ -150,6 +154,11 @@ def _gpus() -> list[dict[str, Any]]:
             }
         )
     return gpus
+
+
+def _devices() -> dict[str, str]:
+    """The experimental devices, without painting: that is done when one is used."""
+    return {name: problem_with(name) or OK for name in EXPERIMENTAL_DEVICES}
 
 
 def _providers() -> dict[str, str]:

@@ -288,7 +288,7 @@ def test_cuda_without_a_gpu(
         ("bench", "--quick"),
     ):
         ran = impasto(*command, "--device", "cuda")
-        assert ran.code == 1 and "no CUDA device" in ran.error_line
+        assert ran.code == 2 and "no CUDA device" in ran.error_line
 
 
 class TestDamage:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from impasto.models import machine_cache
 from impasto.realtime.cli.figures import show_bench
+from impasto.realtime.engines import devices
 from impasto.realtime.files.images import read_image, read_picture, write_image
 from tests.media import frame_count, make_clip, numbered_picture
 from tests.pictures import make_pictures
@@ -491,3 +492,27 @@ class TestBench:
         assert "(fine, 100.0 fps" in printed
         assert any(line.split()[:2] == ["fine", "torch"] for line in printed.splitlines())
         assert "80.0 fps, 80% of the network alone" in printed and "85.0 fps from it on" in printed
+
+
+class TestDevice:
+    @pytest.mark.parametrize("device", devices.NAMES[2:])
+    def test_one_that_is_missing_is_refused_before_anything_is_loaded(
+        self, tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch, device: str
+    ) -> None:
+        monkeypatch.setattr(devices, "cuda_devices", lambda: 0)
+        monkeypatch.setattr(devices.sys, "platform", "haiku")
+        for command in (
+            ("video", "gone.mp4", tmp_path / "out.mp4", "--style", "gone"),
+            ("image", "gone.png", tmp_path / "out.png", "--style", "gone"),
+            ("live", "--style", "gone", "--no-window"),
+            ("bench", "--style", "gone"),
+            ("eval", "gone.png", "--style", "gone"),
+        ):
+            ran = impasto(*command, "--device", device)
+            assert ran.code == 2 and "use --device cpu" in ran.error_line
+            assert "gone" not in ran.error_line
+
+    @pytest.mark.parametrize("command", ["paint", "keyframes", "learn"])
+    def test_painting_by_optimization_takes_two(self, impasto: Impasto, command: str) -> None:
+        ran = impasto(command, "a", "b", "c", "--device", "gpu")
+        assert ran.code == 2 and "expected auto, cpu or cuda" in ran.error_line

@@ -178,7 +178,7 @@ def test_an_engine_asked_for_is_the_engine():
     ("options", "message"),
     [
         ({"engine": "tensorflow"}, "torch, onnxruntime, openvino, tensorrt or auto"),
-        ({"device": "tpu"}, "cpu, cuda or auto"),
+        ({"device": "tpu"}, "cpu, cuda, gpu, .* or auto"),
         ({"device": "cpu", "engine": "torch", "precision": "fp16"}, "does not compute in fp16"),
         ({"device": "cpu", "engine": "onnxruntime", "precision": "bf16"}, "--engine torch"),
     ],
