@@ -12,13 +12,13 @@ from impasto.models.errors import EngineError, first_line
 from impasto.models.styles import StyleWeights
 from impasto.realtime.engines import autotune_cache, devices
 from impasto.realtime.engines.base import Engine
-from impasto.realtime.engines.cuda import cuda_devices, cuda_name
+from impasto.realtime.engines.cuda import cuda_name
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Candidate(NamedTuple):
+class EngineChoice(NamedTuple):
     """An engine's name, the precision asked of it, and a device: "" for the CPU, or a CUDA one."""
 
     engine: str
@@ -67,9 +67,9 @@ def open_engine(
     if engine not in (*openers, "auto"):
         raise EngineError(f"unknown engine {engine!r}; use {', '.join(openers)} or auto")
     names = list(_OPENERS) if engine == "auto" else [engine]
-    candidates = [Candidate(name, precision) for name in names]
+    candidates = [EngineChoice(name, precision) for name in names]
     if precision == "auto" and device == "cpu" and "openvino" in names:
-        candidates.append(Candidate("openvino", "int8"))
+        candidates.append(EngineChoice("openvino", "int8"))
     if device == "cpu" and asked != "cpu":
         candidates += _on_experimental_devices(asked, engine, precision)
     opened = _fastest(network, device, candidates, size, retry=asked in devices.EXPERIMENTAL)
@@ -86,7 +86,7 @@ def open_engine(
     return _in_int8_if_alike(opened, network, device, candidates, size, frames)
 
 
-def _on_experimental_devices(asked: str, engine: str, precision: str) -> list[Candidate]:
+def _on_experimental_devices(asked: str, engine: str, precision: str) -> list[EngineChoice]:
     """The candidates on the device asked for; for "auto" on all that this machine may have.
 
     Raises EngineError for an engine or a precision that the device asked for does not have.
@@ -102,7 +102,7 @@ def _on_experimental_devices(asked: str, engine: str, precision: str) -> list[Ca
         if asked == device.name or (
             asked == "auto" and engine in ("auto", device.engine) and device.likely()
         ):
-            found += [Candidate(device.engine, p, device.name) for p in precisions]
+            found += [EngineChoice(device.engine, p, device.name) for p in precisions]
     return found
 
 
@@ -110,7 +110,7 @@ def _in_int8_if_alike(
     int8: Any,
     network: nn.Module | StyleWeights,
     device: str,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[EngineChoice],
     size: tuple[int, int],
     frames: Sequence[np.ndarray],
 ) -> Engine:
@@ -201,7 +201,7 @@ _ROUNDS = 3  # of timing all engines: less than two seconds in all, once on a ma
 def _fastest(
     network: nn.Module | StyleWeights,
     device: str,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[EngineChoice],
     size: tuple[int, int],
     *,
     retry: bool = False,
@@ -267,7 +267,7 @@ def _open_stored(
     size: tuple[int, int],
 ) -> Engine:
     """Open the engine that was the fastest. Raises EngineError for a device that fails now."""
-    candidate = Candidate(stored.engine, stored.precision, stored.device)
+    candidate = EngineChoice(stored.engine, stored.precision, stored.device)
     if not stored.device:
         return _open(network, candidate, device)
     if devices.ended_the_program(stored.device):
@@ -281,7 +281,7 @@ def _open_stored(
     return engine
 
 
-def _open(network: nn.Module | StyleWeights, candidate: Candidate, device: str) -> Engine:
+def _open(network: nn.Module | StyleWeights, candidate: EngineChoice, device: str) -> Engine:
     """Open a candidate; on `device`, if it names none."""
     name, precision, named = candidate
     return (_OPENERS | _ON_REQUEST)[name](network, named or device, precision)
@@ -289,7 +289,7 @@ def _open(network: nn.Module | StyleWeights, candidate: Candidate, device: str) 
 
 def _try_devices(
     network: nn.Module | StyleWeights,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[EngineChoice],
     engines: list[Engine],
     size: tuple[int, int],
     *,
@@ -394,4 +394,4 @@ def seconds_per_frame(engine: Engine, size: tuple[int, int], *, repeats: int = 3
 
 def _device(device: str) -> str:
     """ "cpu" or "cuda": what the engines that need no trial run on, for any of `devices.NAMES`."""
-    return "cuda" if device == "cuda" or (device == "auto" and cuda_devices()) else "cpu"
+    return "cuda" if device == "cuda" or (device == "auto" and devices.cuda_devices()) else "cpu"

@@ -364,7 +364,7 @@ class TestImages:
         ("--batch two", "'--batch': expected a whole number; got 'two'"),
         ("--batch 65", "'--batch': expected 64 or less; got '65'"),
         ("--strength much", "'--strength': expected a number; got 'much'"),
-        ("--device tpu", "'--device': 'tpu' is not one of 'auto', 'cpu', 'cuda'"),
+        ("--device tpu", "'--device': expected auto, cpu, cuda, gpu, npu, mps"),
         ("--size 7", "'--size': expected a short side such as 720"),
     ],
 )

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -500,7 +501,7 @@ class TestDevice:
         self, tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch, device: str
     ) -> None:
         monkeypatch.setattr(devices, "cuda_devices", lambda: 0)
-        monkeypatch.setattr(devices.sys, "platform", "haiku")
+        monkeypatch.setattr(devices, "sys", SimpleNamespace(platform="haiku"))
         for command in (
             ("video", "gone.mp4", tmp_path / "out.mp4", "--style", "gone"),
             ("image", "gone.png", tmp_path / "out.png", "--style", "gone"),

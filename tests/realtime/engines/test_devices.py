@@ -5,6 +5,7 @@ The hardware is not here: an engine on the CPU stands for each, and one that fai
 
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -237,7 +238,7 @@ def test_live_video_on_a_device_turns_styles_in_pytorch(weights, machine):
 
 @pytest.mark.parametrize("name", devices.EXPERIMENTAL)
 def test_a_missing_device_is_refused_in_a_line(weights, monkeypatch, name):
-    monkeypatch.setattr(devices.sys, "platform", "haiku")
+    monkeypatch.setattr(devices, "sys", SimpleNamespace(platform="haiku"))
     with pytest.raises(EngineError, match=f"^{name} cannot be used .*: use --device cpu$"):
         open_engine(weights, device=name)
     assert open_engine(weights, engine="onnxruntime", size=SIZE).notes == []
@@ -253,7 +254,7 @@ SYSTEMS = {
 
 @pytest.mark.parametrize(("platform", "machine"), SYSTEMS)
 def test_what_a_system_may_have(monkeypatch, platform, machine):
-    monkeypatch.setattr(devices.sys, "platform", platform)
+    monkeypatch.setattr(devices, "sys", SimpleNamespace(platform=platform))
     monkeypatch.setattr(devices.platform, "machine", lambda: machine)
     monkeypatch.setattr(devices, "_DEVICE_FILES", devices.Path("/none"))
     likely = {name for name, device in devices.EXPERIMENTAL.items() if device.likely()}
@@ -264,7 +265,7 @@ def test_what_a_system_may_have(monkeypatch, platform, machine):
 
 @pytest.mark.parametrize(("vendor", "found"), [("0x8086\n", True), ("0x1002\n", False)])
 def test_an_intel_gpu_is_told_by_its_vendor(monkeypatch, tmp_path, vendor, found):
-    monkeypatch.setattr(devices.sys, "platform", "linux")
+    monkeypatch.setattr(devices, "sys", SimpleNamespace(platform="linux"))
     monkeypatch.setattr(devices, "_DEVICE_FILES", tmp_path)
     assert not devices.has_intel_gpu() and not devices.has_intel_npu()
     file = tmp_path / "sys/class/drm/renderD128/device/vendor"

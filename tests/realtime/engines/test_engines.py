@@ -16,7 +16,7 @@ from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.styles import StyleWeights, load_weights, weights_of
 from impasto.models.transform_net import TransformNet
-from impasto.realtime.engines import autotune_cache, torch_engine, torch_gpu
+from impasto.realtime.engines import autotune_cache, devices, torch_engine, torch_gpu
 from impasto.realtime.engines import select as engines
 from impasto.realtime.engines.base import Engine, IdentityEngine
 from impasto.realtime.engines.onnx_engine import OnnxEngine
@@ -222,7 +222,7 @@ for frames, heavy in ((1, {"torch", "cv2"}), (5, {"torch"})):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 @pytest.mark.parametrize("engine", ["auto", "torch", "onnxruntime"])
 def test_a_gpu_that_nothing_can_use_is_left_alone_unless_asked_for(engine, monkeypatch):
-    monkeypatch.setattr(engines, "cuda_devices", lambda: 1)
+    monkeypatch.setattr(devices, "cuda_devices", lambda: 1)
     opened = open_engine(make_network(), engine=engine, size=(48, 64))
     assert opened.device == "cpu" and "the GPU is not used" in opened.notes[0]
     with pytest.raises(EngineError):
@@ -233,7 +233,7 @@ def test_a_gpu_that_others_have_filled_is_left_alone(monkeypatch):
     def full(*_, **__):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory\nmore of it")
 
-    monkeypatch.setattr(engines, "cuda_devices", lambda: 1)
+    monkeypatch.setattr(devices, "cuda_devices", lambda: 1)
     monkeypatch.setattr(torch_engine, "resolve_precision", lambda precision, device: "fp32")
     monkeypatch.setattr(torch_gpu, "TorchGpuEngine", full)
     opened = open_engine(make_network(), engine="torch", size=(48, 64))

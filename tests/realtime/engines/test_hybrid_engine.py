@@ -147,7 +147,9 @@ def test_int8_that_differs_too_much_is_not_used_and_said(networks, monkeypatch):
     monkeypatch.setattr(  # on whatever processor the test runs
         select,
         "_fastest",
-        lambda network, device, candidates, size: fastest(network, device, candidates[-1:], size),
+        lambda network, device, candidates, *rest, **options: fastest(
+            network, device, candidates[-1:], *rest, **options
+        ),
     )
     engine = HybridEngine(networks[0])
     frames = make_pictures(1, 48, 64)
