@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import NamedTuple
+from time import monotonic
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from impasto.realtime.engines.select import open_engine
 
 _STABLE_FRAMES = 8  # more than are shown between two mixtures of a transition
 _MAX_SIZES = 3  # that an OpenVINO engine is compiled for; it keeps one more
+_SETTLING_SECONDS = 2.0
+Work = Literal["choose", "size", "torch"]
 Size = tuple[int, int]  # height, width
 
 
@@ -87,11 +90,13 @@ class HybridEngine(Engine):
         self._asked = precision
         self._is_chosen = precision != "auto"  # else it is in float, and int8 may be faster
         self._weights = weights
+        self._size = (0, 0)  # of the last frame
         self._initial_statistics = openvino._initial_statistics
         self._prepared = _Prepared(openvino, weights, ())
         self._torch: Engine | None = None
-        self._pending: Future[Callable[[], None]] | None = None  # what to do with its result
         self._stable_frames = 0  # since anything changed
+        # Work in threads, by its kind: what to do with its result, and when it began.
+        self._pending: dict[Work, tuple[Future[Callable[[], None]], float]] = {}
 
     @property
     def precision(self) -> str:  # type: ignore[override]
@@ -100,7 +105,11 @@ class HybridEngine(Engine):
 
     @property
     def settled(self) -> bool:
-        return self._pending is None and self._is_chosen and not self._is_turning
+        """Work of some seconds slows frames for that time only; longer, on a busy machine, it is
+        how fast they are."""
+        now = monotonic()
+        waits = any(now - began < _SETTLING_SECONDS for _, began in self._pending.values())
+        return not waits and not self._is_turning
 
     @property
     def replaceable(self) -> bool:
@@ -122,8 +131,8 @@ class HybridEngine(Engine):
         if self._is_turning or not sizes or size in sizes:
             return True
         self._stable_frames = 0
-        if self._pending is None:
-            self._begin(self._compile, size)
+        if "size" not in self._pending:
+            self._begin("size", self._compile, self._prepared, size)
         return False
 
     @property
@@ -145,14 +154,15 @@ class HybridEngine(Engine):
     def _engine_for(self, frames: np.ndarray) -> Engine:
         """The engine for the next frames; begins to prepare what will be needed."""
         self._collect()
-        size = frames.shape[1], frames.shape[2]
+        self._size = size = frames.shape[1], frames.shape[2]
         self._stable_frames += 1
         stable = self._stable_frames > _STABLE_FRAMES
-        if self._pending is None and self._prepared.sizes:  # after the first frame
+        is_first = not self._prepared.sizes
+        if not is_first and "choose" not in self._pending:
             if (self._is_turning and stable) or not (self._is_turning or self._is_chosen):
-                self._begin(self._choose, self._weights, size, frames[0].copy())
-            elif stable and self._torch is None:
-                self._begin(self._load_torch)
+                self._begin("choose", self._choose, self._weights, size, frames[0].copy())
+            elif stable and self._torch is None and not self._pending:
+                self._begin("torch", self._load_torch)
         if self._is_turning:
             assert self._torch is not None
             return self._torch
@@ -160,20 +170,29 @@ class HybridEngine(Engine):
             self._prepared = self._prepared.with_size(size)
         return self._prepared.engine
 
-    def _begin(self, work: Callable[..., Callable[[], None]], *arguments: object) -> None:
+    def _begin(
+        self, kind: Work, work: Callable[..., Callable[[], None]], *arguments: object
+    ) -> None:
         """Do `work` in a thread, and what it returns on this one, before the next frame."""
         executor = ThreadPoolExecutor(1, "prepare")  # a new one: OpenVINO keeps memory for each
-        self._pending = executor.submit(work, *arguments)
+        self._pending[kind] = executor.submit(work, *arguments), monotonic()
         executor.shutdown(wait=False)  # its thread ends with this work
 
     def _collect(self) -> None:
-        if self._pending is not None and self._pending.done():
-            finished, self._pending = self._pending, None
-            finished.result()()
+        for kind, (work, _) in [*self._pending.items()]:
+            if work.done():
+                del self._pending[kind]
+                work.result()()
 
-    def _compile(self, size: Size) -> Callable[[], None]:
-        prepared = self._prepared.with_size(size)
-        return lambda: self._use(prepared)
+    def _compile(self, prepared: _Prepared, size: Size) -> Callable[[], None]:
+        """Compile an engine for one more size."""
+        prepared = prepared.with_size(size)
+
+        def use() -> None:
+            if prepared.engine is self._prepared.engine:  # else it is no longer of use
+                self._prepared = prepared
+
+        return use
 
     def _choose(self, weights: StyleWeights, size: Size, frame: np.ndarray) -> Callable[[], None]:
         """Open OpenVINO in the precision to go on with."""
@@ -187,21 +206,26 @@ class HybridEngine(Engine):
         )
         now = self._prepared
         if weights is now.weights and engine.precision == now.engine.precision:
-            now.engine.notes += engine.notes
-            chosen = now
-        else:
-            chosen = _Prepared(engine, weights, ()).with_size(size)
+            return lambda: self._use(now, engine.notes)
+        return self._compiled_for_use(_Prepared(engine, weights, ()), size)
+
+    def _compiled_for_use(self, prepared: _Prepared, size: Size) -> Callable[[], None]:
+        prepared = prepared.with_size(size)
 
         def use() -> None:
-            self._is_chosen = True
-            self._use(chosen)
+            if self._size in prepared.sizes:
+                self._use(prepared, prepared.engine.notes)
+            else:  # it has changed meanwhile
+                self._begin("choose", self._compiled_for_use, prepared, self._size)
 
         return use
 
-    def _use(self, prepared: _Prepared) -> None:
-        self.notes += prepared.engine.notes
-        prepared.engine.notes.clear()
-        self._prepared = prepared
+    def _use(self, prepared: _Prepared, notes: list[str]) -> None:
+        self.notes += notes
+        notes.clear()
+        if prepared.engine is not self._prepared.engine:
+            self._prepared = prepared
+        self._is_chosen = True
 
     def _load_torch(self) -> Callable[[], None]:
         engine = open_torch(self._weights, self._prepared.engine)
