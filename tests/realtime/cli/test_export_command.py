@@ -51,7 +51,7 @@ def test_eight_bits_from_pictures_given(tmp_path: Path, impasto: Impasto) -> Non
     out = tmp_path / "small.onnx"
     ran = impasto("export", "udnie", out, "--int8", "--calibrate", photos, *TINY)
     assert (ran.code, ran.err) == (0, "")
-    assert out.stat().st_size < 600_000
+    assert out.stat().st_size < 700_000
 
 
 def test_weights_as_an_input(tmp_path: Path, library: Path, impasto: Impasto) -> None:
