@@ -123,6 +123,7 @@ def test_yuv420_is_that_of_the_rgb_picture(network, statistics):
     assert off(GpuNet(network, "frozen", yuv420=True)(frames, *statistics), on_cpu) <= 1
 
 
+@pytest.mark.parametrize("network", ["other"], indirect=True)  # more tests have the others
 def test_a_graph_computes_what_its_module_does(network, frames, statistics):
     mean, variance = (x.numpy() for x in statistics)
     given = {"frames": frames[1:].numpy(), "mean": mean, "variance": variance}
