@@ -61,12 +61,12 @@ def video(
     from impasto.realtime.cli import advice
     from impasto.realtime.cli.film_jobs import film_jobs
     from impasto.realtime.cpu import work_in_batch
-    from impasto.realtime.engines.options import EngineOptions, default_steadiness
+    from impasto.realtime.engines.options import EngineOptions
     from impasto.realtime.files.codecs import EncoderOptions
     from impasto.realtime.files.convert import stylize_video
     from impasto.realtime.files.image_files import number_pattern
     from impasto.realtime.files.video_reader import VideoReader
-    from impasto.realtime.stylizer import LazyStylizer
+    from impasto.realtime.stylizer import LazyStylizer, default_steadiness
 
     if not as_video:
         advice.check_film(source, target)

@@ -95,7 +95,8 @@ def live(
         import impasto.realtime.live.window  # noqa: F401  # before anything loads PyAV: see there
 
     from impasto.models.styles import known_styles, mixture_of
-    from impasto.realtime.engines.options import default_steadiness, live_network
+    from impasto.realtime.engines.options import live_network
+    from impasto.realtime.stylizer import default_steadiness
 
     first = options.style_or_first(style, network, print_line)
     network = live_network(first, network, device)

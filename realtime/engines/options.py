@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from impasto.models.styles import choose_network, mixture_of
 from impasto.realtime.engines.cuda import cuda_devices
-from impasto.realtime.temporal.modes import Steadiness
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,6 @@ class EngineOptions:
     def check(self) -> None:
         """Raise WeightsError for an unknown style or strength, before anything heavy is loaded."""
         mixture_of(self.style, strength=self.strength, network=self.network)
-
-
-def default_steadiness(architecture: str, device: str) -> Steadiness:
-    """ "auto" where it costs less than a fifth of the frame rate, else "off".
-
-    Of the rate of a conversion at 640x360 on two cores it costs 10 to 13 % with the fine network,
-    30 to 37 % with the fast one. It computes on the CPU, where a GPU would wait for it.
-    """
-    on_cpu = device == "cpu" or not cuda_devices()
-    return "auto" if on_cpu and architecture != "fast" else "off"
 
 
 def live_network(style: str, network: str, device: str) -> str:

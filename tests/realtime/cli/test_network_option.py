@@ -8,6 +8,7 @@ import pytest
 
 from impasto.export.metadata import read_metadata
 from impasto.models.styles import load_weights
+from impasto.realtime import stylizer
 from impasto.realtime.engines import options as engine_options
 from impasto.realtime.engines.onnx_engine import OnnxEngine
 from impasto.realtime.files.images import read_image, write_image
@@ -166,11 +167,11 @@ def test_live_is_fine_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_steadying_is_the_default_where_it_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert engine_options.default_steadiness("fine", "cpu") == "auto"
-    assert engine_options.default_steadiness("fast", "cpu") == "off"
-    monkeypatch.setattr(engine_options, "cuda_devices", lambda: 1)
-    assert engine_options.default_steadiness("fine", "auto") == "off"
-    assert engine_options.default_steadiness("fine", "cpu") == "auto"
+    assert stylizer.default_steadiness("fine", "cpu") == "auto"
+    assert stylizer.default_steadiness("fast", "cpu") == "off"
+    monkeypatch.setattr(stylizer, "cuda_devices", lambda: 1)
+    assert stylizer.default_steadiness("fine", "auto") == "off"
+    assert stylizer.default_steadiness("fine", "cpu") == "auto"
 
 
 def test_a_film_is_steadied_unless_it_is_to_be_fast(tmp_path: Path, impasto: Impasto) -> None:
