@@ -27,6 +27,8 @@ def show_bench(figures: Figures) -> None:
     else:
         print_line("no conversion was timed: name a clip with --clip")
     show_nested("machine", figures["machine"])
+    for line in figures["summary"]["lines"]:
+        print_line(line)
 
 
 def _show_networks(rows: Sequence[Figures]) -> None:

@@ -15,13 +15,16 @@ from torch import nn
 from impasto.models.architectures import ARCHITECTURES
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError, SourceError
+from impasto.models.styles import choose_network
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.devices import EXPERIMENTAL
+from impasto.realtime.engines.options import live_network
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.engines.torch_engine import DTYPES, precisions
 from impasto.realtime.measure.bench_convert import convert_in_new_process
 from impasto.realtime.measure.bench_gpu import gpu_engines, time_on_device
+from impasto.realtime.measure.capability import capability
 from impasto.realtime.measure.timing import Figures, in_turns, machine, rates, stylizing
 from impasto.realtime.samples import SAMPLE_VIDEO
 
@@ -52,7 +55,8 @@ def bench(
     statistics. "limit": the best that a large matrix product or convolution reaches, in 10^9
     floating-point operations a second; a multiply-add counts as two. "on_gpu", with a GPU: the
     network without copies from and to the host, see `bench_gpu.time_on_device`. "end_to_end": one
-    conversion in a new process, start-up and memory included.
+    conversion in a new process, start-up and memory included. "summary": what it means, see
+    `capability.capability`.
     """
     if quick:
         sizes, rounds = SIZES[:1], 3
@@ -81,7 +85,21 @@ def bench(
             clip, style, device, network=network, end=end
         )
     figures["machine"] = machine(device)
+    figures["summary"] = _summary(figures, style, network, device)
     return figures
+
+
+def _summary(figures: Figures, style: str, network: str, device: str) -> Figures:
+    """`capability`, from what was measured."""
+    rows, film = figures["networks"], figures.get("end_to_end")
+    seconds = None
+    if film is not None:
+        besides = 1 / film["steady_fps"] - 1 / film["network_fps"]
+        seconds = max(0.0, besides) / (film["width"] * film["height"])
+    else:
+        film = {"network": choose_network(style, network)}
+    live = live_network(style, network, device) if network == "auto" else network
+    return capability(rows, live=live, film=film, file_seconds=seconds)
 
 
 def time_networks(size: tuple[int, int], *, device: str, rounds: int) -> list[Figures]:

@@ -50,6 +50,7 @@ def examine() -> dict[str, Any]:
 
     What was tried is "ok", or one line with the reason why it failed. "experimental": what has
     never run on its hardware. "problems": what keeps `impasto video` from working; normally empty.
+    "speed": see `capability.quick_capability`.
     """
     packages = {name: version_of(name) for name in PACKAGES}
     report: dict[str, Any] = {
@@ -72,7 +73,16 @@ def examine() -> dict[str, Any]:
         "experimental": list(EXPERIMENTAL),
     }
     report["problems"] = _problems(report)
+    report["speed"] = _or_reason(_speed)
     return report
+
+
+def _speed() -> dict[str, Any]:
+    """What the rates of this machine mean, measured in a few seconds."""
+    from impasto.models.styles import known_styles
+    from impasto.realtime.measure.capability import quick_capability
+
+    return quick_capability(next(iter(known_styles())))
 
 
 def _problems(report: dict[str, Any]) -> list[str]:

@@ -426,6 +426,14 @@ class TestLearn:
 
 
 class TestDoctor:
+    @pytest.fixture(autouse=True)
+    def timed_small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from impasto.realtime.measure import capability
+
+        monkeypatch.setattr(capability, "_TIMED", (48, 64))
+        monkeypatch.setattr(capability, "_FILM_SECONDS", 0.1)
+        monkeypatch.setattr(capability, "find_spec", lambda name: None)  # no OpenVINO: quicker
+
     def test_a_healthy_machine(self, library: Path, impasto: Impasto) -> None:
         ran = impasto("doctor", "--json")
         found = json.loads(ran.out)
@@ -436,7 +444,10 @@ class TestDoctor:
         assert any("CUDA graphs" in part for part in found["experimental"])
         # The package or its driver is mostly missing, which is no problem.
         assert found["virtual_camera"] == "ok" or "virtual camera" in found["virtual_camera"]
-        assert "h264: ok" in impasto("doctor").out
+        assert set(found["devices"]) == set(devices.EXPERIMENTAL)
+        assert found["speed"]["lines"][0].startswith("live video at 30 fps, painted in full: ")
+        out = impasto("doctor").out
+        assert "h264: ok" in out and "impasto video: about " in out.splitlines()[-2]
 
     def test_damaged_weights_are_a_problem(
         self, library: Path, tmp_path: Path, impasto: Impasto, monkeypatch: pytest.MonkeyPatch
@@ -473,9 +484,11 @@ class TestBench:
             ],
             "limit": {"bf16": {"matmul_gflops": 200.0, "convolution_gflops": 150.0}},
             "machine": {"cores": 2},
+            "summary": {"lines": ["live video at 30 fps", "impasto video: about 9 fps"]},
         }
         show_bench(figures)
         printed = capsys.readouterr().out
+        assert printed.endswith("live video at 30 fps\nimpasto video: about 9 fps\n")
         assert (
             "int8" in printed
             and "25.0" in printed

@@ -74,6 +74,9 @@ def test_limit_conversion_and_machine(figures):
     ):
         assert whole[name] > 0
     assert whole["network"] == "fast"
+    summary = figures["summary"]
+    assert summary["live"]["network"] == summary["video"]["network"] == "fast"
+    assert summary["video"]["files_included"] and summary["timed_at"] == ["64x48"]
     assert figures["machine"]["torch"] == torch.__version__
     assert json.loads(json.dumps(figures)) == figures
 
