@@ -38,7 +38,7 @@ def store(*case: str, value: Any) -> None:
 def _path(case: tuple[str, ...]) -> Path:
     """The file of a case. Raises RuntimeError where the user has no home folder."""
     machine = (platform.machine(), _processor(), *case)
-    versions = (_version(name) for name in _LIBRARIES)
+    versions = (version_of(name) or "" for name in _LIBRARIES)
     name = sha256("\n".join([*machine, *versions]).encode()).hexdigest()[:16]
     return user_cache_path("impasto") / "speeds" / f"{name}.json"
 
@@ -50,8 +50,9 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _version(name: str) -> str:
+def version_of(package: str) -> str | None:
+    """The version of an installed distribution; None where it is not installed."""
     try:
-        return version(name)
+        return version(package)
     except PackageNotFoundError:
-        return ""
+        return None

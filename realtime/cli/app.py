@@ -69,7 +69,7 @@ def impasto(
 ) -> None:
     """Real-time video stylization. Each command shows an example with --help."""
     if version:
-        from impasto.realtime.measure.doctor import version_of
+        from impasto.models.machine_cache import version_of
 
         print_line(f"impasto {version_of('impasto') or '(not installed)'}")
     elif context.invoked_subcommand is None:

@@ -10,6 +10,7 @@ from time import process_time, time
 # None of these loads PyTorch, so the new process does so only if an engine needs it.
 from impasto.models.styles import load_weights
 from impasto.realtime.cpu import work_in_batch
+from impasto.realtime.engines.options import default_steadiness
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.files.codecs import EncoderOptions
 from impasto.realtime.files.convert import stylize_video
@@ -64,7 +65,7 @@ def _convert(
         report = stylize_video(
             clip,
             Path(folder) / clip.name,
-            Stylizer(engine),
+            Stylizer(engine, steadiness=default_steadiness(weights.architecture, device)),
             batch_size=batch,
             encoder=EncoderOptions(codec=codec),
             hwaccel=hwaccel,

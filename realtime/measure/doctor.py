@@ -6,11 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from impasto.models.errors import ImpastoError, first_line
+from impasto.models.machine_cache import version_of
 from impasto.realtime.cpu import cores, same_scheduling
 from impasto.realtime.engines.devices import EXPERIMENTAL as EXPERIMENTAL_DEVICES
 from impasto.realtime.engines.devices import problem_with
@@ -113,14 +113,6 @@ def _or_reason(examine_one: Callable[[], Any]) -> Any:
         return examine_one()
     except Exception as error:
         return first_line(error)
-
-
-def version_of(package: str) -> str | None:
-    """The version of an installed distribution; None where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _cpu() -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from impasto.models.machine_cache import version_of
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.frame import Frame
-from impasto.realtime.measure.doctor import version_of
 from impasto.realtime.stylizer import UPDATE_INTERVAL, Stylizer
 
 Figures = dict[str, Any]  # plain data, ready for JSON
