@@ -10,14 +10,13 @@ from time import process_time, time
 # None of these loads PyTorch, so the new process does so only if an engine needs it.
 from impasto.models.styles import load_weights
 from impasto.realtime.cpu import work_in_batch
-from impasto.realtime.engines.options import default_steadiness
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.files.codecs import EncoderOptions
 from impasto.realtime.files.convert import stylize_video
 from impasto.realtime.files.video_reader import VideoReader
 from impasto.realtime.measure.timing import Figures, in_turns, stylizing
 from impasto.realtime.memory import memory_mb
-from impasto.realtime.stylizer import Stylizer
+from impasto.realtime.stylizer import Stylizer, default_steadiness
 
 
 def convert_in_new_process(

@@ -15,12 +15,12 @@ from impasto.realtime.cpu import cores
 from impasto.realtime.engines.base import Engine, IdentityEngine
 from impasto.realtime.engines.cuda import cuda_devices
 from impasto.realtime.engines.devices import EXPERIMENTAL, problem_with
-from impasto.realtime.engines.options import default_steadiness, live_network
+from impasto.realtime.engines.options import live_network
 from impasto.realtime.engines.select import open_engine, seconds_per_frame
 from impasto.realtime.files.convert import stylize_video
 from impasto.realtime.measure.timing import Figures
 from impasto.realtime.samples import SAMPLE_VIDEO
-from impasto.realtime.stylizer import Stylizer
+from impasto.realtime.stylizer import Stylizer, default_steadiness
 
 Size = tuple[int, int]  # height, width
 FILM_SIZES: tuple[Size, ...] = ((360, 640), (720, 1280), (1080, 1920))
