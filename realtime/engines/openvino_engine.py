@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -87,6 +87,8 @@ class OpenVinoEngine(Engine):
             self._graphs = _OnnxGraphs(self._core, network, self.color, self.precision == "int8")
         self._compiled = {mode: _CompiledGraphs() for mode in _NORM_MODES}
         self._threads = threading.local()  # requests: each runs one inference at a time
+        self._update_requests: dict[Any, Any] = {}
+        self._update_lock = threading.Lock()
         self._exact: OpenVinoEngine | None = None
         self._exact_lock = threading.Lock()
 
@@ -140,18 +142,25 @@ class OpenVinoEngine(Engine):
         return self.precision == "int8" and float(statistics.variance[:3].max()) < _FLAT
 
     def _run(self, norm_mode: NormMode, frame: np.ndarray, **given: Any) -> list[np.ndarray]:
-        """One stylized frame, as (1, ...), and the graph's other outputs."""
-        request = self._request(norm_mode, self._graphs.input_shape(*frame.shape[:2]))
-        self._graphs.write_input(frame, request.get_tensor("frames").data)
-        inputs = {name: np.asarray(value, order="C") for name, value in given.items()}
-        output, *rest = request.infer(inputs).values()
-        return [self._graphs.read_output(output, frame.shape[0], frame.shape[1])[None], *rest]
+        """One stylized frame, as (1, ...), and the graph's other outputs.
+
+        Updates of the statistics come one after the other, so one request is enough for all
+        threads: each more would take 60 MB at 1920x1080.
+        """
+        with self._update_lock if norm_mode == "running" else nullcontext():
+            request = self._request(norm_mode, self._graphs.input_shape(*frame.shape[:2]))
+            self._graphs.write_input(frame, request.get_tensor("frames").data)
+            inputs = {name: np.asarray(value, order="C") for name, value in given.items()}
+            output, *rest = request.infer(inputs).values()
+            return [self._graphs.read_output(output, frame.shape[0], frame.shape[1])[None], *rest]
 
     def _request(self, norm_mode: NormMode, shape: tuple[int, ...]) -> Any:
-        """This thread's infer request for the graph of this shape."""
+        """An infer request for the graph of this shape: this thread's, or that of all updates."""
         streams = getattr(_thread_options, "streams", 1) if self.device == "cpu" else 1
         key = (norm_mode, shape, streams)
-        requests = self._threads.__dict__.setdefault("requests", {})
+        requests = self._update_requests
+        if norm_mode != "running":
+            requests = self._threads.__dict__.setdefault("requests", {})
         if key not in requests:
             if len(requests) >= 2 * _MAX_SHAPES:
                 requests.pop(next(iter(requests)))
