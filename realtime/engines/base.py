@@ -122,8 +122,13 @@ class Engine(ABC):
         """
         raise EngineError(f"the {self.name} engine computes on the host")
 
-    def warm_up(self, height: int, width: int) -> None:  # noqa: B027  (optional)
-        """Compile what the first video frames of this size would wait for. From any thread."""
+    def warm_up(  # noqa: B027  (optional)
+        self, height: int, width: int, *, first_frame: bool = False
+    ) -> None:
+        """Compile what video frames of this size would wait for. From any thread.
+
+        first_frame: only what the first one would wait for.
+        """
 
     def limit_threads(self) -> None:  # noqa: B027  (optional)
         """Use half of the cores for calls from this thread, as two threads call at once."""

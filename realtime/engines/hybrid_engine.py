@@ -124,6 +124,10 @@ class HybridEngine(Engine):
             self._torch.replace(weights)
         self._weights, self._stable_frames = weights, 0
 
+    def warm_up(self, height: int, width: int, *, first_frame: bool = False) -> None:
+        size = max(height, self.min_size), max(width, self.min_size)
+        self._prepared.engine.warm_up(*size, first_frame=first_frame)
+
     def prepare(self, height: int, width: int) -> bool:
         self._collect()
         size = max(height, self.min_size), max(width, self.min_size)
@@ -166,7 +170,9 @@ class HybridEngine(Engine):
         if self._is_turning:
             assert self._torch is not None
             return self._torch
-        if size not in self._prepared.sizes:
+        if is_first:  # it needs but one graph
+            self._prepared = self._prepared._replace(sizes=(size,))
+        elif size not in self._prepared.sizes:
             self._prepared = self._prepared.with_size(size)
         return self._prepared.engine
 

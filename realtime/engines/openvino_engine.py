@@ -112,8 +112,11 @@ class OpenVinoEngine(Engine):
     def limit_threads(self) -> None:
         _thread_options.streams = 2  # of this thread, for all engines
 
-    def warm_up(self, height: int, width: int) -> None:
-        for norm_mode in ("frozen", "running") if self.has_running_statistics else ("instance",):
+    def warm_up(self, height: int, width: int, *, first_frame: bool = False) -> None:
+        modes: tuple[NormMode, ...] = ("running", "frozen")
+        if not self.has_running_statistics:
+            modes = ("instance",)
+        for norm_mode in modes[: 1 if first_frame else None]:
             self._request(norm_mode, self._graphs.input_shape(height, width))
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:

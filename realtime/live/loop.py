@@ -9,15 +9,17 @@ that of one capture, one stylization and one drawing, however slow any of them i
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from impasto.models.errors import WeightsError
+from impasto.realtime.engines.cuda import cuda_devices
 from impasto.realtime.engines.options import live_network
 from impasto.realtime.frame import Frame
 from impasto.realtime.live.controls import Controls
@@ -107,16 +109,36 @@ class LiveStylizer:
         self.styles, self.controls, self.scale = styles, controls, scale
         self.engine: Engine | None = None
         self._log = log
-        self._size = size
+        self.size = size
         self._options = {"engine": engine, "device": device, "precision": precision}
         self.network = live_network(styles[0], network, device)
         self._transition = Transition(seconds=transition_seconds, network=self.network)
         self._reported = ""  # the line about the engine
         self._refused: tuple[str, float] | None = None  # style and strength that cannot be had
         self._stylizer: Stylizer | None = None
+        self._opening: Future[Engine] | None = None
         self._painted: Size | None = None  # the size last stylized at
-        self._mask = mask
+        self.mask = mask
         self._began: Fraction | None = None  # time of the first frame, in seconds
+
+    def open_ahead(self, full: Size) -> None:
+        """Open the engine in a thread, while a camera opens that may give frames of this size.
+
+        On a GPU, and where an engine is asked for, it is opened with the first frame instead.
+        Raises WeightsError.
+        """
+        device = self._options["device"]
+        if self._options["engine"] != "auto" or (device != "cpu" and cuda_devices()):
+            return
+        size = self._working_size(full, self.controls)
+        weights = self._aimed_weights(self.controls)
+        assert weights is not None  # the first aim is reached at once
+        executor = ThreadPoolExecutor(1, "open")
+        self._opening = executor.submit(_open_engine, weights, size=size, **self._options)
+        executor.submit(
+            lambda opening: opening.result().warm_up(*size, first_frame=True), self._opening
+        )
+        executor.shutdown(wait=False)
 
     def __call__(self, frame: Frame) -> StylizedFrame:
         controls = self.controls
@@ -135,8 +157,8 @@ class LiveStylizer:
         image = at_size_of(stylized.image, frame.image, small=small.image)
         if controls.keep_color:
             image = with_color_of(image, frame.image)
-        if self._mask is not None:
-            image = masked(frame.image, image, self._mask(self._seconds(frame), full))
+        if self.mask is not None:
+            image = masked(frame.image, image, self.mask(self._seconds(frame), full))
         if self.engine.settled and size == wanted:  # else it is slower for a moment only
             seconds = perf_counter() - began
             self.scale.update(monotonic(), seconds, constant=seconds - network_seconds)
@@ -153,7 +175,7 @@ class LiveStylizer:
 
         A network paints strokes of a fixed size in pixels: they look larger on a smaller image.
         """
-        height, width = self._size or (round(side * self.scale.value) for side in full)
+        height, width = self.size or (round(side * self.scale.value) for side in full)
         scale = max(1 / controls.stroke, _SMALLEST / min(height, width))
         return round(height * scale), round(width * scale)
 
@@ -161,14 +183,12 @@ class LiveStylizer:
         """The stylizer of the present network and steadiness; a new one forgets the last frames."""
         from impasto.realtime.stylizer import Stylizer
 
-        now = monotonic()
-        weights = None
-        if self.engine is None or self.engine.replaceable:
-            self._aim(self.styles[controls.style], controls.strength, now)
-            weights = self._transition.weights(now)
+        if self.engine is None and self._opening is not None:
+            self.engine = self._opening.result()
+        weights = self._aimed_weights(controls)
         if self.engine is None:
             assert weights is not None  # the first aim is reached at once
-            self.engine = _open_engine(weights, size=size, frame=frame, **self._options)
+            self.engine = _open_engine(weights, size=size, frames=[frame.image], **self._options)
         elif weights is not None:
             self.engine.replace(weights)
         self._report_engine(self.engine)
@@ -179,6 +199,14 @@ class LiveStylizer:
         ):
             self._stylizer = Stylizer(self.engine, ahead=False, steadiness=controls.steadiness)
         return self._stylizer
+
+    def _aimed_weights(self, controls: Controls) -> "StyleWeights | None":
+        """The weights to stylize with from now on; None: the same as before."""
+        if self.engine is not None and not self.engine.replaceable:
+            return None
+        now = monotonic()
+        self._aim(self.styles[controls.style], controls.strength, now)
+        return self._transition.weights(now)
 
     def _report_engine(self, engine: "Engine") -> None:
         """Log the engine, again when it goes on in another precision, and its notes."""
@@ -206,21 +234,21 @@ class LiveStylizer:
 
 
 def _open_engine(
-    weights: "StyleWeights", *, engine: str, device: str, precision: str, size: Size, frame: Frame
+    weights: "StyleWeights",
+    *,
+    engine: str,
+    device: str,
+    precision: str,
+    size: Size,
+    frames: Sequence[np.ndarray] = (),
 ) -> "Engine":
     from impasto.realtime.engines.hybrid_engine import open_hybrid_engine
     from impasto.realtime.engines.select import open_engine
 
+    options: Any = {"device": device, "precision": precision, "size": size}
     if engine == "auto":
-        return open_hybrid_engine(weights, device=device, precision=precision, size=size)
-    return open_engine(
-        weights,
-        engine=engine,
-        device=device,
-        precision=precision,
-        size=size,
-        frames=[frame.image],
-    )
+        return open_hybrid_engine(weights, **options)
+    return open_engine(weights, engine=engine, frames=frames, **options)
 
 
 def stylize_newest(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from impasto.models.errors import SinkError
 from impasto.realtime.frame import Frame
-from impasto.realtime.live.cameras import open_live
+from impasto.realtime.live.cameras import DEFAULT_SIZE, open_live
 from impasto.realtime.live.controls import Controls
 from impasto.realtime.live.live_source import LiveSource
 from impasto.realtime.live.loop import (
@@ -65,6 +65,19 @@ def run_session(config: SessionConfig, controls: Controls, log: Log) -> Readouts
     """
     with ExitStack() as opened:
         screen, log = _open_screen(config, log, opened)
+        stylize = LiveStylizer(
+            config.styles,
+            controls,
+            AdaptiveScale(float(config.fps)),
+            engine=config.engine,
+            device=config.device,
+            precision=config.precision,
+            network=config.network,
+            log=log,
+        )
+        expected = config.capture or DEFAULT_SIZE
+        stylize.size = None if config.size is None else fitted_size(*expected, config.size)
+        stylize.open_ahead(expected)
         source = opened.enter_context(
             open_live(
                 config.camera,
@@ -74,24 +87,13 @@ def run_session(config: SessionConfig, controls: Controls, log: Log) -> Readouts
                 log=log,
             )
         )
-        mask = None
+        if config.size is not None:
+            stylize.size = fitted_size(*source.size, config.size)
         if config.mask is not None:
             from impasto.realtime.files.masks import open_mask  # OpenCV loads for nothing else here
 
-            mask = opened.enter_context(open_mask(config.mask, rate=config.fps, loop=True))
+            stylize.mask = opened.enter_context(open_mask(config.mask, rate=config.fps, loop=True))
         outputs = _open_outputs(config, source, log, opened)
-        stylize = LiveStylizer(
-            config.styles,
-            controls,
-            AdaptiveScale(float(config.fps)),
-            size=None if config.size is None else fitted_size(*source.size, config.size),
-            engine=config.engine,
-            device=config.device,
-            precision=config.precision,
-            network=config.network,
-            mask=mask,
-            log=log,
-        )
         return run_live(
             source, screen, stylize, fps=float(config.fps), outputs=outputs, seconds=config.seconds
         )
