@@ -78,6 +78,8 @@ def show_live(figures: Figures) -> None:
     p50, p95, most = (f"{delay[name]:.0f}" for name in ("p50", "p95", "max"))
     print_line(f"delay: half within {p50} ms, 95% {p95}, all {most}")
     print_line(f"stylized at {scale['median']:.0%} of the size, at least {scale['min']:.0%}")
+    if figures["moved_frames"]:
+        print_line(f"paint moved along with the picture: {figures['moved_frames']} frames")
     print_line(f"processor time: {figures['cpu_seconds']:.0f} s")
     other = figures["other_ms"]
     parts = ", ".join(f"{part} {other[part]:.1f}" for part in ("camera", "scaling", "window"))

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -34,6 +34,7 @@ from impasto.realtime.threads import DroppingSink, Latest
 if TYPE_CHECKING:  # engines take a while to load: a missing camera is reported before that
     from impasto.models.styles import StyleWeights
     from impasto.realtime.engines.base import Engine
+    from impasto.realtime.live.moved_paint import MovedPaint
     from impasto.realtime.stylizer import Stylizer
 
 _POLL_SECONDS = 0.045  # between two looks at the keyboard while no frame comes
@@ -76,6 +77,7 @@ class StylizedFrame:
     frame: Frame
     image: np.ndarray  # (H, W, 3) uint8 RGB, of the frame's size
     scale: float  # it was stylized at this share of the frame's height
+    moved: bool = False  # the paint is that of the last frame, moved along the optical flow
 
 
 class LiveStylizer:
@@ -85,7 +87,8 @@ class LiveStylizer:
     styles: names, blends or files, as for `models.styles.load_style`. network: the architecture of
     all of them, as only networks of one can turn into each other; "auto" goes by the first style
     and the device. A style without it is reported when its turn comes, and the last one stays.
-    size: the height and width to stylize at, whatever it costs; None: chosen by `scale`. mask:
+    size: the height and width to stylize at, whatever it costs; None: `scale` chooses it, and may
+    have every second frame show the paint of the last, moved to where the picture is now. mask:
     where frames are stylized, by the time since the first one. The engine is opened for the first
     frame, and `log` gets a line about it; "auto" is a hybrid engine, as styles may change.
     Raises WeightsError where the first style cannot be had.
@@ -118,6 +121,8 @@ class LiveStylizer:
         self._stylizer: Stylizer | None = None
         self._opening: Future[Engine] | None = None
         self._painted: Size | None = None  # the size last stylized at
+        self._moved_paint: MovedPaint | None = None
+        self._last_was_moved = False
         self.mask = mask
         self._began: Fraction | None = None  # time of the first frame, in seconds
 
@@ -151,18 +156,37 @@ class LiveStylizer:
         size = self._painted
         began = perf_counter()
         small = replace(frame, image=quickly_resized(frame.image, size))
-        network_began = perf_counter()
-        (stylized,) = stylizer([[small]])
-        network_seconds = perf_counter() - network_began
-        image = at_size_of(stylized.image, frame.image, small=small.image)
+        paint = self._moved(small)
+        moved = paint is not None
+        network_seconds = 0.0
+        if paint is None:
+            network_began = perf_counter()
+            (stylized,) = stylizer([[small]])
+            network_seconds, paint = perf_counter() - network_began, stylized.image
+            if self._moved_paint:
+                self._moved_paint.keep(small, paint)
+        self._last_was_moved = moved
+        image = at_size_of(paint, frame.image, small=small.image)
         if controls.keep_color:
             image = with_color_of(image, frame.image)
         if self.mask is not None:
             image = masked(frame.image, image, self.mask(self._seconds(frame), full))
-        if self.engine.settled and size == wanted:  # else it is slower for a moment only
-            seconds = perf_counter() - began
+        seconds = perf_counter() - began
+        if moved:
+            self.scale.update_moved(seconds)
+        elif self.engine.settled and size == wanted:  # else it is slower for a moment only
             self.scale.update(monotonic(), seconds, constant=seconds - network_seconds)
-        return StylizedFrame(frame, image, size[0] / full[0])
+        return StylizedFrame(frame, image, size[0] / full[0], moved)
+
+    def _moved(self, frame: Frame) -> np.ndarray | None:
+        """The last paint, moved to a frame that is not to be painted; None: it is to be."""
+        if self.scale.step.every == 1 or self.size is not None or self._last_was_moved:
+            return None
+        if self._moved_paint is None:
+            from impasto.realtime.live.moved_paint import MovedPaint
+
+            self._moved_paint = MovedPaint()
+        return self._moved_paint(frame)
 
     def _seconds(self, frame: Frame) -> Fraction:
         """The time since the first frame."""
@@ -268,15 +292,16 @@ class Readouts:
     recent: Meter = field(default_factory=Meter)
     overall: Meter = field(default_factory=lambda: Meter(_KEPT_SECONDS))
     scales: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_FRAMES))
+    moved: int = 0  # shown with the paint of the frame before
     dropped: int = 0  # replaced by a newer frame before their turn came
 
     def tick(self, stylized: StylizedFrame, epoch: float) -> float:
         """Count a frame that has just been shown; its age in seconds. epoch: of pts 0."""
-        now = monotonic()
-        delay = now - epoch - float(stylized.frame.pts * stylized.frame.time_base)
+        now, delay = monotonic(), _age(stylized, epoch)
         self.recent.tick(now, delay)
         self.overall.tick(now, delay)
         self.scales.append(stylized.scale)
+        self.moved += stylized.moved
         return delay
 
     def lines(self, stylized: StylizedFrame) -> list[str]:
@@ -289,6 +314,11 @@ class Readouts:
             f"{width}x{height}, stylized at {stylized.scale:.0%}",
             "h: keys",
         ]
+
+
+def _age(stylized: StylizedFrame, epoch: float) -> float:
+    """Seconds since the capture of a frame. epoch: of pts 0."""
+    return monotonic() - epoch - float(stylized.frame.pts * stylized.frame.time_base)
 
 
 class Outputs:
@@ -341,6 +371,7 @@ def run_live(
     """
     readouts, outputs = Readouts(), outputs or Outputs()
     ends_at = float("inf")
+    delay = 0.0  # of the last frame that was painted, in seconds
     shown: StylizedFrame | None = None
     waited: StylizedFrame | None = None  # while the network was loaded
     dropped_at_start = 0
@@ -355,6 +386,9 @@ def run_live(
             newest = stylized.get(timeout_seconds=_POLL_SECONDS)
             if newest is None and stylized.ended:
                 break
+            if newest is not None and newest.moved:
+                # It is ready sooner than one that is painted, and shown as long after its capture.
+                sleep(min(1 / fps, max(0.0, delay - _age(newest, source.epoch))))
             if shown is None and newest is not None:
                 # Frames that came while the network was loading do not count as dropped.
                 dropped_at_start = captured.dropped
@@ -369,6 +403,7 @@ def run_live(
                 stylize.controls = replace(controls, snapshot=False)
             if newest is not None:
                 age = readouts.tick(newest, source.epoch)
+                delay = delay if newest.moved else age
                 if readouts.overall.count == 1 and age > _STILL_SECONDS:
                     waited = newest  # recorded, it would be a still
                 else:

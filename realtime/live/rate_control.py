@@ -1,15 +1,16 @@
-"""Holds a frame rate: skips frames that come too fast, and stylizes at a smaller scale."""
+"""Holds a frame rate: skips frames that come too fast, paints fewer of them, and smaller."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
+from typing import NamedTuple
 
 SCALES = (1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25)  # of the frame's height and width
 _LOWER_ABOVE = 0.95  # share of the frame period spent on a frame, over which the scale goes down
 _RAISE_BELOW = 0.8  # share that a larger scale may be predicted to take
-_EVIDENCE = 1.0  # seconds of which the median counts
+_LOWER_EVIDENCE, _RAISE_EVIDENCE = 1.0, 2.0  # seconds of which the median counts
 _LOWER_AFTER, _RAISE_AFTER = 0.5, 1.0  # seconds at one scale
-_PROVED_AFTER = 10.0  # seconds after which a step up was right
+_PROVED_AFTER = 30.0  # seconds after which a step up was right
 _MAX_WAIT = 120.0  # seconds
 
 
@@ -33,64 +34,102 @@ class Throttle:
         return True
 
 
-class AdaptiveScale:
-    """The scale to stylize at, chosen so that a frame takes no longer than 1 / `fps`.
+class Step(NamedTuple):
+    """How to paint: at `scale` of the height and width, every `every`-th frame."""
 
-    Down after half a second over the frame period, up after a second in which a larger scale would
-    have fitted with room to spare; at once to the largest one that fits. What a frame takes at
-    another scale is predicted: the network by the area, the rest as constant. A scale that turned
-    out too large is tried again later and later, so that it does not oscillate.
+    scale: float
+    every: int
+
+
+class Cost(NamedTuple):
+    """What a painted frame took."""
+
+    time: float  # when it was done
+    seconds: float  # in all
+    constant: float  # of these, what every scale takes
+
+
+# Largest cost first. Paint moved to the next frame (see `moved_paint`) is nearer to paint of full
+# size than smaller paint is.
+STEPS = (Step(1.0, 1), *(Step(scale, 2) for scale in SCALES))
+_MOVING_SECONDS = 0.01  # assumed for a moved frame before one was measured
+
+
+class AdaptiveScale:
+    """How to paint, so that a frame takes no longer than 1 / `fps`: in full, or less (see STEPS).
+
+    Less after half a second over the frame period, more after a second in which it would have
+    fitted with room to spare; at once the most that fits. What a step takes is predicted: the
+    network by the area, the rest as constant. A step that turned out to be too much is tried again
+    later and later, so that it does not oscillate.
     """
 
     def __init__(self, fps: float) -> None:
         self._period = 1 / fps
-        self._recent: deque[tuple[float, float, float]] = deque()  # time, in all, constant part
-        self._since: float | None = None  # time of the first frame at this scale
-        self._raised = False  # to this scale, and not long ago
-        self._too_large: dict[float, tuple[float, float]] = {}  # until when; the wait, in seconds
-        self.value: float = SCALES[0]  # one of SCALES
+        self._recent: deque[Cost] = deque()
+        self._moving: deque[float] = deque([_MOVING_SECONDS], maxlen=9)  # seconds a moved frame
+        self._since: float | None = None  # time of the first frame at this step
+        self._raised = False  # to this step, and not long ago
+        self._too_much: dict[Step, tuple[float, float]] = {}  # until when; the wait, in seconds
+        self.step = STEPS[0]
+
+    @property
+    def value(self) -> float:
+        """The scale to stylize at: one of SCALES."""
+        return self.step.scale
+
+    def update_moved(self, seconds: float) -> None:
+        """Account for a frame to which paint was moved, in `seconds`."""
+        self._moving.append(seconds)
 
     def update(self, now: float, seconds: float, constant: float = 0.0) -> None:
-        """Account for a frame stylized at the present scale.
+        """Account for a frame painted at the present step.
 
         now: when it was done. seconds: that it took in all; constant: of these, what every scale
         would take.
         """
-        self._recent.append((now, seconds, constant))
+        self._recent.append(Cost(now, seconds, constant))
         self._since = now if self._since is None else self._since
-        while self._recent[0][0] < now - _EVIDENCE and len(self._recent) > 3:
+        while self._recent[0].time < now - _RAISE_EVIDENCE and len(self._recent) > 3:
             self._recent.popleft()
         waited = now - self._since
-        spent = median(seconds for _, seconds, _ in self._recent)
-        constant = min(spent, median(constant for _, _, constant in self._recent))
         if self._raised and waited > _PROVED_AFTER:
             self._raised = False
-            self._too_large.pop(self.value, None)
-        if spent > _LOWER_ABOVE * self._period:
-            if waited >= _LOWER_AFTER and self.value > SCALES[-1]:
-                if self._raised:
-                    _, last = self._too_large.get(self.value, (0.0, _RAISE_AFTER))
-                    wait = min(2 * last, _MAX_WAIT)
-                    self._too_large[self.value] = now + wait, wait
-                smaller = [scale for scale in SCALES if scale < self.value]
-                self._change(self._largest(smaller, spent, constant, _LOWER_ABOVE), raised=False)
+            self._too_much.pop(self.step, None)
+        latest = [cost for cost in self._recent if cost.time >= now - _LOWER_EVIDENCE]
+        if self._share(self.step, latest) > _LOWER_ABOVE:
+            if waited >= _LOWER_AFTER and self.step is not STEPS[-1]:
+                self._lower(now, latest)
         elif waited >= _RAISE_AFTER:
-            refused = [scale for scale, (until, _) in self._too_large.items() if now < until]
-            larger = [scale for scale in SCALES if self.value < scale < min(refused, default=2)]
-            scale = self._largest([*larger, self.value], spent, constant, _RAISE_BELOW)
-            if scale > self.value:
-                self._change(scale, raised=True)
+            self._raise(now)
 
-    def _largest(
-        self, scales: Sequence[float], spent: float, constant: float, share: float
-    ) -> float:
-        """The first of `scales`, largest first, predicted to take this share of the period."""
-        for scale in scales:
-            seconds = constant + (spent - constant) * (scale / self.value) ** 2
-            if seconds < share * self._period:
-                return scale
-        return scales[-1]
+    def _lower(self, now: float, costs: Sequence[Cost]) -> None:
+        if self._raised:
+            _, last = self._too_much.get(self.step, (0.0, _RAISE_AFTER))
+            wait = min(2 * last, _MAX_WAIT)
+            self._too_much[self.step] = now + wait, wait
+        less = STEPS[STEPS.index(self.step) + 1 :]
+        self._change(self._first(less, costs, _LOWER_ABOVE) or STEPS[-1], raised=False)
 
-    def _change(self, scale: float, *, raised: bool) -> None:
-        self.value, self._since, self._raised = scale, None, raised
+    def _raise(self, now: float) -> None:
+        refused = [step for step, (until, _) in self._too_much.items() if now < until]
+        first = max((STEPS.index(step) + 1 for step in refused), default=0)
+        more = STEPS[first : STEPS.index(self.step)]
+        if step := self._first(more, self._recent, _RAISE_BELOW):
+            self._change(step, raised=True)
+
+    def _share(self, step: Step, costs: Sequence[Cost]) -> float:
+        """The share of the time between frames that a step is predicted to take."""
+        spent = median(cost.seconds for cost in costs)
+        constant = min(spent, median(cost.constant for cost in costs))
+        seconds = constant + (spent - constant) * (step.scale / self.step.scale) ** 2
+        moved = (step.every - 1) * median(self._moving)
+        return (seconds + moved) / (step.every * self._period)
+
+    def _first(self, steps: Iterable[Step], costs: Sequence[Cost], share: float) -> Step | None:
+        """The first of these steps that is predicted to take less than this share of the time."""
+        return next((step for step in steps if self._share(step, costs) < share), None)
+
+    def _change(self, step: Step, *, raised: bool) -> None:
+        self.step, self._since, self._raised = step, None, raised
         self._recent.clear()

@@ -50,10 +50,11 @@ def bench_live(
     """Stylize the sample clip at `size` (height, width) and `fps` for `seconds`; plain data.
 
     "shown_fps": frames that reached the window; "dropped": frames that were stale before they were
-    stylized; "delay_ms": from capture to the window; "working_scale": share of the height and width
-    that frames are stylized at, also sampled once a second; "cpu_seconds": of all cores, from the
-    first frame on; "other_ms": see `time_without_network`, at the median working scale;
-    "rss_mb": memory after a tenth of the time (when all is loaded) and at the end, None where the
+    stylized; "moved_frames": shown with the paint of the frame before (see `live.moved_paint`);
+    "delay_ms": from capture to the window; "working_scale": share of the height and width that
+    frames are stylized at, also sampled once a second; "cpu_seconds": of all cores, from the first
+    frame on; "other_ms": see `time_without_network`, at the median working scale; "rss_mb": memory
+    after a tenth of the time (when all is loaded) and at the end, None where the
     system does not report it. Raises WeightsError and EngineError.
     """
     screen = _ProcessMonitor()
@@ -137,6 +138,7 @@ def shown(readouts: Readouts, fps: int) -> Figures:
     return {
         "shown_fps": round(overall.fps, 2),
         "dropped": readouts.dropped,
+        "moved_frames": readouts.moved,
         "delay_ms": {
             name: round(overall.delay_ms(share), 1)
             for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))

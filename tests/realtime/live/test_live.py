@@ -18,7 +18,7 @@ from impasto.realtime.frame import Frame
 from impasto.realtime.live.cameras import open_live
 from impasto.realtime.live.controls import Controls
 from impasto.realtime.live.loop import LiveStylizer, NoWindow, Outputs, run_live, stylize_newest
-from impasto.realtime.live.rate_control import SCALES, AdaptiveScale
+from impasto.realtime.live.rate_control import SCALES, AdaptiveScale, Step
 from impasto.realtime.threads import DroppingSink
 from tests.pictures import make_pictures
 
@@ -80,6 +80,18 @@ def test_a_pinned_size_is_kept(style_files):
     smallest = stylizer(style_files, scale=scale, size=(48, 64))(frame(128, 160))
     assert smallest.scale == pytest.approx(64 / 128)  # no smaller than is useful
     assert stylizer(style_files, scale=scale, size=(80, 100))(frame(160, 200)).scale == 0.5
+
+
+def test_every_second_frame_shows_moved_paint_unless_the_scene_is_another(style_files):
+    stylize = stylizer(style_files)
+    plain = stylize(frame()).image.astype(int)
+    stylize.scale.step = Step(1.0, 2)
+    shown = [stylize(frame()) for _ in range(4)]
+    assert [each.moved for each in shown] == [False, True, False, True]
+    assert all(np.abs(each.image - plain).mean() < 1 for each in shown)
+    dark = frame()
+    dark.image[:] //= 8
+    assert [stylize(each).moved for each in (frame(), dark, dark)] == [False, False, True]
 
 
 def test_stylizing_follows_the_controls(style_files):

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.realtime.live.rate_control import SCALES, AdaptiveScale, Throttle
+from impasto.realtime.live.rate_control import STEPS, AdaptiveScale, Step, Throttle
 from impasto.realtime.meter import Meter, quantile
+
+MOVING = 0.01  # seconds that a moved frame takes
 
 
 def drive(
@@ -26,11 +28,19 @@ def drive(
     """
     now, scales, random = start, [], Random(0)
     while now < start + duration:
-        took = constant + seconds_at_full * scale.value**2 * random.lognormvariate(0, noise)
-        now += max(took, 1 / 30)
-        scales.append(scale.value)
-        scale.update(now, took, constant)
+        step = scale.step
+        took = constant + seconds_at_full * step.scale**2 * random.lognormvariate(0, noise)
+        scales += [step.scale] * step.every
+        scale.update(now + took, took, constant)
+        if step.every == 2:
+            scale.update_moved(MOVING)
+        now += max(took + (step.every - 1) * MOVING, step.every / 30)
     return scales
+
+
+def share(step: Step, seconds_at_full: float) -> float:
+    """Of the time that a step has, what it takes."""
+    return (seconds_at_full * step.scale**2 + (step.every - 1) * MOVING) / (step.every / 30)
 
 
 def count_changes(scales: list[float]) -> int:
@@ -44,19 +54,26 @@ def test_settles_at_the_largest_scale_that_holds_the_rate(seconds_at_full):
     drive(scale, seconds_at_full, start=0.0, duration=30)
     steady = drive(scale, seconds_at_full, start=30.0, duration=30)
     assert len(set(steady)) == 1  # it does not oscillate
-    settled = steady[0]
-    assert seconds_at_full * settled**2 <= 0.95 / 30 or settled == SCALES[-1]
-    larger = [s for s in SCALES if s > settled]
+    step = scale.step
+    assert share(step, seconds_at_full) <= 0.95 or step == STEPS[-1]
     # The next step up would have left less room than is wanted.
-    assert not larger or seconds_at_full * larger[-1] ** 2 >= 0.8 / 30
+    assert step == STEPS[0] or share(STEPS[STEPS.index(step) - 1], seconds_at_full) >= 0.79
+
+
+def test_paint_is_moved_before_it_is_smaller():
+    scale = AdaptiveScale(30)
+    drive(scale, 0.045, start=0.0, duration=5)  # and 10 ms for the next frame: 55 of 67
+    assert scale.step == Step(1.0, 2)
+    drive(scale, 0.02, start=5.0, duration=5)
+    assert scale.step == Step(1.0, 1)
 
 
 def test_goes_down_within_seconds_and_up_again_when_it_can():
     scale = AdaptiveScale(30)
     slow = drive(scale, 0.1, start=0.0, duration=5)
-    assert slow[0] == 1.0 and slow[-1] == 0.5  # 0.1 s x 0.5^2 is 25 ms of the 33
+    assert slow[0] == 1.0 and slow[-1] == 0.625  # 0.1 s x 0.625^2 and 10 ms: 49 of 67
     fast = drive(scale, 0.01, start=5.0, duration=20)
-    assert fast[0] == 0.5 and fast[-1] == 1.0
+    assert fast[0] == 0.625 and fast[-1] == 1.0
     assert fast == sorted(fast)
 
 
@@ -70,11 +87,11 @@ def test_after_a_slow_start_it_is_at_full_size_within_seconds():
 
 
 def test_the_constant_part_is_not_expected_to_grow():
-    """By the area alone, half the size and 17 ms would promise 68 at full size."""
+    """By the area alone, a quarter of the size and 16 ms would promise 64 at half the size."""
     scale = AdaptiveScale(30)
     drive(scale, 0.5, start=0.0, duration=3)
-    settled = drive(scale, 0.02, start=3.0, duration=5, constant=0.012)[-1]
-    assert settled == 0.75  # 11 + 12 ms; 0.875 would take 27, over 80 % of the period
+    settled = drive(scale, 0.06, start=3.0, duration=5, constant=0.012)[-1]
+    assert settled == 0.625  # 23 + 12 ms, and 10 for the next: 45 of 67; 0.75 would take 56
 
 
 @settings(max_examples=25, deadline=None)
@@ -91,7 +108,7 @@ def test_a_busy_machine_is_forgotten_soon():
     """Another program takes most of the cores for two seconds."""
     scale = AdaptiveScale(30)
     drive(scale, 0.02, start=0.0, duration=10)
-    busy = drive(scale, 0.08, start=10.0, duration=2)
+    busy = drive(scale, 0.15, start=10.0, duration=2)
     assert busy[-1] < 0.7
     assert drive(scale, 0.02, start=12.0, duration=2.5)[-1] == 1.0
 
@@ -108,8 +125,8 @@ def test_a_step_up_that_was_wrong_is_tried_again_later_and_later():
     scale, now, climbed = AdaptiveScale(30), 0.0, []
     before = scale.value
     while now < 120:
-        took = 0.018 if scale.value <= 0.75 else 0.05
-        now += max(took, 1 / 30)
+        took = 0.03 if scale.value <= 0.75 else 0.09
+        now += max(took + MOVING, 2 / 30)
         scale.update(now, took)
         if scale.value > max(before, 0.75):
             climbed.append(now)
