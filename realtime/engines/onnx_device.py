@@ -47,7 +47,7 @@ class OnnxDeviceEngine(OnnxEngine):
     def _for_yuv420(self, color: ColorTags) -> OnnxDeviceEngine:
         return OnnxDeviceEngine(self.network, device=self.device, color=color)
 
-    def warm_up(self, height: int, width: int) -> None:
+    def warm_up(self, height: int, width: int, *, first_frame: bool = False) -> None:
         for norm_mode in ("frozen", "running") if self.has_running_statistics else ("instance",):
             self._session(norm_mode, (1, height, width, 3))
 

@@ -113,7 +113,7 @@ class LiveStylizer:
         self.engine: Engine | None = None
         self._log = log
         self.size = size
-        self._options = {"engine": engine, "device": device, "precision": precision}
+        self._options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision}
         self.network = live_network(styles[0], network, device)
         self._transition = Transition(seconds=transition_seconds, network=self.network)
         self._reported = ""  # the line about the engine
@@ -139,7 +139,7 @@ class LiveStylizer:
         weights = self._aimed_weights(self.controls)
         assert weights is not None  # the first aim is reached at once
         executor = ThreadPoolExecutor(1, "open")
-        self._opening = executor.submit(_open_engine, weights, size=size, **self._options)
+        self._opening = executor.submit(lambda: _open_engine(weights, size=size, **self._options))
         executor.submit(
             lambda opening: opening.result().warm_up(*size, first_frame=True), self._opening
         )
