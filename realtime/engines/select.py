@@ -228,7 +228,11 @@ def _fastest(
             return fastest
     engines: list[Engine] = []
     refused: dict[str, str] = {}
-    for candidate in [c for c in candidates if not c.device]:
+    unnamed = [candidate for candidate in candidates if not candidate.device]
+    known = stored if retry and stored is not None and not stored.device else None
+    if known is not None:  # only the devices are tried again
+        unnamed = [EngineChoice(known.engine, known.precision)]
+    for candidate in unnamed:
         try:
             engine = _open(network, candidate, device)
             seconds_per_frame(engine, size, repeats=0)  # some open, and fail at the first frame
@@ -247,7 +251,9 @@ def _fastest(
     else:
         (fastest,) = engines
         fastest.reason = f"the only one that works here ({reasons})"
-        if all(candidate.precision != "auto" for candidate in candidates):
+        if known is not None and fastest.device == device:
+            fastest.reason = known.reason
+        elif all(candidate.precision != "auto" for candidate in candidates):
             fastest.reason = f"the only one that computes in {fastest.precision} here"
     on_device = fastest.device if fastest.device in devices.EXPERIMENTAL else ""
     line = "; ".join(left_out)

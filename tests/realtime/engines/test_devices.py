@@ -156,6 +156,21 @@ def test_one_that_fails_lies_or_crawls_is_left_out_with_a_line(weights, machine,
         assert re.match("gpu fp16 is left out: .*" + reason, note)
 
 
+def test_one_asked_for_is_tried_again_without_the_cpus_other_engines(weights, machine, monkeypatch):
+    tried: list[str] = []
+
+    def open_torch(network, device, precision):
+        tried.append(device)
+        raise EngineError("not here")
+
+    opened = machine(lies_everywhere)
+    monkeypatch.setitem(select._OPENERS, "torch", open_torch)
+    first = open_engine(weights, device="gpu", size=SIZE)
+    again = open_engine(weights, device="gpu", size=SIZE)
+    assert (again.name, again.reason, again.notes) == (first.name, first.reason, first.notes)
+    assert (len(opened), len(tried)) == (2, 1)
+
+
 def test_one_that_crawls_is_found_by_its_own_time(weights, machine):
     class Crawls(OnDevice):
         def _run(self, norm_mode, frames, **given):
