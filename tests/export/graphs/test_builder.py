@@ -78,7 +78,7 @@ def test_eight_bit_operators(network):
     convolutions = [n for n in model.graph.node if n.op_type == "Conv"]
     made_by = {name: node for node in model.graph.node for name in node.output}
     in_int8 = [c for c in convolutions if c.input[1] in made_by]
-    assert len(in_int8) == len(convolutions) - 2  # all but the first and the last
+    assert len(in_int8) == len(convolutions) - 4  # all but the first three and the last
     for convolution in in_int8:
         weight = made_by[convolution.input[1]]
         assert weight.op_type == "DequantizeLinear"

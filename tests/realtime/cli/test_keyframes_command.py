@@ -131,7 +131,11 @@ def test_finetunes_a_style(
             1,
             "is the source",
         ),
-        "not a sheet's name": (["CLIP", "--dry-run", "--sheet", "s.xyz"], 1, "a picture"),
+        "not a sheet's name": (
+            ["CLIP", "--dry-run", "--sheet", "s.xyz"],
+            1,
+            "cannot write pictures",
+        ),
         "no such style": (["CLIP", "PAINTING", "KEYS", "--fill", "nobody"], 1, "nobody"),
     }.values(),
 )
