@@ -4,14 +4,36 @@ OpenVINO finds a graph there by its weights, shape and hints; one of another ver
 or a damaged one, it compiles anew. It never removes any.
 """
 
+import locale
 import os
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 _MAX_BYTES = 500_000_000  # some 250 graphs, of 1 to 2 MB: of a style, frame size and norm mode
+
+_locale_lock = threading.Lock()
+_locales: list[str] = []  # before each load that is under way
+
+
+@contextmanager
+def same_locale() -> Iterator[None]:
+    """Keep the locale of the process while OpenVINO loads a graph, on any number of threads.
+
+    It sets the locale "C" for that time; with two threads at once, the second one restores what the
+    first one had set. Python would then read and write text files as ASCII.
+    """
+    with _locale_lock:
+        _locales.append(_locales[0] if _locales else locale.setlocale(locale.LC_ALL))
+    try:
+        yield
+    finally:
+        with _locale_lock:
+            locale.setlocale(locale.LC_ALL, _locales.pop())
 
 
 @cache

@@ -193,7 +193,7 @@ class OpenVinoEngine(Engine):
         model = self._graphs.model(norm_mode, shape)
         folder = compile_cache.folder()
         if folder is not None:
-            with suppress(RuntimeError):  # the disk is full, for one
+            with suppress(RuntimeError), compile_cache.same_locale():  # the disk is full, for one
                 return self._core.compile_model(model, name, hints | {"CACHE_DIR": str(folder)})
         return self._core.compile_model(model, name, hints)
 

@@ -1,5 +1,6 @@
 """Compiled graphs are kept: a start from them, from damaged ones, and without the folder."""
 
+import locale
 import os
 import subprocess
 import sys
@@ -59,3 +60,17 @@ def test_the_oldest_graphs_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(compile_cache, "_MAX_BYTES", 20)
     compile_cache._remove_oldest(tmp_path)
     assert {file.stem for file in tmp_path.iterdir()} == {"middle", "new"}
+
+
+def test_two_threads_that_load_graphs_leave_the_locale_as_it_was():
+    before = locale.setlocale(locale.LC_ALL)
+    first, second = compile_cache.same_locale(), compile_cache.same_locale()
+    first.__enter__()
+    locale.setlocale(locale.LC_ALL, "C")  # as OpenVINO does, which restores what it has found
+    second.__enter__()
+    found = locale.setlocale(locale.LC_ALL)
+    locale.setlocale(locale.LC_ALL, before)
+    first.__exit__(None, None, None)
+    locale.setlocale(locale.LC_ALL, found)
+    second.__exit__(None, None, None)
+    assert locale.setlocale(locale.LC_ALL) == before
