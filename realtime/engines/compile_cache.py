@@ -22,7 +22,7 @@ _locales: list[str] = []  # before each load that is under way
 
 @contextmanager
 def same_locale() -> Iterator[None]:
-    """Keep the locale of the process while OpenVINO loads a graph, on any number of threads.
+    """Keep the locale of the process while OpenVINO reads a graph, on any number of threads.
 
     It sets the locale "C" for that time; with two threads at once, the second one restores what the
     first one had set. Python would then read and write text files as ASCII.

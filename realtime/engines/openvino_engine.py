@@ -195,7 +195,8 @@ class OpenVinoEngine(Engine):
         if folder is not None:
             with suppress(RuntimeError), compile_cache.same_locale():  # the disk is full, for one
                 return self._core.compile_model(model, name, hints | {"CACHE_DIR": str(folder)})
-        return self._core.compile_model(model, name, hints)
+        with compile_cache.same_locale():
+            return self._core.compile_model(model, name, hints)
 
 
 class _CompiledGraphs:
@@ -245,7 +246,8 @@ class _OnnxGraphs:
 
             ranges = calibrate(graph_of(network, "instance"))
             graphs = {mode: quantize_convolutions(graph, ranges) for mode, graph in graphs.items()}
-        self._models = {mode: core.read_model(graph) for mode, graph in graphs.items()}
+        with compile_cache.same_locale():
+            self._models = {mode: core.read_model(graph) for mode, graph in graphs.items()}
         if is_known:
             for model in self._models.values():
                 openvino_graph.fold_upsampling(model)
