@@ -20,7 +20,7 @@ COLOR = ColorTags(1, 1, 1)
 
 @pytest.fixture(scope="module")
 def weights():
-    return load_weights("great_wave")
+    return load_weights("great_wave", network="fast")
 
 
 @pytest.fixture(scope="module")
