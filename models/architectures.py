@@ -111,6 +111,12 @@ def convolutions_of(architecture: str) -> Iterator[NamedConv]:
     yield NamedConv("body.20", 32, 3, 9, None)
 
 
+def count_normed_channels(architecture: str) -> int:
+    """The number of channels with norm statistics: the picture's three and those of all norms."""
+    named = convolutions(ARCHITECTURES[architecture])
+    return 3 + sum(conv.outputs for conv in named if conv.norm is not None)
+
+
 def shared_weights(architecture: str) -> frozenset[str]:
     """The weights that styles trained together have in common: convolutions up to the last block.
 

@@ -357,6 +357,7 @@ def resized(image: np.ndarray, size: tuple[int, int], *, bicubic: bool = False) 
 def quickly_resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """As `resized` with `bicubic`, for live frames: averages of 2x2 pixels, then bilinear.
 
+    image: (H, W, 3) uint8; size: (height, width). Returns (height, width, 3) uint8.
     1.3 ms of one core from 1280x720 to 960x540, where averages of 1.33x1.33 pixels take 5.8; they
     differ by 49 dB, at half of the size not at all.
     """

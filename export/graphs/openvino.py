@@ -37,11 +37,6 @@ class _Layer(NamedTuple):
     norm: str
 
 
-def count_normed_channels(weights: StyleWeights) -> int:
-    """The number of channels with norm statistics: the picture's three and those of all norms."""
-    return 3 + sum(_channels(weights))
-
-
 def build_openvino_model(
     weights: StyleWeights,
     shape: tuple[int, ...],

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from impasto.export.spec import NormMode
 
-_LAST = "body.out.conv.weight"  # the only convolution without a norm
-
 
 class OnnxEngine(Engine):
     """ONNX Runtime on the CPU, in float32.
@@ -46,7 +44,8 @@ class OnnxEngine(Engine):
         if self.has_running_statistics:
             self.output_formats = frozenset({"rgb24", "yuv420p"})
             assert isinstance(self.network, StyleWeights)
-            self._initial_statistics = initial_statistics(count_normed_channels(self.network))
+            channels = architectures.count_normed_channels(self.network.architecture)
+            self._initial_statistics = initial_statistics(channels)
 
     def replace(self, network: nn.Module | StyleWeights) -> None:
         self.network = as_weights(network)
@@ -82,12 +81,6 @@ class OnnxEngine(Engine):
         given = {"weight": np.float32(momentum), **statistics._asdict()}
         stylized, *new = self._run("running", frame, **given)
         return stylized, NormStatistics(*new)
-
-
-def count_normed_channels(weights: StyleWeights) -> int:
-    """The number of channels with norm statistics: three of the picture, and all layers'."""
-    convolutions = {name: x for name, x in weights.arrays.items() if x.ndim == 4}
-    return 3 + sum(len(x) for name, x in convolutions.items() if name != _LAST)
 
 
 def _opened(model: bytes) -> Any:

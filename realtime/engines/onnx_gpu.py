@@ -20,7 +20,7 @@ from impasto.models.fast.norm_statistics import NormStatistics, initial_statisti
 from impasto.models.styles import StyleWeights, build_network
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.batches import DeviceMemoryError, SplitBatches
-from impasto.realtime.engines.onnx_engine import as_weights, count_normed_channels
+from impasto.realtime.engines.onnx_engine import as_weights
 from impasto.realtime.frame import ColorTags
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class OnnxGpuEngine(Engine):
         if self.has_running_statistics:
             self.output_formats = frozenset({"rgb24", "yuv420p"})
             assert isinstance(self.network, StyleWeights)
-            self._initial_statistics = initial_statistics(count_normed_channels(self.network))
+            channels = architectures.count_normed_channels(self.network.architecture)
+            self._initial_statistics = initial_statistics(channels)
 
     def replace(self, network: nn.Module | StyleWeights) -> None:
         self.network = as_weights(network)

@@ -72,7 +72,9 @@ class OpenVinoEngine(Engine):
         if self.has_running_statistics:
             self.output_formats = frozenset({"rgb24", "yuv420p"})
             self.concurrency = 3  # it queues requests without Python: +5 % file to file
-            self._initial_statistics = initial_statistics(self._graphs.channels)
+            assert isinstance(self.network, StyleWeights)
+            channels = architectures.count_normed_channels(self.network.architecture)
+            self._initial_statistics = initial_statistics(channels)
 
     def replace(self, network: nn.Module | StyleWeights) -> None:
         self.network = network = as_weights(network)
@@ -211,8 +213,6 @@ class _CompiledGraphs:
 class _Graphs(Protocol):
     """A network as graphs of OpenVINO, and the conversion of frames for them."""
 
-    channels: int  # that are normalized
-
     def model(self, norm_mode: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         """The graph for inputs of `shape`."""
         ...
@@ -251,7 +251,6 @@ class _OnnxGraphs:
         if is_known:
             for model in self._models.values():
                 openvino_graph.fold_upsampling(model)
-        self.channels = self._models["running"].input("mean").shape[0] if is_known else 0
 
     def model(self, norm_mode: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         model = self._models[norm_mode].clone()
@@ -276,7 +275,6 @@ class _PackedGraphs:
 
     def __init__(self, weights: StyleWeights, color: ColorTags | None) -> None:
         self._weights, self._color = weights, color
-        self.channels = openvino_graph.count_normed_channels(weights)
 
     def model(self, norm_mode: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         color = None if self._color is None else (self._color.matrix, self._color.full_range)

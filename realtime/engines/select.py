@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -218,51 +219,33 @@ def _fastest(
     case = kind, processor, " ".join(map(str, candidates))
     stored = autotune_cache.load(*case)
     if stored is not None and (stored.device or not retry):
-        try:
-            fastest = _open_stored(network, stored, device, size)
-        except (EngineError, ImportError, KeyError):
-            pass  # no longer installed, or broken: time the others
-        else:
-            fastest.reason = f"{stored.reason}, when last measured"
-            fastest.notes += [stored.left_out] if stored.left_out else []
-            return fastest
-    engines: list[Engine] = []
-    refused: dict[str, str] = {}
+        with suppress(EngineError, ImportError, KeyError):  # no longer installed, or broken
+            return _open_stored(network, stored, device, size)
+    named = [candidate for candidate in candidates if candidate.device]
     unnamed = [candidate for candidate in candidates if not candidate.device]
     known = stored if retry and stored is not None and not stored.device else None
     if known is not None:  # only the devices are tried again
         unnamed = [EngineChoice(known.engine, known.precision)]
-    for candidate in unnamed:
-        try:
-            engine = _open(network, candidate, device)
-            seconds_per_frame(engine, size, repeats=0)  # some open, and fail at the first frame
-        except (EngineError, ImportError, RuntimeError) as error:
-            refused.setdefault(candidate.engine, first_line(error))
-        else:
-            engines.append(engine)
-    named = [candidate for candidate in candidates if candidate.device]
+    engines, refused = _open_all(network, unnamed, device, size)
     left_out = _try_devices(network, named, engines, size, retry=retry)
-    reasons = ". ".join(f"{name}: {reason}" for name, reason in refused.items())
     if not engines:
-        raise EngineError(f"no engine works here. {'. '.join([reasons, *left_out])}")
+        raise EngineError(f"no engine works here. {'. '.join([*refused, *left_out])}")
     if len(engines) > 1:
         fastest, slower = _time_engines(engines, size)
         left_out += slower
     else:
         (fastest,) = engines
-        fastest.reason = f"the only one that works here ({reasons})"
+        fastest.reason = f"the only one that works here ({'. '.join(refused)})"
         if known is not None and fastest.device == device:
             fastest.reason = known.reason
         elif all(candidate.precision != "auto" for candidate in candidates):
             fastest.reason = f"the only one that computes in {fastest.precision} here"
-    on_device = fastest.device if fastest.device in devices.EXPERIMENTAL else ""
-    line = "; ".join(left_out)
-    fastest.notes += [line] if line else []
+    if left_out:
+        fastest.notes.append("; ".join(left_out))
     if len(engines) > 1 or named:
-        result = autotune_cache.AutotuneResult(
-            fastest.name, fastest.precision, fastest.reason, on_device, line
-        )
-        autotune_cache.store(*case, result=result)
+        on_device = fastest.device if fastest.device in devices.EXPERIMENTAL else ""
+        found = fastest.name, fastest.precision, fastest.reason, on_device, "; ".join(left_out)
+        autotune_cache.store(*case, result=autotune_cache.AutotuneResult(*found))
     return fastest
 
 
@@ -275,16 +258,40 @@ def _open_stored(
     """Open the engine that was the fastest. Raises EngineError for a device that fails now."""
     candidate = EngineChoice(stored.engine, stored.precision, stored.device)
     if not stored.device:
-        return _open(network, candidate, device)
-    if devices.ended_the_program(stored.device):
+        engine = _open(network, candidate, device)
+    elif devices.ended_the_program(stored.device):
         raise EngineError(f"the driver of {stored.device} ended the program the last time")
-    try:
-        with devices.guarded(stored.device):
-            engine = _open(network, candidate, device)
-            seconds_per_frame(engine, size, repeats=0)  # it may fail at this size
-    except Exception as error:  # of a driver: whatever it raises
-        raise EngineError(first_line(error)) from error
+    else:
+        try:
+            with devices.guarded(stored.device):
+                engine = _open(network, candidate, device)
+                seconds_per_frame(engine, size, repeats=0)  # it may fail at this size
+        except Exception as error:  # of a driver: whatever it raises
+            raise EngineError(first_line(error)) from error
+    engine.reason = f"{stored.reason}, when last measured"
+    if stored.left_out:
+        engine.notes.append(stored.left_out)
     return engine
+
+
+def _open_all(
+    network: nn.Module | StyleWeights,
+    candidates: Sequence[EngineChoice],
+    device: str,
+    size: tuple[int, int],
+) -> tuple[list[Engine], list[str]]:
+    """The candidates that stylize a frame of this size on `device`, and why others do not."""
+    engines: list[Engine] = []
+    refused: dict[str, str] = {}  # a reason for each engine, in whatever precision
+    for candidate in candidates:
+        try:
+            engine = _open(network, candidate, device)
+            seconds_per_frame(engine, size, repeats=0)  # some open, and fail at the first frame
+        except (EngineError, ImportError, RuntimeError) as error:
+            refused.setdefault(candidate.engine, first_line(error))
+        else:
+            engines.append(engine)
+    return engines, [f"{name}: {reason}" for name, reason in refused.items()]
 
 
 def _open(network: nn.Module | StyleWeights, candidate: EngineChoice, device: str) -> Engine:

@@ -8,9 +8,9 @@ from impasto.realtime.temporal.cuts import CutDetector
 from impasto.realtime.temporal.flow import (
     dis_estimator,
     downscale,
-    pixel_grid,
     resize_flow,
     to_gray,
+    warp,
 )
 
 _FLOW_SIDE = 180  # px: the short side of the gray pictures that flow is estimated on
@@ -41,9 +41,9 @@ class MovedPaint:
         self._painting = painting
 
     def __call__(self, frame: Frame) -> np.ndarray | None:
-        """The painting kept, moved to the frame that follows; None where it does not fit.
+        """The painting kept, moved to the frame that follows: (H, W, 3) uint8 RGB.
 
-        Then this frame is to be painted, and kept.
+        None where it does not fit: then this frame is to be painted, and kept.
         """
         before, painting, image = self._gray, self._painting, frame.image
         if before is None or painting is None or painting.shape != image.shape:
@@ -58,6 +58,5 @@ class MovedPaint:
 
 
 def _warped(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Backward warp; beyond the border the picture is reflected, as paint drawn out shows."""
-    coordinates = flow + pixel_grid(*flow.shape[:2])
-    return cv2.remap(image, coordinates, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[call-overload]
+    """`flow.warp`, by a flow of the same size; reflected, as a border drawn out shows."""
+    return warp(image, flow, border=cv2.BORDER_REFLECT_101)

@@ -33,7 +33,6 @@ _LIVE_SIZES: tuple[Size, ...] = (
 
 _TIMED: Size = (360, 640)  # by `quick_capability`
 _FILM_SECONDS = 0.5  # of the sample
-_SAMPLE_SIZE: Size = (360, 640)
 
 
 def quick_capability(style: str) -> Figures:
@@ -108,7 +107,7 @@ def _seconds_besides(network: str) -> float:
         target = Path(folder) / SAMPLE_VIDEO.name
         report = stylize_video(SAMPLE_VIDEO, target, stylizer, end=_FILM_SECONDS)
         seconds = (process_time() - began) / cores()
-    return seconds / (report.frames * _pixels(_SAMPLE_SIZE))
+    return seconds / (report.frames * _pixels(FILM_SIZES[0]))  # the sample's size
 
 
 def capability(

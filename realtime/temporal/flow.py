@@ -65,19 +65,32 @@ def resize_flow(flow: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 # --- Warping ----------------------------------------------------------------------------------
 
 
-def warp(image: np.ndarray, flow: np.ndarray, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
+def warp(
+    image: np.ndarray,
+    flow: np.ndarray,
+    interpolation: int = cv2.INTER_LINEAR,
+    *,
+    border: int = cv2.BORDER_REPLICATE,
+) -> np.ndarray:
     """Backward warp: the value of `image` that each pixel's flow points at.
 
-    image: (H, W) or (H, W, C), uint8 or float32; its border is repeated. flow: (h, w, 2).
+    image: (H, W) or (H, W, C), uint8 or float32. flow: (h, w, 2), px. border: what is taken for
+    pixels outside, OpenCV's; by default the border is repeated.
     Returns (h, w) or (h, w, C), the dtype of `image`.
     """
-    return remap(image, flow + pixel_grid(*flow.shape[:2]), interpolation)
+    return remap(image, flow + pixel_grid(*flow.shape[:2]), interpolation, border=border)
 
 
-def remap(image: np.ndarray, coordinates: np.ndarray, interpolation: int) -> np.ndarray:
-    """The values of `image` at (column, row): (H, W, 2) float32; its border is repeated."""
+def remap(
+    image: np.ndarray,
+    coordinates: np.ndarray,
+    interpolation: int,
+    *,
+    border: int = cv2.BORDER_REPLICATE,
+) -> np.ndarray:
+    """The values of `image` at (column, row): (H, W, 2) float32, px. border: see `warp`."""
     # None: both coordinates are in the first map. OpenCV takes it, its type hints do not.
-    return cv2.remap(image, coordinates, None, interpolation, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return cv2.remap(image, coordinates, None, interpolation, borderMode=border)  # type: ignore[call-overload]
 
 
 @lru_cache(maxsize=4)

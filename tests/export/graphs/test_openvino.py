@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.export.graphs import packing
-from impasto.models.architectures import ARCHITECTURES
+from impasto.models.architectures import ARCHITECTURES, count_normed_channels
 from impasto.models.colors import ycc_to_rgb
 from impasto.models.styles import weights_of
 from impasto.models.transform_net import TransformNet
@@ -35,7 +35,7 @@ class Graphs:
 
     def __init__(self, network: TransformNet) -> None:
         self.weights = weights_of(network)
-        self.channels = graphs.count_normed_channels(self.weights)
+        self.channels = count_normed_channels(self.weights.architecture)
 
     def run(
         self, picture: np.ndarray, color: ColorTags | None = None, **given: np.ndarray

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from impasto.realtime.engines import fidelity
+from impasto.realtime.engines import fidelity, select
 from impasto.realtime.measure import capability as module
 from impasto.realtime.measure.capability import capability, quick_capability
 
@@ -75,6 +75,7 @@ def test_measured_quickly(monkeypatch, network):
     monkeypatch.setattr(fidelity, "_SIZE", (48, 64))
     if network == "fine":
         monkeypatch.setattr(module, "find_spec", lambda name: None)
+        monkeypatch.delitem(select._OPENERS, "openvino")
     found = quick_capability("great_wave")
     assert found["live"]["network"] == "fast"
     precisions = {"fp32"} if network == "fine" else {"fp32", "bf16", "int8"}
