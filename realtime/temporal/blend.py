@@ -75,7 +75,14 @@ _STILL_DETAIL = 9  # px: finer detail is restored where nothing moves
 #     and across corrected again, as here:
 #         0.85-1.07 0.40, 0.95-1.05 0.37; 0.90-1.10 0.49, 0.88-1.09 0.54
 #         0.89-1.04 0.57, 0.95-1.04 0.54; 0.85-1.04 0.61, 0.95-1.02 0.67
+# and with a share of fresh detail, The Great Wave:
+#         0.87-1.06 0.43; 0.85-1.07 0.51; runner 0.94-1.02 0.40
+#         0.89-1.03 0.59; 0.86-1.03 0.63; runner 0.95-1.02 0.46
 _DETAIL = 5  # px: detail is what a box filter of this length takes away
+# Share of the detail finer than 3 px that is the new frame's. Without it, what is amplified from
+# frame to frame becomes hatching that is in no frame: right as energy, but not to the eye. Its
+# correlation with the new frame's, for the Great Wave on a pan: 0.87, without it 0.70.
+_FRESH = 0.3
 _OVERDRIVE = 1.2  # of the gain: the gradients of what the filter leaves do not grow
 _MIN_GAIN, _MAX_GAIN = 0.8, 2.0
 _GAIN_REGION = 16  # px
@@ -277,11 +284,14 @@ def _restore_gradients(
     """`blended`, its detail brought region by region to the gradient energy it has in `sharp`.
 
     sharp, blended: (H, W, 3) uint8. where: (H, W) float32, 0 to 1, the share of the gain that each
-    pixel gets; None: all of it. Across and down apart: averaging along a pan softens across. What
-    is restored down changes what was restored across, which is corrected last.
+    pixel gets; None: all of it. Some of the finest detail is that of `sharp`. The rest is
+    amplified, across and down apart: averaging along a pan softens across. What is restored down
+    changes what was restored across, which is corrected last.
     """
     targets = [_gradient_energy(to_gray(sharp), axis) for axis in (0, 1)]
-    restored = blended
+    lost = cv2.subtract(sharp, blended, dtype=cv2.CV_16S)
+    finest = cv2.addWeighted(lost, _FRESH, cv2.blur(lost, (3, 3)), -_FRESH, 0)
+    restored = cv2.add(blended, finest, dtype=cv2.CV_8U)
     for axis, overdrive in ((1, _OVERDRIVE), (0, _OVERDRIVE), (1, 1.0)):
         energy = _gradient_energy(to_gray(restored), axis)
         gain = 1 + overdrive * (np.sqrt(targets[axis] / energy) - 1)

@@ -1,5 +1,8 @@
 """Output blending: flicker is reduced along the motion, without ghosts and without smearing."""
 
+from itertools import islice
+
+import av
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.realtime.measure.warping import remaining_detail
+from impasto.realtime.samples import SAMPLE_VIDEO
 from impasto.realtime.temporal.blend import FLOW_SHARE, STILL_SHARE, FlowBlend, StillBlend
 from tests.pictures import low_contrast, noisy, rms, texture
 
@@ -233,3 +237,19 @@ def test_detail_stays_in_every_region(
 def test_any_size(size: tuple[int, int], blend: type[StillBlend] | type[FlowBlend]) -> None:
     image, blended = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8), blend()
     assert all(blended(image, image).shape == image.shape for _ in range(2))
+
+
+def fine_detail(picture: np.ndarray) -> np.ndarray:
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return gray - cv2.blur(gray, (3, 3))
+
+
+def test_restored_detail_is_that_of_the_frame_and_no_hatching() -> None:
+    """On a pan; before, what was amplified again and again had a correlation of 0.6 to 0.75."""
+    blend = FlowBlend()
+    with av.open(str(SAMPLE_VIDEO)) as clip:
+        for frame in islice(clip.decode(video=0), 46):
+            image = frame.to_ndarray(format="rgb24")[:240, :320]
+            blended = blend(image, image)
+    correlation = np.corrcoef(fine_detail(blended).ravel(), fine_detail(image).ravel())[0, 1]
+    assert correlation > 0.85
