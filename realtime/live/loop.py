@@ -367,7 +367,8 @@ def run_live(
     """Show the stylized frames of `source` until it ends, the user quits or the time is over.
 
     fps: the frame rate wanted; no more frames are stylized. seconds: to run, from the first frame
-    shown. Raises the errors of the source and of the stylizer.
+    shown to the second at least: after the first the network is compiled for those that follow, and
+    there is no rate before two. Raises the errors of the source and of the stylizer.
     """
     readouts, outputs = Readouts(), outputs or Outputs()
     ends_at = float("inf")
@@ -382,7 +383,7 @@ def run_live(
         # and could not be joined.
         closing(captured),
     ):
-        while not stylize.controls.quit and monotonic() < ends_at:
+        while not stylize.controls.quit and (monotonic() < ends_at or readouts.overall.count < 2):
             newest = stylized.get(timeout_seconds=_POLL_SECONDS)
             if newest is None and stylized.ended:
                 break

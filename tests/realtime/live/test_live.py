@@ -290,6 +290,12 @@ def test_a_frame_that_waited_for_the_network_is_recorded_only_if_no_other_comes(
     assert [kept.pts >= 5_000_000 for kept in stream.frames] == ([True] if more else [False])
 
 
+def test_a_run_lasts_until_the_second_frame_as_one_has_no_rate(style_files):
+    camera = Loading(2)
+    readouts = run_live(camera, Notices(camera), stylizer(style_files), fps=30.0, seconds=0.0)
+    assert readouts.overall.count == 2 and readouts.overall.fps > 0
+
+
 def test_from_the_command_line_into_a_file(style_files, tmp_path, capsys):
     target = tmp_path / "out.mp4"
     arguments = [
