@@ -16,32 +16,62 @@ import pytest
 
 PAGE = Path(__file__).parents[2] / "export" / "web"
 PATIENCE = 60  # s, enough for everything even on a busy machine
+INSTALL_PATIENCE = 40  # s; it takes 4 where npm has to fetch all of it
 NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONN", "ETIMEDOUT", "ENETUNREACH", "network")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 
+def find_programs() -> list[str]:
+    """Chromium and its driver. Skips without them."""
+    programs = [found for name in ("chromium", "chromedriver") if (found := shutil.which(name))]
+    if len(programs) < 2:
+        pytest.skip("chromium is not installed: apt-get install chromium chromium-driver")
+    return programs
+
+
 def install_runtime() -> Path:
-    """node_modules with onnxruntime-web, installed once per package.json. Skips without npm."""
+    """node_modules with onnxruntime-web, installed once per package.json.
+
+    Skips without npm, and where it takes too long.
+    """
     if not shutil.which("npm"):
         pytest.skip("npm is not installed: apt-get install nodejs npm")
     package = (PAGE / "package.json").read_bytes()
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "impasto-tests"
+    cache = Path.home() / ".cache" / "impasto-tests"
     folder = cache / f"web-{hashlib.sha256(package).hexdigest()[:12]}"
     if not folder.exists():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
         partial.mkdir(parents=True)
         (partial / "package.json").write_bytes(package)
-        command = "npm install --no-package-lock --ignore-scripts --no-audit --no-fund"
-        command += " --fetch-retries=1 --fetch-timeout=60000"
-        ran = subprocess.run(command.split(), cwd=partial, capture_output=True, text=True)
-        if ran.returncode:
-            shutil.rmtree(partial)
-            if any(sign in ran.stderr for sign in NO_NETWORK):
-                pytest.skip("npm cannot be reached for onnxruntime-web")
-            pytest.fail(ran.stderr)
-        partial.rename(folder)
+        try:
+            _npm_install(partial)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     return folder / "node_modules"
+
+
+def _npm_install(folder: Path) -> None:
+    command = "npm install --no-package-lock --ignore-scripts --no-audit --no-fund"
+    command += " --prefer-offline --fetch-retries=0"
+    # The proxy of the tests, behind which nothing is, is not meant for npm.
+    environment = {name: value for name, value in os.environ.items() if name != "https_proxy"}
+    try:
+        ran = subprocess.run(
+            command.split(),
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm did not install onnxruntime-web within {INSTALL_PATIENCE} s")
+    if ran.returncode:
+        if any(sign in ran.stderr for sign in NO_NETWORK):
+            pytest.skip("npm cannot be reached for onnxruntime-web")
+        pytest.fail(ran.stderr)
 
 
 @contextmanager
@@ -62,14 +92,12 @@ class Browser:
     def __init__(self, stack: ExitStack, *flags: str) -> None:
         from selenium import webdriver
 
-        programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-        if None in programs:
-            pytest.skip("chromium is not installed: apt-get install chromium chromium-driver")
+        chromium, driver = find_programs()
         options = webdriver.ChromeOptions()
-        options.binary_location = programs[0]
+        options.binary_location = chromium
         for flag in (*FLAGS, *flags):
             options.add_argument(flag)
-        service = webdriver.ChromeService(programs[1])
+        service = webdriver.ChromeService(driver)
         self.driver = webdriver.Chrome(options, service)
         stack.callback(self.driver.quit)
         self.driver.set_script_timeout(PATIENCE)
