@@ -15,12 +15,13 @@ or 99.9 % of the values), and ranges of more pictures (noise, text), lose 1 to 8
 
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from impasto.export.graphs.quantization import ActivationRange, quantize_weights
 from impasto.export.scenes import render
 from impasto.export.spec import FRAMES
 from impasto.models import machine_cache
@@ -29,27 +30,10 @@ _PICTURES, _SIZE = 6, (240, 320)  # for measuring ranges; (height, width)
 _FLOAT = 3  # convolutions that stay in float, from the first
 
 
-class ActivationRange(NamedTuple):
-    """The minimum and maximum of a convolution's input, extended to include the 0 of padding."""
-
-    low: float
-    high: float
-
-    @property
-    def scale(self) -> np.ndarray:
-        """The step from one 8-bit value to the next, () float32."""
-        return np.array(max(self.high - self.low, 1e-6) / 255, np.float32)
-
-    @property
-    def zero(self) -> np.ndarray:
-        """The zero point, () uint8."""
-        return np.array(np.clip(np.round(-self.low / self.scale), 0, 255), np.uint8)
-
-
 @lru_cache(maxsize=4)  # one style has several engines
 def calibrate(graph: bytes) -> dict[str, ActivationRange]:
     """The ranges of `measure_ranges` for a serialized graph, measured once on a machine."""
-    case = "int8 ranges", sha256(graph).hexdigest()
+    case = "ranges for int8", sha256(graph).hexdigest()
     stored = machine_cache.load(*case)
     try:
         return {name: ActivationRange(*limits) for name, limits in stored.items()}
@@ -60,11 +44,11 @@ def calibrate(graph: bytes) -> dict[str, ActivationRange]:
 
 
 def measure_ranges(model: onnx.ModelProto) -> dict[str, ActivationRange]:
-    """The input ranges of the convolutions to quantize, by the names of their weights.
+    """The input ranges of all convolutions but the first, by the names of their weights.
 
     model: a graph of `build_cpu_model` with norm mode "instance" and RGB output.
     """
-    read = {node.input[1]: node.input[0] for node in _convolutions(model.graph)}
+    read = {node.input[1]: node.input[0] for node in _convolutions(model.graph)[1:]}
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
     for name in dict.fromkeys(read.values()):
@@ -96,14 +80,14 @@ def quantize_convolutions(graph: bytes, ranges: dict[str, ActivationRange]) -> b
             nodes[result] = helper.make_node(kind, [x, *parts], [result], result, axis=0)
         return result
 
-    eight_bit = {node.name for node in _convolutions(model.graph)}
+    eight_bit = {node.name for node in _convolutions(model.graph)[_FLOAT:]}
     for node in model.graph.node:
         if node.name in eight_bit:
             x, name = node.input[:2]
             scale, zero = ranges[name].scale, ranges[name].zero
             bytes_read = add("QuantizeLinear", x, scale, zero, f"{x}.bytes")
             node.input[0] = add("DequantizeLinear", bytes_read, scale, zero, f"{x}.read")
-            values, scales = _quantized_weights(numpy_helper.to_array(weights[name]))
+            values, scales = quantize_weights(numpy_helper.to_array(weights[name]))
             weights[name].CopyFrom(numpy_helper.from_array(values, name))
             zeros = np.zeros(len(scales), np.int8)
             node.input[1] = add("DequantizeLinear", name, scales, zeros, f"{name}.float")
@@ -116,17 +100,9 @@ def quantize_convolutions(graph: bytes, ranges: dict[str, ActivationRange]) -> b
 
 
 def _convolutions(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The network's convolutions but the first three; not those that convert to yuv420."""
+    """The network's convolutions; not those that convert to yuv420."""
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    return [node for node in convolutions[_FLOAT:] if node.input[1].startswith("body.")]
-
-
-def _quantized_weights(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(C, ...) float32 as int8, and the scale of each channel, (C,) float32."""
-    rows = weights.reshape(len(weights), -1)
-    scales = np.maximum(np.abs(rows).max(axis=1), 1e-12).astype(np.float32) / 127
-    values = np.round(rows / scales[:, None]).astype(np.int8)
-    return values.reshape(weights.shape), scales
+    return [node for node in convolutions if node.input[1].startswith("body.")]
 
 
 def _session(model: bytes) -> Any:

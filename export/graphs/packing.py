@@ -1,7 +1,7 @@
-"""Groups pixels into channels for a processor's matrix units (AMX): frames, and weights to match.
+"""Groups pixels into channels for a processor's wide units (AMX, VNNI), and weights to match.
 
-Such a unit multiplies 32 channels by 16 at a time; layers with fewer channels, the first one and
-the last two, leave part of it idle. So the first layer reads four pixels of a row as 12 channels,
+AMX multiplies 32 channels by 16 at a time; layers with fewer channels, the first one and the last
+two, leave part of it idle. So the first layer reads four pixels of a row as 12 channels,
 which is how they lie in memory; and the last two work at 1/4 of the size, where 2x2 subpixels are
 64 channels and blocks of 4x4 pixels 48: the same sums, and some multiplications by zero.
 """

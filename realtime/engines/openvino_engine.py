@@ -78,15 +78,16 @@ class OpenVinoEngine(Engine):
 
     def replace(self, network: nn.Module | StyleWeights) -> None:
         self.network = network = as_weights(network)
+        int8 = self.precision == "int8"
         self._graphs: _Graphs
         if (
-            self.precision == "bf16"
+            self.precision in ("bf16", "int8")
             and isinstance(network, StyleWeights)
             and network.architecture in openvino_graph.PACKED
         ):
-            self._graphs = _PackedGraphs(network, self.color)
+            self._graphs = _PackedGraphs(network, self.color, int8)
         else:
-            self._graphs = _OnnxGraphs(self._core, network, self.color, self.precision == "int8")
+            self._graphs = _OnnxGraphs(self._core, network, self.color, int8)
         self._compiled = {mode: _CompiledGraphs() for mode in _NORM_MODES}
         self._threads = threading.local()  # requests: each runs one inference at a time
         self._update_requests: dict[Any, Any] = {}
@@ -270,15 +271,23 @@ class _OnnxGraphs:
 class _PackedGraphs:
     """The graphs of `export.graphs.openvino`: with AMX 3.6 ms a frame, the others 5.5 (640x360).
 
-    In float32 they would be slower, as they multiply by zeros.
+    In int8, with VNNI a frame takes 22 to 27 % less processor time, with AVX2 8 %. In float32 they
+    would be slower, as they multiply by zeros.
     """
 
-    def __init__(self, weights: StyleWeights, color: ColorTags | None) -> None:
+    def __init__(self, weights: StyleWeights, color: ColorTags | None, int8: bool) -> None:
         self._weights, self._color = weights, color
+        self._ranges = None
+        if int8:
+            from impasto.export.graphs.int8 import calibrate
+
+            self._ranges = calibrate(graph_of(weights, "instance"))
 
     def model(self, norm_mode: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         color = None if self._color is None else (self._color.matrix, self._color.full_range)
-        return openvino_graph.build_openvino_model(self._weights, shape, color, norm_mode)
+        return openvino_graph.build_openvino_model(
+            self._weights, shape, color, norm_mode, self._ranges
+        )
 
     def input_shape(self, height: int, width: int) -> tuple[int, ...]:
         return packing.padded_shape(height, width)

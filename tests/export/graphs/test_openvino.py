@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.export.graphs import packing
+from impasto.export.graphs.int8 import calibrate
+from impasto.export.graphs.quantization import ActivationRange
 from impasto.models.architectures import ARCHITECTURES, count_normed_channels
 from impasto.models.colors import ycc_to_rgb
-from impasto.models.styles import weights_of
+from impasto.models.styles import load_weights, weights_of
 from impasto.models.transform_net import TransformNet
 from impasto.realtime.engines.onnx_engine import OnnxEngine, graph_of
 from impasto.realtime.frame import ColorTags
@@ -112,6 +114,28 @@ def test_yuv420_is_that_of_the_network(network, packed, size, color):
     assert np.abs(planes[:height] - luma.clip(0, 255)).max() <= 0.51
     got = planes[height:].reshape(2, height // 2, width // 2)
     assert np.abs(got - chroma.transpose(2, 0, 1).clip(0, 255)).max() <= 0.51
+
+
+def test_int8_is_nearly_the_same_and_multiplies_8_bits() -> None:
+    weights = load_weights("great_wave", network="fast")
+    (picture,) = make_pictures(1, 120, 160)
+    frames = np.empty(packing.padded_shape(*picture.shape[:2]), np.uint8)
+    packing.reflect_pad(picture, frames)
+    channels = np.zeros(count_normed_channels("fast"), np.float32)
+    given = {"frames": frames, "mean": channels, "variance": channels + 1, "weight": np.float32(1)}
+    ranges = calibrate(graph_of(weights, "instance"))
+
+    def painted(ranges: dict[str, ActivationRange] | None) -> np.ndarray:
+        model = graphs.build_openvino_model(weights, frames.shape, None, "running", ranges)
+        compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return packing.unpack_rgb(compiled(given)[0], *picture.shape[:2])
+
+    noise = np.square(painted(None).astype(float) - painted(ranges)).mean()
+    assert 0 < noise < 255**2 / 10**4.4  # 44 dB
+    model = graphs.build_openvino_model(weights, frames.shape, None, "frozen", ranges)
+    constants = [op for op in model.get_ops() if op.get_type_name() == "Constant"]
+    kernels = [op for op in constants if op.get_element_type() == openvino.Type.i8]
+    assert len(kernels) == 12  # of 15 convolutions
 
 
 @pytest.mark.parametrize("norm_mode", ["instance", "frozen", "running"])
