@@ -44,8 +44,8 @@ def open_engine(
 
     network: TransformNet or ClassicNet, float32, on the CPU, which is copied; or the weights of
     one. engine: "torch", "onnxruntime", "openvino", "tensorrt" or "auto", which times all of them
-    that are installed (but TensorRT) at `size` (height, width), once on a machine; `.reason` has
-    their speeds. device: one of `devices.NAMES`. The experimental ones, and those of them that
+    that are installed (but TensorRT) at `size` (height, width), on a CPU at 320x180 at most, once
+    on a machine; `.reason` has their speeds. device: one of `devices.NAMES`. The experimental ones, and those of them that
     "auto" finds without a CUDA device, are used where they paint the sample picture as the CPU does
     in float32, and are faster; else the CPU is, and `.notes` has the reason. precision: "fp32",
     "bf16", "fp16", "int8" (OpenVINO only) or "auto". int8 is used where it paints `frames`,
@@ -196,7 +196,8 @@ _OPENERS: dict[str, Callable[[nn.Module | StyleWeights, str, str], Engine]] = {
 }
 _ON_REQUEST = {"tensorrt": _tensorrt_engine}  # it builds for minutes before it can be timed
 _CRAWLS = 2  # times as long as the CPU: a device's frame is not timed again
-_ROUNDS = 3  # of timing all engines: less than two seconds in all, once on a machine
+_ROUNDS = 3  # of timing all engines, once on a machine
+_TIMED_AREA = 320 * 180  # px: on a CPU the order is that of larger frames, which would take long
 
 
 def _fastest(
@@ -226,6 +227,8 @@ def _fastest(
     known = stored if retry and stored is not None and not stored.device else None
     if known is not None:  # only the devices are tried again
         unnamed = [EngineChoice(known.engine, known.precision)]
+    if device == "cpu":
+        size = _reduced(size)
     engines, refused = _open_all(network, unnamed, device, size)
     left_out = _try_devices(network, named, engines, size, retry=retry)
     if not engines:
@@ -247,6 +250,12 @@ def _fastest(
         found = fastest.name, fastest.precision, fastest.reason, on_device, "; ".join(left_out)
         autotune_cache.store(*case, result=autotune_cache.AutotuneResult(*found))
     return fastest
+
+
+def _reduced(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the same shape, of at most `_TIMED_AREA`."""
+    factor = min(1.0, (_TIMED_AREA / (size[0] * size[1])) ** 0.5)
+    return round(factor * size[0]), round(factor * size[1])
 
 
 def _open_stored(
