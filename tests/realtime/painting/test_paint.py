@@ -92,8 +92,9 @@ def test_a_film_of_the_snapshots(job: PaintJob, every: int, frames: int) -> None
         shown = list(container.decode(video=0))
         assert len(shown) == frames and (shown[0].height, shown[0].width) == (34, 46)
         assert float(container.duration / 1e6) == pytest.approx((frames - 1) / 10 + 2, abs=0.05)
-    last, painted = shown[-1].to_ndarray(format="rgb24")[:33, :45], read_image(job.target)
-    assert np.abs(last.astype(int) - painted).mean() < 8  # H.264 and 4:2:0 of strong colors
+    luma = shown[-1].to_ndarray(format="gray")[:33, :45].astype(float)
+    painted = read_image(job.target) @ (0.299, 0.587, 0.114)
+    assert np.abs(luma - painted).mean() < 3  # H.264; it is 4.5 or more to the frames before
 
 
 def test_ctrl_c_leaves_a_film_that_plays(job: PaintJob) -> None:
