@@ -33,7 +33,7 @@ from impasto.realtime.files.image_encoding import encode_image
 from impasto.realtime.files.images import write_image
 from impasto.realtime.painting.paint import read_painting
 from impasto.realtime.painting.sheet import contact_sheet
-from impasto.realtime.painting.training_images import TrainingImages
+from impasto.realtime.painting.training_images import RENDERED, TrainingImages
 from impasto.realtime.pixels import as_tensor
 from impasto.realtime.progress import StartStage
 from impasto.realtime.threads import Prefetch
@@ -47,7 +47,7 @@ _SHEET_SECONDS = 60.0  # from one sheet to the next
 # The files of a job's work folder.
 _CHECKPOINT, _LOSSES, _SHEET = "training.checkpoint", "training.csv", "sheet.jpg"
 _WORK_FILE = re.compile(
-    r"(\d{6}|[0-9a-f]{16}|sheet)(\.partial)?\.jpg"
+    r"(\d{6}|[0-9a-f]{16}|sheet)((\.new)?\.partial)?\.jpg"
     r"|(training|[0-9a-f]{16})\.(csv|checkpoint(\.partial)?)"
 )
 
@@ -187,10 +187,12 @@ def _gather(job: TrainingJob, start: StartStage) -> TrainingImages:
     """The images to train on. Raises SourceError."""
     on_progress, began = start("pictures", "a second"), perf_counter()
     images = TrainingImages(job.folder, max(_SIDE, job.recipe.crop))
+    counts = [images.count(path) for path in job.photos] or [RENDERED]
+    total = None if None in counts else sum(filter(None, counts))
 
     def on_image() -> None:
         count = len(images.files)
-        on_progress(count, None, count / max(perf_counter() - began, 1e-9))
+        on_progress(count, total, count / max(perf_counter() - began, 1e-9))
 
     for path in job.photos:
         images.add(path, on_image)

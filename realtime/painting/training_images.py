@@ -19,7 +19,7 @@ from impasto.realtime.pixels import as_tensor
 
 MIN_IMAGES = 8
 _MAX_FRAMES = 250  # of a video, evenly spaced: neighbors are alike
-_RENDERED = 300  # images, where none are given
+RENDERED = 300  # images, where none are given
 _SLOW_TO_READ = 400_000  # bytes; a reduced copy is kept of larger files
 
 
@@ -61,9 +61,22 @@ class TrainingImages:
             self.files.append(file)
             on_image()
 
+    def count(self, path: Path) -> int | None:
+        """How many images `add` finds there; None: not known before they are read.
+
+        Raises SourceError.
+        """
+        if path.is_dir():
+            return sum(1 for _ in _pictures_below(path))
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return 1
+        with VideoReader(path) as video:
+            frames = video.info.frame_count
+        return frames and min(_MAX_FRAMES, len(range(0, frames, _spacing(frames))))
+
     def add_rendered(self, on_image: Callable[[], None]) -> None:
         """Add rendered scenes."""
-        for seed in range(_RENDERED):
+        for seed in range(RENDERED):
             path = self._kept("scene", seed)
             if not path.exists():
                 write_image(path, render(1, self.side, self.side * 3 // 2, seed=seed)[0])
@@ -108,7 +121,7 @@ class TrainingImages:
 
     def _frames_of(self, path: Path) -> Iterator[Path]:
         with VideoReader(path, size=self.side) as video:
-            every = max(1, (video.info.frame_count or 0) // _MAX_FRAMES)
+            every = _spacing(video.info.frame_count)
             for frame in islice(video, 0, every * _MAX_FRAMES, every):
                 kept = self._kept(path.absolute(), frame.pts)
                 write_image(kept, frame.image, overwrite=True)
@@ -118,6 +131,11 @@ class TrainingImages:
         """The file in the folder for an image. origin: what it is of."""
         name = sha256(repr((self.side, *map(str, origin))).encode()).hexdigest()[:16]
         return self.folder / f"{name}.jpg"
+
+
+def _spacing(frame_count: int | None) -> int:
+    """Every how many frames of a video one is taken."""
+    return max(1, (frame_count or 0) // _MAX_FRAMES)
 
 
 def _pictures_below(folder: Path) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from impasto.models.errors import SourceError
 from impasto.realtime.files.images import write_image
 from impasto.realtime.painting import training_images
 from impasto.realtime.painting.training_images import TrainingImages
+from tests.media import make_clip
 from tests.pictures import make_pictures
 
 
@@ -40,6 +41,18 @@ def test_all_pictures_below_a_folder(coco: Path, tmp_path: Path) -> None:
     assert names == [f"train2017/{n}" for n in "024"] + [f"val2017/{n}" for n in "135"]
     assert {tuple(images.read(file).shape) for file in images.files} == {(3, 32, 48)}
     assert not list(images.folder.iterdir())  # small files are read again
+
+
+@pytest.mark.parametrize("frames", [3, 10, 11, 19, 20])
+def test_images_are_counted_before_they_are_gathered(
+    frames: int, coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_images, "_MAX_FRAMES", 10)
+    video, picture = make_clip(tmp_path / "film.mp4", frames=frames), tmp_path / "one.png"
+    write_image(picture, make_pictures(1, 40, 60)[0])
+    images = gathered(tmp_path / "work", coco, video, picture)
+    counts = [images.count(path) for path in (coco, video, picture)]
+    assert sum(counts) == len(images.files) and counts == [6, min(frames, 10), 1]
 
 
 def test_large_files_are_reduced_once(
