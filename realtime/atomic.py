@@ -18,16 +18,18 @@ def partial_path(path: Path) -> Path:
 class Target:
     """An output file, written as `partial` and renamed to `path` by `commit`.
 
-    The constructor locks the name and creates the partial file: NAME.partial.EXT, in place of one
-    of an earlier, interrupted run; or where the lock may not keep others out, a name that no other
-    process has. It raises TargetInUseError if another process is writing to `path`, and SinkError
-    if `path` exists (unless `overwrite`) or the folder cannot be written to.
+    The constructor locks the name and creates the partial file: NAME.partial.EXT; beside one of an
+    earlier, interrupted run, NAME.new.partial.EXT, which takes the other's place when it is kept,
+    and with whose commit the other goes; or where the lock may not keep others out, a name that no
+    other process has. It raises TargetInUseError if another process is writing to `path`, and
+    SinkError if `path` exists (unless `overwrite`) or the folder cannot be written to.
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:
         self.path = path
         self._overwrite = overwrite
         self._is_open = True
+        self._earlier: Path | None = None  # kept by an interrupted run
         if path.is_dir():
             raise SinkError(f"{path} is a folder: give the name of a file in it")
         self._check_name()
@@ -56,6 +58,7 @@ class Target:
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
                 created = True
             os.replace(self.partial, self.path)
+            self._remove_earlier()
         except SinkError:
             raise
         except OSError as error:
@@ -69,7 +72,7 @@ class Target:
             self._lock.release()
 
     def keep(self) -> None:
-        """Leave what was written, as NAME.partial.EXT where no other file has that name."""
+        """Leave what was written, as NAME.partial.EXT unless another process has that name."""
         self._is_open = False
         self._keep()
         self._lock.release()
@@ -83,10 +86,16 @@ class Target:
 
     def _keep(self) -> None:
         kept = partial_path(self.path)
+        self._remove_earlier()
         with suppress(OSError):
             if not kept.exists():
                 os.rename(self.partial, kept)
                 self.partial = kept
+
+    def _remove_earlier(self) -> None:
+        if self._earlier is not None:
+            with suppress(OSError):  # on Windows: the file is open
+                self._earlier.unlink()
 
     def _check_name(self) -> None:
         if os.path.lexists(self.path) and not self._overwrite:  # a broken link, too
@@ -96,6 +105,9 @@ class Target:
         """A name to write to, free of other files."""
         if self._lock.excludes_others():
             free = partial_path(self.path)
+            if free.is_file() and not free.is_symlink():
+                self._earlier = free
+                free = free.with_name(f"{self.path.stem}.new.partial{self.path.suffix}")
             with suppress(PermissionError):  # on Windows: the file is open
                 # Another file, as its writer may have lost its lock, and still be at it.
                 if free.is_file() and not free.is_symlink():

@@ -37,6 +37,26 @@ def test_the_partial_file_is_kept_if_the_name_was_taken_meanwhile(tmp_path: Path
     assert (path.read_text(), partial_path(path).read_text()) == ("theirs", "ours")
 
 
+def test_what_an_interrupted_run_kept_stays_until_there_is_more(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+
+    def interrupted(text: str) -> None:
+        target = Target(path)
+        target.partial.write_text(text)
+        target.keep()
+
+    interrupted("first")
+    check_target(path)
+    with pytest.raises(ValueError), atomic_write(path) as partial:
+        partial.write_text("failed")
+        raise ValueError
+    assert partial_path(path).read_text() == "first" and len(list(tmp_path.iterdir())) == 1
+    interrupted("second")
+    assert partial_path(path).read_text() == "second" and len(list(tmp_path.iterdir())) == 1
+    write_file(path, b"complete")
+    assert path.read_text() == "complete" and list(tmp_path.iterdir()) == [path]
+
+
 def test_an_existing_name_is_refused_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_file(path, b"old")
