@@ -45,9 +45,10 @@ def open_engine(
     network: TransformNet or ClassicNet, float32, on the CPU, which is copied; or the weights of
     one. engine: "torch", "onnxruntime", "openvino", "tensorrt" or "auto", which times all of them
     that are installed (but TensorRT) at `size` (height, width), on a CPU at 320x180 at most, once
-    on a machine; `.reason` has their speeds. device: one of `devices.NAMES`. The experimental ones, and those of them that
-    "auto" finds without a CUDA device, are used where they paint the sample picture as the CPU does
-    in float32, and are faster; else the CPU is, and `.notes` has the reason. precision: "fp32",
+    on a machine; `.reason` has their speeds. device: one of `devices.NAMES`. The experimental ones,
+    and those of them that "auto" finds without a CUDA device, are used where they paint the sample
+    picture as the CPU does in float32, and are faster; else the CPU is, and `.notes` has the
+    reason. precision: "fp32",
     "bf16", "fp16", "int8" (OpenVINO only) or "auto". int8 is used where it paints `frames`,
     (H, W, 3) uint8 RGB of what is to be stylized, and the sample picture as float does (see
     `fidelity`); else float is, and says why.
@@ -120,6 +121,7 @@ def _in_int8_if_alike(
 
     problem = int8_problem(int8, frames)
     if problem is None:
+        int8.release()  # up to 100 MB; a film's graphs are compiled for its own size
         return int8
     exact = [candidate for candidate in candidates if candidate.precision != "int8"]
     opened: Engine = _fastest(network, device, exact, size) if exact else int8.exact
