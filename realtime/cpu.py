@@ -17,6 +17,19 @@ def work_in_batch() -> None:
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
+def run_when_idle(process: int) -> None:
+    """Have a process that has just been started leave the cores to all others; on Unix.
+
+    process: its number. On Linux a process that is merely nice delays others that wake on its core
+    by milliseconds: a network there computes on one core less, for as long as it runs.
+    """
+    with suppress(OSError):  # it has ended, for one
+        if hasattr(os, "SCHED_IDLE"):  # on Linux
+            os.sched_setscheduler(process, os.SCHED_IDLE, os.sched_param(0))
+        elif hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, process, 19)
+
+
 @contextmanager
 def same_scheduling() -> Iterator[None]:
     """Keep how Linux schedules this process, whatever a library does in the block.

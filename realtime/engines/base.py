@@ -60,9 +60,9 @@ class Engine(ABC):
         return True
 
     @property
-    def replaceable(self) -> bool:
-        """Whether `replace` can be called now, without waiting for a library to load."""
-        return True
+    def turning(self) -> bool:
+        """Whether frames are slower for a while, as the network was replaced; of whatever size."""
+        return False
 
     def prepare(self, height: int, width: int) -> bool:
         """Whether frames of this size can be stylized without waiting for a graph to compile.

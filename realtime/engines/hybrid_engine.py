@@ -1,4 +1,4 @@
-"""A live engine: OpenVINO, and PyTorch while one style turns into another."""
+"""A live engine: OpenVINO, and ONNX Runtime while one style turns into another."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from impasto.models.architectures import ARCHITECTURES
-from impasto.models.errors import EngineError
 from impasto.models.fast.norm_statistics import NormStatistics
 from impasto.models.styles import StyleWeights, weights_of
 from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.cuda import cuda_devices
 from impasto.realtime.engines.devices import EXPERIMENTAL
-from impasto.realtime.engines.select import open_engine
+from impasto.realtime.engines.int8_trial import Int8Trial, TrialResult
+from impasto.realtime.engines.onnx_engine import OnnxEngine
+from impasto.realtime.engines.select import open_engine, open_known_engine
 
 _STABLE_FRAMES = 8  # more than are shown between two mixtures of a transition
 _MAX_SIZES = 3  # that an OpenVINO engine is compiled for; it keeps one more
 _SETTLING_SECONDS = 2.0
-Work = Literal["choose", "size", "torch"]
+Work = Literal["open", "size"]
 Size = tuple[int, int]  # height, width
 
 
@@ -66,14 +67,17 @@ class _Prepared(NamedTuple):
 
 
 class HybridEngine(Engine):
-    """OpenVINO at once, and PyTorch from when the weights change until OpenVINO has caught up.
+    """OpenVINO, and ONNX Runtime from when the weights change until OpenVINO has caught up.
 
-    OpenVINO is the faster one, and opens faster, but compiles for half a second for each network
-    and frame size. PyTorch takes two seconds to load, and then other weights within a frame. So
-    OpenVINO paints the first frame, in float; while it goes on, a thread compares int8 with float
-    on such a frame (see `open_engine`), and loads PyTorch. Later on the thread compiles what comes
-    next: another size goes on being painted at the old one until `prepare` returns True, and other
-    weights by PyTorch. Running statistics are handed on from one to the other.
+    OpenVINO is the faster one, but compiles for half a second for each network and frame size. ONNX
+    Runtime takes other weights in 25 ms, at any size, and half as long again for a frame. (PyTorch
+    takes them within a frame; but it loads for two seconds, in which nothing is painted in time.)
+    So while a style turns, ONNX Runtime paints, and a thread opens OpenVINO for the new one.
+
+    Whether int8 paints as float does, and is faster, is found out once on a machine for each style
+    by another process (see `Int8Trial`): until then OpenVINO paints in float. Another size is
+    compiled in a thread, too, and frames go on being painted at the old one until `prepare` returns
+    True. Running statistics are handed on from one to the other.
 
     engine: of an experimental device, with these weights and this precision, in place of OpenVINO.
     Raises EngineError, and ImportError where OpenVINO is not installed.
@@ -84,16 +88,17 @@ class HybridEngine(Engine):
     def __init__(
         self, weights: StyleWeights, *, precision: str = "auto", engine: Engine | None = None
     ) -> None:
-        openvino = _open_openvino(weights, precision) if engine is None else engine
+        openvino, self._is_chosen = (engine, True) if engine else _open_openvino(weights, precision)
         self.name, self.device = openvino.name, openvino.device
         super().__init__(openvino.min_size)
         self._asked = precision
-        self._is_chosen = precision != "auto"  # else it is in float, and int8 may be faster
         self._weights = weights
-        self._size = (0, 0)  # of the last frame
+        self._size = (0, 0)  # last asked for
         self._initial_statistics = openvino._initial_statistics
         self._prepared = _Prepared(openvino, weights, ())
-        self._torch: Engine | None = None
+        self._take_notes(openvino)
+        self._trial: tuple[Int8Trial, StyleWeights] | None = None
+        self._onnx: OnnxEngine | None = None
         self._stable_frames = 0  # since anything changed
         # Work in threads, by its kind: what to do with its result, and when it began.
         self._pending: dict[Work, tuple[Future[Callable[[], None]], float]] = {}
@@ -109,19 +114,19 @@ class HybridEngine(Engine):
         how fast they are."""
         now = monotonic()
         waits = any(now - began < _SETTLING_SECONDS for _, began in self._pending.values())
-        return not waits and not self._is_turning
+        return not waits and not self.turning
 
     @property
-    def replaceable(self) -> bool:
-        return self._torch is not None
+    def turning(self) -> bool:
+        """Whether OpenVINO has other weights than those to paint with."""
+        return self._prepared.weights is not self._weights
 
     def replace(self, network: object) -> None:
-        """As for every engine; it waits for PyTorch unless it is `replaceable`."""
         weights = network if isinstance(network, StyleWeights) else weights_of(network)  # type: ignore[arg-type]
-        if self._torch is None:
-            self._torch = open_torch(weights, self._prepared.engine)
+        if self._onnx is None:
+            self._onnx = OnnxEngine(weights)
         else:
-            self._torch.replace(weights)
+            self._onnx.replace(weights)
         self._weights, self._stable_frames = weights, 0
 
     def warm_up(self, height: int, width: int, *, first_frame: bool = False) -> None:
@@ -130,19 +135,14 @@ class HybridEngine(Engine):
 
     def prepare(self, height: int, width: int) -> bool:
         self._collect()
-        size = max(height, self.min_size), max(width, self.min_size)
+        self._size = size = max(height, self.min_size), max(width, self.min_size)
         sizes = self._prepared.sizes
-        if self._is_turning or not sizes or size in sizes:
+        if self.turning or not sizes or size in sizes:
             return True
         self._stable_frames = 0
         if "size" not in self._pending:
             self._begin("size", self._compile, self._prepared, size)
         return False
-
-    @property
-    def _is_turning(self) -> bool:
-        """Whether OpenVINO has other weights than those to paint with."""
-        return self._prepared.weights is not self._weights
 
     def _stylize_instance(self, frames: np.ndarray) -> np.ndarray:
         return self._engine_for(frames)(frames)
@@ -157,23 +157,20 @@ class HybridEngine(Engine):
 
     def _engine_for(self, frames: np.ndarray) -> Engine:
         """The engine for the next frames; begins to prepare what will be needed."""
-        self._collect()
-        self._size = size = frames.shape[1], frames.shape[2]
+        size = frames.shape[1], frames.shape[2]
         self._stable_frames += 1
-        stable = self._stable_frames > _STABLE_FRAMES
-        is_first = not self._prepared.sizes
-        if not is_first and "choose" not in self._pending:
-            if (self._is_turning and stable) or not (self._is_turning or self._is_chosen):
-                self._begin("choose", self._choose, self._weights, size, frames[0].copy())
-            elif stable and self._torch is None and not self._pending:
-                self._begin("torch", self._load_torch)
-        if self._is_turning:
-            assert self._torch is not None
-            return self._torch
-        if is_first:  # it needs but one graph
+        if self.turning:
+            if self._stable_frames > _STABLE_FRAMES and "open" not in self._pending:
+                self._begin("open", self._open, self._weights, self._asked, self._size)
+            assert self._onnx is not None
+            return self._onnx
+        if not self._prepared.sizes:  # it needs but one graph
             self._prepared = self._prepared._replace(sizes=(size,))
+            self._size = size
         elif size not in self._prepared.sizes:
             self._prepared = self._prepared.with_size(size)
+        elif not self._is_chosen and self._trial is None:
+            self._trial = Int8Trial(self._weights, engine=self.name), self._weights
         return self._prepared.engine
 
     def _begin(
@@ -189,6 +186,18 @@ class HybridEngine(Engine):
             if work.done():
                 del self._pending[kind]
                 work.result()()
+        if self._trial is not None and self._trial[0].done:
+            (trial, weights), self._trial = self._trial, None
+            if weights is self._weights and not self._is_chosen:
+                self._go_on_as(trial.read_result())
+
+    def _go_on_as(self, result: TrialResult | None) -> None:
+        """Open OpenVINO in the precision that was found to be the best."""
+        self._is_chosen = True
+        if result is not None:
+            self.notes += result.notes
+            if result.precision != self.precision:
+                self._begin("open", self._open, self._weights, result.precision, self._size)
 
     def _compile(self, prepared: _Prepared, size: Size) -> Callable[[], None]:
         """Compile an engine for one more size."""
@@ -200,56 +209,44 @@ class HybridEngine(Engine):
 
         return use
 
-    def _choose(self, weights: StyleWeights, size: Size, frame: np.ndarray) -> Callable[[], None]:
-        """Open OpenVINO in the precision to go on with."""
-        engine = open_engine(
-            weights,
-            engine=self.name,
-            device=self.device,
-            precision=self._asked,
-            size=size,
-            frames=[frame],
-        )
-        now = self._prepared
-        if weights is now.weights and engine.precision == now.engine.precision:
-            return lambda: self._use(now, engine.notes)
-        return self._compiled_for_use(_Prepared(engine, weights, ()), size)
+    def _open(self, weights: StyleWeights, precision: str, size: Size) -> Callable[[], None]:
+        """Open OpenVINO with these weights."""
+        if self.device == "cpu":
+            engine, is_chosen = _open_openvino(weights, precision)
+        else:
+            options = {"engine": self.name, "device": self.device, "precision": precision}
+            engine, is_chosen = open_engine(weights, **options), True  # type: ignore[arg-type]
+        return self._compiled_for_use(_Prepared(engine, weights, ()), is_chosen, size)
 
-    def _compiled_for_use(self, prepared: _Prepared, size: Size) -> Callable[[], None]:
+    def _compiled_for_use(
+        self, prepared: _Prepared, is_chosen: bool, size: Size
+    ) -> Callable[[], None]:
         prepared = prepared.with_size(size)
 
         def use() -> None:
+            if prepared.weights is not self._weights:
+                return
             if self._size in prepared.sizes:
-                self._use(prepared, prepared.engine.notes)
+                self._prepared, self._is_chosen = prepared, is_chosen
+                self._take_notes(prepared.engine)
             else:  # it has changed meanwhile
-                self._begin("choose", self._compiled_for_use, prepared, self._size)
+                self._begin("open", self._compiled_for_use, prepared, is_chosen, self._size)
 
         return use
 
-    def _use(self, prepared: _Prepared, notes: list[str]) -> None:
-        self.notes += notes
-        notes.clear()
-        if prepared.engine is not self._prepared.engine:
-            self._prepared = prepared
-        self._is_chosen = True
-
-    def _load_torch(self) -> Callable[[], None]:
-        engine = open_torch(self._weights, self._prepared.engine)
-
-        def use() -> None:
-            self._torch = engine
-
-        return use
+    def _take_notes(self, engine: Engine) -> None:
+        self.notes += engine.notes
+        engine.notes.clear()
 
 
-def _open_openvino(weights: StyleWeights, precision: str) -> Engine:
+def _open_openvino(weights: StyleWeights, precision: str) -> tuple[Engine, bool]:
+    """OpenVINO on the CPU, and whether it is in the precision to go on with.
+
+    "auto" is what is known to be the fastest here, or else float, while int8 may be faster.
+    """
     from impasto.realtime.engines.openvino_engine import OpenVinoEngine
 
-    return OpenVinoEngine(weights, precision=precision)
-
-
-def open_torch(weights: StyleWeights, other: Engine) -> Engine:
-    """PyTorch on the CPU, in the precision of `other` where it has that. Raises EngineError."""
-    with suppress(EngineError):
-        return open_engine(weights, engine="torch", device="cpu", precision=other.precision)
-    return open_engine(weights, engine="torch", device="cpu")
+    if precision != "auto":
+        return OpenVinoEngine(weights, precision=precision), True
+    known = open_known_engine(weights, engine="openvino")
+    return known or OpenVinoEngine(weights), known is not None

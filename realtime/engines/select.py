@@ -68,10 +68,7 @@ def open_engine(
     openers = _OPENERS | _ON_REQUEST
     if engine not in (*openers, "auto"):
         raise EngineError(f"unknown engine {engine!r}; use {', '.join(openers)} or auto")
-    names = list(_OPENERS) if engine == "auto" else [engine]
-    candidates = [EngineChoice(name, precision) for name in names]
-    if precision == "auto" and device == "cpu" and "openvino" in names:
-        candidates.append(EngineChoice("openvino", "int8"))
+    candidates = _candidates(engine, device, precision)
     if device == "cpu" and asked != "cpu":
         candidates += _on_experimental_devices(asked, engine, precision)
     opened = _fastest(network, device, candidates, size, retry=asked in devices.EXPERIMENTAL)
@@ -86,6 +83,25 @@ def open_engine(
     if opened.precision != "int8":
         return opened
     return _in_int8_if_alike(opened, network, device, candidates, size, frames)
+
+
+def open_known_engine(weights: StyleWeights, *, engine: str) -> Engine | None:
+    """As `open_engine` on the CPU, where nothing has to be timed or compared; else None."""
+    from impasto.realtime.engines.fidelity import is_compared
+
+    stored = autotune_cache.load(*_case(weights, "cpu", _candidates(engine, "cpu", "auto")))
+    if stored is None or (stored.precision == "int8" and not is_compared(weights)):
+        return None
+    return open_engine(weights, engine=engine, device="cpu")
+
+
+def _candidates(engine: str, device: str, precision: str) -> list[EngineChoice]:
+    """What may be the fastest on "cpu" or "cuda"."""
+    names = list(_OPENERS) if engine == "auto" else [engine]
+    candidates = [EngineChoice(name, precision) for name in names]
+    if precision == "auto" and device == "cpu" and "openvino" in names:
+        candidates.append(EngineChoice("openvino", "int8"))
+    return candidates
 
 
 def _on_experimental_devices(asked: str, engine: str, precision: str) -> list[EngineChoice]:
@@ -121,7 +137,6 @@ def _in_int8_if_alike(
 
     problem = int8_problem(int8, frames)
     if problem is None:
-        int8.release()  # up to 100 MB; a film's graphs are compiled for its own size
         return int8
     exact = [candidate for candidate in candidates if candidate.precision != "int8"]
     opened: Engine = _fastest(network, device, exact, size) if exact else int8.exact
@@ -217,9 +232,7 @@ def _fastest(
     """
     if len(candidates) == 1:
         return _open(network, candidates[0], device)
-    kind = getattr(network, "architecture", type(network).__name__)
-    processor = cuda_name() if device == "cuda" else device
-    case = kind, processor, " ".join(map(str, candidates))
+    case = _case(network, device, candidates)
     stored = autotune_cache.load(*case)
     if stored is not None and (stored.device or not retry):
         with suppress(EngineError, ImportError, KeyError):  # no longer installed, or broken
@@ -258,6 +271,15 @@ def _reduced(size: tuple[int, int]) -> tuple[int, int]:
     """(height, width) of the same shape, of at most `_TIMED_AREA`."""
     factor = min(1.0, (_TIMED_AREA / (size[0] * size[1])) ** 0.5)
     return round(factor * size[0]), round(factor * size[1])
+
+
+def _case(
+    network: nn.Module | StyleWeights, device: str, candidates: Sequence[EngineChoice]
+) -> tuple[str, str, str]:
+    """What the fastest candidate is stored under."""
+    kind = getattr(network, "architecture", type(network).__name__)
+    processor = cuda_name() if device == "cuda" else device
+    return kind, processor, " ".join(map(str, candidates))
 
 
 def _open_stored(

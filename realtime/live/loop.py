@@ -22,8 +22,9 @@ from impasto.models.errors import WeightsError
 from impasto.realtime.engines.cuda import cuda_devices
 from impasto.realtime.engines.options import live_network
 from impasto.realtime.frame import Frame
+from impasto.realtime.live import step_cache
 from impasto.realtime.live.controls import Controls
-from impasto.realtime.live.rate_control import AdaptiveScale, Throttle
+from impasto.realtime.live.rate_control import AdaptiveScale, Step, Throttle
 from impasto.realtime.live.transition import Transition
 from impasto.realtime.mask import MaskAt, masked
 from impasto.realtime.meter import Meter
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # engines take a while to load: a missing camera is reported 
 
 _POLL_SECONDS = 0.045  # between two looks at the keyboard while no frame comes
 _STILL_SECONDS = 0.5  # a first frame of this age has waited for the network
+_TURNING_SCALE = 0.5  # while a style turns, by an engine that takes three times as long
 _SMALLEST = 64  # px, the smallest short side to stylize at
 _KEPT_SECONDS, _KEPT_FRAMES = 600.0, 36_000  # of statistics: a session may run for days
 Size = tuple[int, int]  # height, width
@@ -120,6 +122,8 @@ class LiveStylizer:
         self._refused: tuple[str, float] | None = None  # style and strength that cannot be had
         self._stylizer: Stylizer | None = None
         self._opening: Future[Engine] | None = None
+        self._full: Size | None = None  # the size of the frames
+        self._known_step: Step | None = None  # that held the rate before, for such frames
         self._painted: Size | None = None  # the size last stylized at
         self._moved_paint: MovedPaint | None = None
         self._last_was_moved = False
@@ -135,25 +139,32 @@ class LiveStylizer:
         device = self._options["device"]
         if self._options["engine"] != "auto" or (device != "cpu" and cuda_devices()):
             return
+        self._begin_at_known_step(full)
         size = self._working_size(full, self.controls)
         weights = self._aimed_weights(self.controls)
         assert weights is not None  # the first aim is reached at once
         executor = ThreadPoolExecutor(1, "open")
         self._opening = executor.submit(lambda: _open_engine(weights, size=size, **self._options))
-        executor.submit(
-            lambda opening: opening.result().warm_up(*size, first_frame=True), self._opening
-        )
+        for first_frame in (True, False):
+            executor.submit(
+                lambda opening, first: opening.result().warm_up(*size, first_frame=first),
+                self._opening,
+                first_frame,
+            )
         executor.shutdown(wait=False)
 
     def __call__(self, frame: Frame) -> StylizedFrame:
         controls = self.controls
         full = frame.image.shape[0], frame.image.shape[1]
+        self._begin_at_known_step(full)
         wanted = self._working_size(full, controls)
         stylizer = self._prepared_stylizer(wanted, frame, controls)
         assert self.engine is not None
         if self._painted is None or self.engine.prepare(*wanted):
             self._painted = wanted
         size = self._painted
+        if self.engine.turning:
+            size = self._working_size(full, controls, most=_TURNING_SCALE)
         began = perf_counter()
         small = replace(frame, image=quickly_resized(frame.image, size))
         paint = self._moved(small)
@@ -176,7 +187,26 @@ class LiveStylizer:
             self.scale.update_moved(seconds)
         elif self.engine.settled and size == wanted:  # else it is slower for a moment only
             self.scale.update(monotonic(), seconds, constant=seconds - network_seconds)
+            self._remember_step()
         return StylizedFrame(frame, image, size[0] / full[0], moved)
+
+    def _begin_at_known_step(self, full: Size) -> None:
+        """Begin with the step that held the rate the last time, for frames of this size."""
+        if self.size is None and full != self._full:
+            self._full = full
+            self._known_step = step_cache.load(*self._case())
+            if self._known_step is not None:
+                self.scale.begin_at(self._known_step)
+
+    def _remember_step(self) -> None:
+        if self.size is None and self.scale.held and self.scale.step != self._known_step:
+            self._known_step = self.scale.step
+            step_cache.store(*self._case(), step=self._known_step)
+
+    def _case(self) -> list[str]:
+        """What the step that holds the rate depends on."""
+        given = self._full, self.scale.fps, self.controls.stroke, self.network, self._options
+        return [str(part) for part in given]
 
     def _moved(self, frame: Frame) -> np.ndarray | None:
         """The last paint, moved to a frame that is not to be painted; None: it is to be."""
@@ -194,12 +224,14 @@ class LiveStylizer:
         self._began = time if self._began is None else self._began
         return time - self._began
 
-    def _working_size(self, full: Size, controls: Controls) -> Size:
+    def _working_size(self, full: Size, controls: Controls, most: float = 1.0) -> Size:
         """The size to stylize at, in inverse proportion to the stroke size.
+
+        most: the largest share of the height and width.
 
         A network paints strokes of a fixed size in pixels: they look larger on a smaller image.
         """
-        height, width = self.size or (round(side * self.scale.value) for side in full)
+        height, width = self.size or (round(side * min(self.scale.value, most)) for side in full)
         scale = max(1 / controls.stroke, _SMALLEST / min(height, width))
         return round(height * scale), round(width * scale)
 
@@ -226,8 +258,6 @@ class LiveStylizer:
 
     def _aimed_weights(self, controls: Controls) -> "StyleWeights | None":
         """The weights to stylize with from now on; None: the same as before."""
-        if self.engine is not None and not self.engine.replaceable:
-            return None
         now = monotonic()
         self._aim(self.styles[controls.style], controls.strength, now)
         return self._transition.weights(now)

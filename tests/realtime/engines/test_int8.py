@@ -106,6 +106,16 @@ def test_the_frames_of_a_film_count(weights, int8_is_fastest, monkeypatch):
     assert opened.precision != "int8"
 
 
+def test_the_sample_picture_is_painted_once_on_a_machine(weights, int8_is_fastest, monkeypatch):
+    painted = []
+    monkeypatch.setattr(fidelity, "_psnr", lambda engine, frame: painted.append(frame) or 60.0)
+    assert select.open_known_engine(weights, engine="openvino") is None
+    for _ in range(2):
+        assert open_engine(weights, engine="openvino", device="cpu").precision == "int8"
+    known = select.open_known_engine(weights, engine="openvino")
+    assert known is not None and known.precision == "int8" and len(painted) == 1
+
+
 def test_another_precision_is_exact(weights, int8_is_fastest):
     opened = open_engine(weights, device="cpu", precision="fp32", size=(48, 64))
     assert opened.precision == "fp32"
