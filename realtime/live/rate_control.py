@@ -10,6 +10,8 @@ _LOWER_ABOVE = 0.95  # share of the frame period spent on a frame, over which th
 _RAISE_BELOW = 0.8  # share that a larger scale may be predicted to take
 _LOWER_EVIDENCE, _RAISE_EVIDENCE = 1.0, 2.0  # seconds of which the median counts
 _LOWER_AFTER, _RAISE_AFTER = 0.5, 1.0  # seconds at one scale
+_WARM_UP = 2  # frames at one scale that count for nothing: graphs take their memory
+_HELD_AFTER = 3.0  # seconds after which a step is one to begin with the next time
 _PROVED_AFTER = 30.0  # seconds after which a step up was right
 _MAX_WAIT = 120.0  # seconds
 
@@ -65,10 +67,12 @@ class AdaptiveScale:
     """
 
     def __init__(self, fps: float) -> None:
-        self._period = 1 / fps
+        self.fps, self._period = fps, 1 / fps
         self._recent: deque[Cost] = deque()
         self._moving: deque[float] = deque([_MOVING_SECONDS], maxlen=9)  # seconds a moved frame
         self._since: float | None = None  # time of the first frame at this step
+        self._frames = 0  # painted at this step
+        self.held = False  # the present step, for some seconds
         self._raised = False  # to this step, and not long ago
         self._too_much: dict[Step, tuple[float, float]] = {}  # until when; the wait, in seconds
         self.step = STEPS[0]
@@ -77,6 +81,10 @@ class AdaptiveScale:
     def value(self) -> float:
         """The scale to stylize at: one of SCALES."""
         return self.step.scale
+
+    def begin_at(self, step: Step) -> None:
+        """Go on with a step that has held the rate before."""
+        self._change(step, raised=False)
 
     def update_moved(self, seconds: float) -> None:
         """Account for a frame to which paint was moved, in `seconds`."""
@@ -88,11 +96,15 @@ class AdaptiveScale:
         now: when it was done. seconds: that it took in all; constant: of these, what every scale
         would take.
         """
+        self._frames += 1
+        if self._frames <= _WARM_UP:
+            return
         self._recent.append(Cost(now, seconds, constant))
         self._since = now if self._since is None else self._since
         while self._recent[0].time < now - _RAISE_EVIDENCE and len(self._recent) > 3:
             self._recent.popleft()
         waited = now - self._since
+        self.held = waited >= _HELD_AFTER
         if self._raised and waited > _PROVED_AFTER:
             self._raised = False
             self._too_much.pop(self.step, None)
@@ -131,5 +143,6 @@ class AdaptiveScale:
         return next((step for step in steps if self._share(step, costs) < share), None)
 
     def _change(self, step: Step, *, raised: bool) -> None:
-        self.step, self._since, self._raised = step, None, raised
+        self.step, self._since, self._raised, self.held = step, None, raised, False
+        self._frames = 0
         self._recent.clear()

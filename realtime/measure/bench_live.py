@@ -61,6 +61,7 @@ def bench_live(
     stylize = LiveStylizer(
         [style], Controls(readouts=False), AdaptiveScale(fps), device=device, network=network
     )
+    stylize.open_ahead(size)
     with open_live("test", size=size, frame_rate=Fraction(fps)) as source:
         readouts = run_live(source, screen, stylize, fps=fps, seconds=seconds)
     assert stylize.engine is not None

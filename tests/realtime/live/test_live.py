@@ -82,6 +82,19 @@ def test_a_pinned_size_is_kept(style_files):
     assert stylizer(style_files, scale=scale, size=(80, 100))(frame(160, 200)).scale == 0.5
 
 
+def test_a_session_begins_with_the_step_that_held_the_last_time(style_files, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = stylizer(style_files)
+    first(frame())
+    first.scale.begin_at(Step(0.75, 2))
+    monkeypatch.setattr(AdaptiveScale, "held", True, raising=False)
+    for _ in range(2):
+        first(frame())
+    assert stylizer(style_files)(frame()).scale == 0.75
+    assert stylizer(style_files)(frame(128, 160)).scale == 1.0
+    assert stylizer(style_files, size=(96, 128))(frame()).scale == 1.0
+
+
 def test_every_second_frame_shows_moved_paint_unless_the_scene_is_another(style_files):
     stylize = stylizer(style_files)
     plain = stylize(frame()).image.astype(int)
