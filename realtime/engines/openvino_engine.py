@@ -16,6 +16,7 @@ from impasto.models import architectures
 from impasto.models.errors import EngineError, first_line
 from impasto.models.fast.norm_statistics import NormStatistics, initial_statistics
 from impasto.models.styles import StyleWeights
+from impasto.realtime.cpu import cores
 from impasto.realtime.engines import compile_cache
 from impasto.realtime.engines.base import Engine, choose_precision
 from impasto.realtime.engines.onnx_engine import as_weights, graph_of
@@ -88,12 +89,15 @@ class OpenVinoEngine(Engine):
             self._graphs = _PackedGraphs(network, self.color, int8)
         else:
             self._graphs = _OnnxGraphs(self._core, network, self.color, int8)
+        self._update_lock, self._exact_lock = threading.Lock(), threading.Lock()
+        self.release()
+
+    def release(self) -> None:
+        """Free the compiled graphs. Not while another thread is using the engine."""
         self._compiled = {mode: _CompiledGraphs() for mode in _NORM_MODES}
         self._threads = threading.local()  # requests: each runs one inference at a time
         self._update_requests: dict[Any, Any] = {}
-        self._update_lock = threading.Lock()
         self._exact: OpenVinoEngine | None = None
-        self._exact_lock = threading.Lock()
 
     @property
     def exact(self) -> OpenVinoEngine:
@@ -190,6 +194,8 @@ class OpenVinoEngine(Engine):
             "NUM_STREAMS": streams,
             "ENABLE_CPU_PINNING": False,  # decoder and encoder work on the same cores
         }
+        if norm_mode == "running" and streams > 1:  # one at a time, with the threads of a stream
+            hints |= {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": max(1, cores() // streams)}
         if name != "CPU":  # some NPUs take no precision, as they have but one
             known = self._core.get_property(name, "SUPPORTED_PROPERTIES")
             hints = {key: value for key, value in hints.items() if key in known}

@@ -137,6 +137,7 @@ def _in_int8_if_alike(
 
     problem = int8_problem(int8, frames)
     if problem is None:
+        int8.release()  # up to 100 MB; a film's graphs are compiled for its own size
         return int8
     exact = [candidate for candidate in candidates if candidate.precision != "int8"]
     opened: Engine = _fastest(network, device, exact, size) if exact else int8.exact
