@@ -79,7 +79,19 @@ def build_openvino_model(
     blocks = _recolor(arrays, y, mean, deviation, color)
     levels = ops.round(ops.clamp(blocks, 0.0, 255.0), "half_to_even")
     outputs = [ops.convert(levels, np.uint8), *norms.new_statistics()]
-    return openvino.Model(outputs, [frames, *given, *([share] if running else [])])
+    return _named(openvino.Model(outputs, [frames, *given, *([share] if running else [])]))
+
+
+def _named(model: openvino.Model) -> openvino.Model:
+    """The same graph with the same names each time: OpenVINO caches what it compiles by them.
+
+    By themselves they end in how many nodes the process has made.
+    """
+    model.friendly_name = "style network"
+    nodes = sorted(model.get_ops(), key=lambda node: int(node.get_name().rpartition("_")[2]))
+    for number, node in enumerate(nodes):
+        node.friendly_name = f"{number}"
+    return model
 
 
 def fold_upsampling(model: openvino.Model) -> None:
