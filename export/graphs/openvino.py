@@ -87,10 +87,11 @@ def _named(model: openvino.Model) -> openvino.Model:
 
     By themselves they end in how many nodes the process has made.
     """
-    model.friendly_name = "style network"
     nodes = sorted(model.get_ops(), key=lambda node: int(node.get_name().rpartition("_")[2]))
     for number, node in enumerate(nodes):
         node.friendly_name = f"{number}"
+    for number, output in enumerate(model.outputs):
+        output.tensor.names = {f"output {number}"}
     return model
 
 

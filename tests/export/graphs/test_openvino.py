@@ -141,11 +141,9 @@ def test_int8_is_nearly_the_same_and_multiplies_8_bits() -> None:
 def test_it_is_found_in_openvinos_cache_the_next_time(tmp_path) -> None:
     """It is looked up by all names of the graph, too."""
     weights, core = load_weights("great_wave", network="fast"), openvino.Core()
-    ranges = calibrate(graph_of(weights, "instance"))
+    shape, ranges = packing.padded_shape(40, 56), calibrate(graph_of(weights, "instance"))
     for _ in range(3):
-        model = graphs.build_openvino_model(
-            weights, packing.padded_shape(40, 56), None, "running", ranges
-        )
+        model = graphs.build_openvino_model(weights, shape, None, "running", ranges)
         core.compile_model(model, "CPU", {"CACHE_DIR": str(tmp_path)})
     assert len([*tmp_path.glob("*.blob")]) == 1
 
