@@ -1,7 +1,10 @@
 """Set-up for every test: import order, a cache folder for the run, and tests that need a GPU."""
 
+import atexit
 import gc
 import os
+from collections.abc import Iterator
+from shutil import rmtree
 from tempfile import mkdtemp
 
 import cv2  # noqa: F401  # before PyAV, or else its windows hang: see impasto.realtime.live.window
@@ -11,12 +14,15 @@ from impasto.models.architectures import NETWORKS
 from impasto.realtime.cpu import cores
 from impasto.realtime.engines import autotune_cache
 from impasto.realtime.engines.autotune_cache import AutotuneResult
+from tests.small_figures import small_figures
 
 gc.disable()  # until all tests are collected: what is imported for them stays
 if "PYTEST_XDIST_WORKER" in os.environ:  # other workers have the other cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["https_proxy"] = "http://127.0.0.1:9"  # nothing is there: no test downloads weights
-os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")
+if "PYTEST_XDIST_WORKER" not in os.environ:  # else it is that of all
+    os.environ["XDG_CACHE_HOME"] = mkdtemp(prefix="impasto-tests-")
+    atexit.register(rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 # On a CPU "auto" is the engine that opens soonest; tests of the autotuning have their own caches.
 CANDIDATES = "torch:auto onnxruntime:auto openvino:auto openvino:int8"
 for network in NETWORKS:
@@ -42,6 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.enable()
+
+
+@pytest.fixture(name="small_figures")
+def _small_figures() -> Iterator[None]:
+    with small_figures():
+        yield
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.usefixtures("small_figures")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_tables_runs(
     command: str,

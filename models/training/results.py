@@ -20,19 +20,22 @@ def save_network(network: StyleNetwork, path: Path, **note: str) -> None:
     save_file(tensors, path, {"form": network.architecture, **note})
 
 
+_EVALUATED_SIDE = 384  # px, short side of the stylized photos
+
+
 @torch.no_grad()
 def evaluate_network(
     network: nn.Module, photos: Iterable[Tensor], metrics: StyleMetrics
 ) -> tuple[StyleFigures, list[Tensor]]:
     """Mean figures over photos, (3, H, W) in [0, 1], and the stylized photos, (1, 3, H, W).
 
-    Photos are stylized at short side 384 px and rounded to 8 bits.
+    Photos are stylized at short side _EVALUATED_SIDE and rounded to 8 bits.
     """
     device = next(network.parameters()).device
     figures, pictures = [], []
     for each in photos:
         photo = each.to(device)[None]
-        stylized = network(resize_short_side(photo, 384)).float().clamp(0, 1)
+        stylized = network(resize_short_side(photo, _EVALUATED_SIDE)).float().clamp(0, 1)
         stylized = (stylized * 255).round() / 255
         figures.append(metrics(stylized, photo))
         pictures.append(stylized.cpu())

@@ -115,7 +115,7 @@ HARBOR = Path(__file__).parents[2] / "samples" / "harbor.jpg"
 def features_along(networks):
     """Features of the sample photo, then of the same as stylized by each network."""
     loss_network = load_loss_network("compact")
-    photo = read_photo(HARBOR)[None, :, 50:210, 150:310]
+    photo = read_photo(HARBOR)[None, :, 60:172, 170:282]
     with torch.no_grad():
         pictures = [photo, *(network(photo).clamp(0, 1) for network in networks)]
         return [loss_network(picture, (*STYLE_LAYERS, CONTENT_LAYER)) for picture in pictures]

@@ -15,6 +15,16 @@ from impasto.realtime.cli.main import main
 from tests.display import Display, virtual_display
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compared_small() -> Iterator[None]:
+    """int8 is compared with float on small pictures, which takes a tenth of the time."""
+    from impasto.realtime.engines import fidelity
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fidelity, "_SIZE", (48, 64))
+        yield
+
+
 @pytest.fixture
 def no_thread_is_left() -> Iterator[None]:
     """Every thread that a test starts has ended when it ends."""

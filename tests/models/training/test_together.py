@@ -15,6 +15,7 @@ from impasto.models.training.checkpoint import load_checkpoint, save_checkpoint
 from impasto.models.training.recipe import Recipe
 from impasto.models.training.together import tied_networks, train_together
 from impasto.models.transform_net import TransformNet
+from tests.small_figures import small_figures
 
 RECIPE = Recipe(form="fast", steps=3, crop=48, painting_side=64, seed=3)
 
@@ -27,7 +28,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("dusk", "dawn", *map(str, range(4))):
         save_image(torch.rand(1, 3, 64, 64), folder / f"{name}.png")
     paintings = [folder / "dusk.png", folder / "dawn.png"]
-    train_together(paintings, folder, RECIPE, None, folder / "out", "cpu")
+    with small_figures():
+        train_together(paintings, folder, RECIPE, None, folder / "out", "cpu")
     return folder / "out"
 
 
@@ -90,7 +92,9 @@ def test_a_checkpoint_restores_what_has_been_trained_so_far(tmp_path: Path) -> N
     assert shared in resumed_adam.state and resumed["other"].gain not in resumed_adam.state
 
 
-def test_students_learn_from_their_namesakes_by_recipes_of_their_own(trained: Path) -> None:
+def test_students_learn_from_their_namesakes_by_recipes_of_their_own(
+    trained: Path, small_figures: None
+) -> None:
     folder = trained.parent
     paintings = [folder / "dusk.png", folder / "dawn.png"]
     train_together(

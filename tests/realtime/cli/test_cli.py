@@ -15,7 +15,7 @@ from PIL import Image
 
 from impasto.models import machine_cache
 from impasto.realtime.cli.figures import show_bench
-from impasto.realtime.engines import devices
+from impasto.realtime.engines import devices, select
 from impasto.realtime.files.images import read_image, read_picture, write_image
 from tests.media import frame_count, make_clip, numbered_picture
 from tests.pictures import make_pictures
@@ -69,6 +69,7 @@ class TestVideo:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(machine_cache, "user_cache_path", lambda name: tmp_path / name)
+        monkeypatch.delitem(select._OPENERS, "openvino", raising=False)  # it compiles for long
         command = ("video", clip, tmp_path / "out.mp4", "--style", style, "--device", "cpu")
         first, again = (impasto(*command, "--overwrite") for _ in range(2))
         assert "fps at 64x48" in first.out and "when last measured" not in first.out
@@ -367,15 +368,16 @@ class TestStyles:
         assert impasto("styles", "--on", "a.png").code == 2
 
 
+@pytest.mark.usefixtures("small_figures")
 class TestLearn:
     def test_a_painting_becomes_a_style(self, tmp_path: Path, impasto: Impasto) -> None:
         film, painting = make_clip(tmp_path / "film.mp4"), tmp_path / "painting.png"
         write_image(painting, make_pictures(1, 90, 120)[0])
-        style = tmp_path / "mine.safetensors"
-        ran = impasto("learn", painting, style, "--photos", film, "--steps", "1", "--json")
+        style, small = tmp_path / "mine.safetensors", ("--steps", "1", "--size", "64")
+        ran = impasto("learn", painting, style, "--photos", film, *small, "--json")
         assert ran.code == 0 and json.loads(ran.out)["pictures"] == 12
         assert impasto("image", painting, tmp_path / "out.png", "--style", style).code == 0
-        again = impasto("learn", painting, style, "--photos", film, "--steps", "1")
+        again = impasto("learn", painting, style, "--photos", film, *small)
         assert again.code == 1 and "exists" in again.error_line
 
     def test_the_classic_network(self, tmp_path: Path, impasto: Impasto) -> None:

@@ -42,7 +42,7 @@ def reference() -> Engine:
     return make_engine("torch-fp32")
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), count=st.integers(1, 3))
 def test_any_size_and_batch(engine, height, width, count):
     frames = make_pictures(count, height, width)
@@ -113,24 +113,21 @@ def nothing_known(tmp_path, monkeypatch):
     monkeypatch.setattr(machine_cache, "user_cache_path", lambda name: tmp_path / name)
 
 
-def test_auto_says_why(nothing_known):
-    engine = open_engine(make_network(), device="cpu", size=(48, 64))
-    assert engine.precision in (*precisions("cpu"), "int8")
-    others = {"torch", "onnxruntime"} - {engine.name}  # whichever were slower
-    assert "fps at 64x48" in engine.reason and all(name in engine.reason for name in others)
-
-
-def test_auto_measures_once(nothing_known, monkeypatch):
+def test_auto_measures_once_and_says_why(nothing_known, monkeypatch):
     first = open_engine(make_network(), device="cpu", size=(48, 64))
+    assert first.precision in (*precisions("cpu"), "int8")
+    others = {"torch", "onnxruntime"} - {first.name}  # whichever were slower
+    assert "fps at 64x48" in first.reason and all(name in first.reason for name in others)
     monkeypatch.setattr(engines, "seconds_per_frame", None)
     again = open_engine(make_network(), device="cpu", size=(720, 1280))
     assert (again.name, again.precision) == (first.name, first.precision)
     assert again.reason == f"{first.reason}, when last measured"
 
 
-def test_each_architecture_is_measured_for_itself(nothing_known):
+def test_each_architecture_is_measured_for_itself(nothing_known, monkeypatch):
+    monkeypatch.delitem(engines._OPENERS, "openvino")  # it compiles for long
     known = autotune_cache.AutotuneResult("torch", "auto", "it was faster")
-    autotune_cache.store("fine", "cpu", CANDIDATES, result=known)
+    autotune_cache.store("fine", "cpu", "torch:auto onnxruntime:auto", result=known)
     fine, fast = (TransformNet(name).eval() for name in ("fine", "fast"))
     for network in (fine, weights_of(fine)):  # as PyTorch has it, and without
         opened = open_engine(network, device="cpu", size=(48, 64))
@@ -193,7 +190,9 @@ def test_weights_are_as_good_as_the_network():
     arrays = {name: value.numpy() for name, value in network.state_dict().items()}
     weights, frames = StyleWeights(network.architecture, arrays), make_pictures(1, 40, 50)
     for name in [key for key in engines._OPENERS if key != "openvino" or find_spec(key)]:
-        ours, theirs = (open_engine(n, engine=name, device="cpu") for n in (weights, network))
+        ours, theirs = (
+            open_engine(n, engine=name, device="cpu", precision="fp32") for n in (weights, network)
+        )
         assert np.array_equal(ours(frames), theirs(frames))
         stylized, _ = ours.update(frames, None, 1.0)
         assert np.array_equal(stylized, theirs.update(frames, None, 1.0)[0])
@@ -208,6 +207,8 @@ def test_both_stylize_without_pytorch(tmp_path, engine):
     program = """
 import sys
 from impasto.realtime.cli.main import app
+from impasto.realtime.engines import fidelity
+fidelity._SIZE = 48, 64  # int8 is compared on small pictures
 for frames, heavy in ((1, {"torch", "cv2"}), (5, {"torch"})):
     command = ["video", f"{frames}.mp4", f"{frames}.out.mp4", "--style", "great_wave"]
     steadiness = ["--steadiness", "off"] if frames == 1 else []  # steadying needs OpenCV at once

