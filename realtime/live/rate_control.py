@@ -2,13 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from statistics import median
+from statistics import mean, median
 from typing import NamedTuple
 
 SCALES = (1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25)  # of the frame's height and width
 _LOWER_ABOVE = 0.95  # share of the frame period spent on a frame, over which the scale goes down
 _RAISE_BELOW = 0.8  # share that a larger scale may be predicted to take
-_LOWER_EVIDENCE, _RAISE_EVIDENCE = 1.0, 2.0  # seconds of which the median counts
+_LOWER_EVIDENCE, _RAISE_EVIDENCE = 1.0, 2.0  # seconds of which the mean counts
 _LOWER_AFTER, _RAISE_AFTER = 0.5, 1.0  # seconds at one scale
 _WARM_UP = 2  # frames at one scale that count for nothing: graphs take their memory
 _HELD_AFTER = 3.0  # seconds after which a step is one to begin with the next time
@@ -54,7 +54,7 @@ class Cost(NamedTuple):
 # Largest cost first. Paint moved to the next frame (see `moved_paint`) is nearer to paint of full
 # size than smaller paint is.
 STEPS = (Step(1.0, 1), *(Step(scale, 2) for scale in SCALES))
-_MOVING_SECONDS = 0.01  # assumed for a moved frame before one was measured
+_MOVING_SECONDS = 0.015  # assumed for a moved frame before one was measured
 
 
 class AdaptiveScale:
@@ -132,8 +132,8 @@ class AdaptiveScale:
 
     def _share(self, step: Step, costs: Sequence[Cost]) -> float:
         """The share of the time between frames that a step is predicted to take."""
-        spent = median(cost.seconds for cost in costs)
-        constant = min(spent, median(cost.constant for cost in costs))
+        spent = _mean(cost.seconds for cost in costs)
+        constant = min(spent, _mean(cost.constant for cost in costs))
         seconds = constant + (spent - constant) * (step.scale / self.step.scale) ** 2
         moved = (step.every - 1) * median(self._moving)
         return (seconds + moved) / (step.every * self._period)
@@ -146,3 +146,12 @@ class AdaptiveScale:
         self.step, self._since, self._raised, self.held = step, None, raised, False
         self._frames = 0
         self._recent.clear()
+
+
+def _mean(seconds: Iterable[float]) -> float:
+    """The mean without the largest tenth, at least one.
+
+    Not the median: every fifth frame updates the statistics, and takes half as long again.
+    """
+    ordered = sorted(seconds)
+    return mean(ordered[: max(1, len(ordered) - max(1, len(ordered) // 10))])

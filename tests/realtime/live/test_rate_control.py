@@ -113,6 +113,16 @@ def test_a_busy_machine_is_forgotten_soon():
     assert drive(scale, 0.02, start=12.0, duration=2.5)[-1] == 1.0
 
 
+def test_updates_of_the_statistics_count():
+    """Every fifth frame takes 45 ms, the others 30: 33 on average, which is no room at all."""
+    scale, now = AdaptiveScale(30), 0.0
+    for number in range(60):
+        took = 0.045 if number % 5 == 0 else 0.03
+        now += took
+        scale.update(now, took)
+    assert scale.step == Step(1.0, 2)
+
+
 def test_one_slow_frame_changes_nothing():
     scale = AdaptiveScale(30)
     for number in range(60):
