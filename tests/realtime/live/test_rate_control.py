@@ -138,6 +138,7 @@ def test_a_step_up_that_was_wrong_is_tried_again_later_and_later():
         took = 0.03 if scale.value <= 0.75 else 0.09
         now += max(took + MOVING, 2 / 30)
         scale.update(now, took)
+        scale.update_moved(MOVING)
         if scale.value > max(before, 0.75):
             climbed.append(now)
         before = scale.value
