@@ -23,6 +23,7 @@ from impasto.realtime.engines.select import open_engine, open_known_engine
 _STABLE_FRAMES = 8  # more than are shown between two mixtures of a transition
 _MAX_SIZES = 3  # that an OpenVINO engine is compiled for; it keeps one more
 _SETTLING_SECONDS = 2.0
+_PATIENCE_SECONDS = 10.0  # with others that leave nothing of the cores
 Work = Literal["open", "size"]
 Size = tuple[int, int]  # height, width
 
@@ -97,7 +98,7 @@ class HybridEngine(Engine):
         self._initial_statistics = openvino._initial_statistics
         self._prepared = _Prepared(openvino, weights, ())
         self._take_notes(openvino)
-        self._trial: tuple[Int8Trial, StyleWeights] | None = None
+        self._trial: Int8Trial | None = None
         self._onnx: OnnxEngine | None = None
         self._stable_frames = 0  # since anything changed
         # Work in threads, by its kind: what to do with its result, and when it began.
@@ -170,7 +171,7 @@ class HybridEngine(Engine):
         elif size not in self._prepared.sizes:
             self._prepared = self._prepared.with_size(size)
         elif not self._is_chosen and self._trial is None:
-            self._trial = Int8Trial(self._weights, engine=self.name), self._weights
+            self._trial = Int8Trial(self._weights, engine=self.name)
         return self._prepared.engine
 
     def _begin(
@@ -186,10 +187,15 @@ class HybridEngine(Engine):
             if work.done():
                 del self._pending[kind]
                 work.result()()
-        if self._trial is not None and self._trial[0].done:
-            (trial, weights), self._trial = self._trial, None
-            if weights is self._weights and not self._is_chosen:
+        trial = self._trial
+        if trial is None:
+            return
+        if trial.done:
+            self._trial = None
+            if trial.weights is self._weights and not self._is_chosen:
                 self._go_on_as(trial.read_result())
+        elif not trial.hurries and monotonic() > trial.began + _PATIENCE_SECONDS:
+            self._trial = Int8Trial(trial.weights, engine=self.name, hurries=True)
 
     def _go_on_as(self, result: TrialResult | None) -> None:
         """Open OpenVINO in the precision that was found to be the best."""

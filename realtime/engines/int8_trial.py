@@ -11,6 +11,7 @@ import subprocess
 import sys
 import weakref
 from tempfile import TemporaryFile
+from time import monotonic
 from typing import NamedTuple
 
 from safetensors.numpy import load, save
@@ -30,11 +31,13 @@ class TrialResult(NamedTuple):
 class Int8Trial:
     """A process that tries out a network on the CPU by one engine; see `select.open_engine`.
 
-    What it measures is kept for the next start. It takes seconds of what the cores have left, and
-    ends with this object.
+    What it measures is kept for the next start. It takes some five seconds of the cores: of what
+    others leave, but where `hurries`. It ends with this object.
     """
 
-    def __init__(self, weights: StyleWeights, *, engine: str) -> None:
+    def __init__(self, weights: StyleWeights, *, engine: str, hurries: bool = False) -> None:
+        self.weights, self.hurries = weights, hurries
+        self.began = monotonic()
         with TemporaryFile() as file:
             file.write(save(weights.arrays))
             file.seek(0)
@@ -45,7 +48,8 @@ class Int8Trial:
                 stderr=subprocess.DEVNULL,
                 creationflags=getattr(subprocess, "IDLE_PRIORITY_CLASS", 0),  # on Windows
             )
-        run_when_idle(self._process.pid)
+        if not hurries:
+            run_when_idle(self._process.pid)
         self._end = weakref.finalize(self, _end, self._process)
 
     @property

@@ -62,7 +62,7 @@ def finish(engine: HybridEngine) -> None:
     for work, _ in engine._pending.values():
         work.exception()
     if engine._trial is not None:
-        engine._trial[0]._process.wait()
+        engine._trial._process.wait()
     engine._collect()
 
 
@@ -103,6 +103,17 @@ def test_a_trial_takes_what_the_cores_have_left(networks, monkeypatch):
     assert os.sched_getscheduler(trial._process.pid) == os.SCHED_IDLE
 
 
+def test_where_nothing_is_left_of_the_cores_the_trial_hurries_in_the_end(networks, monkeypatch):
+    monkeypatch.setattr(hybrid_engine, "_PATIENCE_SECONDS", 0)
+    engine, frames = HybridEngine(networks[0]), make_pictures(1, 48, 64)
+    for _ in range(2):
+        stylize_all(engine, frames)
+    patient = engine._trial
+    assert patient is not None and not patient.hurries
+    engine.prepare(48, 64)
+    assert engine._trial is not patient and engine._trial.hurries
+
+
 def test_a_trial_ends_with_its_engine(networks):
     trial = Int8Trial(networks[0], engine="openvino")
     process = trial._process
@@ -120,6 +131,7 @@ def test_a_trial_that_fails_leaves_float(networks, monkeypatch):
 def test_int8_that_is_found_wanting_is_not_used_and_said(networks, monkeypatch):
     found = TrialResult("fp32", ["int8 differs too much from float"])
     monkeypatch.setattr(Int8Trial, "read_result", lambda trial: found)
+    monkeypatch.setattr(sys, "executable", "true")
     engine, frames = HybridEngine(networks[0]), make_pictures(1, 48, 64)
     wait_until(lambda: engine._is_chosen, engine, frames)
     assert engine.precision != "int8" and engine.notes == found.notes
@@ -211,7 +223,7 @@ def test_a_size_that_changes_while_int8_compiles_is_compiled_before_it_takes_ove
     small, large = make_pictures(1, 40, 56), make_pictures(1, 48, 64)
     stylize_all(engine, small)
     stylize_all(engine, small)  # from here on they are compared
-    engine._trial[0]._process.wait()
+    engine._trial._process.wait()
     engine.prepare(40, 56)  # int8 begins to compile
     engine._pending["open"][0].result()
     engine._size = 48, 64  # as asked for just before it is used
