@@ -23,52 +23,54 @@ class ProgressLines:
         self._files, self._write, self._now = files, write, now
         self._ended = 0  # files
         self._name = ""
-        self._began = self._stage_began = now()
+        self._first: tuple[float, int] | None = None  # report of the stage: its time, steps done
+        self._began = now()
         self._due = self._began + FIRST_SECONDS
 
     def start(self, name: str) -> None:
         """Begin a file, or a stage of the work on it."""
-        self._name, self._stage_began = name, self._now()
+        self._name, self._first = name, None
 
     def end_file(self) -> None:
         """The present file is done."""
         self._ended += 1
         if self._files > 1:
-            self._report("files", self._ended, self._files, "", self._began, self._ended)
+            self._report("files", self._ended, self._files, "", self._files_left(self._ended))
 
     def update(self, done: int, total: int | None, text: str, rate: float = 0.0) -> None:
         """Report steps done of the present file or stage, how many it has, and a rate or losses.
 
-        rate: steps a second, for the time left; 0: as many as since the stage began.
+        rate: steps a second, for the time left; 0: as many as since the first report of the stage.
         """
-        part = min(done / total, 1.0) if total else None
-        if self._files == 1:
-            # Where work continues from a checkpoint, more is done than was done since then.
-            began = self._now() - done / rate if rate else self._stage_began
-            self._report(self._name, done, total, text, began, part)
+        if self._files > 1:
+            name = f"{self._name} ({self._ended + 1} of {self._files} files)"
+            part = min(done / total, 1.0) if total else None
+            left = None if part is None else self._files_left(self._ended + part)
+            self._report(name, done, total, text, left)
             return
-        name = f"{self._name} ({self._ended + 1} of {self._files} files)"
-        files_done = None if part is None else self._ended + part
-        self._report(name, done, total, text, self._began, files_done)
+        now = self._now()
+        # What was done until the first report is not counted: networks are loaded before.
+        since, before = self._first = self._first or (now, done)
+        if not rate and now > since:
+            rate = (done - before) / (now - since)
+        left = (total - done) / rate if total and rate else None
+        self._report(self._name, done, total, text, left)
+
+    def _files_left(self, done: float) -> float | None:
+        """Seconds that the other files will take, by those done and the part of the present one."""
+        return (self._now() - self._began) * (self._files - done) / done if done else None
 
     def _report(
-        self,
-        name: str,
-        done: int,
-        total: int | None,
-        text: str,
-        began: float,
-        files_done: float | None,
+        self, name: str, done: int, total: int | None, text: str, seconds_left: float | None
     ) -> None:
-        """Write a line if it is due. files_done: of all of them, since `began`; None: unknown."""
+        """Write a line if it is due and the work is not done."""
         now = self._now()
-        if now < self._due or files_done == self._files:
+        if now < self._due or (total is not None and done >= total):
             return
         self._due = now + EVERY_SECONDS
         parts = [str(done) if total is None else f"{done} of {total}", text]
-        if files_done:
-            left = (now - began) * (self._files - files_done) / files_done
-            parts.append(f"about {duration(left)} left")
+        if seconds_left is not None:
+            parts.append(f"about {duration(seconds_left)} left")
         self._write(f"{name}: {', '.join(part for part in parts if part)}")
 
 

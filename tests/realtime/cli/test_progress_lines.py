@@ -29,16 +29,30 @@ def test_a_file_has_a_line_after_ten_seconds_and_every_thirty() -> None:
     ]
 
 
-def test_a_stage_is_timed_from_its_own_begin() -> None:
+def test_a_stage_is_timed_from_its_own_first_report() -> None:
+    """Loading a network took a minute once: the first of 32 steps had 23 min left, of 12 s."""
     clock, lines = Clock(), list[str]()
     progress = ProgressLines(1, lines.append, now=clock)
     progress.start("pictures")
     clock.seconds = 50
     progress.update(7, None, "")
     progress.start("learning")
-    clock.seconds = 90
-    progress.update(100, 300, "2.5 steps a second")
-    assert lines == ["pictures: 7", "learning: 100 of 300, 2.5 steps a second, about 80 s left"]
+    for seconds, done in (100, 1), (130, 61):
+        clock.seconds = seconds
+        progress.update(done, 301, "2.0 steps a second")
+    assert lines == [
+        "pictures: 7",
+        "learning: 1 of 301, 2.0 steps a second",
+        "learning: 61 of 301, 2.0 steps a second, about 2 min left",
+    ]
+
+
+def test_work_that_is_done_has_no_line() -> None:
+    clock, lines = Clock(), list[str]()
+    progress = ProgressLines(1, lines.append, now=clock)
+    clock.seconds = 20
+    progress.update(1, 1, "")
+    assert lines == []
 
 
 def test_the_time_left_is_that_of_all_files() -> None:
@@ -74,5 +88,5 @@ def test_a_bar_without_a_terminal_writes_them_to_standard_error(
         bar.advance(1, 4, 2.5)
         bar.advance(2, 4, 2.5)
     shown = capsys.readouterr()
-    assert shown.out == "" and shown.err.startswith("a.mp4: 1 of 4, 2.5 fps, about 0 s left\n")
+    assert shown.out == "" and shown.err.startswith("a.mp4: 1 of 4, 2.5 fps\n")
     assert shown.err.count("\n") == 1
