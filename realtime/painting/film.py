@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from impasto.realtime.atomic import check_target
 from impasto.realtime.files.codecs import container_for
 from impasto.realtime.files.video_writer import VideoWriter
 from impasto.realtime.frame import Frame, StreamInfo
+
+if TYPE_CHECKING:  # targets are checked before PyTorch is loaded
+    from impasto.models.gatys.optimize import Progress
 
 FRAME_RATE = Fraction(10)
 _LAST_SECONDS = 2  # that the last picture is shown for
@@ -47,3 +51,24 @@ def film_of_steps(
 
         yield append
         writer.close(end_time=(next(numbers) - 1) / FRAME_RATE + _LAST_SECONDS)
+
+
+class Descent:
+    """Leaves out the steps of an optimization that raise the total loss.
+
+    L-BFGS may overshoot: the picture is then noise, which its next step takes back. What a step has
+    done to the loss is known at the next one: descent(progress) returns the progress before,
+    if that is to be shown, else None. At another size the loss is another, and begins anew.
+    """
+
+    def __init__(self) -> None:
+        self._before: Progress | None = None
+        self._total = 0.0  # of the last picture shown
+
+    def __call__(self, progress: "Progress") -> "Progress | None":
+        before, self._before = self._before, progress
+        resized = before is None or before.size != progress.size
+        if not resized and progress.total > self._total:
+            return None
+        self._total = progress.total
+        return before

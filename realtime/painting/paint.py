@@ -36,7 +36,7 @@ from impasto.realtime.memory import keep_freed_memory
 from impasto.realtime.painting.choices import ColorMode, CurvesLayout, Scale
 from impasto.realtime.painting.convergence import converged_step
 from impasto.realtime.painting.curves import check_curve_targets, curve_row, write_curves
-from impasto.realtime.painting.film import check_film_target, film_of_steps
+from impasto.realtime.painting.film import Descent, check_film_target, film_of_steps
 from impasto.realtime.pixels import as_picture, as_tensor, fitted_size
 
 _DEFAULT_PIXELS = 1_000_000  # at most, where no size is asked for: minutes, not hours
@@ -59,7 +59,8 @@ class PaintJob:
     where the first goes, black the second), or none. size: see `pixels.fitted_size`; None: the
     picture's own, up to a megapixel. colors: those of the painting; only the luminance is painted;
     or the painting takes on the picture's colors first. snapshot_every: steps between snapshots,
-    NAME.0050.EXT; 0: none. film: a video of the snapshots, or, where there are none, of every step.
+    NAME.0050.EXT; 0: none. film: a video of the snapshots, or, where there are none, of every
+    step, but for those that raise the loss.
     """
 
     content: Path
@@ -150,18 +151,20 @@ def paint_image(
             _memory_errors(size),
         ):
             how: Any = {"init": start, "device": job.device, "network": network}
+            descent = Descent()
             for latest in paint(to_paint, styles, job.settings, **how):
                 rows.append(curve_row(latest))
+                before = descent(latest)
+                if before is not None and is_in_film(job, before.step):
+                    append(finished(before)[..., :3])
                 on_progress(latest)
                 if is_snapshot(job, latest.step):
                     path = snapshot_path(job.target, latest.step)
                     write_image(path, finished(latest), metadata=metadata, overwrite=job.overwrite)
                     files.append(path)
-                if is_in_film(job, latest.step):
-                    append(finished(latest)[..., :3])
                 if preview is not None and not preview(finished(latest)[..., :3], latest):
                     raise KeyboardInterrupt
-            if latest is not None and job.film is not None and not is_in_film(job, latest.step):
+            if latest is not None and job.film is not None:
                 append(finished(latest)[..., :3])
     except KeyboardInterrupt:
         if latest is None:
@@ -224,7 +227,7 @@ def is_snapshot(job: PaintJob, step: int) -> bool:
 
 
 def is_in_film(job: PaintJob, step: int) -> bool:
-    """Whether the picture after `step` steps is a frame of the film; the last always is."""
+    """Whether the picture after `step` steps may be in the film (`Descent`); the last always is."""
     return job.film is not None and step % max(job.snapshot_every, 1) == 0
 
 
