@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
+from filelock import FileLock
 from platformdirs import user_cache_path
 
+_LOCKS = 64  # files that are locked
 _MAX_BYTES = 500_000_000  # some 250 graphs, of 1 to 2 MB: of a style, frame size and norm mode
 
 _locale_lock = threading.Lock()
@@ -34,6 +37,19 @@ def same_locale() -> Iterator[None]:
     finally:
         with _locale_lock:
             locale.setlocale(locale.LC_ALL, _locales.pop())
+
+
+def lock(folder: Path, *graph: object) -> FileLock:
+    """A lock for the time in which a graph is compiled into the folder, or read from there.
+
+    OpenVINO maps the files of graphs into memory, and writes them in place: two that compile the
+    same graph at once, in one process or in two, end with a bus error. graph: what tells it from
+    others, or from most of them. Entering it raises OSError and NotImplementedError where files
+    cannot be locked.
+    """
+    number = crc32(repr(graph).encode()) % _LOCKS
+    # Nothing in place of a lock that ends with its process: it might stay for ever.
+    return FileLock(folder / f"{number}.lock", poll_interval=0.01, fallback_to_soft=False)
 
 
 @cache

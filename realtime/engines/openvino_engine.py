@@ -202,7 +202,9 @@ class OpenVinoEngine(Engine):
         model = self._graphs.model(norm_mode, shape)
         folder = compile_cache.folder()
         if folder is not None:
-            with suppress(RuntimeError), compile_cache.same_locale():  # the disk is full, for one
+            lock = compile_cache.lock(folder, norm_mode, shape, hints)
+            # OSError, RuntimeError: the disk is full, for one.
+            with suppress(OSError, RuntimeError), lock, compile_cache.same_locale():
                 return self._core.compile_model(model, name, hints | {"CACHE_DIR": str(folder)})
         with compile_cache.same_locale():
             return self._core.compile_model(model, name, hints)

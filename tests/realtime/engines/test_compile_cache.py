@@ -4,14 +4,18 @@ import locale
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from impasto.models.styles import load_weights
 from impasto.realtime.engines import compile_cache
 
-pytest.importorskip("openvino")
+openvino = pytest.importorskip("openvino")
+from impasto.realtime.engines.openvino_engine import OpenVinoEngine  # noqa: E402
+
 PAINT = """
 import sys
 import numpy as np
@@ -45,6 +49,36 @@ def test_graphs_are_kept_and_damage_is_no_more_than_a_slower_start(tmp_path):
     graph.write_bytes(graph.read_bytes()[:1000])
     assert np.array_equal(paint(tmp_path), first)
     assert len(graphs(tmp_path)) == 1
+
+
+class CountingCore:
+    """OpenVINO's, and how many compile at once."""
+
+    def __init__(self, core: openvino.Core) -> None:
+        self.core, self.now, self.most = core, 0, 0
+
+    def compile_model(self, *arguments: object) -> openvino.CompiledModel:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            return self.core.compile_model(*arguments)
+        finally:
+            self.now -= 1
+
+
+def test_a_graph_is_compiled_by_one_at_a_time(tmp_path, monkeypatch):
+    """Two that write its file at once, or write and read it, end with a bus error."""
+    monkeypatch.setattr(compile_cache, "folder", lambda: tmp_path)
+    weights = load_weights("great_wave", network="fast")
+    engines = [OpenVinoEngine(weights, precision="fp32") for _ in range(3)]
+    core = CountingCore(engines[0]._core)
+    frames = np.arange(64 * 64 * 3).reshape(1, 64, 64, 3).astype(np.uint8)
+    with ThreadPoolExecutor(3) as threads:
+        for engine in engines:
+            engine._core = core
+        first, *others = threads.map(lambda engine: engine(frames), engines)
+    assert core.most == 1 and len([*tmp_path.glob("*.blob")]) == 1
+    assert all(np.array_equal(first, other) for other in others)
 
 
 def test_a_folder_that_cannot_be_made_is_no_more_than_a_slower_start(tmp_path):
