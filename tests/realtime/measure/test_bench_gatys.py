@@ -3,15 +3,20 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from impasto.models.gatys.optimize import StyleImage, paint
 from impasto.realtime.files.images import write_image
+from impasto.realtime.measure import bench_gatys as module
 from impasto.realtime.measure.bench_gatys import PLAIN, bench_gatys, steps_to_equal, tables
 from impasto.realtime.pixels import as_tensor
 from tests.pictures import make_pictures
 from tests.realtime.conftest import Impasto
 
 
-def test_rows_and_table(style: Path) -> None:
+def test_rows_and_table(style: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = {"convolution_gflops": 1.0, "gflops": 2.0, "matmul_gflops": 2.0}
+    monkeypatch.setattr(module, "limit", lambda precision, device: limit)  # in test_bench.py
     figures = bench_gatys(str(style), side=32, steps=3)
     for name in ("plain", "coarse_to_fine", "default"):
         row = figures[name]
