@@ -167,6 +167,7 @@ class LiveStylizer:
             size = self._working_size(full, controls, most=_TURNING_SCALE)
         began = perf_counter()
         small = replace(frame, image=quickly_resized(frame.image, size))
+        scaling_seconds = perf_counter() - began
         paint = self._moved(small)
         moved = paint is not None
         network_seconds = 0.0
@@ -177,7 +178,9 @@ class LiveStylizer:
             if self._moved_paint:
                 self._moved_paint.keep(small, paint)
         self._last_was_moved = moved
+        enlarging_began = perf_counter()
         image = at_size_of(paint, frame.image, small=small.image)
+        scaling_seconds += perf_counter() - enlarging_began
         if controls.keep_color:
             image = with_color_of(image, frame.image)
         if self.mask is not None:
@@ -186,7 +189,8 @@ class LiveStylizer:
         if moved:
             self.scale.update_moved(seconds)
         elif self.engine.settled and size == wanted:  # else it is slower for a moment only
-            self.scale.update(monotonic(), seconds, constant=seconds - network_seconds)
+            constant = seconds - network_seconds - scaling_seconds
+            self.scale.update(monotonic(), seconds, constant=constant, scaling=scaling_seconds)
             self._remember_step()
         return StylizedFrame(frame, image, size[0] / full[0], moved)
 

@@ -49,11 +49,13 @@ class Cost(NamedTuple):
     time: float  # when it was done
     seconds: float  # in all
     constant: float  # of these, what every scale takes
+    scaling: float  # of these, what every scale but the full one takes
 
 
 # Largest cost first. Paint moved to the next frame (see `moved_paint`) is nearer to paint of full
 # size than smaller paint is.
 STEPS = (Step(1.0, 1), *(Step(scale, 2) for scale in SCALES))
+_SCALING_SECONDS = 0.006  # likewise, for a frame that is not painted in full
 _MOVING_SECONDS = 0.015  # assumed for a moved frame before one was measured
 
 
@@ -62,13 +64,14 @@ class AdaptiveScale:
 
     Less after half a second over the frame period, more after a second in which it would have
     fitted with room to spare; at once the most that fits. What a step takes is predicted: the
-    network by the area, the rest as constant. A step that turned out to be too much is tried again
-    later and later, so that it does not oscillate.
+    network by the area, the rest as constant, but frames painted in full are not scaled. A step
+    that turned out to be too much is tried again later and later, so that it does not oscillate.
     """
 
     def __init__(self, fps: float) -> None:
         self.fps, self._period = fps, 1 / fps
         self._recent: deque[Cost] = deque()
+        self._scaling = _SCALING_SECONDS  # at the last scale that was not the full one
         self._moving: deque[float] = deque([_MOVING_SECONDS], maxlen=9)  # seconds a moved frame
         self._since: float | None = None  # time of the first frame at this step
         self._frames = 0  # painted at this step
@@ -90,16 +93,20 @@ class AdaptiveScale:
         """Account for a frame to which paint was moved, in `seconds`."""
         self._moving.append(seconds)
 
-    def update(self, now: float, seconds: float, constant: float = 0.0) -> None:
+    def update(
+        self, now: float, seconds: float, constant: float = 0.0, scaling: float = 0.0
+    ) -> None:
         """Account for a frame painted at the present step.
 
         now: when it was done. seconds: that it took in all; constant: of these, what every scale
-        would take.
+        would take; scaling: of these, what every scale but the full one would take.
         """
         self._frames += 1
         if self._frames <= _WARM_UP:
             return
-        self._recent.append(Cost(now, seconds, constant))
+        self._recent.append(Cost(now, seconds, constant, scaling))
+        if self.step.scale < 1:
+            self._scaling = _mean(cost.scaling for cost in self._recent)
         self._since = now if self._since is None else self._since
         while self._recent[0].time < now - _RAISE_EVIDENCE and len(self._recent) > 3:
             self._recent.popleft()
@@ -134,7 +141,11 @@ class AdaptiveScale:
         """The share of the time between frames that a step is predicted to take."""
         spent = _mean(cost.seconds for cost in costs)
         constant = min(spent, _mean(cost.constant for cost in costs))
-        seconds = constant + (spent - constant) * (step.scale / self.step.scale) ** 2
+        scaling = min(spent - constant, _mean(cost.scaling for cost in costs))
+        network = (spent - constant - scaling) * (step.scale / self.step.scale) ** 2
+        if step is not self.step:
+            scaling = self._scaling if step.scale < 1 else 0.0
+        seconds = constant + network + scaling
         moved = (step.every - 1) * median(self._moving)
         return (seconds + moved) / (step.every * self._period)
 
