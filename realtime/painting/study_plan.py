@@ -67,8 +67,10 @@ def plan_study(
         assert content is not None
         return _plan_grid(image_files([content]), paintings_in(styles), settings, size)
     paintings = read_styles(styles, ())
-    picture = _blank(paintings[0], size) if content is None else read_content(content, size)
     values = values or usual_values(study, settings)
+    sides = [_parsed(study, text, _side) for text in values] if study == "size" else []
+    size = max(sides) if sides else size
+    picture = _blank(paintings[0], size) if content is None else read_content(content, size)
     base = StudyImage("", settings, picture, paintings)
     if study == "content":
         images = _reconstructions(base, values)
@@ -78,7 +80,6 @@ def plan_study(
         images = _starts(base, study, values, seeds or _DEFAULT_SEEDS[study])
     elif study == "size":
         assert content is not None
-        sides = [_parsed(study, text, _side) for text in values]
         images = [replace(base, name=f"{s} px", content=read_content(content, s)) for s in sides]
     else:
         images = [

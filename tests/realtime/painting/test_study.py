@@ -110,7 +110,9 @@ class TestPlan:
         assert {getattr(image.settings, study) for image in images} >= expected
 
     def test_sizes(self, job: StudyJob) -> None:
-        images = replace(job, study="size", values=["16", "32"]).plan().images
+        plan = replace(job, study="size", values=["16", "32"]).plan()
+        images, (_, original) = plan.images, plan.contents[0]
+        assert min(original.shape[:2]) == 32  # as large as the largest picture beside it
         assert [image.content.shape[:2] for image in images] == [(16, 22), (32, 42)]
 
     def test_a_grid_keeps_every_shape(self, job: StudyJob, tmp_path: Path) -> None:
