@@ -21,7 +21,7 @@ from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.networks import StyleNetwork, new_network
 from impasto.models.precision import Precision
-from impasto.models.styles import load_style
+from impasto.models.styles import load_style, load_weights
 from impasto.models.training.checkpoint import StateDict, saved_step
 from impasto.models.training.dataset import crops
 from impasto.models.training.loop import continued_by, train
@@ -130,6 +130,8 @@ def train_style(
         encode_image(np.zeros((8, 8, 3), np.uint8), job.sheet.suffix)  # raises for other formats
     painting, folder = _read_painting(job), job.folder
     _check_work_folder(folder)
+    if job.parent != RANDOM:
+        load_weights(job.parent, network=job.recipe.form)  # raises: gathering pictures takes long
     with ExitStack() as outputs:
         target = Target(job.target, overwrite=job.overwrite)
         outputs.callback(target.discard)

@@ -104,6 +104,7 @@ def test_a_damaged_picture_in_a_folder_is_left_out(
         ({"painting": (20, 700)}, SourceError, "too narrow"),
         ({"photos": [Path("gone")]}, SourceError, "gone"),
         ({"photos": [Path(__file__).parent]}, SourceError, "0 pictures"),
+        ({"start": __file__}, WeightsError, "safetensors"),
         ({"target": Path("mine.onnx")}, SinkError, ".safetensors"),
         ({"target": Path("gone/mine.safetensors")}, SinkError, "no folder gone"),
     ],
@@ -119,6 +120,20 @@ def test_bad_input_leaves_nothing(
     with pytest.raises(error, match=words):
         train_style(TrainingJob(**job), start)
     assert sorted(target.parent.iterdir()) == before
+
+
+def test_a_style_to_start_from_that_is_missing_is_said_before_pictures_are_gathered(
+    painting: Path, photos: Path, target: Path
+) -> None:
+    stages: list[str] = []
+
+    def begun(name: str, unit: str):
+        stages.append(name)
+        return start(name, unit)
+
+    with pytest.raises(WeightsError, match="great_wave"):
+        train_style(TrainingJob(painting, [photos], target, TINY, start="great_vawe"), begun)
+    assert stages == []
 
 
 def test_a_style_that_exists_is_kept(painting: Path, photos: Path, target: Path) -> None:
