@@ -37,10 +37,11 @@ def reflect_pad(picture: np.ndarray, out: np.ndarray) -> None:
 
 def unpack_rgb(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
     """(1, h, w, 48) uint8, (row, column, color) of each block, to (height, width, 3)."""
-    inner = _crop(blocks, height, width)
-    rows, columns = inner.shape[:2]
-    pixels = inner.reshape(rows, columns, BLOCK, 3 * BLOCK).swapaxes(1, 2)
-    return pixels.reshape(BLOCK * rows, BLOCK * columns, 3)[:height, :width]
+    fours = _crop(blocks, height, width).view(f"V{3 * BLOCK}")  # one item: twice as fast as bytes
+    rows, columns = fours.shape[:2]
+    moved = np.empty((rows, BLOCK, columns), fours.dtype)
+    moved[:] = fours.swapaxes(1, 2)
+    return moved.view(np.uint8).reshape(BLOCK * rows, BLOCK * columns, 3)[:height, :width]
 
 
 def unpack_yuv420(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
