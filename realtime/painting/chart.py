@@ -91,7 +91,10 @@ def draw_chart(
     for index, (line, shown) in enumerate(zip(lines, points, strict=True)):
         color = _COLORS[index % len(_COLORS)]
         at = [
-            (_LEFT + x_axis.position(x), _TOP + height - y_axis.position(min(y, y_axis.high)))
+            (
+                _LEFT + x_axis.position(x),
+                _TOP + height - y_axis.position(min(max(y, y_axis.low), y_axis.high)),
+            )
             for x, y in shown
         ]
         _draw_line(chart, at, color)
@@ -133,11 +136,15 @@ def _shown(line: Line, x_scale: Scale, y_scale: Scale) -> list[tuple[float, floa
 def _without_outliers(points: Sequence[Sequence[tuple[float, float]]], scale: Scale) -> list[float]:
     """The values to show, for a linear scale up to twice the first ones or the 95th percentile.
 
-    A step that a line search takes back may be thousands of times above all others.
+    A step that a line search takes back may be thousands of times above all others. For a
+    logarithmic one down to a tenth of the 5th percentile: the content loss begins near zero.
     """
     values = [y for line in points for _, y in line]
-    if scale == "log" or not values:
+    if not values:
         return values
+    if scale == "log":
+        low = float(np.percentile(values, 5)) / 10
+        return [max(y, low) for y in values]
     firsts = [line[0][1] for line in points if line]
     high = 2 * max(*firsts, float(np.percentile(values, 95)))
     return [min(y, high) for y in values]

@@ -74,6 +74,16 @@ def test_one_step_that_is_taken_back_does_not_flatten_a_linear_chart() -> None:
     assert not blue[:40].any()
 
 
+def test_one_value_near_zero_does_not_flatten_a_logarithmic_chart() -> None:
+    """The content loss, from the content: an axis from a tenth of 1, the least but for it, to 2."""
+    chart = draw_chart([Line("a", range(43), [2.0, 1e-6] + [1.0] * 41)], y_scale="log")
+    blue = chart[..., 2].astype(int) - chart[..., 0] > 120
+    rows = np.flatnonzero(blue[:, 200:700].mean(1) > 0.9)
+    down = np.log10(2) / np.log10(20)
+    assert rows.mean() == pytest.approx(44 + down * (540 - 62 - 44), abs=2)
+    assert not blue[540 - 62 + 4 :].any()
+
+
 def test_the_table_lists_every_loss_and_layer(tmp_path: Path) -> None:
     other = [{k: v for k, v in row.items() if k != "style_relu1_1"} for row in run_of([5.0])]
     write_curves(tmp_path / "losses.png", {"a": run_of([4.0, 2.0]), "b": other})
