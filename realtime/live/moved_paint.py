@@ -18,7 +18,7 @@ _MAX_ERROR = 12.0  # levels: mean difference after warping, above which the flow
 
 
 class MovedPaint:
-    """Moves the last painting to the frame that follows, for 19 ms of one core at 1280x720.
+    """Moves the last painting to the frame that follows, for 15 ms of one core at 1280x720.
 
     Beside painting that frame, in PSNR to it, and in vigor (see `measure.evaluate`) over its own;
     The Great Wave at 1280x720, a runner, a talking head, a walker, a car, a dancer:

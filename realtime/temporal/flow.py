@@ -78,19 +78,15 @@ def warp(
     pixels outside, OpenCV's; by default the border is repeated.
     Returns (h, w) or (h, w, C), the dtype of `image`.
     """
-    return remap(image, flow + pixel_grid(*flow.shape[:2]), interpolation, border=border)
+    # It adds the grid, in half the time. None: both coordinates are in the first map. OpenCV takes
+    # it, its type hints do not.
+    flags = interpolation | cv2.WARP_RELATIVE_MAP
+    return cv2.remap(image, flow, None, flags, borderMode=border)  # type: ignore[call-overload]
 
 
-def remap(
-    image: np.ndarray,
-    coordinates: np.ndarray,
-    interpolation: int,
-    *,
-    border: int = cv2.BORDER_REPLICATE,
-) -> np.ndarray:
-    """The values of `image` at (column, row): (H, W, 2) float32, px. border: see `warp`."""
-    # None: both coordinates are in the first map. OpenCV takes it, its type hints do not.
-    return cv2.remap(image, coordinates, None, interpolation, borderMode=border)  # type: ignore[call-overload]
+def remap(image: np.ndarray, coordinates: np.ndarray, interpolation: int) -> np.ndarray:
+    """The values of `image` at (column, row): (H, W, 2) float32, px; its border is repeated."""
+    return cv2.remap(image, coordinates, None, interpolation, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
 
 
 @lru_cache(maxsize=4)
