@@ -23,6 +23,7 @@ def test_without_a_cuda_device(required: str, outcome: str, tmp_path: Path) -> N
         "def test_anywhere(): pass\n"
     )
     environment = {**os.environ, "IMPASTO_REQUIRE_GPU": required, "CUDA_VISIBLE_DEVICES": "-1"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])  # conftest.py imports from tests
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]
     command += ["-p", "no:hypothesispytest"]  # takes longer to load than the rest
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
