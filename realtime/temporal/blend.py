@@ -326,7 +326,7 @@ def _mean_detail(image: np.ndarray, base: np.ndarray) -> np.ndarray:
 def _gradient_energy(gray: np.ndarray, axis: int) -> np.ndarray:
     """Mean squared difference of neighbors along an axis, over regions of some 32 pixels.
 
-    gray: (H, W) uint8. Returns one value every 16 pixels: float32, at least 1.
+    gray: (H, W) uint8. Returns one value every 16 pixels: float32, above 0.
     """
     height, width = gray.shape
     size = (max(1, width // _GAIN_REGION), max(1, height // _GAIN_REGION))
