@@ -44,8 +44,8 @@ def lock(folder: Path, *graph: object) -> FileLock:
 
     OpenVINO maps the files of graphs into memory, and writes them in place: two that compile the
     same graph at once, in one process or in two, end with a bus error. graph: what tells it from
-    others, or from most of them. Entering it raises OSError and NotImplementedError where files
-    cannot be locked.
+    others, or from most of them. Entering it raises OSError or RuntimeError where files cannot be
+    locked.
     """
     number = crc32(repr(graph).encode()) % _LOCKS
     # Nothing in place of a lock that ends with its process: it might stay for ever.
