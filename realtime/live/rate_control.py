@@ -55,8 +55,8 @@ class Cost(NamedTuple):
 # Largest cost first. Paint moved to the next frame (see `moved_paint`) is nearer to paint of full
 # size than smaller paint is.
 STEPS = (Step(1.0, 1), *(Step(scale, 2) for scale in SCALES))
-_SCALING_SECONDS = 0.006  # likewise, for a frame that is not painted in full
 _MOVING_SECONDS = 0.015  # assumed for a moved frame before one was measured
+_SCALING_SECONDS = 0.006  # likewise, for a frame that is not painted in full
 
 
 class AdaptiveScale:
