@@ -89,6 +89,7 @@ def gradient_magnitude(image: Tensor) -> Tensor:
 
 
 _QUANTILES = (0.5, 0.8, 0.95, 0.99)
+_LEAST_GRADIENT = 1 / 255  # of a painting with flat parts: what is less cannot be seen
 
 
 def vigor_loss(images: Tensor, painting: Tensor) -> Tensor:
@@ -109,7 +110,7 @@ def vigor_loss(images: Tensor, painting: Tensor) -> Tensor:
                 for image in (images, painting)
             )
         )
-        errors.append((own / target.clamp_min(1e-4) - 1).square().mean(1))
+        errors.append((own / target.clamp_min(_LEAST_GRADIENT) - 1).square().mean(1))
     return torch.stack(errors).mean(0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from impasto.realtime.temporal.detail import GradientRestorer, restore_still_detail
 from impasto.realtime.temporal.flow import (
     MIN_SIDE,
     BidirectionalFlow,
@@ -54,44 +55,6 @@ _MAX_FLOW_GRADIENT = 0.3  # squared: where the flow folds or tears, nothing is b
 FLOW_SHARE = 0.85  # of the previous frame
 _FLOW_SIDE = 216  # px: the short side at which flow is estimated
 
-_STILL_DETAIL = 9  # px: finer detail is restored where nothing moves
-
-# Where the camera moves, gradients are restored. Their energy over that without blending, least and
-# most of 4x6 regions, across and down, and E_warp over that without, on the runner (The Great Wave;
-# The Starry Night):
-#                                    in place                              along the flow
-#     one gain, detail 9 and 2 px:   0.68-1.10 0.33; 0.49-0.91 0.29        0.76-1.19 0.42
-#     a gain for each, detail 3 px:  0.78-1.07 0.33                        0.75-0.99 0.41
-#     detail 5 px:                   0.89-1.12 0.34                        0.89-1.04 0.43
-#     with overdrive, and limits as here: 0.92-1.03 0.35; 0.93-1.09 0.34   0.92-1.04 0.43
-#     detail 7 px:                   0.95-1.04 0.35                        0.98-1.05 0.44
-# The same for the network "fine", webcam and room, in place; then along the flow:
-#     weights 1, 1, 1 (see `_smoothed`):
-#         0.95-1.28 0.40, 0.92-1.41 0.38; 0.92-1.26 0.49, 0.90-1.25 0.55
-#         0.93-1.11 0.57, 0.94-1.14 0.55; 0.87-1.09 0.62, 0.97-1.09 0.68
-#     weights 1, 2, 1:
-#         0.85-1.10 0.40, 0.95-1.11 0.38; 0.90-1.17 0.49, 0.90-1.14 0.54
-#         0.89-1.06 0.57, 0.95-1.09 0.55; 0.85-1.06 0.62, 0.97-1.08 0.68
-#     and across corrected again, as here:
-#         0.85-1.07 0.40, 0.95-1.05 0.37; 0.90-1.10 0.49, 0.88-1.09 0.54
-#         0.89-1.04 0.57, 0.95-1.04 0.54; 0.85-1.04 0.61, 0.95-1.02 0.67
-# and with a share of fresh detail, The Great Wave:
-#         0.87-1.06 0.43; 0.85-1.07 0.51; runner 0.94-1.02 0.40
-#         0.89-1.03 0.59; 0.86-1.03 0.63; runner 0.95-1.02 0.46
-# and with fourth roots smoothed in place of energies, along the flow (a car, webcam, talking head):
-#         room 0.90-1.02 0.62, runner 0.97-1.07 0.47; 0.90-1.14 0.44, 0.95-1.06 0.59, 0.91-1.05 0.54
-#     where it was
-#         room 0.86-1.01 0.61, runner 0.96-1.02 0.47; 0.83-1.12 0.44, 0.90-1.02 0.59, 0.85-1.02 0.54
-_DETAIL = 5  # px: detail is what a box filter of this length takes away
-# Share of the detail finer than 3 px that is the new frame's. Without it, what is amplified from
-# frame to frame becomes hatching that is in no frame: right as energy, but not to the eye. Its
-# correlation with the new frame's, for the Great Wave on a pan: 0.87, without it 0.70.
-_FRESH = 0.3
-_OVERDRIVE = 1.2  # of the gain: the gradients of what the filter leaves do not grow
-_MIN_GAIN, _MAX_GAIN = 0.8, 2.0
-_GAIN_REGION = 16  # px
-_ROUNDING = 0.1  # levels squared, added to each energy, which is never 0 then
-
 
 class StillBlend:
     """Blends each stylized frame with the previous one, for a camera that stands still.
@@ -108,6 +71,7 @@ class StillBlend:
 
     def __init__(self) -> None:
         self._estimator = dis_estimator(finest_scale=0, refinements=2)
+        self._restore_gradients = GradientRestorer()
         self.reset()
 
     def reset(self) -> None:
@@ -115,6 +79,7 @@ class StillBlend:
         self._image: np.ndarray | None = None  # the previous input, downscaled
         self._reference: np.ndarray | None = None  # the input of the result, float32, same size
         self._result: np.ndarray | None = None
+        self._restore_gradients.reset()
 
     def resume(self, image: np.ndarray, result: np.ndarray) -> None:
         """Go on from a frame that another blend showed; both (H, W, 3) uint8."""
@@ -151,8 +116,10 @@ class StillBlend:
         where = cv2.resize(kept, stylized.shape[1::-1])
         share = STILL_SHARE * where
         blended = cv2.blendLinear(result, stylized, share, 1 - share)
-        restore = _restore_detail if box is None or _is_small(box, after) else _restore_gradients
-        self._result = restore(stylized, blended, where=where)
+        if box is None or _is_small(box, after):
+            self._result = restore_still_detail(stylized, blended, where)
+        else:
+            self._result = self._restore_gradients(stylized, blended, where=where)
         return self._result
 
     def _flow(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -231,12 +198,14 @@ class FlowBlend:
             raise ValueError(f"share is {share}; it goes from 0 (no blending) to below 1")
         self.share = share
         self._flows = flows or bidirectional_dis()
+        self._restore_gradients = GradientRestorer()
         self.reset()
 
     def reset(self) -> None:
         """Forget the previous frames: the next one is returned as it is."""
         self._image: np.ndarray | None = None  # the previous input, downscaled
         self._result: np.ndarray | None = None
+        self._restore_gradients.reset()
 
     def resume(self, image: np.ndarray, result: np.ndarray) -> None:
         """Go on from a frame that another blend showed; both (H, W, 3) uint8."""
@@ -258,7 +227,7 @@ class FlowBlend:
         # Bicubic: bilinear costs 8 % more of the style loss, as it softens.
         warped = warp(result, resize_flow(backward, (height, width)), cv2.INTER_CUBIC)
         blended = cv2.blendLinear(warped, stylized, weight, 1 - weight)
-        self._result = _restore_gradients(stylized, blended)
+        self._result = self._restore_gradients(stylized, blended)
         return self._result
 
 
@@ -267,83 +236,3 @@ def _is_small(box: Box, picture: np.ndarray) -> bool:
     rows, columns = box
     area = (rows.stop - rows.start) * (columns.stop - columns.start)
     return bool(2 * area < picture.shape[0] * picture.shape[1])
-
-
-def _restore_detail(
-    sharp: np.ndarray, blended: np.ndarray, *, where: np.ndarray | None = None
-) -> np.ndarray:
-    """`blended`, its detail amplified region by region to the mean strength it has in `sharp`.
-
-    sharp, blended: (H, W, 3) uint8. where: (H, W) float32, 0 to 1, the share of the gain that each
-    pixel gets; None: all of it. For what stands still: it restores less of what only flickers than
-    `_restore_gradients` does.
-    """
-    sharp_base, base = (cv2.blur(x, (_STILL_DETAIL, _STILL_DETAIL)) for x in (sharp, blended))
-    gain = np.clip(_mean_detail(sharp, sharp_base) / _mean_detail(blended, base), 1, _MAX_GAIN)
-    return _amplified(blended, base, gain, where)
-
-
-def _restore_gradients(
-    sharp: np.ndarray, blended: np.ndarray, *, where: np.ndarray | None = None
-) -> np.ndarray:
-    """`blended`, its detail brought region by region to the gradient energy it has in `sharp`.
-
-    sharp, blended: (H, W, 3) uint8. where: (H, W) float32, 0 to 1, the share of the gain that each
-    pixel gets; None: all of it. Some of the finest detail is that of `sharp`. The rest is
-    amplified, across and down apart: averaging along a pan softens across. What is restored down
-    changes what was restored across, which is corrected last.
-    """
-    targets = [_gradient_energy(to_gray(sharp), axis) for axis in (0, 1)]
-    lost = cv2.subtract(sharp, blended, dtype=cv2.CV_16S)
-    finest = cv2.addWeighted(lost, _FRESH, cv2.blur(lost, (3, 3)), -_FRESH, 0)
-    restored = cv2.add(blended, finest, dtype=cv2.CV_8U)
-    for axis, overdrive in ((1, _OVERDRIVE), (0, _OVERDRIVE), (1, 1.0)):
-        energy = _gradient_energy(to_gray(restored), axis)
-        gain = 1 + overdrive * (np.sqrt(targets[axis] / energy) - 1)
-        base = cv2.blur(restored, (_DETAIL, 1) if axis else (1, _DETAIL))
-        restored = _amplified(restored, base, np.clip(gain, _MIN_GAIN, _MAX_GAIN), where)
-    return restored
-
-
-def _amplified(
-    image: np.ndarray, base: np.ndarray, gain: np.ndarray, where: np.ndarray | None
-) -> np.ndarray:
-    """base + gain (image - base); the gain, of any size, counts as much as `where` says."""
-    gain = cv2.resize(gain, image.shape[1::-1])
-    if where is not None:
-        gain = 1 + (gain - 1) * where
-    return cv2.blendLinear(image, base, gain, 1 - gain)
-
-
-def _mean_detail(image: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Mean of |image - base| over regions of some 32 pixels, one every 16: float32, at least 1."""
-    height, width = image.shape[:2]
-    size = (max(1, width // _GAIN_REGION), max(1, height // _GAIN_REGION))
-    detail = cv2.resize(cv2.absdiff(image, base), size, None, 0, 0, cv2.INTER_AREA)
-    return _smoothed(detail.sum(axis=2, dtype=np.float32) + 1)  # never 0
-
-
-def _gradient_energy(gray: np.ndarray, axis: int) -> np.ndarray:
-    """Mean squared difference of neighbors along an axis, over regions of some 32 pixels.
-
-    gray: (H, W) uint8. Returns one value every 16 pixels: float32, above 0.
-    """
-    height, width = gray.shape
-    size = (max(1, width // _GAIN_REGION), max(1, height // _GAIN_REGION))
-    if gray.shape[axis] < 2:
-        return np.ones(size[::-1], np.float32)
-    after, before = (gray[:, 1:], gray[:, :-1]) if axis else (gray[1:], gray[:-1])
-    difference = cv2.absdiff(after, before)
-    energy = cv2.multiply(difference, difference, dtype=cv2.CV_32F)
-    return _smoothed(cv2.resize(energy, size, None, 0, 0, cv2.INTER_AREA) + _ROUNDING)
-
-
-def _smoothed(regions: np.ndarray) -> np.ndarray:
-    """A value above zero for each region smoothed with its neighbors', by weights 1, 2, 1.
-
-    With equal weights, gains that go up and down by turns from region to region would look right,
-    or the wrong way around, and their pattern would grow from frame to frame. Fourth roots are
-    smoothed, or a busy region would decide on the gain of a flat one beside it.
-    """
-    roots = cv2.GaussianBlur(cv2.pow(regions, 0.25), (3, 3), 0)
-    return cv2.pow(roots, 4.0)
