@@ -148,6 +148,13 @@ class Objective:
             torch.autograd.backward(self._partial_sums(image, k), gradients)
         return losses
 
+    @torch.no_grad()
+    def losses(self, image: Tensor) -> Losses:
+        """The losses of `image`, (1, 3, H, W), without a gradient: a third of the time."""
+        partial = [self._partial_sums(image, k) for k in range(len(self._tiles))]
+        losses, _ = self._combine(image, [sum(parts) for parts in zip(*partial, strict=True)])
+        return losses
+
     # --- One tile -----------------------------------------------------------------------------
 
     def _features(self, image: Tensor, tile: Tile, layers: Iterable[str]) -> dict[str, Tensor]:

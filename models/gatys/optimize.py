@@ -198,7 +198,7 @@ def changes_for_network(name: str) -> dict[str, Any]:
 
 
 class Progress(NamedTuple):
-    """The state after one step. Losses are relative and unweighted; the total is weighted."""
+    """The state after one step. Losses are of this image, and relative; the total is weighted."""
 
     size: tuple[int, int]  # (height, width) of this level of the pyramid
     step: int
@@ -252,7 +252,8 @@ def paint(
         objective = _objective(network, resized(content, size), styles, settings, before)
         image = enlarged(image, first, size) if done and detailed else resized(image, size)
         preconditioner = preconditioner.finer(size)
-        for step, losses, pixels in optimize(objective, image, count, settings, preconditioner):
+        steps_of_level = optimize(objective, image, count, settings, preconditioner)
+        for step, losses, pixels in _with_own_losses(steps_of_level, objective, image):
             values = torch.hstack(losses).tolist()  # one copy from the device
             by_layer = dict(zip(given_layers, values[4:], strict=True))
             shown = pixels.clamp(0, 1)
@@ -270,6 +271,22 @@ def paint(
             )
         image = pixels
         done += count
+
+
+def _with_own_losses(
+    steps: Iterator[tuple[int, Losses, Tensor]], objective: Objective, first: Tensor
+) -> Iterator[tuple[int, Losses, Tensor]]:
+    """The steps of `optimize`, from the image `first` on, each with the losses of its own image.
+
+    In place of a last step that has made the loss greater, the image before it.
+    """
+    step, losses, pixels = next(steps)
+    before = first
+    for later, losses, image in steps:
+        yield step, losses, pixels
+        step, before, pixels = later, pixels, image
+    own = objective.losses(pixels)
+    yield (step, own, pixels) if own.total < losses.total else (step, losses, before)
 
 
 class Refiner:

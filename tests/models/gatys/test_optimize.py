@@ -124,7 +124,23 @@ class TestPaint:
                 init=torch.full((1, 3, 5, 9), 0.25),
             )
         )
-        assert first.total_variation == pytest.approx(0, abs=1e-6)
+        assert first.total_variation == pytest.approx(0, abs=1e-5)  # after one small step
+
+    @pytest.mark.parametrize("steps", [2, 3, 4, 5])
+    def test_a_last_step_that_makes_it_worse_is_left_out(self, steps: int) -> None:
+        wild = replace(self.settings, optimizer="adam", learning_rate=0.6, levels=1, steps=steps)
+        *_, before, last = paint(self.content, [StyleImage(self.style)], wild)
+        assert last.step == steps
+        assert last.total <= before.total
+
+    def test_losses_are_of_the_image_that_is_shown(self) -> None:
+        """Begun from it, with steps too small to change it, they are the same."""
+        few = replace(self.settings, levels=1, steps=4)
+        *_, last = paint(self.content, [StyleImage(self.style)], few)
+        still = replace(self.settings, optimizer="adam", learning_rate=1e-9, levels=1, steps=1)
+        again = next(paint(self.content, [StyleImage(self.style)], still, init=last.image))
+        # In all but the pixels beyond [0, 1], which are clipped.
+        assert again.style == pytest.approx(last.style, rel=0.05)
 
     @pytest.mark.parametrize("form", ["squared", "root"])
     def test_total_variation_is_relative_to_the_paintings(self, form) -> None:
