@@ -239,6 +239,11 @@ def style_file(name: str, architecture: str) -> Path:
 
 def _known_style(name: str) -> Style:
     styles = known_styles()
+    if name not in styles and Path(name).suffix.lower() == ".onnx":
+        raise WeightsError(
+            f"{name} is an exported network, not a style: name the style that it was exported "
+            "from, or its .safetensors file"
+        )
     if name not in styles and Path(name).suffix:
         made = Path(name).with_suffix(".safetensors").name
         raise WeightsError(

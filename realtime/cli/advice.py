@@ -63,6 +63,11 @@ def check_paintings(paths: Iterable[Path], *, folders: bool = False) -> None:
                 f"{path} is a style, and a picture of a painting is expected here; impasto image, "
                 f"video and live paint in it, by --style {path}."
             )
+        if is_film(path) and path.is_file():
+            raise SourceError(
+                f"{path} is a video, and a picture of a painting is expected here: save a frame of "
+                "it as a picture"
+            )
         check_readable(path, folders=folders)
 
 
