@@ -172,7 +172,9 @@ def video_stream(container: InputContainer, path: object) -> VideoStream:
     )
     height, width = stream.height, stream.width
     if not height or not width:
-        raise SourceError(f"{path} holds no frame that can be read; it is damaged, incomplete, or no video")
+        raise SourceError(
+            f"{path} holds no frame that can be read; it is damaged, incomplete, or no video"
+        )
     check_image_size(height, width, f"{path} has frames of")
     return stream
 
