@@ -336,20 +336,25 @@ class _Runner(ABC, Generic[T]):
 
 
 class _Slot(_Runner[T]):
-    """A `_Runner` with room for one item between the thread and the reader."""
+    """A `_Runner` with room for `depth` items, at first one, between the thread and the reader."""
 
-    dropped = 0
-    _item: T = _END  # _END: there is none
+    def __init__(self, open: Callable[[], Iterable[T]], name: str) -> None:
+        super().__init__(open, name)
+        self.depth = 1
+        self.dropped = 0
+        self._items: deque[T] = deque()
 
     def _keep(self, item: T) -> None:
-        self.dropped += self._item is not _END
-        self._item = item
+        self._items.append(item)
+        while len(self._items) > self.depth:
+            self._items.popleft()
+            self.dropped += 1
 
     @property
     def ended(self) -> bool:
         """Whether the iterable has ended and its last item was taken."""
         with self._changed:
-            return self._ended and self._item is _END
+            return self._ended and not self._items
 
     def get(self, timeout_seconds: float | None = None) -> T | None:
         """The next item; None after the timeout, at the end, or once stopped.
@@ -358,14 +363,13 @@ class _Slot(_Runner[T]):
         """
         with self._changed:
             self._changed.wait_for(
-                lambda: self._item is not _END or self._ended or self.stopping.is_set(),
-                timeout_seconds,
+                lambda: self._items or self._ended or self.stopping.is_set(), timeout_seconds
             )
             if self.stopping.is_set():
                 return None
-            item, self._item = self._item, _END
-            self._changed.notify_all()
-            if item is not _END:
+            if self._items:
+                item = self._items.popleft()
+                self._changed.notify_all()
                 return item
             if self._error is not None:
                 raise self._error
@@ -373,14 +377,14 @@ class _Slot(_Runner[T]):
 
 
 class Latest(_Slot[T]):
-    """Runs an iterable in a thread and keeps its newest item only.
+    """Runs an iterable in a thread and keeps its newest item only, or the newest `depth`.
 
         with Latest(camera) as frames:
             for frame in frames: ...
 
-    The thread never waits for the reader; `dropped` counts the items that were never read. An error
-    of the iterable is raised again in the reader, after the last item before it. Leaving the block
-    closes the iterable and joins the thread.
+    The thread never waits for the reader; `dropped` counts the items that were never read. `depth`
+    may be changed at any time. An error of the iterable is raised again in the reader, after the
+    last item before it. Leaving the block closes the iterable and joins the thread.
     """
 
     def __init__(self, source: Iterable[T]) -> None:
@@ -410,8 +414,8 @@ class Latest(_Slot[T]):
     def __exit__(self, *_: object) -> None:
         self.close()
         self._thread.join()
-        self.dropped += self._item is not _END
-        self._item = _END
+        self.dropped += len(self._items)
+        self._items.clear()
 
 
 class Detached(_Slot[T]):
@@ -427,7 +431,7 @@ class Detached(_Slot[T]):
         self._thread.start()
 
     def _may_continue(self) -> bool:
-        return self._item is _END or self.stopping.is_set()
+        return not self._items or self.stopping.is_set()
 
     def get(self, timeout_seconds: float | None = None) -> T | None:
         """The next item; None at the end, or once stopped. Raises TimeoutError."""

@@ -4,7 +4,8 @@
 
 Capturing and stylizing have a thread each; the main thread shows, since GUI toolkits allow windows
 there only. Between two stages stands a single frame, the newest, and never a queue: the delay is
-that of one capture, one stylization and one drawing, however slow any of them is.
+that of one capture, one stylization and one drawing, however slow any of them is. Only where paint
+is moved from frame to frame may two wait for it.
 """
 
 from collections import deque
@@ -13,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from statistics import median
 from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -90,7 +92,7 @@ class LiveStylizer:
     all of them, as only networks of one can turn into each other; "auto" goes by the first style
     and the device. A style without it is reported when its turn comes, and the last one stays.
     size: the height and width to stylize at, whatever it costs; None: `scale` chooses it, and may
-    have every second frame show the paint of the last, moved to where the picture is now. mask:
+    have one or two frames after each show its paint, moved to where the picture is now. mask:
     where frames are stylized, by the time since the first one. The engine is opened for the first
     frame, and `log` gets a line about it; "auto" is a hybrid engine, as styles may change.
     Raises WeightsError where the first style cannot be had.
@@ -126,7 +128,7 @@ class LiveStylizer:
         self._known_step: Step | None = None  # that held the rate before, for such frames
         self._painted: Size | None = None  # the size last stylized at
         self._moved_paint: MovedPaint | None = None
-        self._last_was_moved = False
+        self._moved_in_a_row = 0  # frames since the last that was painted
         self.mask = mask
         self._began: Fraction | None = None  # time of the first frame, in seconds
 
@@ -177,7 +179,7 @@ class LiveStylizer:
             network_seconds, paint = perf_counter() - network_began, stylized.image
             if self._moved_paint:
                 self._moved_paint.keep(small, paint)
-        self._last_was_moved = moved
+        self._moved_in_a_row = self._moved_in_a_row + 1 if moved else 0
         enlarging_began = perf_counter()
         image = at_size_of(paint, frame.image, small=small.image)
         scaling_seconds += perf_counter() - enlarging_began
@@ -187,7 +189,7 @@ class LiveStylizer:
             image = masked(frame.image, image, self.mask(self._seconds(frame), full))
         seconds = perf_counter() - began
         if moved:
-            self.scale.update_moved(seconds)
+            self.scale.update_moved(seconds, scaling=scaling_seconds)
         elif self.engine.settled and size == wanted:  # else it is slower for a moment only
             constant = seconds - network_seconds - scaling_seconds
             self.scale.update(monotonic(), seconds, constant=constant, scaling=scaling_seconds)
@@ -212,9 +214,14 @@ class LiveStylizer:
         given = self._full, self.scale.fps, self.controls.stroke, self.network, self._options
         return [str(part) for part in given]
 
+    @property
+    def moves_paint(self) -> bool:
+        """Whether some frames show paint that was moved to them."""
+        return self.size is None and self.scale.step.every > 1
+
     def _moved(self, frame: Frame) -> np.ndarray | None:
         """The last paint, moved to a frame that is not to be painted; None: it is to be."""
-        if self.scale.step.every == 1 or self.size is not None or self._last_was_moved:
+        if not self.moves_paint or self._moved_in_a_row + 1 >= self.scale.step.every:
             return None
         if self._moved_paint is None:
             from impasto.realtime.live.moved_paint import MovedPaint
@@ -406,7 +413,7 @@ def run_live(
     """
     readouts, outputs = Readouts(), outputs or Outputs()
     ends_at = float("inf")
-    delay = 0.0  # of the last frame that was painted, in seconds
+    delays = deque([0.0], maxlen=5)  # seconds, of frames that were painted
     shown: StylizedFrame | None = None
     waited: StylizedFrame | None = None  # while the network was loaded
     dropped_at_start = 0
@@ -421,9 +428,12 @@ def run_live(
             newest = stylized.get(timeout_seconds=_POLL_SECONDS)
             if newest is None and stylized.ended:
                 break
+            # To paint a frame may take the time of two. Where paint is moved to both, these can
+            # wait, and are caught up with.
+            captured.depth = 2 if stylize.moves_paint else 1
             if newest is not None and newest.moved:
                 # It is ready sooner than one that is painted, and shown as long after its capture.
-                sleep(min(1 / fps, max(0.0, delay - _age(newest, source.epoch))))
+                sleep(min(1 / fps, max(0.0, median(delays) - _age(newest, source.epoch))))
             if shown is None and newest is not None:
                 # Frames that came while the network was loading do not count as dropped.
                 dropped_at_start = captured.dropped
@@ -438,7 +448,8 @@ def run_live(
                 stylize.controls = replace(controls, snapshot=False)
             if newest is not None:
                 age = readouts.tick(newest, source.epoch)
-                delay = delay if newest.moved else age
+                if not newest.moved:
+                    delays.append(age)
                 if readouts.overall.count == 1 and age > _STILL_SECONDS:
                     waited = newest  # recorded, it would be a still
                 else:

@@ -6,7 +6,8 @@ from statistics import mean, median
 from typing import NamedTuple
 
 SCALES = (1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25)  # of the frame's height and width
-_LOWER_ABOVE = 0.95  # share of the frame period spent on a frame, over which the scale goes down
+_LOWER_ABOVE = 0.92  # share of the frame period spent on a frame, over which it goes down: camera,
+# window and recording take the same cores
 _RAISE_BELOW = 0.8  # share that a larger scale may be predicted to take
 _LOWER_EVIDENCE, _RAISE_EVIDENCE = 1.0, 2.0  # seconds of which the mean counts
 _LOWER_AFTER, _RAISE_AFTER = 0.5, 1.0  # seconds at one scale
@@ -52,11 +53,11 @@ class Cost(NamedTuple):
     scaling: float  # of these, what every scale but the full one takes
 
 
-# Largest cost first. Paint moved to the next frame (see `moved_paint`) is nearer to paint of full
-# size than smaller paint is.
-STEPS = (Step(1.0, 1), *(Step(scale, 2) for scale in SCALES))
-_MOVING_SECONDS = 0.015  # assumed for a moved frame before one was measured
-_SCALING_SECONDS = 0.006  # likewise, for a frame that is not painted in full
+# Largest cost first. Paint moved to the next two frames (see `moved_paint`) is nearer to paint of
+# full size, and costs less, than paint of a smaller size for every second frame.
+STEPS = (Step(1.0, 1), Step(1.0, 2), *(Step(scale, 3) for scale in SCALES))
+_MOVING_SECONDS = 0.015  # assumed for a moved frame before one was measured, without scaling
+_SCALING_SECONDS = 0.006  # likewise, for any frame where paint is not of full size
 
 
 class AdaptiveScale:
@@ -89,9 +90,9 @@ class AdaptiveScale:
         """Go on with a step that has held the rate before."""
         self._change(step, raised=False)
 
-    def update_moved(self, seconds: float) -> None:
-        """Account for a frame to which paint was moved, in `seconds`."""
-        self._moving.append(seconds)
+    def update_moved(self, seconds: float, scaling: float = 0.0) -> None:
+        """Account for a frame to which paint was moved, in `seconds`. scaling: as for `update`."""
+        self._moving.append(seconds - scaling)
 
     def update(
         self, now: float, seconds: float, constant: float = 0.0, scaling: float = 0.0
@@ -145,9 +146,9 @@ class AdaptiveScale:
         network = (spent - constant - scaling) * (step.scale / self.step.scale) ** 2
         if step is not self.step:
             scaling = self._scaling if step.scale < 1 else 0.0
-        seconds = constant + network + scaling
         moved = (step.every - 1) * median(self._moving)
-        return (seconds + moved) / (step.every * self._period)
+        seconds = constant + network + moved + step.every * scaling
+        return seconds / (step.every * self._period)
 
     def _first(self, steps: Iterable[Step], costs: Sequence[Cost], share: float) -> Step | None:
         """The first of these steps that is predicted to take less than this share of the time."""

@@ -64,6 +64,16 @@ def test_a_slow_reader_gets_the_newest_and_the_source_does_not_wait() -> None:
         assert items.get(0) is None and not items.ended
 
 
+def test_two_may_wait() -> None:
+    camera = Blocking(50)
+    items = Latest(camera)
+    items.depth = 2
+    with items:
+        assert camera.blocked.wait(PATIENCE)
+        assert [items.get(), items.get()] == [48, 49]
+        assert items.dropped == 48
+
+
 @pytest.mark.parametrize("taken", [0, 1])
 def test_what_nobody_got_counts_as_dropped(taken: int) -> None:
     camera = Blocking(7)

@@ -86,7 +86,7 @@ def test_a_session_begins_with_the_step_that_held_the_last_time(style_files, mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = stylizer(style_files)
     first(frame())
-    first.scale.begin_at(Step(0.75, 2))
+    first.scale.begin_at(Step(0.75, 3))
     first.scale.held = True  # which takes some seconds
     for _ in range(2):
         first(frame())

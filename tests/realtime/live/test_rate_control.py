@@ -32,7 +32,7 @@ def drive(
         took = constant + seconds_at_full * step.scale**2 * random.lognormvariate(0, noise)
         scales += [step.scale] * step.every
         scale.update(now + took, took, constant)
-        if step.every == 2:
+        for _ in range(step.every - 1):
             scale.update_moved(MOVING)
         now += max(took + (step.every - 1) * MOVING, step.every / 30)
     return scales
@@ -55,7 +55,7 @@ def test_settles_at_the_largest_scale_that_holds_the_rate(seconds_at_full):
     steady = drive(scale, seconds_at_full, start=30.0, duration=30)
     assert len(set(steady)) == 1  # it does not oscillate
     step = scale.step
-    assert share(step, seconds_at_full) <= 0.95 or step == STEPS[-1]
+    assert share(step, seconds_at_full) <= 0.92 or step == STEPS[-1]
     # The next step up would have left less room than is wanted.
     assert step == STEPS[0] or share(STEPS[STEPS.index(step) - 1], seconds_at_full) >= 0.79
 
@@ -64,16 +64,18 @@ def test_paint_is_moved_before_it_is_smaller():
     scale = AdaptiveScale(30)
     drive(scale, 0.045, start=0.0, duration=5)  # and 10 ms for the next frame: 55 of 67
     assert scale.step == Step(1.0, 2)
-    drive(scale, 0.02, start=5.0, duration=5)
+    drive(scale, 0.06, start=5.0, duration=5)  # and 20 for two frames: 80 of 100
+    assert scale.step == Step(1.0, 3)
+    drive(scale, 0.02, start=10.0, duration=5)
     assert scale.step == Step(1.0, 1)
 
 
 def test_goes_down_within_seconds_and_up_again_when_it_can():
     scale = AdaptiveScale(30)
     slow = drive(scale, 0.1, start=0.0, duration=5)
-    assert slow[0] == 1.0 and slow[-1] == 0.625  # 0.1 s x 0.625^2 and 10 ms: 49 of 67
+    assert slow[0] == 1.0 and slow[-1] == 0.75  # 0.1 s x 0.75^2 and 2 x 10 ms: 76 of 100
     fast = drive(scale, 0.01, start=5.0, duration=20)
-    assert fast[0] == 0.625 and fast[-1] == 1.0
+    assert fast[0] == 0.75 and fast[-1] == 1.0
     assert fast == sorted(fast)
 
 
@@ -91,22 +93,22 @@ def test_the_constant_part_is_not_expected_to_grow():
     scale = AdaptiveScale(30)
     drive(scale, 0.5, start=0.0, duration=3)
     settled = drive(scale, 0.06, start=3.0, duration=5, constant=0.012)[-1]
-    assert settled == 0.625  # 23 + 12 ms, and 10 for the next: 45 of 67; 0.75 would take 56
+    assert settled == 0.875  # 46 + 12 ms, and 2 x 10: 78 of 100; in full it would take 92
 
 
 def test_frames_painted_in_full_are_not_scaled():
     """At 0.875, 28 ms of the network and 10 of scaling: in full 37 ms, and 10 for the next."""
     scale = AdaptiveScale(30)
-    scale.begin_at(Step(0.875, 2))
+    scale.begin_at(Step(0.875, 3))
     for number in range(60):
         scale.update(number / 15, 0.038, scaling=0.01)
         scale.update_moved(MOVING)
-        if scale.step != Step(0.875, 2):
+        if scale.step != Step(0.875, 3):
             break
     assert scale.step == Step(1.0, 2)
     for number in range(60, 75):
         scale.update(number / 15, 0.12)
-    assert scale.value == 0.5  # 30 ms, 10 of scaling, 10 for the next; 0.625 would take 67
+    assert scale.value == 0.5  # 30 ms, 20 for two more, 30 of scaling; 0.625 would take 97
 
 
 @settings(max_examples=25, deadline=None)
@@ -151,15 +153,15 @@ def test_a_step_up_that_was_wrong_is_tried_again_later_and_later():
     before = scale.value
     while now < 120:
         took = 0.03 if scale.value <= 0.75 else 0.09
-        now += max(took + MOVING, 2 / 30)
+        now += max(took + 2 * MOVING, 3 / 30)
         scale.update(now, took)
         scale.update_moved(MOVING)
-        if scale.value > max(before, 0.75):
+        if scale.value == 1.0 and before < 1.0:
             climbed.append(now)
         before = scale.value
     gaps = [after - before for before, after in zip(climbed, climbed[1:], strict=False)]
     assert len(climbed) >= 3
-    assert all(later > 1.4 * sooner for sooner, later in zip(gaps, gaps[1:], strict=False))
+    assert gaps == sorted(gaps) and gaps[-1] > 8 * gaps[0]
 
 
 @pytest.mark.parametrize("camera", [24, 30, 60, 59.94, 120])
