@@ -11,7 +11,14 @@ import onnx
 
 from impasto.export.spec import FRAMES, STYLIZED, WEIGHTS, GraphPrecision, TensorLayout, describe
 from impasto.models.errors import SourceError
-from impasto.models.styles import architecture_of, known_styles, manifest, parse_blend
+from impasto.models.styles import (
+    architecture_of,
+    known_styles,
+    manifest,
+    parse_blend,
+    style_file,
+    style_in,
+)
 
 _VERSION = "impasto"  # the key of our version, which every exported file has
 
@@ -24,15 +31,21 @@ def style_metadata(
     network: its architecture.
     """
     shares, known = parse_blend(spec), known_styles()
-    rows = [known[name] for name in shares if name in known]
-    metadata = {"style": spec, "strength": f"{strength:g}", "network": network}
+    rows = [
+        known[name] if name in known else style_in(style_file(name, network)) for name in shares
+    ]
+    label = "+".join(
+        f"{Path(name).name}:{share:g}" if len(shares) > 1 else Path(name).name
+        for name, share in shares.items()
+    )
+    metadata = {"style": label, "strength": f"{strength:g}", "network": network}
     for field in ("painting", "artist", "year", "licence"):
-        values = [getattr(row, field) for row in rows]
+        values = filter(None, (getattr(row, field) for row in rows))
         metadata[field] = " + ".join(dict.fromkeys(values)) or "unknown: not a style of the package"
     recipes = {
         name: known[name].weights[network].get("recipe")
         if name in known
-        else _recipe_in(Path(name))
+        else _recipe_in(style_file(name, network))
         for name in shares
     }
     metadata["recipe"] = json.dumps(recipes)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # torch loads only with the first network
     from impasto.models.networks import StyleNetwork
 
 WEIGHTS = Path(__file__).parent / "weights"
-SCALE = ".scale"  # see `_dequantized`
+SCALE = ".scale"  # see `dequantized`
 SHARED = "shared"  # the key in a style file's metadata, and in the manifest
 
 
@@ -115,7 +115,8 @@ class StyleWeights(NamedTuple):
 def load_style(spec: str, *, strength: float = 1.0, network: str = "auto") -> "StyleNetwork":
     """The network of a style or a blend, ready to run: float32, evaluation mode, on the CPU.
 
-    spec: a name, a blend ("great_wave:0.6+starry_night:0.4"), or a path to a .safetensors file.
+    spec: a name, a blend ("great_wave:0.6+starry_night:0.4"), or a path: of a .safetensors file, or
+    of a folder with a `fast.safetensors` and a `fine.safetensors`.
     strength: 0 reproduces the input, 1 is the full style; in between, the weights of the identity
     network and of the style are interpolated (Wang et al. 2019, eq. 1).
     network: the architecture, or "auto"; see `choose_network`. Raises WeightsError.
@@ -211,6 +212,8 @@ def networks_of(name: str) -> list[str]:
     """
     if name.endswith(".safetensors"):
         return [architecture_of(Path(name))]
+    if found := _networks_in(name):
+        return found
     return [each for each in NETWORKS if each in _known_style(name).weights]
 
 
@@ -228,13 +231,22 @@ def _weighted_sum(parts: list[tuple[dict[str, Any], float]]) -> dict[str, Any]:
 
 
 def style_file(name: str, architecture: str) -> Path:
-    """The file of a named style, verified against the table's SHA-256; or a .safetensors path.
+    """The file of a named style, verified against the table's SHA-256; or of a path, as it is.
 
     architecture: one of `networks_of`. Raises WeightsError.
     """
     if name.endswith(".safetensors"):
         return Path(name)
+    if architecture in _networks_in(name):
+        return Path(name) / f"{architecture}.safetensors"
     return verified_file(_known_style(name).weights[architecture])
+
+
+def _networks_in(folder: str) -> list[str]:
+    """The architectures that a folder has a style file of, by the files' names; or none."""
+    if folder in known_styles() or not Path(folder).is_dir():
+        return []
+    return [each for each in NETWORKS if (Path(folder) / f"{each}.safetensors").is_file()]
 
 
 def _known_style(name: str) -> Style:
@@ -245,10 +257,9 @@ def _known_style(name: str) -> Style:
             "from, or its .safetensors file"
         )
     if name not in styles and Path(name).suffix:
-        made = Path(name).with_suffix(".safetensors").name
         raise WeightsError(
-            f"{name} is a file, not a style: of a painting, impasto learn {name} {made} makes one, "
-            "and impasto paint paints one picture like it"
+            f"{name} is a file, not a style; impasto.realtime.with_predicted_styles gives a "
+            "painting's"
         )
     if name not in styles:
         near = difflib.get_close_matches(name, styles, n=1, cutoff=0.4)
@@ -319,13 +330,13 @@ def read_weights(path: Path) -> StyleWeights:
         if row is None or row["sha256"] != metadata[SHARED]:
             raise WeightsError(f"{path} belongs to another version of impasto; install it again")
         tensors |= load_file(verified_file(row))
-    arrays = _dequantized(tensors)
+    arrays = dequantized(tensors)
     if {name: value.shape for name, value in arrays.items()} != state_dict_shapes(architecture):
         raise WeightsError(f"{path} does not hold the weights of a {architecture!r} network")
     return StyleWeights(architecture, arrays)
 
 
-def _dequantized(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def dequantized(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Weights as float32. Int8 ones have a scale for each output channel, (O, 1, 1, 1), beside them
     under their name and SCALE."""
     return {

@@ -17,6 +17,7 @@ _WHERE = {
     "InputPipe": "impasto.realtime.files.pipes",
     "OutputPipe": "impasto.realtime.files.pipes",
     "Stylizer": "impasto.realtime.stylizer",
+    "with_predicted_styles": "impasto.realtime.painting_styles",
     "open_engine": "impasto.realtime.engines.select",
 }
 

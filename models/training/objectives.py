@@ -117,7 +117,7 @@ def johnson_losses(
 
 
 def style_losses(
-    network: nn.Module,
+    network: Callable[[Tensor], Tensor],
     photos: Tensor,
     targets: StyleTargets,
     recipe: Recipe,
@@ -130,6 +130,8 @@ def style_losses(
     its size, which forms the grain. Strokes have the same size in both.
     """
     half, stride = len(photos) // 2, stride_of(recipe.form)
+    several = len(targets.picture) > 1
+    paintings = targets.picture.split(half) if several else (targets.picture, targets.picture)
     contents, styles = recipe.content_weights, recipe.style_weights
     with torch.no_grad():
         content = targets.features_of(_channels_last(photos), contents)
@@ -152,20 +154,20 @@ def style_losses(
         for layer in styles
     }
 
-    def of_both(loss: Callable[[Tensor], Tensor]) -> Tensor:
-        return torch.cat([loss(image) for image in images]).mean()
+    def of_both(loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        return torch.cat([loss(*pair) for pair in zip(images, paintings, strict=True)]).mean()
 
-    def outside(image: Tensor) -> Tensor:
+    def outside(image: Tensor, painting: Tensor) -> Tensor:
         return (image - image.clamp(0, 1)).square().mean((1, 2, 3))
 
     losses = {
         "content": recipe.content_weight * torch.stack(apart).sum() / sum(contents.values()),
         "style": recipe.style_weight * gram_distance(grams, target_grams, tuple(styles.values())),
         "color": recipe.color_weight
-        * of_both(lambda x: color_loss(x.clamp(0, 1), targets.picture)),
-        "vigor": recipe.vigor_weight * of_both(lambda x: vigor_loss(x, targets.picture)),
-        "tv": recipe.tv_weight * of_both(total_variation),
-        "grid": recipe.grid_weight * of_both(lambda x: grid_loss(x, stride)),
+        * of_both(lambda x, painting: color_loss(x.clamp(0, 1), painting)),
+        "vigor": recipe.vigor_weight * of_both(vigor_loss),
+        "tv": recipe.tv_weight * of_both(lambda x, painting: total_variation(x)),
+        "grid": recipe.grid_weight * of_both(lambda x, painting: grid_loss(x, stride)),
         "border": recipe.border_weight * border_loss(network, photos[half:], images[1]).mean(),
         "range": recipe.range_weight * of_both(outside),
     }
@@ -221,7 +223,7 @@ def _channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def border_loss(network: nn.Module, photos: Tensor, stylized: Tensor) -> Tensor:
+def border_loss(network: Callable[[Tensor], Tensor], photos: Tensor, stylized: Tensor) -> Tensor:
     """Mean squared change of the pixels near the border when the input has a larger margin.
 
     photos, stylized: (N, 3, H, W). Returns (N,). Convolutions pad with zeros; the margin keeps most

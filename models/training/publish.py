@@ -6,6 +6,7 @@
     python -m impasto.models.training.publish identity identity.safetensors
     python -m impasto.models.training.publish shared wave.safetensors
     python -m impasto.models.training.publish loss-network compact.safetensors
+    python -m impasto.models.training.publish any any_painting.safetensors
 
 A style has a network of each architecture: where one is added, or replaced, the others stay, and so
 does the description that is not given anew. Of styles that were trained together, `shared` writes
@@ -24,6 +25,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from impasto.models.architectures import shared_weights
+from impasto.models.prediction import ANY, predicted_shapes
 from impasto.models.styles import SCALE, SHARED, WEIGHTS, architecture_of, manifest, verified_file
 
 _DESCRIPTION = ("painting", "artist", "year", "licence", "sentence")
@@ -58,6 +60,22 @@ def network_row(source: Path, name: str) -> dict:
             tensors = {key: value for key, value in tensors.items() if key not in shared}
             note[SHARED] = row["sha256"]
     save_file(tensors, target, note)
+    target.chmod(0o644)
+    return _row(target)
+
+
+def any_row(source: Path) -> dict:
+    """Write a network for any painting, without what it predicts; return its row."""
+    architecture, predicted = architecture_of(source), predicted_shapes(architecture_of(source))
+    tensors = {name.removeprefix("network."): x for name, x in load_file(source).items()}
+    kept = {
+        name: x if ".statistics." in name else x.astype(np.float16)
+        for name, x in tensors.items()
+        if name not in predicted
+    }
+    target = WEIGHTS / f"{ANY}.{architecture}.safetensors"
+    with safe_open(source, "numpy") as file:
+        save_file(quantized(kept), target, file.metadata())
     target.chmod(0o644)
     return _row(target)
 
@@ -99,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    kinds = ["style", "identity", "shared", "loss-network"]
+    kinds = ["style", "identity", "shared", "loss-network", ANY]
     parser.add_argument("kind", choices=[*kinds, "trunk"], metavar=f"{{{','.join(kinds)}}}")
     parser.add_argument("source", type=Path)
     for field in ("name", "painting", "artist", "year", "sentence"):
@@ -118,6 +136,8 @@ def main() -> None:
         table["styles"][args.name] = {**described, "weights": weights}
     elif args.kind in ("identity", "trunk"):
         table["trunks"][architecture_of(args.source)] = network_row(args.source, "trunk")
+    elif args.kind == ANY:
+        table.setdefault(ANY, {})[architecture_of(args.source)] = any_row(args.source)
     elif args.kind == "shared":
         table.setdefault(SHARED, {})[architecture_of(args.source)] = shared_row(args.source)
     else:

@@ -44,8 +44,9 @@ def bench(
     """Measure the speed of this machine: the networks, its limit, and a conversion."""
     options.only_one(live=live, gatys=gatys)
     from impasto.models.styles import mixture_of
+    from impasto.realtime.painting_styles import with_predicted_styles
 
-    style = style or options.installed_styles(network)[0]
+    style = with_predicted_styles(style or options.installed_styles(network)[0])
     mixture_of(style, network=network)  # raises for an unknown style, before anything is loaded
 
     known = device not in EXPERIMENTAL

@@ -66,6 +66,7 @@ def video(
     from impasto.realtime.files.convert import stylize_video
     from impasto.realtime.files.image_files import number_pattern
     from impasto.realtime.files.video_reader import VideoReader
+    from impasto.realtime.painting_styles import shown_name
     from impasto.realtime.stylizer import LazyStylizer, default_steadiness
 
     if not as_video:
@@ -133,7 +134,7 @@ def video(
     skip = skip_existing or (is_many(source) and not as_video and not overwrite)
     run = partial(run_jobs, do=convert, count=count, skip_existing=skip, quiet=json)
     rows, left_out = _run(source, target, find, run, watch=watch, quiet=json)
-    used = {"style": style, "network": engine_options.architecture, "chosen": reasons}
+    used = {"style": shown_name(style), "network": engine_options.architecture, "chosen": reasons}
     report = used | {"files": rows, "left_out": left_out}
     finish(rows, as_json=report if json else None)
 
@@ -178,6 +179,7 @@ def image(
     )
     from impasto.realtime.files.masks import still_mask_for
     from impasto.realtime.mask import masked
+    from impasto.realtime.painting_styles import shown_name
     from impasto.realtime.stroke import StrokeStylizer
     from impasto.realtime.stylizer import LazyStylizer
 
@@ -223,7 +225,7 @@ def image(
     skip = skip_existing or (is_many(source) and not overwrite)
     run = partial(run_jobs, do=convert, count=lambda job: 1, skip_existing=skip, quiet=json)
     rows, left_out = _run(source, target, find, run, watch=watch, quiet=json)
-    used = {"style": style, "network": engine_options.architecture, "chosen": reasons}
+    used = {"style": shown_name(style), "network": engine_options.architecture, "chosen": reasons}
     report = used | {"files": rows, "left_out": left_out}
     finish(rows, as_json=report if json else None)
 

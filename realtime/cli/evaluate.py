@@ -126,9 +126,11 @@ def eval(
     options.only_one(loss_network=loss_network, vgg19_weights=vgg19_weights)
     from impasto.realtime.atomic import check_target, write_file
     from impasto.realtime.engines.options import EngineOptions
+    from impasto.realtime.painting_styles import with_predicted_styles
 
     all_options = [
-        EngineOptions(name, strength, engine, device, precision, network) for name in inputs.styles
+        EngineOptions(with_predicted_styles(name), strength, engine, device, precision, network)
+        for name in inputs.styles
     ]
     for engine_options in all_options:
         engine_options.check()

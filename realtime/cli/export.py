@@ -95,8 +95,10 @@ def export(
     from impasto.models.styles import choose_network, mixture_of
     from impasto.realtime.atomic import atomic_write
     from impasto.realtime.cli.advice import check_suffix
+    from impasto.realtime.painting_styles import with_predicted_styles
 
     check_suffix(target, ".onnx", "an ONNX file")
+    style = with_predicted_styles(style, print_line)
     # Both raise for what cannot be, before PyTorch is loaded.
     lowest = 0.0 if interactive else strength  # as their weights may all be zero
     network = choose_network(style, network, strength=lowest)

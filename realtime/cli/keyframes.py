@@ -132,7 +132,9 @@ def keyframes(
         advice.check_paintings([painting])
     if fill not in ("nearest", "content"):
         from impasto.models.styles import mixture_of
+        from impasto.realtime.painting_styles import with_predicted_styles
 
+        fill = with_predicted_styles(fill, print_line)
         mixture_of(fill, network=network)  # raises for an unknown style, before anything is loaded
     elif network != "auto":
         options.installed_styles(network)  # raises where there is none to choose from

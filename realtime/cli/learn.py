@@ -81,7 +81,8 @@ def learn(
         str,
         typer.Option(
             metavar="STYLE",
-            help="A style to start from, or random. Default: great_wave; classic: random.",
+            help="A style to start from, predicted (from the painting), or random. Default: "
+            "predicted; classic: random.",
         ),
     ] = "",
     seed: Annotated[

@@ -96,20 +96,25 @@ def live(
 
     from impasto.models.styles import known_styles, mixture_of
     from impasto.realtime.engines.options import live_network
+    from impasto.realtime.files.images import images_in
+    from impasto.realtime.painting_styles import is_folder_of_paintings
     from impasto.realtime.stylizer import default_steadiness
 
-    first = options.style_or_first(style, network, print_line)
+    folder = Path(style) if style is not None and is_folder_of_paintings(style) else None
+    paintings = [] if folder is None else [str(path) for path in images_in(folder)]
+    first = options.style_or_first(paintings[0] if paintings else style, network, print_line)
     network = live_network(first, network, device)
     # Raises for an unknown style, before anything is opened.
     mixture_of(first, strength=strength, network=network)
-    styles = [first, *(name for name in known_styles(network) if name != first)]
-    if left_out := [name for name in known_styles() if name not in styles]:
+    styles = paintings or [first, *(name for name in known_styles(network) if name != first)]
+    if folder is None and (left_out := [name for name in known_styles() if name not in styles]):
         print_line(f"left out, as they have no {network} network: {', '.join(left_out)}")
     from impasto.realtime.live.controls import Controls
     from impasto.realtime.live.session import SessionConfig, run_session
 
     config = SessionConfig(
         styles=styles,
+        paintings=folder,
         camera=camera,
         capture=capture,
         size=size,

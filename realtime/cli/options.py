@@ -375,9 +375,14 @@ def installed_styles(network: str) -> list[str]:
 
 
 def style_or_first(style: str | None, network: str, log: Callable[[str], None]) -> str:
-    """The style, or where none is given the first that has this network, which `log` is told."""
+    """The style, or where none is given the first that has this network, which `log` is told.
+
+    Paintings in it are replaced by their styles. Raises SourceError and WeightsError.
+    """
     if style is not None:
-        return style
+        from impasto.realtime.painting_styles import with_predicted_styles
+
+        return with_predicted_styles(style, log)
     first, *others = installed_styles(network)
     log(f"style: {first}, as no --style is given; others: {', '.join(others) or 'none'}")
     return first

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from impasto.models.errors import WeightsError
+from impasto.models.errors import SourceError, WeightsError
 from impasto.realtime.engines.cuda import cuda_devices
 from impasto.realtime.engines.options import live_network
 from impasto.realtime.frame import Frame
@@ -30,6 +30,7 @@ from impasto.realtime.live.rate_control import AdaptiveScale, Step, Throttle
 from impasto.realtime.live.transition import Transition
 from impasto.realtime.mask import MaskAt, masked
 from impasto.realtime.meter import Meter
+from impasto.realtime.painting_styles import shown_name, with_predicted_styles
 from impasto.realtime.pixels import quickly_resized, with_color_of
 from impasto.realtime.stroke import at_size_of
 from impasto.realtime.threads import DroppingSink, Latest
@@ -88,7 +89,7 @@ class LiveStylizer:
     """Stylizes single frames by the present controls, at a scale that holds the frame rate.
 
     controls: may be replaced at any time; each frame reads them once.
-    styles: names, blends or files, as for `models.styles.load_style`. network: the architecture of
+    styles: see `painting_styles.with_predicted_styles`; more may come. network: the architecture of
     all of them, as only networks of one can turn into each other; "auto" goes by the first style
     and the device. A style without it is reported when its turn comes, and the last one stays.
     size: the height and width to stylize at, whatever it costs; None: `scale` chooses it, and may
@@ -118,7 +119,8 @@ class LiveStylizer:
         self._log = log
         self.size = size
         self._options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision}
-        self.network = live_network(styles[0], network, device)
+        self._predicted: dict[str, str] = {}  # by style: it, with paintings replaced
+        self.network = live_network(with_predicted_styles(styles[0]), network, device)
         self._transition = Transition(seconds=transition_seconds, network=self.network)
         self._reported = ""  # the line about the engine
         self._refused: tuple[str, float] | None = None  # style and strength that cannot be had
@@ -290,8 +292,10 @@ class LiveStylizer:
             return
         self._refused = None
         try:
-            self._transition.aim(style, strength, now)
-        except WeightsError as error:
+            if style not in self._predicted:
+                self._predicted[style] = with_predicted_styles(style, self._log)
+            self._transition.aim(self._predicted[style], strength, now)
+        except (SourceError, WeightsError) as error:
             if self.engine is None:
                 raise
             self._refused = style, strength
@@ -469,7 +473,7 @@ def _show(
         stylized.frame.image,
         stylized.image,
         controls,
-        style_name=stylize.styles[controls.style],
+        style_name=shown_name(stylize.styles[controls.style]),
         lines=readouts.lines(stylized) if controls.readouts else (),
     )
     return screen.read_input(controls)

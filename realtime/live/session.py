@@ -25,6 +25,7 @@ from impasto.realtime.live.rate_control import AdaptiveScale
 from impasto.realtime.live.recorder import Recorder
 from impasto.realtime.live.snapshots import Snapshots
 from impasto.realtime.live.stream_out import StreamOut
+from impasto.realtime.live.style_folder import StyleFolder
 from impasto.realtime.live.virtual_camera import VirtualCamera
 from impasto.realtime.pixels import fitted_size
 from impasto.realtime.threads import ClosableSink, DroppingSink
@@ -37,6 +38,7 @@ class SessionConfig:
     """Settings of a live session that do not change while it runs."""
 
     styles: Sequence[str]  # to step through, from the first
+    paintings: Path | None = None  # a folder: its new pictures become further styles
     camera: str = "0"
     capture: tuple[int, int] | None = None  # height and width requested from the camera
     size: int | tuple[int, int] | None = None  # to stylize at, whatever it costs
@@ -64,9 +66,10 @@ def run_session(config: SessionConfig, controls: Controls, log: Log) -> Readouts
     Raises SourceError, SinkError, WeightsError and EngineError.
     """
     with ExitStack() as opened:
-        screen, log = _open_screen(config, log, opened)
+        styles = list(config.styles)
+        screen, log = _open_screen(config, styles, log, opened)
         stylize = LiveStylizer(
-            config.styles,
+            styles,
             controls,
             AdaptiveScale(float(config.fps)),
             engine=config.engine,
@@ -99,13 +102,23 @@ def run_session(config: SessionConfig, controls: Controls, log: Log) -> Readouts
         )
 
 
-def _open_screen(config: SessionConfig, log: Log, opened: ExitStack) -> tuple[Screen, Log]:
-    """The screen, and a log that shows its lines there too: there may be no terminal to see."""
-    if not config.window:
-        return NoWindow(), log
+def _open_screen(
+    config: SessionConfig, styles: list[str], log: Log, opened: ExitStack
+) -> tuple[Screen, Log]:
+    """The screen, and a log that shows its lines there too: there may be no terminal to see.
+
+    styles: gets more while the session runs, where they are those of a folder.
+    """
+    screen, log = _open_window(styles, log, opened) if config.window else (NoWindow(), log)
+    if config.paintings is not None:
+        screen = StyleFolder(screen, config.paintings, styles)
+    return screen, log
+
+
+def _open_window(styles: Sequence[str], log: Log, opened: ExitStack) -> tuple[Screen, Log]:
     from impasto.realtime.live.window import PreviewWindow
 
-    window = opened.enter_context(PreviewWindow("Impasto", styles=config.styles))
+    window = opened.enter_context(PreviewWindow("Impasto", styles=styles))
 
     def log_and_show(line: str) -> None:
         log(line)

@@ -12,6 +12,7 @@ from impasto.realtime.engines.base import Engine
 from impasto.realtime.engines.options import EngineOptions
 from impasto.realtime.frame import Frame
 from impasto.realtime.measure.originals import Finished, Originals
+from impasto.realtime.painting_styles import shown_name
 from impasto.realtime.stylizer import LazyStylizer, Stylizer
 from impasto.realtime.temporal.modes import STEADINESS, Steadiness
 
@@ -50,14 +51,14 @@ class StyleCandidate:
     modes: Sequence[Steadiness] = STEADINESS
 
     def __init__(self, options: EngineOptions, log: Log) -> None:
-        self.options, self.name = options, Path(options.style).name
+        self.options, self.name = options, Path(shown_name(options.style)).name
         self._still = LazyStylizer(options, log, is_video=False)
         self._video = LazyStylizer(options, log)
 
     def about(self) -> dict[str, Any]:
         options = self.options
         return {
-            "style": options.style,
+            "style": shown_name(options.style),
             "strength": options.strength,
             "network": options.architecture,
         }

@@ -21,7 +21,7 @@ from impasto.models.judge import StyleMetrics
 from impasto.models.loss_network import LossNetwork, load_loss_network
 from impasto.models.networks import StyleNetwork, new_network
 from impasto.models.precision import Precision
-from impasto.models.styles import load_style, load_weights
+from impasto.models.styles import load_style
 from impasto.models.training.checkpoint import StateDict, saved_step
 from impasto.models.training.dataset import crops
 from impasto.models.training.loop import continued_by, train
@@ -34,12 +34,14 @@ from impasto.realtime.files.images import write_image
 from impasto.realtime.painting.paint import read_painting
 from impasto.realtime.painting.sheet import contact_sheet
 from impasto.realtime.painting.training_images import RENDERED, TrainingImages
+from impasto.realtime.painting_styles import predicted_style, with_predicted_styles
 from impasto.realtime.pixels import as_tensor
 from impasto.realtime.progress import StartStage
 from impasto.realtime.threads import Prefetch
 
-PARENT = "great_wave"  # a common parent lets styles mix; this one has been trained the longest
-RANDOM = "random"  # in place of a style to start from: random weights
+# In place of a style to start from:
+PREDICTED = "predicted"  # that of the painting, see `painting_styles`
+RANDOM = "random"  # random weights
 _SIDE = 256  # px, short side: then a training crop shows whole objects
 _EVALUATED = 8  # images that the finished style is evaluated on
 _SHOWN = 3  # of these on the sheet
@@ -58,7 +60,7 @@ class TrainingJob:
 
     painting: a picture. photos: pictures, folders of them, videos; none: rendered scenes.
     target: a .safetensors file. stand_in: the compact loss network will do where that of the recipe
-    cannot be had. start: the style to start from, or RANDOM; "" is PARENT, or for the
+    cannot be had. start: the style to start from, PREDICTED or RANDOM; "" is PREDICTED, or for the
     classic network RANDOM. sheet: a picture of held-back photos as they are painted in the end;
     table: a .csv of the losses. As the training goes, both are in the work folder.
     """
@@ -82,8 +84,16 @@ class TrainingJob:
 
     @property
     def parent(self) -> str:
-        """The style to start from, or RANDOM."""
-        return self.start or (RANDOM if self.recipe.form == CLASSIC else PARENT)
+        """The style to start from, PREDICTED or RANDOM."""
+        return self.start or (RANDOM if self.recipe.form == CLASSIC else PREDICTED)
+
+    def parent_network(self) -> StyleNetwork:
+        """The network to start from. Raises SourceError and WeightsError."""
+        if self.parent == RANDOM:
+            return new_network(self.recipe.form)
+        if self.parent == PREDICTED:
+            return load_style(str(predicted_style(str(self.painting))), network=self.recipe.form)
+        return load_style(with_predicted_styles(self.parent), network=self.recipe.form)
 
     def steps_done(self) -> int:
         """The steps after which a stopped job continues."""
@@ -130,8 +140,7 @@ def train_style(
         encode_image(np.zeros((8, 8, 3), np.uint8), job.sheet.suffix)  # raises for other formats
     painting, folder = _read_painting(job), job.folder
     _check_work_folder(folder)
-    if job.parent != RANDOM:
-        load_weights(job.parent, network=job.recipe.form)  # raises: gathering pictures takes long
+    job.parent_network()  # raises: gathering pictures takes long
     with ExitStack() as outputs:
         target = Target(job.target, overwrite=job.overwrite)
         outputs.callback(target.discard)
@@ -239,7 +248,8 @@ def _open_loss_network(job: TrainingJob, log: Callable[[str], None]) -> tuple[Lo
 
 
 def _named(parent: str) -> str:
-    return "random weights" if parent == RANDOM else parent
+    names = {RANDOM: "random weights", PREDICTED: "the predicted style"}
+    return names.get(parent, parent)
 
 
 class _Training:
@@ -280,11 +290,7 @@ class _Training:
         job, recipe, device = self._job, self.recipe, self._job.device
         torch.manual_seed(recipe.seed)
         generator = torch.Generator().manual_seed(recipe.seed)
-        network = (
-            new_network(recipe.form)
-            if job.parent == RANDOM
-            else load_style(job.parent, network=recipe.form)
-        )
+        network = job.parent_network()
         targets = style_targets(self._painting, self._loss_network, recipe, device)
         first = saved_step(job.folder / _CHECKPOINT, of=continued_by(recipe))
         on_progress = start("learning", "steps a second")

@@ -207,7 +207,8 @@ def test_a_damaged_file_of_the_package(tmp_path, monkeypatch):
 def test_the_manifest_names_every_file_in_the_folder():
     table = json.loads((styles.WEIGHTS / "manifest.json").read_text())
     rows = [row for style in table["styles"].values() for row in style["weights"].values()]
-    rows += [*table["trunks"].values(), *table["shared"].values(), table["loss_network"]]
+    rows += [*table["trunks"].values(), *table["shared"].values(), *table["any"].values()]
+    rows += [table["loss_network"]]
     assert {row["file"] for row in rows} == {p.name for p in styles.WEIGHTS.glob("*.safetensors")}
     for row in rows:
         styles.verified_file(row)

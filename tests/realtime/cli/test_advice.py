@@ -25,10 +25,11 @@ def picture(tmp_path: Path) -> Path:
 
 # The command with its files, its exit code, and what the error line has.
 REFUSED = {
-    "a painting as a style": ("image PHOTO out.png --style PHOTO", 1, "impasto learn"),
-    "and of a video": ("video CLIP out.mp4 --style wave.jpg", 1, "impasto paint"),
-    "and of an export": ("export PHOTO out.onnx", 1, "is a file, not a style"),
-    "and in a blend": ("video CLIP out.mp4 --style dawn:0.5+a.jpg:0.5", 1, "a.jpg is a file"),
+    "a style that is no file": ("video CLIP out.mp4 --style wave.jpg", 1, "cannot read wave.jpg"),
+    "and in a blend": ("video CLIP out.mp4 --style dawn:0.5+a.jpg:0.5", 1, "cannot read a.jpg"),
+    "and of an export": ("export wave.jpg out.onnx", 1, "cannot read wave.jpg"),
+    "a style of text": ("image PHOTO out.png --style README", 1, "README: it is not an image"),
+    "a folder of paintings": ("video CLIP out.mp4 --style FOLDER", 1, "impasto live steps"),
     "a picture as a video": ("video PHOTO out.png", 1, "is a picture: use impasto image"),
     "pictures as videos": ("video FOLDER painted", 1, "--as-video for a film of them"),
     "a video into a picture": ("video CLIP out.png", 1, "such as out-%05d.png"),
