@@ -23,7 +23,7 @@ MAX_CALIBRATION_IMAGES = 64  # of a folder: more change the measured ranges litt
 def export(
     style: Annotated[
         str | None,
-        typer.Argument(metavar="STYLE", help="A name, a blend, or a .safetensors file."),
+        typer.Argument(metavar="STYLE", help="A name, a picture, a .safetensors file, or a blend."),
     ] = None,
     target: Annotated[
         Path | None, typer.Argument(metavar="OUT", help="The .onnx file to write.")

@@ -15,7 +15,8 @@ def live(
     style: Annotated[
         str | None,
         typer.Option(
-            metavar="STYLE", help="The first style, as for impasto video; keys change it."
+            metavar="STYLE",
+            help="The first style, as for impasto video, or a folder of pictures; keys change it.",
         ),
     ] = None,
     camera: Annotated[

@@ -79,16 +79,16 @@ Style = Annotated[
     str,
     typer.Option(
         metavar="STYLE",
-        help="A name (see impasto styles), a blend such as great_wave:0.6+starry_night:0.4, or a "
-        ".safetensors file.",
+        help="A name (see impasto styles), a picture of a painting, a .safetensors file, or a "
+        "blend such as great_wave:0.6+wave.jpg:0.4.",
     ),
 ]
 StyleOrFirst = Annotated[
     str | None,
     typer.Option(
         metavar="STYLE",
-        help="A name (see impasto styles), a blend such as great_wave:0.6+starry_night:0.4, or a "
-        ".safetensors file; default: the first installed.",
+        help="A name (see impasto styles), a picture of a painting, a .safetensors file, or a "
+        "blend such as great_wave:0.6+wave.jpg:0.4; default: the first installed.",
     ),
 ]
 Strength = Annotated[
