@@ -26,11 +26,12 @@ from impasto.realtime.engines.options import live_network
 from impasto.realtime.frame import Frame
 from impasto.realtime.live import step_cache
 from impasto.realtime.live.controls import Controls
+from impasto.realtime.live.predictions import Predictions
 from impasto.realtime.live.rate_control import AdaptiveScale, Step, Throttle
 from impasto.realtime.live.transition import Transition
 from impasto.realtime.mask import MaskAt, masked
 from impasto.realtime.meter import Meter
-from impasto.realtime.painting_styles import shown_name, with_predicted_styles
+from impasto.realtime.painting_styles import shown_name
 from impasto.realtime.pixels import quickly_resized, with_color_of
 from impasto.realtime.stroke import at_size_of
 from impasto.realtime.threads import DroppingSink, Latest
@@ -119,8 +120,10 @@ class LiveStylizer:
         self._log = log
         self.size = size
         self._options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision}
-        self._predicted: dict[str, str] = {}  # by style: it, with paintings replaced
-        self.network = live_network(with_predicted_styles(styles[0]), network, device)
+        self._predictions = Predictions(log)
+        first = self._predictions(styles[0], wait=True)
+        assert first is not None
+        self.network = live_network(first, network, device)
         self._transition = Transition(seconds=transition_seconds, network=self.network)
         self._reported = ""  # the line about the engine
         self._refused: tuple[str, float] | None = None  # style and strength that cannot be had
@@ -292,9 +295,9 @@ class LiveStylizer:
             return
         self._refused = None
         try:
-            if style not in self._predicted:
-                self._predicted[style] = with_predicted_styles(style, self._log)
-            self._transition.aim(self._predicted[style], strength, now)
+            predicted = self._predictions(style, wait=self.engine is None)
+            if predicted is not None:  # else the last style goes on meanwhile
+                self._transition.aim(predicted, strength, now)
         except (SourceError, WeightsError) as error:
             if self.engine is None:
                 raise
