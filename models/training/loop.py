@@ -42,12 +42,14 @@ def train(
     device: str,
     precision: Precision = "auto",
     on_step: Callable[[int, LossTerms, StateDict], None] = lambda step, losses, average: None,
+    limit_seconds: float = math.inf,
 ) -> Network:
     """Minimize the sum of `losses_of(network, batch)` by Adam; return the averaged network.
 
     Writes `out`.checkpoint and a table of losses, `out`.csv, and resumes from them; at a constant
     learning rate even where the recipe has another number of steps now. on_step gets the number of
     steps done, the losses of the last one, and the averaged weights.
+    limit_seconds: of all runs together; it ends then, if sooner, and the learning rate falls by it.
     precision: "auto" is the faster one on `device`; weights stay float32.
     The result's weights are an exponential moving average over about the last 100 steps, unless
     the recipe has none.
@@ -66,7 +68,11 @@ def train(
         rows = csv.writer(table)
         started = saved = time.monotonic()
         for step, batch in zip(range(first, recipe.steps), batches, strict=False):
-            rate = learning_rate_at(step / recipe.steps, step, recipe.schedule)
+            passed = seconds + time.monotonic() - started
+            if passed >= limit_seconds and step > first:
+                break
+            progress = max(step / recipe.steps, passed / limit_seconds)
+            rate = learning_rate_at(progress, step, recipe.schedule)
             for group in adam.param_groups:
                 group["lr"] = recipe.learning_rate * rate
             with torch.autocast(device, torch.bfloat16, enabled=native):

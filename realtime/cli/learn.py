@@ -53,6 +53,10 @@ def learn(
             help="Training steps; more give a better style. Default: 1500; johnson2016: 40000.",
         ),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Stop after so many minutes of training, if not before."),
+    ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, max=64, help="Pictures a step. Default: 2; johnson2016: 4.")
     ] = None,
@@ -160,6 +164,7 @@ def learn(
         start=start,
         sheet=sheet,
         table=csv,
+        minutes=minutes,
     )
     try:
         with progress_bar() as bar:

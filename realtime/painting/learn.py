@@ -1,6 +1,7 @@
 """Training a style from one painting: a shipped network fine-tuned, or one trained from scratch."""
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -45,7 +46,7 @@ RANDOM = "random"  # random weights
 _SIDE = 256  # px, short side: then a training crop shows whole objects
 _EVALUATED = 8  # images that the finished style is evaluated on
 _SHOWN = 3  # of these on the sheet
-_SHEET_SECONDS = 60.0  # from one sheet to the next
+_SHEET_SECONDS = 30.0  # from one sheet to the next
 # The files of a job's work folder.
 _CHECKPOINT, _LOSSES, _SHEET = "training.checkpoint", "training.csv", "sheet.jpg"
 _WORK_FILE = re.compile(
@@ -62,7 +63,8 @@ class TrainingJob:
     target: a .safetensors file. stand_in: the compact loss network will do where that of the recipe
     cannot be had. start: the style to start from, PREDICTED or RANDOM; "" is PREDICTED, or for the
     classic network RANDOM. sheet: a picture of held-back photos as they are painted in the end;
-    table: a .csv of the losses. As the training goes, both are in the work folder.
+    table: a .csv of the losses. As the training goes, both are in the work folder. minutes: after
+    which it ends, where the steps take longer.
     """
 
     painting: Path
@@ -76,6 +78,7 @@ class TrainingJob:
     start: str = ""
     sheet: Path | None = None
     table: Path | None = None
+    minutes: float | None = None
 
     @property
     def folder(self) -> Path:
@@ -295,10 +298,11 @@ class _Training:
         first = saved_step(job.folder / _CHECKPOINT, of=continued_by(recipe))
         on_progress = start("learning", "steps a second")
         began = shown = monotonic()
+        done = first
 
         def on_step(step: int, losses: object, average: StateDict) -> None:
-            nonlocal shown
-            now = monotonic()
+            nonlocal shown, done
+            now, done = monotonic(), step
             on_progress(step, recipe.steps, (step - first) / max(now - began, 1e-9))
             if now - shown > _SHEET_SECONDS:
                 self._show(step, average)
@@ -322,8 +326,9 @@ class _Training:
                 device=device,
                 precision=job.precision,
                 on_step=on_step,
+                limit_seconds=math.inf if job.minutes is None else 60 * job.minutes,
             )
-        self.recipe = replace(recipe, steps=max(first, recipe.steps))
+        self.recipe = replace(recipe, steps=done)
         self._result.steps = self.recipe.steps
         self._result.new_steps = self._result.steps - first
         return network

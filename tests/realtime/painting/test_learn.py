@@ -303,3 +303,13 @@ def test_another_convnet_has_layers_of_its_own() -> None:
     recipe = recipe_of("johnson2016", {"loss_network": "alexnet", "content_layers": {"relu3": 1.0}})
     assert recipe.content_layers == {"relu3": 1.0} and "relu5" in recipe.style_layers
     assert recipe_of("johnson2016", {"steps": None}) == RECIPES["johnson2016"]
+
+
+def test_minutes_end_it_and_the_style_says_after_how_many_steps(
+    painting: Path, photos: Path, target: Path
+) -> None:
+    job = TrainingJob(painting, [photos], target, replace(TINY, steps=10_000), minutes=1e-4)
+    result = train_style(job, start)
+    assert 1 <= result.steps < 10_000
+    with safe_open(target, "pt") as file:
+        assert json.loads(file.metadata()["recipe"])["steps"] == result.steps
