@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Every fifth frame costs 15 to 25 % of the time at 640x360, 10 % at 1280x720.
 UPDATE_INTERVAL = 5
 MOMENTUM = 0.3
-_DEPTH = 2 * UPDATE_INTERVAL  # groups started before the result of the first is taken
+_DEPTH = UPDATE_INTERVAL + 1  # groups started before the result of the first is taken
 
 
 class _Group(NamedTuple):
