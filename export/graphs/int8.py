@@ -13,8 +13,6 @@ in `fast`, from 29 to 32 in `fine`, which four more would not mend). Ranges with
 or 99.9 % of the values), and ranges of more pictures (noise, text), lose 1 to 8 dB.
 """
 
-from functools import lru_cache
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -24,23 +22,9 @@ from onnx import TensorProto, helper, numpy_helper
 from impasto.export.graphs.quantization import ActivationRange, quantize_weights
 from impasto.export.scenes import render
 from impasto.export.spec import FRAMES
-from impasto.models import machine_cache
 
 _PICTURES, _SIZE = 6, (240, 320)  # for measuring ranges; (height, width)
 _FLOAT = 3  # convolutions that stay in float, from the first
-
-
-@lru_cache(maxsize=4)  # one style has several engines
-def calibrate(graph: bytes) -> dict[str, ActivationRange]:
-    """The ranges of `measure_ranges` for a serialized graph, measured once on a machine."""
-    case = "ranges for int8", sha256(graph).hexdigest()
-    stored = machine_cache.load(*case)
-    try:
-        return {name: ActivationRange(*limits) for name, limits in stored.items()}
-    except (AttributeError, TypeError):  # nothing, or something else
-        ranges = measure_ranges(onnx.load_from_string(graph))
-        machine_cache.store(*case, value=ranges)
-        return ranges
 
 
 def measure_ranges(model: onnx.ModelProto) -> dict[str, ActivationRange]:

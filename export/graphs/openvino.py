@@ -56,7 +56,7 @@ def build_openvino_model(
     (ITU-T H.273) and full_range of yuv420 output, (1, h, w, 24) uint8 for `packing.unpack_yuv420`.
     Further inputs and outputs are those of the norm mode, see `spec.NormMode`: statistics of all
     normed channels, the picture's three first.
-    ranges: of `int8.calibrate`, for int8; None: all in float.
+    ranges: of `calibration.calibrate`, for int8; None: all in float.
     """
     assert norm_mode != "instance", "these graphs are for video"
     assert weights.architecture in PACKED, weights.architecture

@@ -11,6 +11,7 @@ import openvino
 
 from impasto.export.graphs import openvino as openvino_graph
 from impasto.export.graphs import packing
+from impasto.export.graphs.calibration import calibrate
 from impasto.export.spec import NormMode
 from impasto.models import architectures
 from impasto.models.errors import EngineError, first_line
@@ -251,9 +252,10 @@ class _OnnxGraphs:
         if int8 and not is_known:
             raise EngineError("int8 is for the package's own networks; use --precision auto")
         if int8:
-            from impasto.export.graphs.int8 import calibrate, quantize_convolutions
+            from impasto.export.graphs.int8 import quantize_convolutions
 
-            ranges = calibrate(graph_of(network, "instance"))
+            assert isinstance(network, StyleWeights)
+            ranges = calibrate(network)
             graphs = {mode: quantize_convolutions(graph, ranges) for mode, graph in graphs.items()}
         with compile_cache.same_locale():
             self._models = {mode: core.read_model(graph) for mode, graph in graphs.items()}
@@ -285,11 +287,7 @@ class _PackedGraphs:
 
     def __init__(self, weights: StyleWeights, color: ColorTags | None, int8: bool) -> None:
         self._weights, self._color = weights, color
-        self._ranges = None
-        if int8:
-            from impasto.export.graphs.int8 import calibrate
-
-            self._ranges = calibrate(graph_of(weights, "instance"))
+        self._ranges = calibrate(weights) if int8 else None
 
     def model(self, norm_mode: NormMode, shape: tuple[int, ...]) -> openvino.Model:
         color = None if self._color is None else (self._color.matrix, self._color.full_range)

@@ -7,7 +7,8 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from impasto.export.graphs import int8
-from impasto.export.graphs.int8 import calibrate, measure_ranges, quantize_convolutions
+from impasto.export.graphs.calibration import calibrate
+from impasto.export.graphs.int8 import measure_ranges, quantize_convolutions
 from impasto.export.graphs.quantization import ActivationRange
 from impasto.export.graphs.rgb_to_yuv import yuv420_weights
 from impasto.export.graphs.templates import fill_template
@@ -23,7 +24,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def ranges(weights):
-    return calibrate(fill_template(weights, "instance"))
+    return calibrate(weights)
 
 
 def run(model: bytes, **inputs: np.ndarray) -> list[np.ndarray]:
@@ -105,10 +106,9 @@ def test_measured_ranges_are_those_of_the_network(weights, ranges):
 
 def test_ranges_are_measured_once(weights, tmp_path, monkeypatch):
     monkeypatch.setattr(machine_cache, "user_cache_path", lambda name: tmp_path / name)
-    graph = fill_template(weights, "instance")
-    measured = calibrate.__wrapped__(graph)
+    measured = calibrate(weights)
     monkeypatch.setattr(int8, "measure_ranges", None)
-    assert calibrate.__wrapped__(graph) == measured
+    assert calibrate(weights) == measured
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"body.out.conv.weight": 3}'])
@@ -116,12 +116,9 @@ def test_stored_ranges_that_cannot_be_read_are_measured_again(
     weights, tmp_path, monkeypatch, content
 ):
     monkeypatch.setattr(machine_cache, "user_cache_path", lambda name: tmp_path / name)
-    graph, found = (
-        fill_template(weights, "instance"),
-        {"body.out.conv.weight": ActivationRange(0, 1)},
-    )
+    found = {"body.out.conv.weight": ActivationRange(0, 1)}
     monkeypatch.setattr(int8, "measure_ranges", lambda model: found)
-    calibrate.__wrapped__(graph)
+    calibrate(weights)
     (file,) = tmp_path.rglob("*.json")
     file.write_text(content)
-    assert calibrate.__wrapped__(graph) == found
+    assert calibrate(weights) == found

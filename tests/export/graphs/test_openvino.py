@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.export.graphs import packing
-from impasto.export.graphs.int8 import calibrate
+from impasto.export.graphs.calibration import calibrate
 from impasto.export.graphs.quantization import ActivationRange
 from impasto.models.architectures import ARCHITECTURES, count_normed_channels
 from impasto.models.colors import ycc_to_rgb
@@ -123,7 +123,7 @@ def test_int8_is_nearly_the_same_and_multiplies_8_bits() -> None:
     packing.reflect_pad(picture, frames)
     channels = np.zeros(count_normed_channels("fast"), np.float32)
     given = {"frames": frames, "mean": channels, "variance": channels + 1, "weight": np.float32(1)}
-    ranges = calibrate(graph_of(weights, "instance"))
+    ranges = calibrate(weights)
 
     def painted(ranges: dict[str, ActivationRange] | None) -> np.ndarray:
         model = graphs.build_openvino_model(weights, frames.shape, None, "running", ranges)
@@ -141,7 +141,7 @@ def test_int8_is_nearly_the_same_and_multiplies_8_bits() -> None:
 def test_it_is_found_in_openvinos_cache_the_next_time(tmp_path) -> None:
     """It is looked up by all names of the graph, too."""
     weights, core = load_weights("great_wave", network="fast"), openvino.Core()
-    shape, ranges = packing.padded_shape(40, 56), calibrate(graph_of(weights, "instance"))
+    shape, ranges = packing.padded_shape(40, 56), calibrate(weights)
     for _ in range(3):
         model = graphs.build_openvino_model(weights, shape, None, "running", ranges)
         core.compile_model(model, "CPU", {"CACHE_DIR": str(tmp_path)})

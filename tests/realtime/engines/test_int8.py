@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from impasto.export.graphs.int8 import ActivationRange, calibrate
-from impasto.export.graphs.templates import fill_template
+from impasto.export.graphs.calibration import calibrate
+from impasto.export.graphs.quantization import ActivationRange
 from impasto.models.classic import ClassicNet
 from impasto.models.errors import EngineError
 from impasto.models.styles import load_weights
-from impasto.realtime.engines import autotune_cache, fidelity, select
+from impasto.realtime.engines import autotune_cache, fidelity, openvino_engine, select
 from impasto.realtime.engines.select import open_engine
 from impasto.realtime.frame import ColorTags
 from tests.pictures import make_pictures
@@ -89,8 +89,8 @@ def test_auto_takes_it_where_it_is_fastest_and_paints_alike(weights, int8_is_fas
 def test_what_int8_paints_differently_is_painted_in_float(
     weights, int8_is_fastest, monkeypatch, engine, precision
 ):
-    limits = dict.fromkeys(calibrate(fill_template(weights, "instance")), ActivationRange(0, 0.1))
-    monkeypatch.setattr("impasto.export.graphs.int8.calibrate", lambda graph: limits)
+    limits = dict.fromkeys(calibrate(weights), ActivationRange(0, 0.1))
+    monkeypatch.setattr(openvino_engine, "calibrate", lambda weights: limits)
     opened = open_engine(weights, engine=engine, device="cpu", precision=precision, size=(48, 64))
     assert opened.precision in ("fp32", "bf16")
     (note,) = opened.notes
