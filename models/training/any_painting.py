@@ -41,6 +41,7 @@ _HIDDEN = (384, 256)  # widths of the predictor's layers
 _FITTED = 480  # paintings by which the predictor's input is standardized
 _HOLD_BACK = 47  # every 47th painting is kept for validation
 _SIDES = (152, 176, 200)  # px, of a painting for photos reduced to 2/3; 3/2 of it for others
+_LEAST_PART = 0.35  # of a painting's short side
 _SAVE_STEPS, _PRINT_STEPS = 1000, 20
 
 
@@ -192,9 +193,12 @@ def painting_parts(paths: Sequence[Path], count: int, seed: int) -> Iterator[tup
 
 
 def _part(painting: Tensor, side: int, chance: random.Random) -> Tensor:
-    """A square part, (3, side, side), of three quarters or more of the painting's short side."""
+    """A square part, (3, side, side), of a third or more of the painting's short side.
+
+    So its strokes come in many widths, as those of the pictures that users name.
+    """
     height, width = painting.shape[1:]
-    part = int(min(height, width) * chance.uniform(0.6, 1.0) ** 0.5)
+    part = int(min(height, width) * chance.uniform(_LEAST_PART, 1.0))
     top, left = chance.randint(0, height - part), chance.randint(0, width - part)
     painting = T.resized_crop(painting, top, left, part, part, [side, side], antialias=True)
     painting = painting.clamp(0, 1)
@@ -202,7 +206,7 @@ def _part(painting: Tensor, side: int, chance: random.Random) -> Tensor:
         painting = painting.flip(2)
     if chance.random() < 0.1:
         painting = painting.rot90(chance.choice((1, 3)), (1, 2))
-    if chance.random() < 0.4:
+    if chance.random() < 0.25:
         painting = T.adjust_hue(painting, chance.uniform(-0.5, 0.5))
     if chance.random() < 0.3:
         painting = T.adjust_saturation(painting, chance.uniform(0.3, 1.8))

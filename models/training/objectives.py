@@ -162,7 +162,8 @@ def style_losses(
 
     losses = {
         "content": recipe.content_weight * torch.stack(apart).sum() / sum(contents.values()),
-        "style": recipe.style_weight * gram_distance(grams, target_grams, tuple(styles.values())),
+        "style": recipe.style_weight
+        * gram_distance(grams, target_grams, tuple(styles.values()), limited=several),
         "color": recipe.color_weight
         * of_both(lambda x, painting: color_loss(x.clamp(0, 1), painting)),
         "vigor": recipe.vigor_weight * of_both(vigor_loss),
@@ -206,17 +207,24 @@ def student_losses(network: TransformNet, photos: Tensor, teacher: nn.Module) ->
 
 
 def gram_distance(
-    grams: Mapping[str, Tensor], targets: Mapping[str, Tensor], layer_weights: tuple[float, ...]
+    grams: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    layer_weights: tuple[float, ...],
+    *,
+    limited: bool = False,
 ) -> Tensor:
     """The weighted mean over layers of ||G - A|| / ||A||, mean over the batch.
 
     grams, targets: layer -> (N, C, C); layer_weights: in the order of `targets`. Without the square
     of Gatys et al. 2016, eq. 4: a layer that is nearly right, as those of the strokes are long
-    before relu5_1, keeps its pull.
+    before relu5_1, keeps its pull. limited: the logarithm of 1 + it, so that one painting that is
+    nearly flat, whose distance is large, does not outweigh all others of a batch.
     """
-    errors = torch.stack([relative_error(grams[k], targets[k]).mean() for k in targets])
-    weights = errors.new_tensor(layer_weights)
-    return (weights * (errors + 1e-4).sqrt()).sum() / weights.sum()
+    errors = torch.stack([relative_error(grams[k], targets[k]) for k in targets])  # (layers, N)
+    distances = (errors + 1e-4).sqrt()
+    distances = (distances.log1p() if limited else distances).mean(1)
+    weights = distances.new_tensor(layer_weights)
+    return (weights * distances).sum() / weights.sum()
 
 
 def _channels_last(images: Tensor) -> Tensor:
