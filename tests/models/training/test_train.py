@@ -238,12 +238,18 @@ def test_gram_distance_is_the_weighted_mean_of_relative_distances():
     grams, targets = (
         {layer: torch.rand(2, 4, 4, generator=generator) for layer in ("a", "b")} for _ in range(2)
     )
-    distances = [
-        np.sqrt(np.mean([np.sum((g - t) ** 2) / np.sum(t**2) for g, t in zip(*pair, strict=True)]))
-        for pair in ((grams[layer].numpy(), targets[layer].numpy()) for layer in targets)
-    ]
-    expected = (3 * distances[0] + distances[1]) / 4
+    distances = {
+        layer: [
+            np.sqrt(np.sum((g - t) ** 2) / np.sum(t**2))
+            for g, t in zip(grams[layer].numpy(), targets[layer].numpy(), strict=True)
+        ]
+        for layer in targets
+    }
+    expected = (3 * np.mean(distances["a"]) + np.mean(distances["b"])) / 4
     assert gram_distance(grams, targets, (3.0, 1.0)).item() == pytest.approx(expected, rel=1e-3)
+    limited = (3 * np.mean(np.log1p(distances["a"])) + np.mean(np.log1p(distances["b"]))) / 4
+    found = gram_distance(grams, targets, (3.0, 1.0), limited=True).item()
+    assert found == pytest.approx(limited, rel=1e-3)
 
 
 def test_the_losses_of_johnson_2016():
