@@ -24,7 +24,7 @@ from impasto.models.styles import known_styles, manifest, parse_blend
 
 Log = Callable[[str], None]
 
-_LONG_SIDE = 384  # px, of the painting as the predictor sees it: see "Any painting" in docs/research
+_LONG_SIDE = 384  # px, of the painting as the predictor sees it (docs/research, "Any painting")
 _LEAST_SHORT_SIDE = 64  # px, of one that is long and narrow
 _KEPT = 200  # styles in the cache, about 1 MB each
 _PART = re.compile(r"(?P<file>.+)@(?P<box>\d+,\d+,\d+,\d+)")
