@@ -13,14 +13,14 @@ _STILL_DETAIL = 9  # px: finer detail is restored where nothing moves
 # most of 4x6 regions, across and down, over whole clips (network "fine" with The Great Wave, "fast"
 # with The Starry Night), by the mode that the clip wants:
 #                           one pass each, one again        and what they miss remembered, as here
-#     car                   0.97-1.07, 0.95-1.03            1.00-1.05, 0.99-1.04
-#     webcam                0.91-1.05, 0.94-1.04            0.97-1.04, 0.99-1.02
-#     talking head          0.96-1.04, 0.96-1.03            0.99-1.03, 0.99-1.01
+#     car                   0.97-1.07, 0.95-1.03            1.00-1.06, 0.99-1.04
+#     webcam                0.91-1.05, 0.94-1.04            0.97-1.04, 0.99-1.03
+#     talking head          0.96-1.04, 0.96-1.03            0.98-1.03, 0.99-1.01
 #     room, person walking  0.91-1.06, 0.90-1.05            0.97-1.05, 0.96-1.04
-#     runner                0.97-1.03, 0.93-1.03            0.98-1.05, 0.99-1.02
+#     runner                0.97-1.03, 0.93-1.03            0.98-1.05, 1.00-1.03
 #     hands                 0.94-1.10, 0.94-1.05            1.00-1.07, 1.00-1.05
 #     dancer                0.97-1.03, 0.96-1.04            0.99-1.03, 1.00-1.04
-# With half the _CORRECTION the hands' most is 1.08; a third pass gains nothing. Before, on the
+# With half the _CORRECTION the hands' most is 1.08; a third pass gains little. Before, on the
 # runner, in place: one gain for the whole picture 0.68-1.10; a gain for each region, detail 3 px
 # 0.78-1.07, 5 px 0.89-1.12, 7 px 0.95-1.04.
 _DETAIL = 5  # px: detail is what a box filter of this length takes away
