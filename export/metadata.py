@@ -16,6 +16,7 @@ from impasto.models.styles import (
     known_styles,
     manifest,
     parse_blend,
+    short_name,
     style_file,
     style_in,
 )
@@ -34,16 +35,15 @@ def style_metadata(
     rows = [
         known[name] if name in known else style_in(style_file(name, network)) for name in shares
     ]
-    label = "+".join(
-        f"{Path(name).name}:{share:g}" if len(shares) > 1 else Path(name).name
-        for name, share in shares.items()
-    )
-    metadata = {"style": label, "strength": f"{strength:g}", "network": network}
+    style = spec
+    for name in shares:
+        style = style.replace(name, short_name(name))
+    metadata = {"style": style, "strength": f"{strength:g}", "network": network}
     for field in ("painting", "artist", "year", "licence"):
         values = filter(None, (getattr(row, field) for row in rows))
         metadata[field] = " + ".join(dict.fromkeys(values)) or "unknown: not a style of the package"
     recipes = {
-        name: known[name].weights[network].get("recipe")
+        short_name(name): known[name].weights[network].get("recipe")
         if name in known
         else _recipe_in(style_file(name, network))
         for name in shares
@@ -51,7 +51,7 @@ def style_metadata(
     metadata["recipe"] = json.dumps(recipes)
     metadata["credits"] = "; ".join(manifest()["credits"])
     if interactive:
-        metadata["styles"] = json.dumps(list(shares))
+        metadata["styles"] = json.dumps([short_name(name) for name in shares])
         metadata[WEIGHTS] = (
             f"({len(shares)},) float32, each style's share from 0, in the order of 'styles'; the "
             "rest up to 1 is the original picture, and a sum above 1 is scaled to 1"

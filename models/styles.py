@@ -190,12 +190,12 @@ def choose_network(
     if network != "auto":
         for name, networks in available.items():
             if network not in networks:
-                others = " or ".join(networks)
+                name, others = short_name(name), " or ".join(networks)
                 raise WeightsError(f"{name} has no {network} network: use --network {others}")
         return network
     common = [each for each in NETWORKS if all(each in x for x in available.values())]
     if not common:
-        parts = ", ".join(f"{name} ({' or '.join(x)})" for name, x in available.items())
+        parts = ", ".join(f"{short_name(k)} ({' or '.join(x)})" for k, x in available.items())
         raise WeightsError(
             f"networks of different architectures cannot be mixed: {parts}; blend styles that "
             "have one in common"
@@ -240,6 +240,11 @@ def style_file(name: str, architecture: str) -> Path:
     if architecture in _networks_in(name):
         return Path(name) / f"{architecture}.safetensors"
     return verified_file(_known_style(name).weights[architecture])
+
+
+def short_name(name: str) -> str:
+    """The name of a style's folder without the path to it; other names as they are."""
+    return Path(name).name if _networks_in(name) else name
 
 
 def _networks_in(folder: str) -> list[str]:

@@ -27,7 +27,7 @@ Log = Callable[[str], None]
 _LONG_SIDE = 384  # px, of the painting as the predictor sees it (docs/research, "Any painting")
 _LEAST_SHORT_SIDE = 64  # px, of one that is long and narrow
 _KEPT = 200  # styles in the cache, about 1 MB each
-_PART = re.compile(r"(?P<file>.+)@(?P<box>\d+,\d+,\d+,\d+)")
+_PART = re.compile(r"(?P<file>.+)@(?P<box>\d+(,\d+)*)")
 _STYLE_FILES = (".safetensors", ".onnx")
 
 
@@ -122,12 +122,12 @@ def _painting(path: Path, box: tuple[int, ...] | None, log: Log) -> np.ndarray:
     image = picture.image
     height, width = image.shape[:2]
     if box is not None:
-        x, y, w, h = box
-        if not w or not h or x + w > width or y + h > height:
+        if len(box) != 4 or not all(box[2:]) or box[0] + box[2] > width or box[1] + box[3] > height:
             raise WeightsError(
-                f"{path} is {width}x{height}: it has no part of {w}x{h} at {x},{y}; give "
+                f"{path} is {width}x{height}: it has no part {','.join(map(str, box))}; give "
                 "@LEFT,TOP,WIDTH,HEIGHT in pixels"
             )
+        x, y, w, h = box
         image = image[y : y + h, x : x + w]
         height, width = h, w
     if min(height, width) < prediction.MIN_SIDE:

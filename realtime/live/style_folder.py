@@ -1,11 +1,10 @@
 """A folder of paintings as the styles of a live session: the keys step through them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-
-import numpy as np
+from typing import Any
 
 from impasto.models.errors import SourceError
 from impasto.realtime.files.images import images_in
@@ -35,17 +34,9 @@ class StyleFolder:
         self._looked = clock()
         self._appearing: dict[Path, tuple[int, float]] = {}  # with size and time of change
 
-    def show(
-        self,
-        original: np.ndarray,
-        stylized: np.ndarray,
-        controls: Controls,
-        *,
-        style_name: str,
-        lines: Sequence[str],
-    ) -> None:
+    def show(self, *pictures: Any, **texts: Any) -> None:
         """As the screen does."""
-        self._screen.show(original, stylized, controls, style_name=style_name, lines=lines)
+        self._screen.show(*pictures, **texts)
 
     def read_input(self, controls: Controls) -> Controls:
         """The controls, changed by the user, or by a painting that has come."""

@@ -1,11 +1,13 @@
 """Pictures in place of styles: any sort of picture, parts and blends of them, and their cache."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from impasto.export.metadata import style_metadata
 from impasto.models.errors import SourceError, WeightsError
 from impasto.models.styles import load_weights, networks_of
 from impasto.realtime import painting_styles
@@ -95,7 +97,8 @@ BAD = {
     "missing.jpg": (SourceError, "missing.jpg: No such file"),
     "small.png": (SourceError, "31x64, too small"),
     "text.png": (SourceError, "text.png"),
-    "waves.png@100,0,64,64": (WeightsError, "has no part of 64x64 at 100,0"),
+    "waves.png@100,0,64,64": (WeightsError, "has no part 100,0,64,64"),
+    "waves.png@0,0,64": (WeightsError, "has no part 0,0,64; give @LEFT"),
     "waves.png@0,0,20,64": (SourceError, "20x64, too small"),
     "folder": (SourceError, "impasto live steps through"),
 }
@@ -129,6 +132,17 @@ def test_a_cache_that_cannot_be_written(
 ) -> None:
     own_cache.write_text("in the way")
     assert np.isfinite(norms("waves.png")).all()
+
+
+def test_where_it_is_kept_is_shown_nowhere(painting: Path, own_cache: Path) -> None:
+    blend = with_predicted_styles("waves.png:0.5+great_wave:0.5")
+    with pytest.raises(WeightsError, match="^waves.png has no classic network"):
+        load_weights(blend, network="classic")
+    about = style_metadata(blend, strength=1.0, network="fast", interactive=True)
+    assert about["style"] == "waves.png:0.5+great_wave:0.5"
+    assert about["painting"] == "waves.png + The Great Wave off Kanagawa"
+    assert json.loads(about["styles"]) == ["waves.png", "great_wave"]
+    assert str(own_cache) not in json.dumps(about)
 
 
 def test_old_styles_are_removed(painting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
